@@ -1,0 +1,32 @@
+# Two commands set everything up on a machine that has Python 3.11+, make and git:
+#   make quickstart   the whole path on phantoms: train, release, verify, load, mix, benchmark, report
+#   make test         the tests
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: quickstart test lint types clean
+
+quickstart: $(READY)
+	$(BIN)/covid-synth quickstart --out quickstart
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+# The environment is built again whenever what it is built from changes.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group dev --editable ".[all]"
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) quickstart build runs .pytest_cache .mypy_cache .ruff_cache

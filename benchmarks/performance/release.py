@@ -1,0 +1,91 @@
+"""A release against the bare network: what decoding, encoding and writing cost beside the forward pass.
+
+    python benchmarks/performance/release.py RECIPE --weights FILE [--root DIR] [--images 256] [--rounds 3]
+
+Makes a release of `--images` images in a temporary folder, and, in turn, runs the same generator over ready
+arrays at the same batch size. Prints images per second of both, their ratio, and the peak of resident memory.
+The time of a release counts from the first decoded film to the manifest; planning (which films, their
+checksums) is timed apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from machine import peak_mib, ratio, seconds, write
+
+from covid_synth_data.generators.trained import load_file
+from generation import plan
+from generation import release as releases
+from generation.recipe import load_recipe
+
+
+def main() -> None:
+    """Measure and write results/release.json."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--root", type=Path)
+    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    loaded = load_recipe(asked.recipe)
+    content = loaded.model_dump()
+    content["release"]["count"] = asked.images
+    recipe = type(loaded).model_validate(content)
+    translator = load_file(asked.weights)
+    batch = recipe.release.batch_size
+    films = plan.source_films(recipe, asked.root)
+    cells = films["image"][: asked.images]
+    ready = np.stack([plan.cut(cells[i % len(cells)], plan.WHOLE, recipe.data.size) for i in range(batch)])
+
+    def bare() -> None:
+        for _ in range(asked.images // batch):
+            translator.forward(ready).cpu()
+
+    write_shard = releases._write_shard
+    release_times, plan_times, bare_times = [], [], []
+    bare()
+    for _ in range(asked.rounds):
+        bare_times.append(seconds(bare))
+        with tempfile.TemporaryDirectory() as name:
+            started: list[float] = []
+
+            def tick(done: int, total: int, started: list[float] = started) -> None:
+                if not started:
+                    started.append(time.perf_counter())
+
+            def first_shard(*args: object, started: list[float] = started) -> None:
+                if not started:
+                    started.append(time.perf_counter())
+                write_shard(*args)
+
+            releases._write_shard = first_shard
+            start = time.perf_counter()
+            releases.release(recipe, asked.root, asked.weights, Path(name) / "release", "auto", tick)
+            end = time.perf_counter()
+            releases._write_shard = write_shard
+            plan_times.append(started[0] - start)
+            release_times.append(end - started[0])
+    write("release", {
+        "command": f"python benchmarks/performance/release.py {asked.recipe} --weights FILE"
+                   f" --images {asked.images}",
+        "device": str(translator.device), "images": asked.images, "batch": batch, "size": recipe.data.size,
+        "codec": f"{recipe.release.codec} {recipe.release.quality}",
+        "bare_images_per_second": asked.images / min(bare_times),
+        "release_images_per_second": asked.images / min(release_times),
+        "release_over_bare": ratio(bare_times, release_times),
+        "planning_seconds": statistics.median(plan_times),
+        "peak_resident_mib": peak_mib(),
+    })  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

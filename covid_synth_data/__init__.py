@@ -1,0 +1,74 @@
+"""Synthetic COVID-19 chest X-rays as versioned datasets: load them, mix them with real films, measure.
+
+    import covid_synth_data as csd
+
+    real = csd.load_task("normal-vs-covid", root)["train"]
+    synthetic = csd.load_dataset("covid-synth-cxr", "gnc", root="releases/covid-synth-cxr")
+    train = csd.mix(real, synthetic, skew=1.0, seed=0)
+
+Everything is imported when it is first used, so that importing the package is quick and needs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "list_datasets": "catalog",
+    "load_dataset": "hub",
+    "verify": "hub",
+    "list_sources": "sources",
+    "load_source": "sources",
+    "list_tasks": "tasks",
+    "load_task": "tasks",
+    "find_leaks": "tasks",
+    "skew": "mixing",
+    "mix": "mixing",
+    "replace": "mixing",
+    "extend": "mixing",
+}
+_MODULES = ("benchmark", "errors", "generators", "metrics", "schema")
+
+__all__ = [
+    "__version__",
+    "benchmark",
+    "errors",
+    "extend",
+    "find_leaks",
+    "generators",
+    "list_datasets",
+    "list_sources",
+    "list_tasks",
+    "load_dataset",
+    "load_source",
+    "load_task",
+    "metrics",
+    "mix",
+    "replace",
+    "schema",
+    "skew",
+    "verify",
+]
+
+if TYPE_CHECKING:
+    from covid_synth_data import benchmark, errors, generators, metrics, schema
+    from covid_synth_data.catalog import list_datasets
+    from covid_synth_data.hub import load_dataset, verify
+    from covid_synth_data.mixing import extend, mix, replace, skew
+    from covid_synth_data.sources import list_sources, load_source
+    from covid_synth_data.tasks import find_leaks, list_tasks, load_task
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,30 @@
+"""The benchmark: suite x task x model x regime x seed -> one result file each, and the table made of them.
+
+    from covid_synth_data import benchmark
+
+    benchmark.run("zunair2021", root=root, release="releases/covid-synth-cxr", out="benchmarks/results")
+    print(benchmark.report("benchmarks/results"))
+
+A suite is a TOML file under `suites/`, a classifier one line in `classifiers.CLASSIFIERS`. This part of the
+package sees datasets only and knows nothing of the generators behind them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_WHERE = {"list_suites": "suite", "load_suite": "suite", "report": "tables", "run": "runner"}
+
+__all__ = ["list_suites", "load_suite", "report", "run"]
+
+if TYPE_CHECKING:
+    from covid_synth_data.benchmark.runner import run
+    from covid_synth_data.benchmark.suite import list_suites, load_suite
+    from covid_synth_data.benchmark.tables import report
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,260 @@
+"""A result file: everything about one training of one classifier, down to each prediction.
+
+The predictions are in the file, so whoever has it can compute every metric again; `validate_result` does
+and refuses a file whose numbers do not follow from them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, FiniteFloat, ValidationError
+
+from covid_synth_data import atomic
+from covid_synth_data.benchmark.suite import Label, Name, Regime, Training, Version, list_suites, load_suite
+from covid_synth_data.config import Settings
+from covid_synth_data.errors import MetricError, ResultError
+from covid_synth_data.metrics import detection
+
+TOLERANCE: Final = 1e-9
+BOOTSTRAP_SEED: Final = 0
+"""The bootstrap is part of the metric and not of the experiment, so its seed never changes."""
+
+Count = Annotated[int, Field(ge=0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Weights(Settings):
+    """The initial weights: "imagenet" or "none", and the file they came from."""
+
+    name: Literal["imagenet", "none"]
+    file: str | None = None
+    sha256: Sha256 | None = None
+
+
+class Composition(Settings):
+    """What was trained on. `synthetic` counts films per config; `skew` is negatives / positives."""
+
+    real_negatives: Count
+    real_positives: Count
+    synthetic: dict[str, Count]
+    skew: Annotated[FiniteFloat, Field(gt=0)]
+
+    @property
+    def positives(self) -> int:
+        """Real and synthetic positives."""
+        return self.real_positives + sum(self.synthetic.values())
+
+
+class Part(Settings):
+    """The films of a validation or test set."""
+
+    negatives: Count
+    positives: Count
+    patients: Count
+
+
+class LeftOut(Settings):
+    """Films of the sources that the task did not use, and why."""
+
+    reason: str
+    films: Count
+
+
+class Fitting(Settings):
+    """How the training went: epochs run, the one that was kept, its loss on the validation films."""
+
+    epochs: Annotated[int, Field(ge=1)]
+    best_epoch: Annotated[int, Field(ge=1)]
+    validation_loss: FiniteFloat
+
+
+class Dataset(Settings):
+    """The released dataset that the synthetic films came from; null what a Hub copy does not tell."""
+
+    name: str
+    version: str | None
+    manifest_sha256: Sha256 | None
+
+
+class Prediction(Settings):
+    """One film of the test set: `label` is 1 for the positive class, `probability` that of being it."""
+
+    image_id: str
+    patient_id: str
+    label: Literal[0, 1]
+    probability: Annotated[FiniteFloat, Field(ge=0, le=1)]
+
+
+class Code(Settings):
+    """What computed the result; `git` is a commit, with "-dirty" where files differed from it."""
+
+    package: str
+    git: str | None
+    libraries: dict[str, str]
+
+
+class Hardware(Settings):
+    """Where it ran. `threads` are those of the CPU."""
+
+    device: str
+    name: str
+    threads: int
+
+
+class Result(Settings):
+    """The whole file. `inputs` is a digest of all that the predictions depend on, machine and time aside."""
+
+    format: Literal[1] = 1
+    suite: Name
+    suite_version: Version
+    task: Name
+    protocol: Name
+    positive: Label
+    image_size: int
+    model: Name
+    weights: Weights
+    regime: Name
+    regime_rule: Regime
+    training: Training
+    seed: Count
+    inputs: Sha256
+    limit: int | None
+    composition: Composition
+    validation: Part
+    test: Part
+    left_out: list[LeftOut]
+    dataset: Dataset | None
+    fitting: Fitting
+    metrics: detection.Detection
+    code: Code
+    hardware: Hardware
+    seconds: Annotated[FiniteFloat, Field(ge=0)]
+    predictions: Annotated[list[Prediction], Field(min_length=1)]
+
+
+def measure(predictions: list[Prediction]) -> detection.Detection:
+    """The metrics of a test set, as every result file states them. Raises `MetricError`."""
+    return detection.evaluate(
+        [row.label for row in predictions],
+        [row.probability for row in predictions],
+        [row.patient_id for row in predictions],
+        seed=BOOTSTRAP_SEED,
+    )
+
+
+def path_of(out: Path, suite: str, task: str, model: str, regime: str, seed: int) -> Path:
+    """Where the result of one run belongs below `out`."""
+    return out / suite / task / model / regime / f"seed-{seed}.json"
+
+
+def find(folder: Path) -> list[Path]:
+    """All result files below `folder`, sorted. Raises `ResultError` when there is none."""
+    files = sorted(folder.rglob("seed-*.json")) if folder.is_dir() else []
+    if not files:
+        raise ResultError(
+            f"no results in {folder}",
+            found="no files seed-*.json" if folder.is_dir() else "no such folder",
+            expected="the folder that a benchmark run wrote to",
+            hint="run a benchmark first, or give its output folder",
+        )
+    return files
+
+
+def write_result(path: Path, result: Result) -> None:
+    """Write the file, whole or not at all. Raises `OutputError`."""
+    atomic.write_text(path, result.model_dump_json() + "\n")
+
+
+def read_result(path: Path) -> Result:
+    """The file at `path`, of the right form; its numbers are not checked. Raises `ResultError`."""
+    try:
+        return Result.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ResultError(f"cannot read {path}", found=str(error.strerror), hint="check the path") from error
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"]) or "the file"
+        found = "" if problem["type"] in ("missing", "json_invalid") else f", not {problem['input']!r:.60}"
+        raise ResultError(
+            f"{path} is not a result file",
+            found=f"{where}: {problem['msg']}{found}",
+            expected="every field of a result, with a finite value",
+            hint="remove the file and run that part of the benchmark again",
+        ) from error
+
+
+def validate_result(path: Path) -> Result:
+    """The file at `path` once everything in it has been checked against its own predictions and its suite.
+
+    Raises `ResultError` for a missing or unknown field, a NaN, an image id that occurs twice, counts that
+    do not add up, a metric that is not that of the predictions, or a regime that the suite of that version
+    does not have or states otherwise.
+    """
+    result = read_result(path)
+    for problem in _problems(result):
+        raise ResultError(
+            f"{path} contradicts itself: {problem}",
+            hint="remove the file and run that part of the benchmark again",
+        )
+    return result
+
+
+def _problems(result: Result) -> Iterator[str]:
+    """One line for each thing that does not hold, the most telling first."""
+    twice = [name for name, n in Counter(row.image_id for row in result.predictions).items() if n > 1]
+    if twice:
+        yield f"{len(twice)} image ids occur more than once, the first is {twice[0]!r}"
+    positives = sum(row.label for row in result.predictions)
+    patients = len({row.patient_id for row in result.predictions})
+    test = Part(negatives=len(result.predictions) - positives, positives=positives, patients=patients)
+    if test != result.test:
+        yield f"the test set is stated as {result.test}, the predictions have {test}"
+    try:
+        measured = measure(result.predictions).model_dump()
+    except MetricError as error:
+        yield str(error)
+        return
+    for name, stated, computed in _differences("metrics", result.metrics.model_dump(), measured):
+        yield f"{name} is stated as {stated}, the predictions give {computed}"
+    made_of = result.composition
+    if not made_of.positives or not math.isclose(
+        made_of.skew, made_of.real_negatives / made_of.positives, rel_tol=TOLERANCE
+    ):
+        yield f"a skew of {made_of.skew} does not follow from {made_of}"
+    if result.fitting.best_epoch > result.fitting.epochs:
+        yield f"epoch {result.fitting.best_epoch} was kept of {result.fitting.epochs}"
+    yield from _against_suite(result)
+
+
+def _against_suite(result: Result) -> Iterator[str]:
+    """What differs from the suite of that name and version, where the package has it."""
+    suite = load_suite(result.suite) if result.suite in list_suites() else None
+    if suite is None or suite.version != result.suite_version:
+        return
+    if suite.regimes.get(result.regime) != result.regime_rule:
+        yield f"suite {suite.name} {suite.version} has no such regime as {result.regime!r} is stated to be"
+    if result.model not in suite.models:
+        yield f"suite {suite.name} {suite.version} has no model {result.model!r}"
+    stated = (result.protocol, result.positive, result.image_size)
+    if result.task not in suite.tasks or stated != (suite.protocol, suite.positive, suite.image_size):
+        yield f"suite {suite.name} {suite.version} has another task, protocol, positive class or image size"
+
+
+def _differences(name: str, stated: Any, computed: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Leaves of two equal-shaped structures that differ by more than rounding."""
+    if isinstance(stated, dict) and stated.keys() == computed.keys():
+        for key, value in stated.items():
+            yield from _differences(f"{name}.{key}", value, computed[key])
+    elif isinstance(stated, list) and len(stated) == len(computed):
+        for index, value in enumerate(stated):
+            yield from _differences(f"{name}.{index}", value, computed[index])
+    elif isinstance(stated, float) and isinstance(computed, float):
+        if not math.isclose(stated, computed, rel_tol=0, abs_tol=TOLERANCE):
+            yield name, stated, computed
+    elif stated != computed:
+        yield name, stated, computed

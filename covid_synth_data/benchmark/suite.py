@@ -1,0 +1,209 @@
+"""A suite: the task, the regimes and the models that are compared, as a validated TOML file.
+
+What a file may say is what the models below say; unknown keys are refused. A regime names configs of a
+released dataset and the rule by which they join the real films, so that a new dataset config is
+benchmarked by one more table of a suite and no code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from covid_synth_data.config import Settings, read_toml
+from covid_synth_data.errors import ConfigError, UnknownName
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+._-]*$")]
+"""Names become folders of the results, so they are kept to what is safe in a path."""
+
+Label = Literal["normal", "pneumonia", "covid-19"]
+Mix = Literal["real", "add", "skew", "synthetic-only"]
+Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
+
+_FOLDER: Final = "suites"
+
+
+class Training(Settings):
+    """How a classifier is trained.
+
+    `learning_rate` belongs to `optimizer`; `patience` is in epochs without a lower loss on the validation
+    films. `monitor` is that loss: `loss` as it is in the training objective, or `balanced-loss`, the mean
+    of the losses of the two classes, which means the same under every regime whatever its skew.
+    """
+
+    optimizer: Literal["adadelta", "adam"] = "adadelta"
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 1e-3
+    batch_size: Annotated[int, Field(ge=2, le=4096)] = 16
+    max_epochs: Annotated[int, Field(ge=1, le=10_000)] = 200
+    patience: Annotated[int, Field(ge=1)] = 15
+    monitor: Literal["balanced-loss", "loss"] = "balanced-loss"
+
+
+class TrainingChange(Settings):
+    """What a model does differently from the training table of its suite."""
+
+    optimizer: Literal["adadelta", "adam"] | None = None
+    learning_rate: Annotated[float, Field(gt=0, le=10)] | None = None
+    batch_size: Annotated[int, Field(ge=2, le=4096)] | None = None
+    max_epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    patience: Annotated[int, Field(ge=1)] | None = None
+    monitor: Literal["balanced-loss", "loss"] | None = None
+
+
+class Regime(Settings):
+    """What a classifier is trained on.
+
+    `mix` says how the configs in `synthetic` join the real training films:
+    `real` not at all; `add` all of them (zunair2021, Sect. 4.6); `skew` as many as bring negatives /
+    positives to `skew`; `synthetic-only` all of them as the only positives, beside the real negatives
+    (Sect. 4.7). `sampling` draws films as they come or both classes equally often; `augment` is none, or
+    the plain kind (small rotations, shifts, zooms, brightness; never flips: the heart would change side).
+    `tasks` are those of the suite that the regime belongs to; null means all.
+    """
+
+    title: str
+    synthetic: list[Name] = Field(default_factory=list)
+    mix: Mix
+    skew: Annotated[float, Field(gt=0)] | None = None
+    sampling: Literal["natural", "class-balanced"] = "natural"
+    augment: Literal["none", "plain"] = "none"
+    tasks: list[Name] | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Regime:
+        if (self.mix == "real") == bool(self.synthetic):
+            raise ValueError('synthetic configs for every mix but "real", and none for that')
+        if (self.mix == "skew") != (self.skew is not None):
+            raise ValueError('a skew exactly where mix = "skew"')
+        if len(set(self.synthetic)) != len(self.synthetic):
+            raise ValueError("each synthetic config once")
+        return self
+
+
+class Model(Settings):
+    """A classifier of the suite: its initial weights and what its training changes."""
+
+    weights: Literal["imagenet", "none"] = "imagenet"
+    training: TrainingChange = TrainingChange()
+
+
+class Profile(Settings):
+    """A choice of models, seeds and perhaps regimes for one purpose."""
+
+    models: Annotated[list[Name], Field(min_length=1)]
+    seeds: Annotated[int, Field(ge=1, le=1000)] = 3
+    regimes: list[Name] | None = None
+
+
+class Data(Settings):
+    """Which real films the tasks are made of; null means what the task says by itself."""
+
+    sources: list[Name] | None = None
+    licences: Literal["any", "open"] = "any"
+    phantom: dict[str, int] | None = None
+    split_seed: int = 0
+
+
+class Suite(Settings):
+    """A whole suite. The first of `tasks` and of `profiles` are run when nothing else is asked for."""
+
+    name: Name
+    version: Version
+    title: str
+    paper: str | None = None
+    tasks: Annotated[list[Name], Field(min_length=1)]
+    protocol: Name = "clean"
+    dataset: Name = "covid-synth-cxr"
+    image_size: Annotated[int, Field(ge=16, le=1024)] = 256
+    positive: Label = "covid-19"
+    augment_views: Annotated[int, Field(ge=1, le=64)] = 4
+    data: Data = Data()
+    training: Training = Training()
+    regimes: Annotated[dict[Name, Regime], Field(min_length=1)]
+    models: Annotated[dict[Name, Model], Field(min_length=1)]
+    profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Suite:
+        for name, regime in self.regimes.items():
+            if set(regime.tasks or []) - set(self.tasks):
+                raise ValueError(f"regime {name} to name tasks of the suite, but not {regime.tasks}")
+        for name, profile in self.profiles.items():
+            for kind, asked, known in (
+                ("model", profile.models, self.models),
+                ("regime", profile.regimes or [], self.regimes),
+            ):
+                unknown = [one for one in asked if one not in known]
+                if unknown:
+                    raise ValueError(f"profile {name} to name {kind}s of the suite, but not {unknown[0]!r}")
+        return self
+
+    def regimes_of(self, task: str) -> list[str]:
+        """The regimes that belong to `task`, in the order of the suite."""
+        return [name for name, regime in self.regimes.items() if regime.tasks is None or task in regime.tasks]
+
+    def training_of(self, model: str) -> Training:
+        """The training table of `model`: that of the suite with the model's changes."""
+        changes = self.models[model].training.model_dump(exclude_none=True)
+        return self.training.model_copy(update=changes)
+
+    def choose(self, kind: Literal["task", "model", "regime", "profile"], names: Sequence[str]) -> list[str]:
+        """`names`, each once, in their order. Raises `UnknownName` for one that the suite does not have."""
+        known: Sequence[str] = {
+            "task": self.tasks,
+            "model": list(self.models),
+            "regime": list(self.regimes),
+            "profile": list(self.profiles),
+        }[kind]
+        for name in names:
+            if name not in known:
+                raise UnknownName(f"{kind} of suite {self.name}", name, known)
+        return list(dict.fromkeys(names))
+
+
+def list_suites() -> tuple[str, ...]:
+    """Names of the suites that come with the package, sorted."""
+    folder = resources.files(__package__) / _FOLDER
+    return tuple(
+        sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+    )
+
+
+def load_suite(name: str | Path) -> Suite:
+    """The suite called `name`, or the one in the file at `name` where that ends in .toml.
+
+    Raises `UnknownName` for a name that does not exist, `ConfigError` for a file that is no suite.
+    """
+    if str(name).endswith(".toml"):
+        return _check_models(Path(name), read_toml(Path(name), Suite))
+    if str(name) not in list_suites():
+        raise UnknownName("suite", str(name), list_suites())
+    with resources.as_file(resources.files(__package__) / _FOLDER / f"{name}.toml") as path:
+        suite = _check_models(path, read_toml(path, Suite))
+    if suite.name != str(name):
+        raise ConfigError(f"{path} has the wrong name", found=suite.name, expected=str(name))
+    return suite
+
+
+def _check_models(path: Path, suite: Suite) -> Suite:
+    """`suite`, or `ConfigError` when it names a classifier that is in no table."""
+    from covid_synth_data.benchmark.classifiers import CLASSIFIERS
+
+    for model in suite.models:
+        if model not in CLASSIFIERS:
+            problem = UnknownName("classifier", model, CLASSIFIERS)
+            raise ConfigError(f"{path}: {re.sub(r'[.]$', '', str(problem))}")
+    return suite
+
+
+def digest_of(content: Any) -> str:
+    """Hex SHA-256 of a JSON-like `content`, which does not depend on the order of its keys."""
+    import hashlib
+    import json
+
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()

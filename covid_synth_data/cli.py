@@ -1,0 +1,242 @@
+"""`covid-synth`: a thin layer over the public functions; errors of ours are one line and exit code 2."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from covid_synth_data.errors import ConfigError, CorruptRelease, CovidSynthError
+
+app = typer.Typer(
+    help="Synthetic COVID-19 chest X-rays: load, mix with real films, measure whether they help.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+)  # fmt: skip
+
+Root = Annotated[
+    Path | None,
+    typer.Option(help="the folder that holds the real sets", envvar="COVID_SYNTH_SOURCES", show_envvar=True),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON for a script")]
+Release = Annotated[Path | None, typer.Option(help="a release folder")]
+
+
+def say(text: str) -> None:
+    """Print to standard output, as it is."""
+    typer.echo(text)
+
+
+def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table whose cells wrap instead of being cut."""
+    import rich.box
+    import rich.console
+    import rich.table
+
+    drawn = rich.table.Table(*columns, title=title, title_justify="left", box=rich.box.SIMPLE_HEAD)
+    for row in rows:
+        drawn.add_row(*row)
+    rich.console.Console().print(drawn, markup=False)
+
+
+@contextlib.contextmanager
+def progress_bar(text: str) -> Iterator[Callable[..., None]]:
+    """A bar on standard error; yields a function of (done, all) or (done, all, a short text).
+
+    Where standard error is no terminal, a plain line is printed every half minute instead.
+    """
+    import time
+
+    import rich.console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = rich.console.Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(text, total=None)
+        printed = time.monotonic()
+
+        def tick(done: int, total: int, more: str = "") -> None:
+            nonlocal printed
+            bar.update(task, completed=done, total=total, description=f"{text} {more}".rstrip())
+            if not console.is_terminal and time.monotonic() - printed > 30:
+                printed = time.monotonic()
+                typer.echo(f"{text} {done}/{total} {more}".rstrip(), err=True)
+
+        yield tick
+
+
+def guarded(run: Callable[[], Any]) -> None:
+    """Run a Typer app; an error of ours, or a stop by the user, ends it without a traceback."""
+    try:
+        run()
+    except CovidSynthError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on from here", err=True)
+        raise SystemExit(130) from None
+
+
+@app.command()
+def info(as_json: AsJson = False) -> None:
+    """What is released: datasets, configs, counts."""
+    from dataclasses import asdict
+
+    from covid_synth_data import __version__, list_datasets
+
+    entries = list_datasets()
+    if as_json:
+        say(json.dumps({"version": __version__, "datasets": [asdict(entry) for entry in entries]}, indent=1))
+        return
+    rows = [
+        [e.dataset, e.config, f"{e.count:,}", f"{e.size}", e.generator, e.paper, e.description]
+        for e in entries
+    ]
+    table(
+        f"covid-synth-data {__version__}",
+        ["dataset", "config", "images", "px", "generator", "paper", ""],
+        rows,
+    )
+
+
+@app.command()
+def sources(root: Root = None, as_json: AsJson = False) -> None:
+    """Each real set: licence, citation, how to get it, and how much of it --root has."""
+    from dataclasses import asdict
+
+    from covid_synth_data.sources import list_sources, source_status
+
+    found = [(entry, source_status(entry.name, root)) for entry in list_sources()]
+    if as_json:
+        content = [{**asdict(entry), "status": asdict(status)} for entry, status in found]
+        say(json.dumps(content, indent=1, default=str))
+        return
+    for entry, status in found:
+        say(f"{entry.name}: {entry.title}")
+        for key, value in (
+            ("here", status.summary), ("licence", f"{entry.licence}. {entry.licence_note}"),
+            ("cite", entry.citation), ("home", entry.homepage), ("get", entry.how_to_obtain),
+        ):  # fmt: skip
+            say(f"  {key:<8} {value}")
+        say("")
+
+
+@app.command()
+def tasks(
+    name: Annotated[str | None, typer.Argument(help="a task; without it all are listed")] = None,
+    root: Root = None,
+    protocol: Annotated[str, typer.Option(help="clean or zunair2021")] = "clean",
+    licences: Annotated[str, typer.Option(help="any or permissive")] = "any",
+    seed: int = 0,
+) -> None:
+    """List the tasks, or plan one: films and patients per part, and what was left out and why."""
+    from covid_synth_data.tasks import list_tasks, plan_task
+
+    if name is None:
+        rows = [[t.name, t.negative, t.positive, t.description] for t in list_tasks()]
+        table("tasks", ["task", "negative", "positive", ""], rows)
+        return
+    say(plan_task(name, root, protocol=protocol, seed=seed, licences=licences).report())
+
+
+@app.command()
+def verify(folder: Annotated[Path, typer.Argument(help="a release folder")], as_json: AsJson = False) -> None:
+    """Check every byte and count of a release against its manifest."""
+    from dataclasses import asdict
+
+    from covid_synth_data.hub import verify as check
+
+    with progress_bar("verifying") as tick:
+        report = check(folder, tick)
+    if as_json:
+        say(json.dumps({**asdict(report), "whole": report.whole}, indent=1))
+    else:
+        counts = ", ".join(f"{name} {rows:,} rows" for name, rows in report.rows.items())
+        say(f"{folder}: {report.files} files, {report.size / 1e6:,.1f} MB, {counts}")
+        for problem in report.problems:
+            say(f"  {problem}")
+    if not report.whole:
+        raise CorruptRelease(
+            f"{folder} is not as released", found=f"{len(report.problems)} problems", hint="fetch it again"
+        )
+    say("" if as_json else "whole: every byte and every count is as the manifest says")
+
+
+@app.command()
+def mix(
+    task: Annotated[str, typer.Argument(help="a task, see covid-synth tasks")],
+    root: Root = None,
+    synthetic: Annotated[str, typer.Option(help="configs to mix in, with commas: gnc,gpc")] = "gnc",
+    release: Release = None,
+    skew: Annotated[float, typer.Option(help="negatives / positives of the result")] = 1.0,
+    protocol: str = "clean",
+    seed: int = 0,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="write the mixed set as parquet here")
+    ] = None,
+) -> None:
+    """Mix a task's training part with synthetic films to the asked skew."""
+    import covid_synth_data as csd
+    from covid_synth_data.atomic import replacing
+
+    real = csd.load_task(task, root, protocol=protocol, seed=seed)["train"]
+    parts = [csd.load_dataset("covid-synth-cxr", name.strip(), root=release) for name in synthetic.split(",")]
+    mixed = csd.mix(real, parts, skew=skew, seed=seed)
+    say(
+        f"real {len(real):,} films, skew {csd.skew(real):.2f}; mixed {len(mixed):,}, skew {csd.skew(mixed):.4f}"
+    )
+    if out is not None:
+        path = out / "train.parquet" if out.suffix != ".parquet" else out
+        with replacing(path) as temporary:
+            mixed.to_parquet(str(temporary))
+        say(f"written {path}")
+
+
+@app.command()
+def sample(
+    name: Annotated[str, typer.Argument(help="a trained generator, e.g. cyclegan-unet.nc")],
+    films: Annotated[Path, typer.Option("--from", help="a folder of films to translate")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="where the PNG files go")],
+    count: Annotated[int, typer.Option("-n", min=1, help="at most this many films")] = 16,
+    release: Release = None,
+    device: str = "auto",
+) -> None:
+    """Translate films by a trained generator into PNG files."""
+    import numpy as np
+    from PIL import Image
+
+    from covid_synth_data import generators
+    from covid_synth_data.atomic import replacing
+    from covid_synth_data.pixels import load_grey
+
+    translator = generators.load(name, root=release, device=device)
+    if not films.is_dir():
+        raise ConfigError(
+            f"no folder {films}", expected="a folder of PNG, JPEG or DICOM films", hint="check --from"
+        )
+    kinds = (".png", ".jpg", ".jpeg", ".dcm")
+    paths = sorted(p for p in films.iterdir() if p.suffix.lower() in kinds)[:count]
+    if not paths:
+        raise ConfigError(
+            f"no film in {films}", expected="files ending in " + ", ".join(kinds), hint="check --from"
+        )
+    made = translator.translate(np.stack([load_grey(path, translator.card.size) for path in paths]))
+    for path, film in zip(paths, made, strict=True):
+        with replacing(out / f"{path.stem}.png") as temporary:
+            Image.fromarray(film).save(temporary, format="PNG")
+    say(f"{len(made)} films in {out}")
+
+
+def main() -> None:
+    """Entry point of the command `covid-synth`."""
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    guarded(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The exceptions of the package.
+
+    CovidSynthError                 base of all; its text is one line for the user
+    ├── UnknownName                 a name that is in no table; says "did you mean"
+    ├── ConfigError                 a recipe, suite or manifest with a wrong key, type or value
+    ├── MissingExtra                an optional dependency is not installed
+    ├── SourceError                 real data on disk
+    │   ├── MissingSource           the root or a file that must be there is not
+    │   ├── BadMetadata             a table of a source that cannot be read as what it claims to be
+    │   └── BadImage                a file that is no image, is truncated, or is absurdly large
+    ├── TaskError                   splits
+    │   ├── EmptySplit              a part of a task has no rows of a class
+    │   └── LeakError               the same patient or film on both sides of a split
+    ├── ImpossibleMix               the asked composition cannot be reached with the rows at hand
+    ├── ReleaseError                released datasets
+    │   ├── CorruptRelease          a file that differs from the manifest
+    │   └── VersionExists           publishing or writing over a finished version
+    ├── WeightsError                weights that are missing, of another network, or not safetensors
+    ├── MetricError                 arrays that a metric is not defined for (one class only, NaN, lengths)
+    ├── DivergedError               a training run whose losses are no longer finite
+    ├── ResultError                 a benchmark result file that contradicts itself or its suite
+    └── OutputError                 the output cannot be written (disk full, no permission)
+
+Every message says what is wrong, what was found, what was expected, and what to do next. Programs that
+wrap the package can rely on the class; the shell prints the message alone and exits with code 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CovidSynthError(Exception):
+    """Base of all errors that this package raises on purpose. The text is a single line."""
+
+    def __init__(
+        self, what: str, *, found: str | None = None, expected: str | None = None, hint: str | None = None
+    ) -> None:
+        """Join the four parts of a message: what is wrong, what was found and expected, the next step."""
+        parts = [what.rstrip(".")]
+        if found is not None:
+            parts.append(f"found {found}")
+        if expected is not None:
+            parts.append(f"expected {expected}")
+        text = "; ".join(parts) + "."
+        if hint is not None:
+            text += f" Next: {hint.rstrip('.')}."
+        super().__init__(" ".join(text.split()))
+
+
+class UnknownName(CovidSynthError):
+    """A name that stands in no table."""
+
+    def __init__(self, kind: str, name: str, choices: Iterable[str]) -> None:
+        """`kind` is what was asked for ("dataset", "suite"); `choices` are the names that exist."""
+        known = sorted(choices)
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}?" if close else None
+        expected = "one of " + ", ".join(known) if known else f"a {kind}, but none exists here"
+        super().__init__(f"unknown {kind} {name!r}", expected=expected, hint=hint)
+
+
+class ConfigError(CovidSynthError):
+    """A recipe, suite or manifest with a wrong key, type or value."""
+
+
+class MissingExtra(CovidSynthError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, module: str, extra: str) -> None:
+        """`module` could not be imported; `extra` is the extra of this package that brings it."""
+        super().__init__(
+            f"the module {module!r} is not installed",
+            expected=f"the extra [{extra}]",
+            hint=f'pip install "covid-synth-data[{extra}]"',
+        )
+
+
+class SourceError(CovidSynthError):
+    """Real data on disk that cannot be used."""
+
+
+class MissingSource(SourceError):
+    """The root, or a file of a source that must be there, is not there."""
+
+
+class BadMetadata(SourceError):
+    """A table of a source that cannot be read as what it claims to be."""
+
+
+class BadImage(SourceError):
+    """A file that is no image, is truncated, or is absurdly large."""
+
+
+class TaskError(CovidSynthError):
+    """A task that cannot be split as asked."""
+
+
+class EmptySplit(TaskError):
+    """A part of a task would have no rows of a class."""
+
+
+class LeakError(TaskError):
+    """The same patient or the same film stands on both sides of a split."""
+
+
+class ImpossibleMix(CovidSynthError):
+    """The asked composition cannot be reached with the rows at hand."""
+
+
+class ReleaseError(CovidSynthError):
+    """A released dataset that cannot be read or written."""
+
+
+class CorruptRelease(ReleaseError):
+    """A file of a release differs from its manifest."""
+
+
+class VersionExists(ReleaseError):
+    """Writing over a finished version."""
+
+
+class WeightsError(CovidSynthError):
+    """Weights that are missing, belong to another network, or are not safetensors."""
+
+
+class MetricError(CovidSynthError):
+    """Arrays for which a metric is not defined."""
+
+
+class DivergedError(CovidSynthError):
+    """A training run whose losses are no longer finite."""
+
+
+class ResultError(CovidSynthError):
+    """A benchmark result file that contradicts itself or its suite."""
+
+
+class OutputError(CovidSynthError):
+    """The output cannot be written."""

@@ -1,0 +1,68 @@
+"""Generator networks by name, and trained generators as "name.tag".
+
+    generators.list()                                         what can be loaded here
+    translator = generators.load("cyclegan-unet.quickstart", root="releases/covid-synth-cxr")
+    covid = translator.translate(films)                       uint8 (n, h, w) -> uint8 (n, h, w)
+
+Weights are safetensors files with a JSON file of the same name beside them (`weights.Card`); nothing else
+is ever loaded. A new architecture is one module here and one line in `ARCHITECTURES`.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from covid_synth_data.errors import ConfigError, MissingExtra, UnknownName
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from covid_synth_data.generators.trained import Translator
+
+ARCHITECTURES: Final[Mapping[str, str]] = {
+    "cyclegan-unet": "cyclegan:UNetGenerator",
+    "cyclegan-resnet": "cyclegan:ResNetGenerator",
+}
+"""Architecture name to "module:class" in this package."""
+
+
+def build(architecture: str, **options: Any) -> nn.Module:
+    """A network with fresh weights. Raises `UnknownName`, `ConfigError` on wrong options, `MissingExtra`."""
+    if architecture not in ARCHITECTURES:
+        raise UnknownName("generator", architecture, ARCHITECTURES)
+    module, _, attribute = ARCHITECTURES[architecture].partition(":")
+    try:
+        found = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "torch", "generation") from error
+    try:
+        network: nn.Module = found(**options)
+    except TypeError as error:
+        raise ConfigError(
+            f"wrong options for the generator {architecture!r}", found=str(options), expected=str(error)
+        ) from error
+    return network
+
+
+def list(root: str | Path | None = None) -> builtins.list[str]:
+    """Names "architecture.tag" of the trained generators in the release folder `root`, or in a checkout."""
+    from covid_synth_data.generators import trained
+
+    return sorted(trained.find(root))
+
+
+def load(name: str, root: str | Path | None = None, device: str = "auto") -> Translator:
+    """The trained generator `name`, its checksum verified, on `device` ("auto", "cpu", "cuda", "cuda:1").
+
+    `root` is a release folder (or a folder that holds weights); without it the releases of a checkout are
+    searched. Raises `UnknownName`, `WeightsError`, `MissingExtra`.
+    """
+    try:
+        from covid_synth_data.generators import trained
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "torch", "generation") from error
+    return trained.load(name, root, device)

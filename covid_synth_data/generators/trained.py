@@ -1,0 +1,107 @@
+"""Trained generators: found by name, loaded once, applied to arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from covid_synth_data.errors import ConfigError, UnknownName, WeightsError
+from covid_synth_data.generators import build, weights
+from covid_synth_data.pixels import Grey
+
+CHECKOUT = Path(__file__).resolve().parents[2] / "releases"
+
+
+class Translator:
+    """A trained image-to-image generator.
+
+    Attributes: `card` (what it is and how it was trained), `network`, `device`.
+    """
+
+    def __init__(self, network: nn.Module, card: weights.Card, device: torch.device) -> None:
+        """`network` with its weights; it is moved to `device` and set to evaluation."""
+        self.card = card
+        self.device = device
+        self.network = network.to(device).eval()
+        if device.type == "cuda":
+            self.network = self.network.to(memory_format=torch.channels_last)
+
+    def forward(self, films: Grey) -> torch.Tensor:
+        """uint8 films (n, h, w) in [0, 255] through the network: uint8 (n, h, w), still on the device.
+
+        fp32 everywhere, so that the same film gives the same pixels whatever the machine, to rounding.
+        """
+        if films.ndim != 3 or films.dtype != np.uint8:
+            raise ConfigError(
+                "films of a wrong kind", found=f"{films.dtype} {films.shape}", expected="uint8 (n, h, w)"
+            )
+        with torch.inference_mode():
+            x = torch.from_numpy(np.ascontiguousarray(films)).to(self.device, torch.float32)
+            y: torch.Tensor = self.network(x.div_(127.5).sub_(1).unsqueeze(1))
+            return y.squeeze(1).add_(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+    def translate(self, films: Grey, batch_size: int = 16) -> Grey:
+        """uint8 films (n, h, w) to uint8 films of the same shape; each film depends on itself alone.
+
+        Films should have the side `card.size` that the network was trained on; other multiples of 16 work.
+        """
+        parts = [
+            self.forward(films[i : i + batch_size]).cpu().numpy() for i in range(0, len(films), batch_size)
+        ]
+        return np.concatenate(parts) if parts else films.copy()
+
+
+def find(root: str | Path | None = None) -> Mapping[str, Path]:
+    """Names "architecture.tag" to weights files below the release `root`, or below a checkout's releases."""
+    folders = [Path(root)] if root is not None else sorted(CHECKOUT.glob("*")) if CHECKOUT.is_dir() else []
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for path in sorted([*folder.glob("*.safetensors"), *folder.glob("weights/*.safetensors")]):
+            if path.with_suffix(".json").is_file():
+                card = weights.read_card(path)
+                found.setdefault(card.name, path)
+    return found
+
+
+def load(name: str, root: str | Path | None = None, device: str = "auto") -> Translator:
+    """See `covid_synth_data.generators.load`."""
+    found = find(root)
+    if name not in found:
+        raise UnknownName("trained generator", name, found)
+    return load_file(found[name], device)
+
+
+def load_file(path: Path, device: str = "auto") -> Translator:
+    """The trained generator of a weights file. Raises `WeightsError`, `UnknownName`."""
+    tensors, card = weights.read(path)
+    network = build(card.architecture, **card.options)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise WeightsError(
+            f"{path} does not fit the network {card.architecture!r} that its card names",
+            found=" ".join(str(error).split())[:200],
+            hint="fetch the release again",
+        ) from error
+    return Translator(network, card, pick_device(device))
+
+
+def pick_device(device: str = "auto") -> torch.device:
+    """ "auto" is CUDA where there is one, else the CPU. Raises `ConfigError` for what is not there."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"the device {device!r} cannot be used",
+            found=str(error).splitlines()[0][:120],
+            expected="auto, cpu, cuda or cuda:N",
+            hint="choose --device auto",
+        ) from error
+    return chosen

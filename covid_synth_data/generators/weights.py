@@ -1,0 +1,100 @@
+"""Weights on disk: NAME.safetensors with a card NAME.json, checked on reading."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from covid_synth_data.atomic import replacing, write_text
+from covid_synth_data.config import Settings
+from covid_synth_data.errors import WeightsError
+
+
+class Card(Settings):
+    """What stands beside the weights: enough to build the network and to know where it comes from.
+
+    `size` is the side in pixels of the films it was trained on; `source_class` and `target_class` the
+    direction of a translation; `training` says what was trained on, how long, and with which losses.
+    """
+
+    name: str
+    architecture: str
+    options: dict[str, int | float | str | bool]
+    size: int
+    source_class: str
+    target_class: str
+    licences: list[str]
+    training: dict[str, Any]
+    package_version: str
+    sha256: str
+
+
+def save(path: Path, tensors: Mapping[str, Any], card: Mapping[str, Any]) -> Card:
+    """Write float tensors as fp16 to `path` and the card beside it; returns the card with its checksum.
+
+    fp16 halves a download and is far finer than what separates two training seeds. Releases are made with
+    the weights as read back from this file, so that an image can be made again exactly.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    half = {
+        key: value.detach()
+        .to("cpu", torch.float16 if value.is_floating_point() else value.dtype)
+        .contiguous()
+        for key, value in tensors.items()
+    }
+    with replacing(path) as temporary:
+        save_file(half, temporary)
+        digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
+    done = Card.model_validate({**card, "sha256": digest})
+    write_text(path.with_suffix(".json"), json.dumps(done.model_dump(), indent=2) + "\n")
+    return done
+
+
+def read_card(path: Path) -> Card:
+    """The card beside the weights at `path`. Raises `WeightsError`."""
+    beside = path.with_suffix(".json")
+    try:
+        return Card.model_validate(json.loads(beside.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError) as error:
+        raise WeightsError(
+            f"the card {beside} of the weights cannot be read",
+            found=str(error).splitlines()[0],
+            expected="a JSON file as written with the weights",
+            hint="fetch the release again",
+        ) from error
+
+
+def read(path: Path) -> tuple[dict[str, Any], Card]:
+    """Tensors as float32, and the card. Raises `WeightsError` unless the file is what the card describes."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    if path.suffix != ".safetensors":
+        raise WeightsError(
+            f"will not load {path}", found=f"a {path.suffix or 'nameless'} file", expected=".safetensors",
+            hint="convert the weights; pickled files can run code",
+        )  # fmt: skip
+    card = read_card(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}", found=str(error), hint="fetch the release again") from error
+    if (digest := hashlib.sha256(content).hexdigest()) != card.sha256:
+        raise WeightsError(
+            f"{path} is not the file that its card describes",
+            found=f"sha256 {digest[:12]}", expected=f"sha256 {card.sha256[:12]}",
+            hint="fetch the release again",
+        )  # fmt: skip
+    try:
+        tensors = load(content)
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is no safetensors file", found=str(error)) from error
+    return {k: v.to(torch.float32) if v.is_floating_point() else v for k, v in tensors.items()}, card

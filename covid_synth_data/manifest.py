@@ -1,0 +1,88 @@
+"""`manifest.json` of a release: what is in it, byte for byte, and what it was made from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, ValidationError, field_validator
+
+from covid_synth_data.atomic import write_text
+from covid_synth_data.config import Settings
+from covid_synth_data.errors import CorruptRelease, ReleaseError
+
+NAME: Final = "manifest.json"
+Count = Annotated[int, Field(ge=0)]
+
+
+class File(Settings):
+    """A file of the release: POSIX path relative to its folder, size in bytes, rows where it is a shard."""
+
+    path: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    size: Count
+    rows: Count | None = None
+    subset: str | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _stays_inside(cls, path: str) -> str:
+        parts = PurePosixPath(path)
+        if parts.is_absolute() or ".." in parts.parts or not parts.parts or "\\" in path or "\0" in path:
+            raise ValueError("a path inside the release")
+        return path
+
+
+class SourceFilms(Settings):
+    """The real films of one source: how many, and sha256 over their ids and file contents."""
+
+    films: Count
+    sha256: str
+
+
+class Subset(Settings):
+    """What one subset was made from. `recipe` is the recipe as read, `weights` the path of a file."""
+
+    rows: Count
+    generator: str
+    weights: str
+    recipe: dict[str, Any]
+    sources: dict[str, SourceFilms]
+    licences: list[str]
+    code_version: str
+    git: str
+    libraries: dict[str, str]
+
+
+class Manifest(Settings):
+    """The whole file. `format` is raised when a reader of this version could misunderstand a newer one."""
+
+    format: Literal[1]
+    name: str
+    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+    subsets: dict[str, Subset]
+    files: list[File]
+
+
+def read(folder: Path) -> Manifest:
+    """The manifest of the release `folder`. Raises `ReleaseError`, or `CorruptRelease` when unreadable."""
+    path = folder / NAME
+    if not path.is_file():
+        raise ReleaseError(
+            f"{folder} is not a release", found=f"no {NAME}" if folder.is_dir() else "no such folder",
+            expected=f"a folder with {NAME}", hint="check the path",
+        )  # fmt: skip
+    try:
+        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        problem = error.errors()[0] if isinstance(error, ValidationError) else None
+        found = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" if problem else str(error)
+        raise CorruptRelease(f"{path} cannot be read", found=found, hint="fetch the release again") from error
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest, atomically; files sorted by path so that equal content gives equal bytes."""
+    content = manifest.model_dump(exclude_none=True)
+    content["files"] = sorted(content["files"], key=lambda file: file["path"])
+    write_text(folder / NAME, json.dumps(content, indent=1, sort_keys=True) + "\n")

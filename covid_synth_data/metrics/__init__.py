@@ -1,0 +1,21 @@
+"""Metrics: pure functions over arrays, which know no files, datasets or networks.
+
+One module per kind of question: `detection` (does a classifier find the disease, and how sure is that
+number). A module is imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__all__ = ["detection"]
+
+if TYPE_CHECKING:
+    from covid_synth_data.metrics import detection
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,266 @@
+"""How well a binary classifier finds the positives of a test set, and how sure each number is.
+
+Everywhere: `labels` is an array of shape (n,) of 0 (negative) and 1 (positive); `probabilities` is an array
+of shape (n,) in [0, 1], the probability of being positive. A film is called positive at a probability of
+`threshold` or more. Arrays for which a metric is not defined raise `MetricError`.
+
+Intervals are at 95 % unless another level is asked for. Clopper-Pearson intervals treat films as
+independent, which films of one patient are not; where patients have several films the true interval is
+somewhat wider. The interval of the AUC draws whole patients and so has no such flaw.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from scipy import stats
+
+from covid_synth_data.config import Settings
+from covid_synth_data.errors import MetricError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+LEVEL: Final = 0.95
+REPLICATES: Final = 2000
+SPECIFICITIES: Final = (0.90, 0.95)
+"""The specificities at which `evaluate` reads the sensitivity."""
+
+_CHUNK: Final = 4_000_000
+"""Weights held at once by the bootstrap, so that its memory does not grow with the test set."""
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Proportion(Settings):
+    """`count` of `n` with its interval: `value`, `low` and `high` are in [0, 1]."""
+
+    value: Share
+    low: Share
+    high: Share
+    count: Count
+    n: Annotated[int, Field(gt=0)]
+
+
+class Estimate(Settings):
+    """A number in [0, 1] with its interval."""
+
+    value: Share
+    low: Share
+    high: Share
+
+
+class Confusion(Settings):
+    """Counts at one threshold."""
+
+    tp: Count
+    fn: Count
+    fp: Count
+    tn: Count
+
+
+class OperatingPoint(Settings):
+    """The sensitivity where the specificity on the same films is at least `target`.
+
+    Films with a probability above `threshold` are called positive; `specificity` is the share that this
+    reaches, which is `target` or a little more, because a test set has steps.
+    """
+
+    target: Share
+    threshold: Share
+    specificity: Share
+    sensitivity: Proportion
+
+
+class Detection(Settings):
+    """Everything that `evaluate` measures."""
+
+    threshold: Share
+    confusion: Confusion
+    sensitivity: Proportion
+    specificity: Proportion
+    accuracy: Proportion
+    auc: Estimate
+    sensitivity_at: list[OperatingPoint]
+    patients: Annotated[int, Field(gt=0)]
+
+
+def proportion(count: int, n: int, level: float = LEVEL) -> Proportion:
+    """`count` of `n` with the exact interval of Clopper & Pearson 1934."""
+    if n < 1 or not 0 <= count <= n:
+        raise MetricError(
+            "a share is not defined", found=f"{count} of {n}", expected="0 <= count <= n, n >= 1"
+        )
+    interval = stats.binomtest(count, n).proportion_ci(confidence_level=level, method="exact")
+    return Proportion(
+        value=count / n, low=float(interval.low), high=float(interval.high), count=int(count), n=int(n)
+    )
+
+
+def confusion(labels: npt.ArrayLike, probabilities: npt.ArrayLike, threshold: float = 0.5) -> Confusion:
+    """True and false positives and negatives at `threshold`."""
+    truth, scores = _checked(labels, probabilities)
+    called = scores >= threshold
+    positive = truth == 1
+    return Confusion(
+        tp=int((called & positive).sum()),
+        fn=int((~called & positive).sum()),
+        fp=int((called & ~positive).sum()),
+        tn=int((~called & ~positive).sum()),
+    )
+
+
+def auc(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
+    """Area under the ROC curve: the chance that a positive scores above a negative, ties counting half."""
+    truth, scores = _checked(labels, probabilities)
+    ranks = stats.rankdata(scores)
+    positives = int(truth.sum())
+    negatives = len(truth) - positives
+    above = ranks[truth == 1].sum() - positives * (positives + 1) / 2
+    return float(above / (positives * negatives))
+
+
+def auc_interval(
+    labels: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    patients: Sequence[str] | npt.NDArray[Any],
+    *,
+    seed: int = 0,
+    replicates: int = REPLICATES,
+    level: float = LEVEL,
+) -> Estimate:
+    """The AUC with the percentile interval of a bootstrap over patients.
+
+    `patients` names the patient of each film; a replicate draws whole patients with replacement,
+    separately among those with and those without a positive film, as the test set was put together.
+    The same arguments give the same interval.
+    """
+    truth, scores = _checked(labels, probabilities)
+    if len(patients) != len(truth):
+        raise MetricError(
+            "the patients do not fit the films", found=f"{len(patients)} patients", expected=f"{len(truth)}"
+        )
+    _, group = np.unique(np.asarray(patients, dtype=object).astype(str), return_inverse=True)
+    order = np.argsort(scores, kind="stable")
+    values = _bootstrap(
+        truth[order], scores[order], group[order], np.random.default_rng([seed, 0xA0C]), replicates
+    )
+    tail = (1 - level) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    value = auc(truth, scores)
+    # A percentile interval of a bounded statistic can miss the estimate itself by a rounding error.
+    return Estimate(value=value, low=min(float(low), value), high=max(float(high), value))
+
+
+def sensitivity_at_specificity(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, target: float, level: float = LEVEL
+) -> OperatingPoint:
+    """The best sensitivity at a specificity of at least `target`, both on the films given.
+
+    The threshold is read from the same negatives, so this describes the ROC curve and not a
+    classifier that could be deployed; the interval is that of the sensitivity at that threshold.
+    """
+    truth, scores = _checked(labels, probabilities)
+    if not 0 < target <= 1:
+        raise MetricError("no such specificity", found=str(target), expected="more than 0, at most 1")
+    negatives = np.sort(scores[truth == 0])
+    positives = scores[truth == 1]
+    # The small term keeps 0.7 x 10 from being taken for a little more than 7.
+    below = max(1, math.ceil(target * len(negatives) - 1e-9))
+    threshold = float(negatives[below - 1])
+    return OperatingPoint(
+        target=target,
+        threshold=threshold,
+        specificity=float((negatives <= threshold).mean()),
+        sensitivity=proportion(int((positives > threshold).sum()), len(positives), level),
+    )
+
+
+def evaluate(
+    labels: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    patients: Sequence[str] | npt.NDArray[Any],
+    *,
+    threshold: float = 0.5,
+    seed: int = 0,
+    replicates: int = REPLICATES,
+) -> Detection:
+    """All metrics of this module at once; `seed` and `replicates` are those of the bootstrap."""
+    counts = confusion(labels, probabilities, threshold)
+    positives = counts.tp + counts.fn
+    negatives = counts.tn + counts.fp
+    return Detection(
+        threshold=threshold,
+        confusion=counts,
+        sensitivity=proportion(counts.tp, positives),
+        specificity=proportion(counts.tn, negatives),
+        accuracy=proportion(counts.tp + counts.tn, positives + negatives),
+        auc=auc_interval(labels, probabilities, patients, seed=seed, replicates=replicates),
+        sensitivity_at=[
+            sensitivity_at_specificity(labels, probabilities, target) for target in SPECIFICITIES
+        ],
+        patients=len(set(map(str, patients))),
+    )
+
+
+def _checked(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> tuple[Ints, Floats]:
+    """Both as arrays, or `MetricError`: shapes, values, and at least one film of each class."""
+    truth, scores = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
+    if truth.ndim != 1 or truth.shape != scores.shape:
+        raise MetricError(
+            "labels and probabilities do not fit",
+            found=f"shapes {truth.shape} and {scores.shape}",
+            expected="two arrays of shape (n,)",
+        )
+    if not np.isin(truth, (0, 1)).all():
+        raise MetricError("labels are not binary", found=str(np.unique(truth)[:5]), expected="0 and 1 only")
+    usable = (scores >= 0) & (scores <= 1)
+    if not usable.all():
+        row = int(np.argmin(usable))
+        raise MetricError(
+            "a probability is unusable", found=f"{scores[row]} in row {row}", expected="a number in [0, 1]"
+        )
+    positives = int(truth.sum())
+    if positives in (0, len(truth)):
+        raise MetricError(
+            "the films are of one class only",
+            found=f"{positives} positives, {len(truth) - positives} negatives",
+            expected="at least one of each",
+            hint="use a test set with both classes",
+        )
+    return truth.astype(np.int64), scores
+
+
+def _bootstrap(truth: Ints, scores: Floats, group: Ints, rng: np.random.Generator, replicates: int) -> Floats:
+    """The AUC of each replicate that has both classes. All arrays are sorted by `scores`."""
+    n_groups = int(group.max()) + 1
+    with_positive = np.zeros(n_groups, dtype=bool)
+    with_positive[group[truth == 1]] = True
+    strata = [part for part in (np.flatnonzero(with_positive), np.flatnonzero(~with_positive)) if len(part)]
+    ties = np.flatnonzero(np.r_[True, np.diff(scores) > 0])
+    positive = truth == 1
+    step = max(1, _CHUNK // len(truth))
+    found: list[Floats] = []
+    for start in range(0, replicates, step):
+        size = min(step, replicates - start)
+        times = np.zeros((size, n_groups))
+        for part in strata:
+            times[:, part] = rng.multinomial(len(part), np.full(len(part), 1 / len(part)), size=size)
+        weights = times[:, group]
+        hits = np.add.reduceat(np.where(positive, weights, 0.0), ties, axis=1)
+        misses = np.add.reduceat(np.where(positive, 0.0, weights), ties, axis=1)
+        pairs = hits.sum(axis=1) * misses.sum(axis=1)
+        above = (hits * (np.cumsum(misses, axis=1) - misses / 2)).sum(axis=1)
+        found.append(above[pairs > 0] / pairs[pairs > 0])
+    values = np.concatenate(found)
+    if not len(values):
+        raise MetricError(
+            "no interval of the AUC", found="one class only in every replicate", expected="more patients"
+        )
+    return values

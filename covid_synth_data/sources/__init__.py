@@ -1,0 +1,138 @@
+"""Real chest X-rays: one module per public set, all read into the same columns.
+
+    read_source("covid-chestxray", root)     every row of the set as a pandas frame, with the reason where a
+                                             row is not used
+    load_source("covid-chestxray", root)     the usable rows as a `datasets.Dataset`, images decoded lazily
+
+A new source is one new module with `INFO` and `read(root, **options)`, and one line in `_MODULES`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+from covid_synth_data.errors import ConfigError, MissingExtra, SourceError, UnknownName
+from covid_synth_data.sources import disk, table
+from covid_synth_data.sources.info import SourceInfo, SourceStatus
+
+if TYPE_CHECKING:
+    import datasets
+    import pandas as pd
+
+__all__ = [
+    "SourceInfo",
+    "SourceStatus",
+    "list_sources",
+    "load_source",
+    "read_source",
+    "source_status",
+]
+
+_MODULES: Final = {
+    "covid-chestxray": "covid_chestxray",
+    "covid-19-image-repository": "covid_19_image_repository",
+    "rsna": "rsna",
+    "kermany": "kermany",
+    "radiography": "radiography",
+    "phantom": "phantom",
+}
+"""Name of the source to its module in this package, in the order in which they are listed."""
+
+_ROOTLESS: Final = ("rsna", "phantom")
+"""Sources whose rows can be read without a root: metadata from a package, or made by a procedure."""
+
+_VIEWS: Final = ("frontal", "all")
+
+
+def list_sources() -> tuple[SourceInfo, ...]:
+    """What is known of each source, in the order of the table."""
+    return tuple(_info(name) for name in _MODULES)
+
+
+def read_source(name: str, root: str | Path | None = None, **options: Any) -> pd.DataFrame:
+    """Every row of the metadata (or file listing) of a source; see `table.COLUMNS`.
+
+    `root` is the folder that holds the set's folder, or that folder itself; None means the folder that the
+    environment variable COVID_SYNTH_SOURCES names. `options` are the source's own: `metadata` of
+    covid-chestxray; `size`, `patients`, `seed` of phantom. Reads no pixels. Raises `UnknownName`,
+    `ConfigError` for an unknown option, `MissingSource`, `BadMetadata`, `MissingExtra`.
+    """
+    module = _module(name)
+    allowed = [option for option in inspect.signature(module.read).parameters if option != "root"]
+    for option in options:
+        if option not in allowed:
+            raise ConfigError(
+                f"the source {name} has no option {option!r}",
+                expected="one of " + ", ".join(allowed) if allowed else "no options",
+                hint="remove it",
+            )
+    folder = disk.resolve_root(root) if name != "phantom" else None
+    if folder is None and name not in _ROOTLESS:
+        raise disk.missing(_info(name), f"no root, and {disk.ENVIRONMENT} is not set")
+    frame: pd.DataFrame = module.read(folder, **options)
+    return frame
+
+
+def load_source(
+    name: str, root: str | Path | None = None, *, views: str = "frontal", **options: Any
+) -> datasets.Dataset:
+    """The usable rows of a source as a Dataset with the columns `schema.REAL_COLUMNS`.
+
+    `views` is "frontal", or "all" to keep lateral films and films of unstated view. `image` is decoded to a
+    PIL image when a row is read, in the mode of its file. Root, options and errors are those of
+    `read_source`; raises `MissingSource` also when the set is there but has no usable image.
+    """
+    if views not in _VIEWS:
+        raise UnknownName("choice of views", views, _VIEWS)
+    frame = read_source(name, root, **options)
+    rows = table.usable(frame, views)
+    if not len(rows):
+        reason = frame["excluded"].mode()
+        raise disk.missing(
+            _info(name), f"no usable image in {len(frame)} rows ({', '.join(reason) or 'empty'})"
+        )
+    return table.to_dataset(rows)
+
+
+def source_status(name: str, root: str | Path | None = None) -> SourceStatus:
+    """How much of a source a root holds. Never raises for a set that is damaged: `problem` says it.
+
+    Raises `UnknownName` and, where the root itself does not exist, `MissingSource`.
+    """
+    info = _info(name)
+    if name == "phantom":
+        return SourceStatus(
+            name, None, info.expected_images, info.expected_images, 0, "built in, made when asked for"
+        )
+    base = disk.resolve_root(root)
+    folder = disk.find(info, base) if base is not None else None
+    if folder is None or base is None:
+        return SourceStatus(name, None, 0, info.expected_images, 0, "not found" if base else "no root given")
+    try:
+        frame = read_source(name, base)
+    except (SourceError, MissingExtra) as error:
+        return SourceStatus(
+            name, folder, 0, info.expected_images, 0, f"unreadable: {error}", problem=str(error)
+        )
+    images = int((frame["path"] != "").sum())
+    summary = f"{images:,} of {info.expected_images:,} images"
+    absent = int(((frame["path"] == "") & ~frame["excluded"].isin([table.CT])).sum())
+    usable = int((frame["excluded"] == "").sum())
+    summary += f", {absent:,} rows without a file" if absent else ""
+    return SourceStatus(name, folder, images, info.expected_images, absent, f"{summary}, {usable:,} usable")
+
+
+def _module(name: str) -> ModuleType:
+    """The module of a source. Raises `UnknownName`."""
+    if name not in _MODULES:
+        raise UnknownName("source", name, _MODULES)
+    return importlib.import_module(f"{__name__}.{_MODULES[name]}")
+
+
+def _info(name: str) -> SourceInfo:
+    info: SourceInfo = _module(name).INFO
+    return info

@@ -1,0 +1,212 @@
+"""Finding a set below a root, listing its images, and reading its tables, whatever state they are in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from covid_synth_data.errors import BadMetadata, MissingSource, SourceError
+from covid_synth_data.sources.info import SourceInfo
+from covid_synth_data.sources.table import DICOM_SUFFIXES, stem
+
+ENVIRONMENT: Final = "COVID_SYNTH_SOURCES"
+IMAGE_SUFFIXES: Final = (".png", ".jpg", ".jpeg")
+MAX_TABLE_BYTES: Final = 64 * 1024 * 1024
+"""The largest metadata of a set here has 0.6 MB; what is far above that is not it."""
+
+
+def resolve_root(root: str | Path | None) -> Path | None:
+    """`root`, or what the environment variable COVID_SYNTH_SOURCES names, as an absolute folder.
+
+    None when neither is given. Raises `MissingSource` when the folder does not exist.
+    """
+    given = root if root is not None else os.environ.get(ENVIRONMENT) or None
+    if given is None:
+        return None
+    folder = Path(given).expanduser().absolute()
+    if not folder.is_dir():
+        raise MissingSource(
+            f"no folder {folder}",
+            expected="the folder that holds the sets" + ("" if root is not None else f" in {ENVIRONMENT}"),
+            hint="check the path; `covid-synth sources` says how to obtain each set",
+        )
+    return folder
+
+
+def find(info: SourceInfo, root: Path) -> Path | None:
+    """The folder of the set: `root` itself, a folder of one of its names below it, or None.
+
+    Archives are often unpacked into a folder of the same name once more; the inner one is taken then.
+    """
+    named = [root / name for name in info.folders]
+    if root.name in info.folders:
+        named.append(root)
+    candidates = [*named, *(folder / folder.name for folder in named), root]
+    for folder in candidates:
+        if info.markers and all((folder / marker).exists() for marker in info.markers):
+            return folder
+    return next((folder for folder in named if folder.is_dir()), None)
+
+
+def locate(info: SourceInfo, root: Path) -> Path:
+    """Like `find`, but raises `MissingSource` saying how to obtain the set."""
+    folder = find(info, root)
+    if folder is None:
+        raise missing(info, f"{root} without it")
+    return folder
+
+
+def missing(info: SourceInfo, found: str) -> MissingSource:
+    """The error for a set that is not there: what to download and where to put it."""
+    return MissingSource(
+        f"the set {info.name} is not there",
+        found=found,
+        expected=f"a folder named {' or '.join(info.folders)} in the root",
+        hint=f"{info.how_to_obtain.rstrip('.')}; {info.homepage}",
+    )
+
+
+def list_images(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES + DICOM_SUFFIXES) -> list[str]:
+    """The names of the image files directly in `folder`, in natural order; [] where there is no such folder.
+
+    One pass over the folder, no file is opened. Hidden files are left out: they are what archivers leave.
+    """
+    if not folder.is_dir():
+        return []
+    try:
+        with os.scandir(folder) as entries:
+            names = [
+                entry.name
+                for entry in entries
+                if entry.name.lower().endswith(suffixes)
+                and not entry.name.startswith(".")
+                and entry.is_file()
+            ]
+    except OSError as error:
+        raise SourceError(
+            f"cannot list {folder}", found=str(error.strerror).lower(), expected="a readable folder",
+            hint="check its permissions",
+        ) from error  # fmt: skip
+    return sorted(names, key=natural)
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """A sort key by which "film-2" comes before "film-10"."""
+    parts = re.findall(r"([0-9]+)|([^0-9]+)", name.casefold())
+    return (*((0, int(digits), "") if digits else (1, 0, text) for digits, text in parts), (2, 0, name))
+
+
+def match(wanted: Sequence[str], present: Iterable[str]) -> list[str]:
+    """For each wanted file name the name of the file that is there, or "".
+
+    Exact names first; then names that differ in case; then, among files that nobody took, those of the same
+    stem with another extension (people convert sets to PNG or JPEG). A wanted name of "" matches nothing.
+    """
+    files = list(present)
+    exact = set(files)
+    found = [name if name in exact else "" for name in wanted]
+    for key in (str.casefold, _folded_stem):
+        free = set(files).difference(found)
+        by_key = {key(name): name for name in sorted(free, reverse=True)}
+        found = [
+            got or (by_key.get(key(name), "") if name else "")
+            for got, name in zip(found, wanted, strict=True)
+        ]
+    return found
+
+
+def _folded_stem(name: str) -> str:
+    return stem(name).casefold()
+
+
+def safe_name(name: str) -> bool:
+    """Whether `name` is a plain file name: no folders, no drive, no control characters."""
+    return name not in (".", "..") and not re.search(r"[/\\:]|[\x00-\x1f\x7f]", name) and len(name) <= 255
+
+
+@dataclass(frozen=True)
+class Record:
+    """A row of a table: `row` counts from 1 with the header as row 1, `values` are stripped cells.
+
+    `broken` says that the number of cells differs from the header's, or that a cell has control characters.
+    """
+
+    row: int
+    values: dict[str, str]
+    broken: bool
+
+    def number(self, column: str, low: float, high: float) -> float | None:
+        """The cell as a number within [low, high]; None where it is absent, no number, or implausible."""
+        try:
+            value = float(self.values.get(column, ""))
+        except ValueError:
+            return None
+        return value if low <= value <= high else None
+
+
+def read_table(path: Path, required: Sequence[str]) -> list[Record]:
+    """All rows of a CSV file with a header, in file order. Unnamed and unknown columns are allowed.
+
+    A row that does not fit the header is returned with `broken` set, so that the caller can say why it is
+    not used. Raises `MissingSource` where there is no such file, and `BadMetadata` naming the file, the row
+    and the column where it is not UTF-8, is no CSV, or lacks a required column.
+    """
+    if not path.is_file():
+        raise MissingSource(
+            f"no file {path}", expected="the metadata of the set", hint="download it again, complete"
+        )
+    text = _decode(path)
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        rows = [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        raise BadMetadata(
+            f"{path}, line {reader.line_num} is no CSV", found=str(error), hint="download the file again"
+        ) from error
+    header = [cell.strip() for cell in rows[0][1]] if rows else []
+    for column in required:
+        if header.count(column) != 1:
+            raise BadMetadata(
+                f"{path}, line 1 has {header.count(column)} columns named {column!r}",
+                found=", ".join(header)[:200] or "an empty file",
+                expected="one column of each of " + ", ".join(required),
+                hint="download the file again",
+            )
+    return [_record(number, header, cells) for number, (_, cells) in enumerate(rows[1:], start=2)]
+
+
+def _record(row: int, header: list[str], cells: list[str]) -> Record:
+    extra = any(cell.strip() for cell in cells[len(header) :])
+    values = {name: cell.strip() for name, cell in zip(header, cells, strict=False) if name}
+    control = any(re.search(r"[\x00-\x08\x0e-\x1f\x7f]", cell) for cell in values.values())
+    return Record(row, values, broken=extra or len(cells) < len(header) or control)
+
+
+def _decode(path: Path) -> str:
+    """The text of the file, UTF-8 with or without a byte order mark."""
+    size = path.stat().st_size
+    if size > MAX_TABLE_BYTES:
+        raise BadMetadata(
+            f"{path} is no metadata table",
+            found=f"{size:,} bytes",
+            expected=f"at most {MAX_TABLE_BYTES:,}",
+            hint="download the file again",
+        )
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        column = content.count(b",", content.rfind(b"\n", 0, error.start) + 1, error.start) + 1
+        raise BadMetadata(
+            f"{path}, line {line}, about column {column} is not UTF-8",
+            found=f"byte 0x{content[error.start]:02x}",
+            expected="UTF-8 text",
+            hint="download the file again, do not save it from a spreadsheet program",
+        ) from error

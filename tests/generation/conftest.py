@@ -1,0 +1,75 @@
+"""A tiny recipe on phantoms and its films, shared by the tests of the maintainers' side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from generation.films import Films, training_films
+from generation.recipe import Recipe, load_recipe
+
+TINY = """
+name = "tiny"
+family = "cyclegan"
+seed = 3
+
+[data]
+task = "normal-vs-covid"
+sources = ["phantom"]
+phantom = { size = 32, patients = 12 }
+source_class = "normal"
+size = 32
+per_domain = 8
+
+[network]
+generator = "cyclegan-unet"
+width = 4
+critic_width = 4
+
+[training]
+epochs = 3
+batch_size = 4
+checkpoint_seconds = 3600
+preview_every = 3
+
+[release]
+dataset = "covid-synth-cxr"
+version = "0.0.1"
+subset = "gnc"
+folder = "cyclegan"
+count = 30
+shard_rows = 8
+batch_size = 4
+codec = "png"
+"""
+
+
+@pytest.fixture(scope="session")
+def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def recipe(recipe_file: Path) -> Recipe:
+    return load_recipe(recipe_file)
+
+
+@pytest.fixture(scope="session")
+def films(recipe: Recipe) -> tuple[Films, Films]:
+    return training_films(recipe, None, lambda done, total: None)
+
+
+@pytest.fixture
+def altered(recipe: Recipe):
+    """A copy of the recipe with some keys changed: altered(training={"epochs": 2}, seed=4)."""
+
+    def change(**changes: object) -> Recipe:
+        content = recipe.model_dump()
+        for key, value in changes.items():
+            content[key] = {**content[key], **value} if isinstance(value, dict) else value
+        return type(recipe).model_validate(content)
+
+    return change
