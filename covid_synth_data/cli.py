@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from covid_synth_data.errors import ConfigError, CorruptRelease, CovidSynthError
+from covid_synth_data.errors import ConfigError, CorruptRelease, CovidSynthError, UnknownName
 
 app = typer.Typer(
     help="Synthetic COVID-19 chest X-rays: load, mix with real films, measure whether they help.",
@@ -188,7 +188,8 @@ def mix(
     parts = [csd.load_dataset("covid-synth-cxr", name.strip(), root=release) for name in synthetic.split(",")]
     mixed = csd.mix(real, parts, skew=skew, seed=seed)
     say(
-        f"real {len(real):,} films, skew {csd.skew(real):.2f}; mixed {len(mixed):,}, skew {csd.skew(mixed):.4f}"
+        f"real {len(real):,} films, skew {csd.skew(real):.2f};"
+        f" mixed {len(mixed):,}, skew {csd.skew(mixed):.4f}"
     )
     if out is not None:
         path = out / "train.parquet" if out.suffix != ".parquet" else out
@@ -230,6 +231,85 @@ def sample(
         with replacing(out / f"{path.stem}.png") as temporary:
             Image.fromarray(film).save(temporary, format="PNG")
     say(f"{len(made)} films in {out}")
+
+
+bench = typer.Typer(help="Run suites and print their tables.", no_args_is_help=True)
+app.add_typer(bench, name="benchmark")
+
+
+@bench.command("list")
+def benchmark_list(as_json: AsJson = False) -> None:
+    """The suites, with their tasks, models, regimes and profiles."""
+    from covid_synth_data.benchmark import list_suites, load_suite
+
+    suites = [load_suite(name) for name in list_suites()]
+    if as_json:
+        say(json.dumps([suite.model_dump() for suite in suites], indent=1))
+        return
+    for suite in suites:
+        say(f"{suite.name} {suite.version}: {suite.title}")
+        for kind, names in (
+            ("tasks", suite.tasks), ("models", suite.models),
+            ("regimes", suite.regimes), ("profiles", suite.profiles),
+        ):  # fmt: skip
+            say(f"  {kind:<9} {', '.join(names)}")
+        say("")
+
+
+@bench.command("run")
+def benchmark_run(
+    suite: Annotated[str, typer.Argument(help="a suite, see covid-synth benchmark list")],
+    out: Annotated[Path, typer.Option(help="the folder of the result files")] = Path("benchmarks/results"),
+    root: Root = None,
+    release: Release = None,
+    task: Annotated[list[str] | None, typer.Option(help="a task; again for more")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="a model; again for more")] = None,
+    regime: Annotated[list[str] | None, typer.Option(help="a regime; again for more")] = None,
+    profile: Annotated[str | None, typer.Option(help="models, seeds and regimes for a purpose")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="how many seeds")] = None,
+    weights: Annotated[str | None, typer.Option(help="initial weights: imagenet or none")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="at most this many real negatives to train on")
+    ] = None,
+    skip_missing: Annotated[
+        bool, typer.Option(help="leave out regimes whose data the release lacks")
+    ] = False,
+    device: str = "auto",
+) -> None:
+    """Run SUITE: one result file per task, model, regime and seed; the same command goes on after a stop."""
+    from covid_synth_data.benchmark import run
+
+    if weights not in (None, "imagenet", "none"):
+        raise UnknownName("choice of weights", weights, ["imagenet", "none"])
+    with progress_bar("benchmark") as tick:
+        paths = run(
+            suite, out=out, root=root, release=release, profile=profile, tasks=task, models=model,
+            regimes=regime, seeds=seeds, weights=weights, limit=limit,  # type: ignore[arg-type]
+            skip_missing=skip_missing, device=device, progress=tick,
+        )  # fmt: skip
+    say(f"{len(paths)} result files in {out}")
+
+
+@bench.command("report")
+def benchmark_report(
+    results: Annotated[Path, typer.Option(help="the folder of the result files")] = Path(
+        "benchmarks/results"
+    ),
+) -> None:
+    """Print the table of all result files, each validated against its own predictions."""
+    from covid_synth_data.benchmark import report
+
+    say(report(results))
+
+
+@app.command()
+def quickstart(
+    out: Annotated[Path, typer.Option(help="where everything goes")] = Path("quickstart"),
+) -> None:
+    """The whole path on phantoms, from training to a page with films and the table."""
+    from covid_synth_data import quickstart as path
+
+    path.run(out, say, progress_bar)
 
 
 def main() -> None:

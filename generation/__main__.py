@@ -39,7 +39,8 @@ def train(
         both = films.training_films(loaded, root, tick)
     counts = ", ".join(f"{len(side.image_ids)} {side.label}" for side in both)
     say(
-        f"{loaded.name}: {counts} films of {loaded.data.size} px, {loaded.training.epochs} epochs, {fabric.device}"
+        f"{loaded.name}: {counts} films of {loaded.data.size} px, {loaded.training.epochs} epochs,"
+        f" {fabric.device}"
     )
     with progress_bar("training") as tick:
         run = trainer.train(loaded, both, folder, fabric, tick)

@@ -36,13 +36,13 @@ class Films:
         return digest.hexdigest()
 
 
-def training_rows(data: Data, root: Path | None, seed: int) -> datasets.Dataset:
+def training_rows(data: Data, root: Path | None) -> datasets.Dataset:
     """The rows of the training patients, undecoded. Raises the errors of `tasks.load_task`."""
     import datasets
 
     splits = tasks.load_task(
-        data.task, root, protocol=data.protocol, seed=seed, sources=data.sources, licences=data.licences,
-        phantom=data.phantom,
+        data.task, root, protocol=data.protocol, seed=data.split_seed, sources=data.sources,
+        licences=data.licences, phantom=data.phantom,
     )  # fmt: skip
     return splits["train"].cast_column("image", datasets.Image(decode=False))
 
@@ -64,7 +64,7 @@ def training_films(
 ) -> tuple[Films, Films]:
     """(source, target) films of a recipe, the same number of each. `progress` gets (done, all)."""
     data = recipe.data
-    rows = training_rows(data, root, recipe.seed)
+    rows = training_rows(data, root)
     sides = [of_class(rows, label) for label in (data.source_class, data.target_class)]
     count = min(len(side) for side in sides)
     count = min(count, data.per_domain) if data.per_domain else count

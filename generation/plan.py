@@ -57,7 +57,7 @@ def source_films(recipe: Recipe, root: Path | None) -> datasets.Dataset:
 
     Test patients are left out so that no synthetic image carries a test film into a training set.
     """
-    return of_class(training_rows(recipe.data, root, recipe.seed), recipe.data.source_class)
+    return of_class(training_rows(recipe.data, root), recipe.data.source_class)
 
 
 def rows(release: Release, films: int, seed: int) -> list[Row]:

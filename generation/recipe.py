@@ -36,6 +36,8 @@ class Data(Settings):
     phantom: dict[str, int] | None = None
     source_class: str
     target_class: str = "covid-19"
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    """Whose films are training films; benchmarks must split by the same seed, hence not the recipe's own."""
     size: Annotated[int, Field(ge=32, le=1024, multiple_of=16)] = 256
     per_domain: Annotated[int, Field(ge=0)] = 180
 

@@ -52,10 +52,10 @@ def compose(
     seed: int,
 ) -> datasets.Dataset:
     """The training rows of `regime`, by `mixing.mix`. Raises `ImpossibleMix`."""
-    from covid_synth_data import mixing
-
     if regime.mix == "real":
         return train
+    from covid_synth_data import mixing
+
     parts = [synthetic[config] for config in regime.synthetic]
     if regime.mix == "skew":
         assert regime.skew is not None  # noqa: S101  (the model of a regime demands it)
@@ -64,14 +64,19 @@ def compose(
     return mixing.mix(real, parts, seed=seed, synthetic_count=sum(len(part) for part in parts))
 
 
-def limited(train: datasets.Dataset, positive: str, limit: int | None, seed: int) -> datasets.Dataset:
-    """`train` with at most `limit` negatives, drawn from `seed`; all positives stay."""
+def limited(
+    train: datasets.Dataset, positive: str, *, negatives: int | None, positives: int | None, seed: int
+) -> datasets.Dataset:
+    """`train` with at most so many films of each class (None: all), drawn from `seed`, in their order."""
     labels = films(train, positive).labels
-    negatives = np.flatnonzero(labels == 0)
-    if limit is None or len(negatives) <= limit:
-        return train
-    kept = np.random.default_rng([seed, limit]).choice(negatives, size=limit, replace=False)
-    return train.select(np.sort(np.concatenate([kept, np.flatnonzero(labels == 1)])))
+    kept = []
+    for value, limit in ((0, negatives), (1, positives)):
+        rows = np.flatnonzero(labels == value)
+        if limit is not None and len(rows) > limit:
+            rows = np.random.default_rng([seed, value]).choice(rows, size=limit, replace=False)
+        kept.append(rows)
+    rows = np.sort(np.concatenate(kept))
+    return train if len(rows) == len(train) else train.select(rows)
 
 
 def describe(mixed: Films, real_ids: frozenset[str], synthetic: Mapping[str, frozenset[str]]) -> Composition:

@@ -59,8 +59,9 @@ class Part(Settings):
 
 
 class LeftOut(Settings):
-    """Films of the sources that the task did not use, and why."""
+    """Films of a source that the task did not use, and why."""
 
+    source: str
     reason: str
     films: Count
 
@@ -107,7 +108,11 @@ class Hardware(Settings):
 
 
 class Result(Settings):
-    """The whole file. `inputs` is a digest of all that the predictions depend on, machine and time aside."""
+    """The whole file.
+
+    `inputs` is a digest of all that the predictions depend on, machine and time aside; `limit` is the
+    largest number of real negatives that was allowed, `notes` what the task says of its data.
+    """
 
     format: Literal[1] = 1
     suite: Name
@@ -128,6 +133,7 @@ class Result(Settings):
     validation: Part
     test: Part
     left_out: list[LeftOut]
+    notes: list[str]
     dataset: Dataset | None
     fitting: Fitting
     metrics: detection.Detection

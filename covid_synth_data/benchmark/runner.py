@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,8 @@ def run(
     stopped goes on where it was. Raises `UnknownName`, `ConfigError`, `ReleaseError`, `WeightsError`,
     `LeakError`, `SourceError`, and `ResultError` for a file in `out` that is wrong or made from other data.
     """
+    if limit is not None and limit < 1:
+        raise ConfigError("no such limit", found=str(limit), expected="at least 1 real negative")
     chosen = suite if isinstance(suite, Suite) else load_suite(suite)
     runs = plan(chosen, profile=profile, tasks=tasks, models=models, regimes=regimes, seeds=seeds)
     _check_weights(chosen, runs, weights)
@@ -225,18 +228,20 @@ class _Bench:
 
     def run_task(self, task: str, runs: Sequence[Run]) -> list[Path]:
         """Prepare all runs of a task, then do those that have no result yet."""
-        splits = self._splits(task)
+        splits, left_out, notes = self._splits(task)
+        self._check_files(splits, runs)
         prepared = [self._prepare(run, splits) for run in runs]
         pending = [one for one in prepared if not self._done(one)]
         if pending:
-            self._work(pending, splits)
+            self._work(pending, splits, {"left_out": left_out, "notes": notes})
         return [one.path for one in prepared]
 
-    def _splits(self, task: str) -> datasets.DatasetDict:
+    def _splits(self, task: str) -> tuple[datasets.DatasetDict, list[results.LeftOut], list[str]]:
+        """The three parts, what was left out of them, and what the task says of its data."""
         from covid_synth_data import tasks
 
         data = self.suite.data
-        splits = tasks.load_task(
+        plan = tasks.plan_task(
             task,
             self.root,
             self.suite.protocol,
@@ -245,22 +250,36 @@ class _Bench:
             licences=data.licences,
             phantom=data.phantom,
         )
+        counts = Counter(zip(plan.left_out["source_dataset"], plan.left_out["reason"], strict=True))
+        left_out = [
+            results.LeftOut(source=source, reason=reason, films=count)
+            for (source, reason), count in sorted(counts.items())
+        ]
+        # Notes on single files carry paths of this machine, which have no place in a file to be shared.
+        notes = [note for note in plan.notes if not note.startswith("left out:")]
+        splits = tasks.to_splits(plan)
         splits["train"] = composition.limited(
             splits["train"], self.suite.positive, self.limit, data.split_seed
         )
-        return splits
+        return splits, left_out, notes
+
+    def _check_files(self, splits: datasets.DatasetDict, runs: Sequence[Run]) -> None:
+        """Compare films byte for byte between parts, once for all runs; the rest is checked for each run."""
+        from covid_synth_data import tasks
+
+        tasks.check_leaks(splits)
+        for config in dict.fromkeys(
+            name for run in runs for name in self.suite.regimes[run.regime].synthetic
+        ):
+            tasks.check_leaks({**splits, "train": self.synthetic[config]})
 
     def _prepare(self, run: Run, splits: datasets.DatasetDict) -> Prepared:
         """Choose the training rows and look for leaks between them and the two other parts."""
-        import datasets
-
         from covid_synth_data import tasks
 
         regime = self.suite.regimes[run.regime]
         mixed = composition.compose(regime, splits["train"], self.synthetic, self.suite.positive, run.seed)
-        tasks.check_leaks(
-            datasets.DatasetDict(train=mixed, validation=splits["validation"], test=splits["test"])
-        )
+        tasks.check_leaks({**splits, "train": mixed}, pixels=False)
         rows = composition.films(mixed, self.suite.positive)
         made_of = composition.describe(
             rows,
@@ -303,7 +322,9 @@ class _Bench:
             )
         return True
 
-    def _work(self, pending: Sequence[Prepared], splits: datasets.DatasetDict) -> None:
+    def _work(
+        self, pending: Sequence[Prepared], splits: datasets.DatasetDict, remarks: Mapping[str, Any]
+    ) -> None:
         """Bring the films of all pending runs into the stores, then train them one after the other."""
         try:
             from covid_synth_data.benchmark import worker
@@ -325,14 +346,14 @@ class _Bench:
                     model, self.suite.regimes[one.run.regime], one.run.seed, one.train, parts,
                     what=f"{number + 1}/{len(todo)} {model} {one.run.regime} seed {one.run.seed}",
                 )  # fmt: skip
-                self._write(one, parts, outcome, splits, time.monotonic() - start)
+                self._write(one, parts, outcome, remarks, time.monotonic() - start)
 
     def _write(
         self,
         one: Prepared,
         parts: Mapping[str, composition.Films],
         outcome: Any,
-        splits: datasets.DatasetDict,
+        remarks: Mapping[str, Any],
         seconds: float,
     ) -> None:
         suite, run = self.suite, one.run
@@ -357,7 +378,8 @@ class _Bench:
                 composition=one.made_of,
                 validation=parts["validation"].part(),
                 test=parts["test"].part(),
-                left_out=[],
+                left_out=remarks["left_out"],
+                notes=remarks["notes"],
                 dataset=self.dataset if regime.synthetic else None,
                 fitting=outcome.fitting,
                 metrics=results.measure(outcome.predictions),

@@ -101,12 +101,17 @@ class Profile(Settings):
 
 
 class Data(Settings):
-    """Which real films the tasks are made of; null means what the task says by itself."""
+    """Which real films the tasks are made of; null means what the task says by itself.
+
+    `max_positives` is the largest number of real positives to train on: it makes an imbalance where the
+    films at hand have none.
+    """
 
     sources: list[Name] | None = None
-    licences: Literal["any", "open"] = "any"
+    licences: Literal["any", "permissive"] = "any"
     phantom: dict[str, int] | None = None
     split_seed: int = 0
+    max_positives: Annotated[int, Field(ge=1)] | None = None
 
 
 class Suite(Settings):

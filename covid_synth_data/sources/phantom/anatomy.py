@@ -221,7 +221,15 @@ def _left_border(heart: float, knob: float, dome: float, rng: np.random.Generato
 def _torso(width: float) -> Array:
     """Half-width of the body over y below the shoulders."""
     return table(
-        [(-1, 1.5), (-0.55, 1.3), (-0.3, width + 0.06), (-0.1, width), (0.4, width - 0.02), (1, width + 0.03)], 0.08
+        [
+            (-1, 1.5),
+            (-0.55, 1.3),
+            (-0.3, width + 0.06),
+            (-0.1, width),
+            (0.4, width - 0.02),
+            (1, width + 0.03),
+        ],
+        0.08,
     )
 
 

@@ -108,7 +108,9 @@ def _overlays(film: npt.NDArray[np.uint8], settings: FilmSettings) -> npt.NDArra
         across = rng.uniform(0.86, 0.93) if settings.marker == "L" else rng.uniform(0.07, 0.14)
         _write(image, settings.marker, across, rng.uniform(0.05, 0.16), max(7, grid // 16), 250)
     if settings.text:
-        _write(image, settings.text, rng.uniform(0.25, 0.75), rng.uniform(0.02, 0.05), max(7, grid // 28), 220)
+        _write(
+            image, settings.text, rng.uniform(0.25, 0.75), rng.uniform(0.02, 0.05), max(7, grid // 28), 220
+        )
     return np.asarray(image)
 
 

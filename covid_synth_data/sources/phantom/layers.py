@@ -108,7 +108,9 @@ def _ribs(body: Anatomy, space: Space) -> Array:
     rim = ramp(1.0 - space.side / cage, 0.02)
     start = space.y - body.rib_first
     # Behind, a rib rises a little from its joint before it turns down along the side.
-    back = (start - drop * (0.5 - 0.5 * ring) + 0.05 * np.sin(np.pi * np.clip(t * 1.3, 0, 1))) / body.rib_pitch
+    back = (
+        start - drop * (0.5 - 0.5 * ring) + 0.05 * np.sin(np.pi * np.clip(t * 1.3, 0, 1))
+    ) / body.rib_pitch
     front = (start - drop * (0.5 + 0.62 * ring)) / body.rib_pitch
     side = space.is_left.astype(np.intp)
     shade = _bands(back, side, body, 0, _RIBS, space) * ramp(t - 0.14, 0.05)
@@ -140,7 +142,9 @@ def _spine(body: Anatomy, space: Space) -> Array:
     pedicle = ramp(1 - ((side - 0.6 * body.spine_width) / 0.02) ** 2 - ((within - 0.12) / 0.16) ** 2, 0.5)
     process = ramp(1 - (x / 0.014) ** 2 - ((within - 0.2) / 0.22) ** 2, 0.5)
     wing = ramp(0.1 - within, 0.1) * ramp(0.15 - side, 0.03)
-    return (column * (0.13 + 0.1 * vertebra) + 0.06 * pedicle + 0.07 * process + 0.05 * wing).astype(np.float32)
+    return (column * (0.13 + 0.1 * vertebra) + 0.06 * pedicle + 0.07 * process + 0.05 * wing).astype(
+        np.float32
+    )
 
 
 def _clavicles(body: Anatomy, space: Space) -> Array:
@@ -170,7 +174,9 @@ def vessels(texture_seed: int, resolution: int) -> Image.Image:
     segments: list[tuple[float, float, float, float, float]] = []
     for side, root in ((RIGHT, (-0.15, -0.02)), (LEFT, (0.16, -0.07))):
         for angle in np.linspace(-1.25, 1.35, 9):
-            _grow(segments, rng, root, side, float(angle + rng.normal(0, 0.1)), float(rng.uniform(0.019, 0.03)))
+            _grow(
+                segments, rng, root, side, float(angle + rng.normal(0, 0.1)), float(rng.uniform(0.019, 0.03))
+            )
     canvas = Image.new("L", (fine, fine))
     pen = ImageDraw.Draw(canvas)
     for x0, y0, x1, y1, width in sorted(segments, key=lambda segment: segment[4]):

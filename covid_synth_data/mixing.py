@@ -1,0 +1,241 @@
+"""Mixing real and synthetic films to an asked composition, on `datasets.Dataset`, without touching pixels.
+
+Skew is negatives / positives (zunair2021, Eq. 6). All functions select and join rows by index: the images of
+the result are those of the inputs, read when they are needed. The same seed gives the same rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from covid_synth_data import schema
+from covid_synth_data.errors import ConfigError, ImpossibleMix, UnknownName
+
+if TYPE_CHECKING:
+    import datasets
+
+_SKEW: Final = 1.0
+Index = npt.NDArray[np.int64]
+
+
+def skew(dataset: datasets.Dataset, positive: str = "covid-19") -> float:
+    """Negatives / positives; `inf` without positives. Raises `ImpossibleMix` when there are no rows."""
+    positives = int(_is_positive(dataset, positive).sum())
+    if len(dataset) == 0:
+        raise ImpossibleMix("the skew of no rows", found="0 rows", expected="at least one")
+    return (len(dataset) - positives) / positives if positives else math.inf
+
+
+def mix(
+    real: datasets.Dataset,
+    synthetic: datasets.Dataset | Sequence[datasets.Dataset],
+    skew: float | None = None,
+    seed: int = 0,
+    *,
+    synthetic_count: int | None = None,
+    synthetic_fraction: float | None = None,
+    positive: str = "covid-19",
+) -> datasets.Dataset:
+    """All real rows and as many synthetic ones, drawn by the seed, as the asked composition needs; shuffled.
+
+    One of three says how many: `skew` (default 1.0), the negatives / positives of the result, met to the
+    nearest image; `synthetic_count`, rows; `synthetic_fraction`, their share of the result, in [0, 1). For
+    a skew only synthetic rows of the class that is short are drawn, for the other two all classes.
+    `synthetic` may be several datasets, drawn from as one. Columns are those of both; what a row does not
+    have is null. Raises `ImpossibleMix`, with what can be reached, and `ConfigError`; streams cannot be
+    counted, see `stream`.
+    """
+    asked = [value is not None for value in (skew, synthetic_count, synthetic_fraction)]
+    if sum(asked) > 1:
+        raise ConfigError(
+            "a mix is governed by one number",
+            found=f"skew {skew}, synthetic_count {synthetic_count}, synthetic_fraction {synthetic_fraction}",
+            expected="one of them", hint="leave the others out",
+        )  # fmt: skip
+    pool = _one(synthetic)
+    random = np.random.default_rng([seed, 0])
+    if synthetic_count is not None:
+        chosen = _draw(np.arange(len(pool)), synthetic_count, random, "synthetic_count")
+    elif synthetic_fraction is not None:
+        if not 0 <= synthetic_fraction < 1:
+            raise ImpossibleMix(
+                "a share of synthetic rows beside all real ones",
+                found=f"synthetic_fraction {synthetic_fraction:g}", expected="at least 0 and below 1",
+            )  # fmt: skip
+        count = round(len(real) * synthetic_fraction / (1 - synthetic_fraction))
+        chosen = _draw(np.arange(len(pool)), count, random, f"synthetic_fraction {synthetic_fraction:g}")
+    else:
+        chosen = _for_skew(real, pool, _SKEW if skew is None else skew, random, positive)
+    return _join(real, np.arange(len(real)), pool, chosen, seed)
+
+
+def replace(
+    real: datasets.Dataset,
+    synthetic: datasets.Dataset | Sequence[datasets.Dataset],
+    fraction: float = 0.3,
+    seed: int = 0,
+    *,
+    positive: str = "covid-19",
+) -> datasets.Dataset:
+    """Real positives replaced by synthetic ones: `fraction` of them, as many rows as before; shuffled.
+
+    As jiang2020, Tables III and IV, replaces 0 to 50 % of the real data. Raises `ImpossibleMix` when there
+    are too few synthetic positives, or the fraction is outside [0, 1].
+    """
+    _check_fraction(fraction, 1.0)
+    pool = _one(synthetic)
+    is_positive = _is_positive(real, positive)
+    positives = np.flatnonzero(is_positive)
+    count = round(fraction * len(positives))
+    random = np.random.default_rng([seed, 1])
+    gone = random.permutation(positives)[:count]
+    kept = np.setdiff1d(np.arange(len(real)), gone)
+    chosen = _draw(np.flatnonzero(_is_positive(pool, positive)), count, random, f"fraction {fraction:g}")
+    return _join(real, kept, pool, chosen, seed)
+
+
+def extend(
+    real: datasets.Dataset,
+    synthetic: datasets.Dataset | Sequence[datasets.Dataset],
+    fraction: float = 0.4,
+    seed: int = 0,
+) -> datasets.Dataset:
+    """All real rows and synthetic ones besides: `fraction` of the number of real rows; shuffled.
+
+    As jiang2020, Tables III and IV, adds 0 to 50 %. Fractions above 1 are allowed. Raises `ImpossibleMix`.
+    """
+    _check_fraction(fraction, math.inf)
+    pool = _one(synthetic)
+    random = np.random.default_rng([seed, 2])
+    chosen = _draw(np.arange(len(pool)), round(fraction * len(real)), random, f"fraction {fraction:g}")
+    return _join(real, np.arange(len(real)), pool, chosen, seed)
+
+
+def _for_skew(real: Any, pool: Any, asked: float, random: np.random.Generator, positive: str) -> Index:
+    """Rows of the pool that bring the skew nearest to `asked`. Raises `ImpossibleMix`."""
+    if not (math.isfinite(asked) and asked > 0):
+        raise ImpossibleMix("no such skew", found=f"{asked:g}", expected="a number above 0")
+    mine, theirs = _is_positive(real, positive), _is_positive(pool, positive)
+    positives, negatives = int(mine.sum()), int((~mine).sum())
+    more_positives = (
+        _nearest(negatives / asked, lambda p: negatives / p if p else math.inf, asked) - positives
+    )
+    if more_positives >= 0:
+        label, rows, count = positive, np.flatnonzero(theirs), more_positives
+    else:
+        label, rows, count = "negative", np.flatnonzero(~theirs), round(asked * positives) - negatives
+    if count > len(rows):
+        raise ImpossibleMix(
+            f"a skew of {asked:g} needs {count:,} synthetic {label} rows",
+            found=f"{len(rows):,} beside {negatives:,} real negatives and {positives:,} real positives",
+            expected=_reachable(negatives, positives, int((~theirs).sum()), int(theirs.sum())),
+            hint="ask for a skew in that range, or give more synthetic rows",
+        )
+    return random.permutation(rows)[:count]
+
+
+def _nearest(target: float, value: Any, asked: float) -> int:
+    """Of the whole numbers around `target`, the one whose `value` is nearest to `asked`."""
+    low = math.floor(target)
+    return min((low, low + 1), key=lambda number: abs(value(number) - asked))
+
+
+def _reachable(negatives: int, positives: int, more_negatives: int, more_positives: int) -> str:
+    """The skews that a pool allows, in words."""
+    low = negatives / (positives + more_positives) if positives + more_positives else math.inf
+    high = (negatives + more_negatives) / positives if positives else math.inf
+    return f"a skew from {low:.4g} to {high:.4g}"
+
+
+def _draw(rows: Index, count: int, random: np.random.Generator, what: str) -> Index:
+    """`count` of `rows` without repetition. Raises `ImpossibleMix` when there are fewer."""
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 0:
+        raise ImpossibleMix(
+            f"{what} of synthetic rows", found=str(count), expected="a whole number from 0 on"
+        )
+    if count > len(rows):
+        raise ImpossibleMix(
+            f"{what} needs {count:,} synthetic rows", found=f"{len(rows):,} of the right class",
+            expected=f"at most {len(rows):,}", hint="ask for less, or give more synthetic rows",
+        )  # fmt: skip
+    return random.permutation(rows)[:count]
+
+
+def _check_fraction(fraction: float, most: float) -> None:
+    if not 0 <= fraction <= most or not math.isfinite(fraction):
+        limit = "between 0 and 1" if most == 1 else "0 or more"
+        raise ImpossibleMix("no such fraction", found=f"{fraction:g}", expected=limit)
+
+
+def _is_positive(dataset: Any, positive: str) -> npt.NDArray[np.bool_]:
+    """Which rows are of the positive class. Raises `ConfigError` without a label column of known names."""
+    names = getattr(getattr(dataset, "features", None) or {}, "get", lambda _: None)("label")
+    names = getattr(names, "names", None)
+    if names is None:
+        columns = getattr(dataset, "column_names", None)
+        found = ", ".join(columns) if columns else type(dataset).__name__
+        raise ConfigError(
+            "rows without a label column of named classes", found=found,
+            expected="a ClassLabel of " + ", ".join(schema.LABELS), hint="use load_task or load_dataset",
+        )  # fmt: skip
+    if positive not in names:
+        raise UnknownName("label", positive, names)
+    if not hasattr(dataset, "select"):
+        raise ConfigError(
+            "a stream cannot be mixed to a composition", found="an IterableDataset", expected="a Dataset",
+            hint="load without streaming, or use mixing.stream, which joins streams in given shares",
+        )  # fmt: skip
+    labels = np.asarray(dataset.with_format("numpy")["label"][:])
+    chosen: npt.NDArray[np.bool_] = labels == names.index(positive)
+    return chosen
+
+
+def _one(synthetic: Any) -> Any:
+    """One dataset of one or several."""
+    import datasets
+
+    parts = list(synthetic) if isinstance(synthetic, (list, tuple)) else [synthetic]
+    if not parts:
+        raise ConfigError("nothing to mix in", found="no synthetic dataset", expected="at least one")
+    for part in parts:
+        _is_positive(part, schema.LABELS[-1])
+    return parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts)
+
+
+def _join(real: Any, kept: Index, pool: Any, chosen: Index, seed: int) -> Any:
+    """The chosen rows of both, shuffled by the seed; only indices are made."""
+    import datasets
+
+    _is_positive(real, schema.LABELS[-1])
+    joined = datasets.concatenate_datasets([real.select(kept), pool.select(chosen)])
+    return joined.select(np.random.default_rng([seed, 3]).permutation(len(joined)))
+
+
+def stream(
+    real: datasets.IterableDataset,
+    synthetic: datasets.IterableDataset,
+    synthetic_share: float = 0.5,
+    seed: int = 0,
+) -> datasets.IterableDataset:
+    """Real and synthetic streams interleaved: each row is synthetic with probability `synthetic_share`.
+
+    A stream cannot be counted before it is read, so no skew can be promised; the share holds in expectation
+    until one of the streams ends, and the result ends there. Raises `ImpossibleMix`, `ConfigError`.
+    """
+    import datasets
+
+    if not 0 < synthetic_share < 1:
+        raise ImpossibleMix("no such share", found=f"{synthetic_share:g}", expected="between 0 and 1")
+    if not all(isinstance(part, datasets.IterableDataset) for part in (real, synthetic)):
+        raise ConfigError(
+            "stream joins streams", found="a Dataset", expected="two IterableDatasets", hint="use mix"
+        )
+    joined: datasets.IterableDataset = datasets.interleave_datasets(
+        [real, synthetic], probabilities=[1 - synthetic_share, synthetic_share], seed=seed
+    )
+    return joined

@@ -1,0 +1,193 @@
+"""The whole path on phantoms: train, release, verify, load, mix, benchmark, and a page that shows it.
+
+Every step is a command or call that a user would run; training and releasing are the maintainers' side of
+the project, which is in a checkout but not in the pip package, so they run as commands of their own.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import io
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from covid_synth_data.atomic import write_text
+from covid_synth_data.errors import CorruptRelease, CovidSynthError, MissingExtra
+
+if TYPE_CHECKING:
+    import datasets
+
+SHOWN = 8
+"""Films in each row of the sample sheet."""
+
+
+@dataclass
+class Step:
+    """A step that was done: what it was, the command or call that does it, what came out, seconds."""
+
+    title: str
+    command: str
+    outcome: str = ""
+    seconds: float = 0.0
+
+
+@dataclass
+class Page:
+    """What the page is rendered from."""
+
+    steps: list[Step] = field(default_factory=list)
+    sheets: list[tuple[str, list[str]]] = field(default_factory=list)
+    rows: list[Any] = field(default_factory=list)
+
+
+def run(out: Path, say: Callable[[str], None], progress: Callable[[str], Any]) -> Path:
+    """Do all steps below `out`, going on where an earlier call stopped; returns the path of the page.
+
+    `say` prints a line, `progress` gives a context manager with a function of (done, all, text), as
+    `cli.progress_bar` does. Raises `MissingExtra` outside a checkout, and the errors of the steps.
+    """
+    recipe = _recipe()
+    page = Page()
+    release = out / "covid-synth-cxr"
+
+    def step(title: str, command: str, work: Callable[[], str]) -> None:
+        say(f"\n{len(page.steps) + 1}. {title}\n   {command}")
+        start = time.monotonic()
+        outcome = work()
+        page.steps.append(Step(title, command, outcome, time.monotonic() - start))
+        say(f"   {outcome} ({page.steps[-1].seconds:.0f} s)")
+
+    shown = f"generation/recipes/{recipe.name}"
+    step("Train a small CycleGAN, normal to COVID-19, on phantoms",
+         f"python -m generation train {shown} --out {out / 'run'}",
+         lambda: _generation("train", str(recipe), "--out", str(out / "run"), "--device", "cpu"))  # fmt: skip
+    step("Release: translate the training patients' normal phantoms",
+         f"python -m generation release {shown} --run {out / 'run'} --out {release}",
+         lambda: _generation("release", str(recipe), "--run", str(out / "run"), "--out", str(release),
+                             "--device", "cpu"))  # fmt: skip
+    step("Verify every byte and count", f"covid-synth verify {release}", lambda: _verify(release))
+    loaded: dict[str, datasets.Dataset] = {}
+    step("Load it with plain datasets, no code of ours",
+         f'datasets.load_dataset("{release}", "gnc", split="train")',
+         lambda: _load(release, loaded))  # fmt: skip
+    step("Mix with real phantoms to a skew of 1", "covid_synth_data.mix(real, synthetic, skew=1)",
+         lambda: _mix(loaded))  # fmt: skip
+    step("Benchmark real against mixed",
+         f"covid-synth benchmark run quickstart --release {release} --out {out / 'results'}",
+         lambda: _benchmark(release, out / "results", progress))  # fmt: skip
+    from covid_synth_data.benchmark import report
+    from covid_synth_data.benchmark.tables import summarise
+
+    say("\n" + report(out / "results"))
+    page.rows = list(summarise(out / "results"))
+    page.sheets = _sheets(loaded)
+    path = out / "index.html"
+    write_text(path, _render(page))
+    say(f"page: {path}")
+    return path
+
+
+def _recipe() -> Path:
+    """The recipe in the checkout. Raises `MissingExtra` where there is none."""
+    found = importlib.util.find_spec("generation")
+    for folder in found.submodule_search_locations or [] if found else []:
+        path = Path(folder) / "recipes" / "quickstart.toml"
+        if path.is_file():
+            return path
+    raise MissingExtra("generation", "all")
+
+
+def _generation(*arguments: str) -> str:
+    """Run a command of the maintainers' side; its progress bar shows through."""
+    done = subprocess.run(
+        [sys.executable, "-m", "generation", *arguments], stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode:
+        # The command has printed its own one-line error.
+        raise CovidSynthError(
+            f"the step {arguments[0]!r} of the quickstart failed", found=f"exit code {done.returncode}",
+            hint="mend what is said above and run the same command again",
+        )  # fmt: skip
+    return done.stdout.strip().splitlines()[0]
+
+
+def _verify(release: Path) -> str:
+    from covid_synth_data.hub import verify
+
+    report = verify(release)
+    if not report.whole:
+        raise CorruptRelease(f"{release} is not as released", found="; ".join(report.problems))
+    return f"{report.files} files, {report.size / 1e6:.1f} MB, {report.rows['gnc']} rows: whole"
+
+
+def _load(release: Path, loaded: dict[str, datasets.Dataset]) -> str:
+    import datasets
+
+    loaded["synthetic"] = datasets.load_dataset(str(release), "gnc", split="train")
+    return f"{len(loaded['synthetic'])} rows, columns {', '.join(loaded['synthetic'].column_names)}"
+
+
+def _mix(loaded: dict[str, datasets.Dataset]) -> str:
+    import covid_synth_data as csd
+    from covid_synth_data.benchmark import load_suite
+
+    suite = load_suite("quickstart")
+    loaded["real"] = csd.load_task(suite.tasks[0], sources=suite.data.sources, phantom=suite.data.phantom)[
+        "train"
+    ]
+    loaded["mixed"] = csd.mix(loaded["real"], loaded["synthetic"], skew=1.0)
+    before, after = csd.skew(loaded["real"]), csd.skew(loaded["mixed"])
+    counts = len(loaded["real"]), len(loaded["mixed"])
+    return f"{counts[0]} real rows of skew {before:.2f}; {counts[1]} mixed of skew {after:.2f}"
+
+
+def _benchmark(release: Path, out: Path, progress: Callable[[str], Any]) -> str:
+    from covid_synth_data import benchmark
+
+    with progress("benchmark") as tick:
+        files = benchmark.run("quickstart", release=release, out=out, device="cpu", progress=tick)
+    return f"{len(files)} result files in {out}"
+
+
+def _sheets(loaded: dict[str, datasets.Dataset]) -> list[tuple[str, list[str]]]:
+    """Rows of films as data URLs: sources, their translations, and real COVID-19 phantoms."""
+    import numpy as np
+
+    from covid_synth_data.schema import COVID
+
+    synthetic, real = loaded["synthetic"].select(range(SHOWN)), loaded["real"]
+    where = {name: row for row, name in enumerate(real["source_id"])}
+    sources = real.select([where[name] for name in synthetic["source_id"]])
+    covid = real.select(np.flatnonzero(np.asarray(real["label"]) == COVID)[:SHOWN])
+    return [
+        ("Normal phantoms (real, for this suite)", [_data_url(image) for image in sources["image"]]),
+        (
+            "The same films translated to COVID-19 (synthetic)",
+            [_data_url(image) for image in synthetic["image"]],
+        ),
+        ("COVID-19 phantoms (real, for this suite)", [_data_url(image) for image in covid["image"]]),
+    ]
+
+
+def _data_url(image: Any) -> str:
+    buffer = io.BytesIO()
+    image.convert("L").save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _render(page: Page) -> str:
+    import jinja2
+
+    from covid_synth_data import __version__
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("covid_synth_data", "templates"), autoescape=True,
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template("quickstart.html.jinja").render(page=page, version=__version__)
