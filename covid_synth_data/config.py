@@ -37,7 +37,8 @@ def read_toml(path: Path, model: type[Model]) -> Model:
 
 def _explain(path: Path, model: type[Settings], error: ValidationError) -> ConfigError:
     """The first problem that pydantic found, as our one line."""
-    problem = error.errors()[0]
+    # A misspelt key is both unknown and missing; the first says more.
+    problem = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         known = sorted(_keys_at(model, problem["loc"][:-1]))

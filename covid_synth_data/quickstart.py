@@ -135,12 +135,16 @@ def _load(release: Path, loaded: dict[str, datasets.Dataset]) -> str:
 
 def _mix(loaded: dict[str, datasets.Dataset]) -> str:
     import covid_synth_data as csd
-    from covid_synth_data.benchmark import load_suite
+    from covid_synth_data.benchmark import composition, load_suite
 
     suite = load_suite("quickstart")
-    loaded["real"] = csd.load_task(suite.tasks[0], sources=suite.data.sources, phantom=suite.data.phantom)[
-        "train"
-    ]
+    data = suite.data
+    train = csd.load_task(suite.tasks[0], sources=data.sources, phantom=data.phantom)["train"]
+    # The imbalance of the papers, as the suite makes it.
+    loaded["all"] = train
+    loaded["real"] = composition.limited(
+        train, suite.positive, negatives=None, positives=data.max_positives, seed=data.split_seed
+    )
     loaded["mixed"] = csd.mix(loaded["real"], loaded["synthetic"], skew=1.0)
     before, after = csd.skew(loaded["real"]), csd.skew(loaded["mixed"])
     counts = len(loaded["real"]), len(loaded["mixed"])
@@ -161,7 +165,7 @@ def _sheets(loaded: dict[str, datasets.Dataset]) -> list[tuple[str, list[str]]]:
 
     from covid_synth_data.schema import COVID
 
-    synthetic, real = loaded["synthetic"].select(range(SHOWN)), loaded["real"]
+    synthetic, real = loaded["synthetic"].select(range(SHOWN)), loaded["all"]
     where = {name: row for row, name in enumerate(real["source_id"])}
     sources = real.select([where[name] for name in synthetic["source_id"]])
     covid = real.select(np.flatnonzero(np.asarray(real["label"]) == COVID)[:SHOWN])

@@ -32,8 +32,11 @@ def render(listed: Manifest) -> str:
     used = {name for subset in listed.subsets.values() for name in subset.sources}
     text = environment.get_template(f"{listed.name}.md.jinja").render(
         manifest=listed,
-        configs=_configs(listed),
+        configs=[
+            (entry, sum(listed.subsets[name].rows for name in entry.subsets)) for entry in _configs(listed)
+        ],
         total=sum(subset.rows for subset in listed.subsets.values()),
+        licences=sorted({licence for subset in listed.subsets.values() for licence in subset.licences}),
         sources=[info for info in sources.list_sources() if info.name in used],
         columns=schema.SYNTHETIC_COLUMNS,
         paper=catalog.PAPERS["zunair2021"],

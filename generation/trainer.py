@@ -113,7 +113,7 @@ def train(
     total = recipe.training.epochs * batches.per_epoch
     identity = {
         "recipe": recipe.digest(),
-        "films": {side.label: side.fingerprint() for side in films},
+        "films": [[side.label, side.fingerprint()] for side in films],
     }
     checkpoints = folder / "checkpoints"
     start = _resume(checkpoints, identity, trainee)

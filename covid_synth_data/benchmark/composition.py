@@ -59,9 +59,10 @@ def compose(
     parts = [synthetic[config] for config in regime.synthetic]
     if regime.mix == "skew":
         assert regime.skew is not None  # noqa: S101  (the model of a regime demands it)
-        return mixing.mix(train, parts, skew=regime.skew, seed=seed)
+        return mixing.mix(train, parts, skew=regime.skew, seed=seed, positive=positive)
     real = _negatives(train, positive) if regime.mix == "synthetic-only" else train
-    return mixing.mix(real, parts, seed=seed, synthetic_count=sum(len(part) for part in parts))
+    count = sum(len(part) for part in parts)
+    return mixing.mix(real, parts, seed=seed, synthetic_count=count, positive=positive)
 
 
 def limited(
@@ -102,6 +103,8 @@ def describe(mixed: Films, real_ids: frozenset[str], synthetic: Mapping[str, fro
         real_negatives=len(real) - int(sum(real)),
         real_positives=int(sum(real)),
         synthetic={config: len(ids.intersection(mixed.ids)) for config, ids in synthetic.items()},
+        negatives=negatives,
+        positives=positives,
         skew=negatives / positives,
     )
 

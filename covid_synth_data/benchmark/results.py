@@ -37,17 +37,15 @@ class Weights(Settings):
 
 
 class Composition(Settings):
-    """What was trained on. `synthetic` counts films per config; `skew` is negatives / positives."""
+    """What was trained on. `synthetic` counts films per config; `negatives` and `positives` are of both
+    kinds of films together and `skew` is their ratio."""
 
     real_negatives: Count
     real_positives: Count
     synthetic: dict[str, Count]
+    negatives: Annotated[int, Field(gt=0)]
+    positives: Annotated[int, Field(gt=0)]
     skew: Annotated[FiniteFloat, Field(gt=0)]
-
-    @property
-    def positives(self) -> int:
-        """Real and synthetic positives."""
-        return self.real_positives + sum(self.synthetic.values())
 
 
 class Part(Settings):
@@ -228,9 +226,10 @@ def _problems(result: Result) -> Iterator[str]:
     for name, stated, computed in _differences("metrics", result.metrics.model_dump(), measured):
         yield f"{name} is stated as {stated}, the predictions give {computed}"
     made_of = result.composition
-    if not made_of.positives or not math.isclose(
-        made_of.skew, made_of.real_negatives / made_of.positives, rel_tol=TOLERANCE
-    ):
+    total = made_of.real_negatives + made_of.real_positives + sum(made_of.synthetic.values())
+    if made_of.negatives + made_of.positives != total:
+        yield f"{made_of.negatives + made_of.positives} training films are not the {total} of {made_of}"
+    if not math.isclose(made_of.skew, made_of.negatives / made_of.positives, rel_tol=TOLERANCE):
         yield f"a skew of {made_of.skew} does not follow from {made_of}"
     if result.fitting.best_epoch > result.fitting.epochs:
         yield f"epoch {result.fitting.best_epoch} was kept of {result.fitting.epochs}"

@@ -259,7 +259,11 @@ class _Bench:
         notes = [note for note in plan.notes if not note.startswith("left out:")]
         splits = tasks.to_splits(plan)
         splits["train"] = composition.limited(
-            splits["train"], self.suite.positive, self.limit, data.split_seed
+            splits["train"],
+            self.suite.positive,
+            negatives=self.limit,
+            positives=data.max_positives,
+            seed=data.split_seed,
         )
         return splits, left_out, notes
 

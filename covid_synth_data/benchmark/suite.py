@@ -115,12 +115,16 @@ class Data(Settings):
 
 
 class Suite(Settings):
-    """A whole suite. The first of `tasks` and of `profiles` are run when nothing else is asked for."""
+    """A whole suite. The first of `tasks` and of `profiles` are run when nothing else is asked for.
+
+    `caution` is printed below every table of the suite: what its numbers do not show.
+    """
 
     name: Name
     version: Version
     title: str
     paper: str | None = None
+    caution: str | None = None
     tasks: Annotated[list[Name], Field(min_length=1)]
     protocol: Name = "clean"
     dataset: Name = "covid-synth-cxr"

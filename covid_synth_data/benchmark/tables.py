@@ -31,7 +31,8 @@ class Cell(Settings):
 
     def __str__(self) -> str:
         """As printed in the table; the seeds' range is left out where there is none."""
-        spread = "" if self.lowest == self.highest else f" {{{self.lowest:.3f} to {self.highest:.3f}}}"
+        lowest, highest = f"{self.lowest:.3f}", f"{self.highest:.3f}"
+        spread = "" if lowest == highest else f" {{{lowest} to {highest}}}"
         return f"{self.mean:.3f}{spread} [{self.low:.3f} to {self.high:.3f}]"
 
 
@@ -59,6 +60,7 @@ class Row(Settings):
     specificity: Cell
     auc: Cell
     sensitivity_at: dict[str, Cell]
+    notes: list[str]
 
 
 def summarise(results_dir: str | Path) -> list[Row]:
@@ -85,8 +87,19 @@ def report(results_dir: str | Path) -> str:
             f" positive and {row.test_negatives} negative films of {row.test_patients} patients"
         )
         blocks[title].append(row)
-    parts = [f"{title}\n\n{_markdown(block)}" for title, block in blocks.items()]
-    return "\n\n".join([*parts, "\n".join(NOTES)]) + "\n"
+    parts = [
+        "\n\n".join([title, _markdown(block), *(f"Note: {text}" for text in _remarks(block))])
+        for title, block in blocks.items()
+    ]
+    return "\n\n".join([*parts, *NOTES]) + "\n"
+
+
+def _remarks(rows: Sequence[Row]) -> list[str]:
+    """The caution of the suite, where the package has it, and what the task said of its data, each once."""
+    caution = load_suite(rows[0].suite).caution if rows[0].suite in list_suites() else None
+    return list(
+        dict.fromkeys([*([caution] if caution else []), *(note for row in rows for note in row.notes)])
+    )
 
 
 def _row(results: Sequence[Result]) -> Row:
@@ -119,6 +132,7 @@ def _row(results: Sequence[Result]) -> Row:
             name: _cell([one.sensitivity_at[index].sensitivity for one in metrics])
             for name, index in points.items()
         },
+        notes=first.notes,
     )
 
 

@@ -40,7 +40,7 @@ class Translator:
                 "films of a wrong kind", found=f"{films.dtype} {films.shape}", expected="uint8 (n, h, w)"
             )
         with torch.inference_mode():
-            x = torch.from_numpy(np.ascontiguousarray(films)).to(self.device, torch.float32)
+            x = torch.from_numpy(films.astype(np.float32)).to(self.device)
             y: torch.Tensor = self.network(x.div_(127.5).sub_(1).unsqueeze(1))
             return y.squeeze(1).add_(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
 

@@ -10,10 +10,22 @@ from covid_synth_data.benchmark import report, results, run
 from covid_synth_data.benchmark.tables import Cell, summarise
 from covid_synth_data.errors import ResultError
 
+from .conftest import prepare, real
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """The bytes of one sound result file."""
+    with pytest.MonkeyPatch.context() as patch:
+        bench = prepare(tmp_path_factory.mktemp("bench"), patch.setattr)
+        (path,) = run(bench.suite, **bench.arguments, regimes=["real+gnc"])
+        return path.read_bytes()
+
 
 @pytest.fixture
-def path(bench):
-    (path,) = run(bench.suite, **bench.arguments, regimes=["real+gnc"])
+def path(sound, tmp_path):
+    path = tmp_path / "seed-0.json"
+    path.write_bytes(sound)
     return path
 
 
@@ -67,6 +79,7 @@ def put(value, *keys):
         (put(1, "predictions", 0, "label"), "the test set is stated as"),
         (put(13, "test", "negatives"), "the test set is stated as"),
         (put(5.0, "composition", "skew"), "a skew of 5.0 does not follow"),
+        (put(11, "composition", "synthetic", "gnc"), "38 training films are not the 37"),
         (put(99, "fitting", "best_epoch"), "epoch 99 was kept of 3"),
         (put("zunair2021", "suite"), "suite zunair2021 1.0.0 has no such regime"),
     ],
@@ -119,6 +132,7 @@ def test_the_table_shows_every_number_with_its_interval(bench):
             assert cell.low <= cell.lowest <= cell.mean <= cell.highest <= cell.high
             assert str(cell) in text
     assert "20 - / 6 + / 4 gnc" in text
+    assert "Note: phantoms are drawn" in text
     assert "95 %" in text
     lengths = {len(line) for line in text.splitlines() if line.startswith("|")}
     assert len(lengths) == 1
@@ -126,6 +140,7 @@ def test_the_table_shows_every_number_with_its_interval(bench):
 
 def test_a_cell_leaves_out_a_range_that_is_none():
     assert str(Cell(mean=0.5, lowest=0.5, highest=0.5, low=0.1, high=0.9)) == "0.500 [0.100 to 0.900]"
+    assert str(Cell(mean=0.5, lowest=0.5001, highest=0.5002, low=0.1, high=0.9)).count("0.500") == 1
     assert (
         str(Cell(mean=0.5, lowest=0.4, highest=0.6, low=0.1, high=0.9))
         == "0.500 {0.400 to 0.600} [0.100 to 0.900]"
@@ -133,8 +148,6 @@ def test_a_cell_leaves_out_a_range_that_is_none():
 
 
 def test_results_on_other_films_do_not_share_a_table(bench):
-    from .conftest import real
-
     run(bench.suite, **bench.arguments, regimes=["real"])
     bench.splits["test"] = real("test", 14, 6, 3)
     run(bench.suite, **bench.arguments, regimes=["balanced"])

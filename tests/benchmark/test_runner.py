@@ -16,8 +16,9 @@ import pytest
 
 import covid_synth_data
 from covid_synth_data import pixels
-from covid_synth_data.benchmark import results, run, worker
+from covid_synth_data.benchmark import report, results, run, worker
 from covid_synth_data.benchmark.runner import plan
+from covid_synth_data.benchmark.suite import Data
 from covid_synth_data.errors import BadImage, ConfigError, LeakError, ReleaseError, ResultError, UnknownName
 
 from .conftest import real, synthetic
@@ -204,6 +205,13 @@ def test_a_limit_thins_out_the_negatives_only(bench):
         one(bench, "real", limit=0)
 
 
+def test_a_suite_may_make_its_own_imbalance(bench, suite):
+    data = suite.data.model_copy(update={"max_positives": 2})
+    bench.suite = suite.model_copy(update={"data": data})
+    made_of = one(bench, "real").composition
+    assert (made_of.real_negatives, made_of.real_positives, made_of.skew) == (20, 2, 10)
+
+
 def test_results_of_other_data_are_not_taken_for_done(bench):
     one(bench, "real")
     with pytest.raises(ResultError, match="other data or settings.*another folder"):
@@ -255,6 +263,19 @@ def test_the_pixels_of_the_store_are_those_of_the_film(bench):
     from covid_synth_data.benchmark.cache import content_key
 
     assert (store.rows([content_key(cell)])[0] == pixels.load_grey(cell)).all()
+
+
+def test_phantoms_through_the_real_task(tmp_path, suite):
+    """Nothing faked: phantoms are drawn, split by patient, trained on, and the table is printed."""
+    data = Data(sources=["phantom"], phantom={"size": 32, "patients": 16}, max_positives=8)
+    phantoms = suite.model_copy(update={"data": data, "image_size": 32})
+    (path,) = run(
+        phantoms, out=tmp_path / "out", cache_dir=tmp_path / "cache", regimes=["real"], device="cpu"
+    )
+    result = results.validate_result(path)
+    assert result.composition.real_positives == 8
+    assert result.test.positives > 0
+    assert "small-cnn (none)" in report(tmp_path / "out")
 
 
 def test_unknown_names_and_impossible_choices(suite, bench):

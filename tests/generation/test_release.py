@@ -237,14 +237,14 @@ def test_a_bad_manifest_is_one_line(copy, text):
 
 
 def test_loading_says_what_is_missing(copy, tmp_path):
-    with pytest.raises(ReleaseError, match="found gnc"):
+    with pytest.raises(ReleaseError, match="found subsets gnc; expected gpc"):
         csd.load_dataset("covid-synth-cxr", "gpc", root=copy)
     with pytest.raises(ReleaseError, match=r"found 0\.0\.1; expected 9\.9\.9"):
         csd.load_dataset("covid-synth-cxr", "gnc", version="9.9.9", root=copy)
     with pytest.raises(ReleaseError, match="is not a release"):
         csd.load_dataset("covid-synth-cxr", "gnc", root=tmp_path / "nowhere")
-    with pytest.raises(csd.errors.UnknownName, match="did you mean 'gnc'"):
-        csd.load_dataset("covid-synth-cxr", "gcn", root=copy)
+    with pytest.raises(csd.errors.UnknownName, match="did you mean 'cyclegan'"):
+        csd.load_dataset("covid-synth-cxr", "cyclgan", root=copy)
     (copy / SHARD).write_bytes(b"PAR1")
     with pytest.raises(CorruptRelease, match="found 4 bytes"):
         csd.load_dataset("covid-synth-cxr", "gnc", root=copy)

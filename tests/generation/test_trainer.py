@@ -18,7 +18,10 @@ from safetensors.torch import load_file
 
 from covid_synth_data.errors import ConfigError, DivergedError, OutputError, WeightsError
 from covid_synth_data.generators import weights
-from generation import checkpoint, trainer
+from generation import checkpoint, cyclegan, trainer
+
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(recipe, films, folder: Path, progress=lambda *_: None) -> trainer.Run:
@@ -44,8 +47,8 @@ def test_a_run_leaves_weights_metrics_and_samples(recipe, films, tmp_path):
     assert all(
         np.isfinite(line[name]) for line in lines for name in ("adversarial", "cycle", "identity", "critic")
     )
-    sheet = Image.open(tmp_path / "samples" / "epoch-0003.png")
-    assert sheet.size[0] > 5 * 32
+    with Image.open(tmp_path / "samples" / "epoch-0003.png") as sheet:
+        assert sheet.size[0] > 5 * 32
     tensors, card = weights.read(done.weights)
     assert card.name == "cyclegan-unet.tiny"
     assert card.training["films"] == {"normal": 8, "covid-19": 8}
@@ -81,14 +84,14 @@ def test_stopped_and_continued_is_the_same_run(altered, films, tmp_path, step, e
 
 @pytest.mark.slow
 def test_killed_process_goes_on(recipe_file, tmp_path):
-    """kill -9 at a random moment, three times; the end is that of a run left alone."""
-    text = recipe_file.read_text().replace("epochs = 3", "epochs = 40").replace("3600", "1")
+    """kill -9 at a random moment, twice; the end is that of a run left alone."""
+    text = recipe_file.read_text().replace("epochs = 3", "epochs = 25").replace("3600", "1")
     recipe_file = tmp_path / "tiny.toml"
     recipe_file.write_text(text)
     command = [sys.executable, "-m", "generation", "train", str(recipe_file), "--device", "cpu", "--out"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([*command, str(tmp_path / "whole")], check=True, env=environment, capture_output=True)
-    for kill in range(3):
+    for kill in range(2):
         process = subprocess.Popen(
             [*command, str(tmp_path / "killed")],
             env=environment,
@@ -110,19 +113,16 @@ def test_killed_process_goes_on(recipe_file, tmp_path):
     assert (tmp_path / "whole/metrics.jsonl").read_text() == (tmp_path / "killed/metrics.jsonl").read_text()
 
 
-def test_two_devices_do_what_one_does(recipe, films, tmp_path):
+def test_two_devices_do_what_one_does(recipe, recipe_file, films, tmp_path):
     """Gradients are averaged over processes: the same losses to rounding, whatever the number of devices."""
     run(recipe, films, tmp_path / "one")
     script = f"""
 import sys
 from pathlib import Path
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from conftest import TINY
+sys.path.insert(0, {str(ROOT)!r})
 from generation import recipe, films, trainer
 if __name__ == "__main__":
-    path = Path({str(tmp_path / "tiny.toml")!r})
-    path.write_text(TINY)
-    loaded = recipe.load_recipe(path)
+    loaded = recipe.load_recipe(Path({str(recipe_file)!r}))
     fabric = trainer.make_fabric(loaded, "cpu", devices=2)
     fabric.launch()
     both = films.training_films(loaded, None, lambda done, total: None)
@@ -168,9 +168,17 @@ def test_what_does_not_change_the_weights_may_change(altered, recipe, films, tmp
     run(altered(training={"preview_every": 1}, release={"count": 5}), films, tmp_path)
 
 
-def test_divergence_is_noticed_and_the_last_checkpoint_kept(altered, films, tmp_path):
-    with pytest.raises(DivergedError, match="diverged at step"):
-        run(altered(training={"learning_rate": 0.99, "epochs": 200}, losses={"cycle": 1e30}), films, tmp_path)
+def test_divergence_is_noticed_and_the_last_checkpoint_kept(recipe, films, tmp_path, monkeypatch):
+    calls = []
+
+    def exploding(again: torch.Tensor, film: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        loss = (again - film).abs().mean()
+        return loss * float("inf") if len(calls) > 12 else loss
+
+    monkeypatch.setattr(cyclegan, "cycle_loss", exploding)
+    with pytest.raises(DivergedError, match="diverged at step 3"):
+        run(recipe, films, tmp_path)
     kept = checkpoint.found(tmp_path / "checkpoints")
     tensors = load_file(tmp_path / "checkpoints" / f"step-{kept[-1]:08d}" / "tensors.safetensors")
     assert kept

@@ -60,7 +60,7 @@ def draw(label: str, size: int, seed: int, patient: int, film: int) -> npt.NDArr
     vessels = space.canvas(layers.vessels(body.texture_seed, max(size, _GRID)))
     gone = replaced_air(disease, space, texture, settings.strength)
     attenuation = layers.chest_wall(body, space, lung) - lung.air * (1 - gone)
-    attenuation += layers.silhouettes(body, space, settings.heart_scale)
+    attenuation += layers.silhouettes(body, space, lung, settings.heart_scale)
     attenuation += lung.field * (0.26 * vessels * (1 - gone) + 0.018 * texture)
     attenuation += layers.bones(body, space) - layers.airways(body, space)
     return _shrink(expose(np.maximum(attenuation, 0), settings), size)

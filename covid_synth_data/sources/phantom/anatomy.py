@@ -133,7 +133,7 @@ class Anatomy:
 
 def anatomy(rng: np.random.Generator) -> Anatomy:
     """A random adult build: lungs, heart, ribs and soft tissue vary independently of each other."""
-    cage = rng.uniform(0.68, 0.78)
+    cage = rng.uniform(0.74, 0.83)
     apex = rng.uniform(-0.84, -0.76)
     dome = rng.uniform(0.36, 0.48)
     left_lower = rng.uniform(0.03, 0.08)
@@ -142,20 +142,20 @@ def anatomy(rng: np.random.Generator) -> Anatomy:
     bend = rng.normal(0, 0.012)
     widest = rng.uniform(0.15, 0.3)
     heights = np.linspace(apex, widest, 24)
-    widths = cage * (1 - ((widest - heights) / (widest - apex)) ** rng.uniform(2.5, 3.2)) ** 0.62
+    widths = cage * (1 - ((widest - heights) / (widest - apex)) ** rng.uniform(2.0, 2.5)) ** 0.66
     return Anatomy(
         cage_by_y=table(
             [(apex - 0.02, -0.05), *zip(heights.tolist(), widths.tolist(), strict=True), (1.2, cage * 1.05)], 0.02
         ),
-        lung_medial_by_y=table([(-1, 0.24), (apex, 0.2), (-0.55, 0.125), (-0.2, 0.1), (0.3, 0.1), (1, 0.13)]),
+        lung_medial_by_y=table([(-1, 0.24), (apex, 0.19), (-0.62, 0.09), (-0.4, 0.055), (0.3, 0.05), (1, 0.08)]),
         dome_right_by_x=_dome(RIGHT, cage, dome, rng),
         dome_left_by_x=_dome(LEFT, cage, dome + left_lower, rng),
         heart_right_by_y=_right_border(heart, rng),
         heart_left_by_y=_left_border(heart, knob, dome + left_lower, rng),
         heart_depth_by_y=table(
-            [(-1, 0.16), (-0.5, 0.2), (knob, 0.34), (-0.1, 0.36), (0.1, 0.46), (0.4, 0.5), (1, 0.4)], 0.06
+            [(-1, 0.1), (-0.5, 0.28), (knob, 0.36), (-0.1, 0.42), (0.1, 0.56), (0.4, 0.66), (1, 0.6)], 0.06
         ),
-        torso_by_y=_torso(rng.uniform(0.9, 1.08)),
+        torso_by_y=_torso(cage + rng.uniform(0.14, 0.3)),
         shoulder_by_side=table(
             [(0, -1.6), (0.24, -1.2), (0.3, -1.0), (0.6, -0.95 + rng.uniform(-0.03, 0.05)), (1, -0.84), (1.3, -0.7)],
             0.05,
@@ -166,9 +166,9 @@ def anatomy(rng: np.random.Generator) -> Anatomy:
         spine_by_y=table([(-1, bend), (0, -bend), (1, bend * 0.5)], 0.2),
         spine_width=rng.uniform(0.075, 0.09),
         vertebra_pitch=rng.uniform(0.118, 0.134),
-        rib_pitch=rng.uniform(0.132, 0.152),
+        rib_pitch=rng.uniform(0.142, 0.162),
         rib_first=apex + rng.uniform(-0.02, 0.03),
-        rib_half=rng.uniform(0.024, 0.03),
+        rib_half=rng.uniform(0.028, 0.035),
         rib_drop=rng.uniform(0.3, 0.42),
         rib_jitter=rng.normal(0, 1, (2, 2, 16)).astype(np.float32),
         bone=rng.uniform(0.75, 1.2),
@@ -198,7 +198,7 @@ def _dome(side: int, cage: float, top: float, rng: np.random.Generator) -> Array
 
 def _right_border(heart: float, rng: np.random.Generator) -> Array:
     """x of the right border of mediastinum and heart over y: caval vein, ascending aorta, right atrium."""
-    atrium = heart * rng.uniform(0.17, 0.21)
+    atrium = heart * rng.uniform(0.18, 0.23)
     return table(
         [(-1, -0.1), (-0.6, -0.1), (-0.35, -0.115), (-0.15, -0.125), (0.0, -0.14), (0.12, -atrium * 0.96),
          (0.25, -atrium), (0.38, -atrium * 0.95), (0.5, -0.13), (1, -0.12)],
@@ -208,7 +208,7 @@ def _right_border(heart: float, rng: np.random.Generator) -> Array:
 
 def _left_border(heart: float, knob: float, dome: float, rng: np.random.Generator) -> Array:
     """x of the left border over y: aortic knob, pulmonary trunk, left ventricle down to its apex."""
-    ventricle, arch = heart * rng.uniform(0.39, 0.45), rng.uniform(0.155, 0.19)
+    ventricle, arch = heart * rng.uniform(0.42, 0.5), rng.uniform(0.16, 0.2)
     return table(
         [(-1, 0.09), (-0.6, 0.095), (knob - 0.1, 0.1), (knob - 0.05, arch - 0.02), (knob, arch),
          (knob + 0.05, arch - 0.01), (knob + 0.11, 0.13), (knob + 0.2, rng.uniform(0.14, 0.185)),
@@ -223,9 +223,9 @@ def _torso(width: float) -> Array:
     return table(
         [
             (-1, 1.5),
-            (-0.55, 1.3),
-            (-0.3, width + 0.06),
-            (-0.1, width),
+            (-0.5, 1.4),
+            (-0.2, width + 0.08),
+            (0.05, width + 0.01),
             (0.4, width - 0.02),
             (1, width + 0.03),
         ],

@@ -59,7 +59,7 @@ def _ground_glass(body: Anatomy, side: int, density: float, rng: np.random.Gener
     cage = value_at(body.cage_by_y, y)
     x = side * (cage - from_wall * (cage - _MEDIAL))
     return Opacity(
-        side, x, y, rng.uniform(0.11, 0.24), rng.uniform(0.07, 0.14), side * rng.normal(-0.1, 0.25), density, 0.34
+        side, x, y, rng.uniform(0.11, 0.24), rng.uniform(0.07, 0.14), side * rng.normal(-0.1, 0.25), density, 0.2
     )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def _consolidation(body: Anatomy, rng: np.random.Generator) -> Opacity:
     along, across = rng.uniform(0.13, 0.24), rng.uniform(0.12, 0.22)
     fissure = y + rng.uniform(0.3, 0.7) * along if rng.random() < 0.5 else 2.0
     return Opacity(
-        side, x, y, along, across, rng.uniform(-0.8, 0.8), rng.uniform(0.32, 0.75), 0.22, fissure
+        side, x, y, along, across, rng.uniform(-0.8, 0.8), rng.uniform(0.32, 0.75), 0.15, fissure
     )  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def replaced_air(disease: tuple[Opacity, ...], space: Space, texture: Array, str
         dx, dy = space.x - opacity.x, space.y - opacity.y
         cos, sin = np.float32(np.cos(opacity.angle)), np.float32(np.sin(opacity.angle))
         r2 = ((dy * cos + dx * sin) / opacity.along) ** 2 + ((dx * cos - dy * sin) / opacity.across) ** 2
-        cloud = ramp(0.75 - np.sqrt(r2) + opacity.grain * texture, 0.6)
+        cloud = ramp(0.8 - np.sqrt(r2) + opacity.grain * texture, 0.75)
         # Clouds end: the texture must not make new ones far from the centre, or in the other lung.
         cloud *= ramp(1.9 - r2, 0.9) * (space.x * opacity.side > 0)
         if opacity.fissure < 2:

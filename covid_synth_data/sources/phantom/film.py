@@ -62,9 +62,9 @@ def film_settings(rng: np.random.Generator) -> FilmSettings:
             cos * scale_x, -sin * scale_y, rng.normal(0, 0.025), sin * scale_x, cos * scale_y, rng.normal(0, 0.03)
         ),
         heart_scale=rng.uniform(1.04, 1.16) if anteroposterior else rng.uniform(0.97, 1.04),
-        centre=rng.normal(0.86, 0.06),
-        width=rng.uniform(0.19, 0.27),
-        noise=rng.uniform(0.012, 0.035),
+        centre=rng.normal(0.78, 0.05),
+        width=rng.uniform(0.21, 0.3),
+        noise=rng.uniform(0.01, 0.03),
         scatter=rng.uniform(0.1, 0.3),
         strength=rng.uniform(0.85, 1.15),
         marker=marker,

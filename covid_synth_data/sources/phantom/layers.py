@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from covid_synth_data.sources.phantom.anatomy import LEFT, RIGHT, Anatomy, Array, Space, ramp
 
-_AIR: Final = 0.86
+_AIR: Final = 0.62
 """Attenuation that the air of a lung takes away at its thickest."""
 
 _RIBS: Final = 10
@@ -42,14 +42,14 @@ def lungs(body: Anatomy, space: Space) -> Lungs:
     edge = max(0.012, space.pixel * 0.7)
     span = np.maximum(cage - medial, np.float32(0.02))
     depth = (cage - space.side) / span
-    field = ramp(cage - space.side, edge) * ramp(space.side - medial, 0.025) * ramp(-below, edge)
+    field = ramp(cage - space.side, edge) * ramp(space.side - medial, 0.06) * ramp(-below, edge)
     # A lung is rounded: its air thins out towards the chest wall and behind the dome.
     rounded = 0.72 + 0.28 * np.sqrt(np.clip(depth * 3.0, 0.0, 1.0))
     rounded *= 0.86 + 0.14 * np.clip(-below * 4.0, 0.0, 1.0)
     return Lungs((_AIR * rounded * field).astype(np.float32), field, depth, below)
 
 
-def silhouettes(body: Anatomy, space: Space, heart_scale: float) -> Array:
+def silhouettes(body: Anatomy, space: Space, under: Lungs, heart_scale: float) -> Array:
     """Heart and mediastinum. `heart_scale` widens the heart, as an anteroposterior projection does."""
     left = space.by_y(body.heart_left_by_y)
     right = space.by_y(body.heart_right_by_y)
@@ -57,10 +57,10 @@ def silhouettes(body: Anatomy, space: Space, heart_scale: float) -> Array:
     left, right = left * widen, right * widen
     half = (left - right) * 0.5
     offset = (space.x - (left + right) * 0.5) / half
-    edge = max(0.012, space.pixel * 0.7)
+    edge = max(0.016, space.pixel * 0.7)
     inside = ramp(left - space.x, edge) * ramp(space.x - right, edge)
-    round_ = 0.5 + 0.5 * np.sqrt(np.clip(1 - offset * offset, 0.0, 1.0))
-    fade = ramp(0.75 - space.y, 0.3)
+    round_ = 0.55 + 0.45 * np.sqrt(np.clip(1 - offset * offset, 0.0, 1.0))
+    fade = ramp(0.05 - under.below, 0.1)
     return space.by_y(body.heart_depth_by_y) * inside * round_ * fade
 
 
@@ -69,9 +69,9 @@ def chest_wall(body: Anatomy, space: Space, under: Lungs) -> Array:
     torso = space.by_y(body.torso_by_y)
     inside = ramp(torso - space.side, 0.02) * ramp(space.y - space.by_side(body.shoulder_by_side), 0.02)
     across = np.clip(space.side / torso, 0.0, 1.0)
-    thickness = 1.22 * (1 - 0.42 * across**3)
-    thickness += 0.1 * body.wall * ramp(-0.45 - space.y, 0.3)
-    abdomen = 0.3 * ramp(under.below - 0.06, 0.12) * np.where(space.is_left, np.float32(0.7), np.float32(1.0))
+    thickness = 1.0 * (1 - 0.3 * across**3)
+    thickness += 0.12 * body.wall * ramp(-0.45 - space.y, 0.4)
+    abdomen = 0.34 * ramp(under.below - 0.06, 0.1) * np.where(space.is_left, np.float32(0.7), np.float32(1.0))
     amount, at, height, radius = body.breast
     breast = ((space.side - at) / (radius * 0.95)) ** 2 + ((space.y - height) / radius) ** 2
     soft = amount * ramp(1 - breast, np.where(space.y > height, np.float32(0.16), np.float32(0.9)))
@@ -90,7 +90,7 @@ def airways(body: Anatomy, space: Space) -> Array:
     slope = np.where(space.x < centre, np.float32(0.75), np.float32(1.1))
     bronchus = ramp(0.024 - np.abs(np.abs(space.x - centre) - drop * slope) * 0.75, 0.014)
     bronchus *= ramp(drop, 0.02) * ramp(0.13 - drop, 0.06)
-    return (0.2 * trachea + 0.13 * bronchus).astype(np.float32)
+    return (0.2 * trachea + 0.12 * bronchus).astype(np.float32)
 
 
 def bones(body: Anatomy, space: Space) -> Array:
@@ -114,9 +114,9 @@ def _ribs(body: Anatomy, space: Space) -> Array:
     front = (start - drop * (0.5 + 0.62 * ring)) / body.rib_pitch
     side = space.is_left.astype(np.intp)
     shade = _bands(back, side, body, 0, _RIBS, space) * ramp(t - 0.14, 0.05)
-    shade += 0.75 * _bands(front, side, body, 1, _ANTERIOR_RIBS, space) * ramp(t - 0.52, 0.12)
+    shade += 0.6 * _bands(front, side, body, 1, _ANTERIOR_RIBS, space) * ramp(t - 0.52, 0.12)
     # Towards the side the beam runs along the rib, so it is denser there.
-    return (0.16 * shade * rim * (0.75 + 0.6 * t * t)).astype(np.float32)
+    return (0.13 * shade * rim * (0.75 + 0.6 * t * t)).astype(np.float32)
 
 
 def _bands(level: Array, side: np.ndarray, body: Anatomy, half: int, count: int, space: Space) -> Array:
@@ -142,7 +142,7 @@ def _spine(body: Anatomy, space: Space) -> Array:
     pedicle = ramp(1 - ((side - 0.6 * body.spine_width) / 0.02) ** 2 - ((within - 0.12) / 0.16) ** 2, 0.5)
     process = ramp(1 - (x / 0.014) ** 2 - ((within - 0.2) / 0.22) ** 2, 0.5)
     wing = ramp(0.1 - within, 0.1) * ramp(0.15 - side, 0.03)
-    return (column * (0.13 + 0.1 * vertebra) + 0.06 * pedicle + 0.07 * process + 0.05 * wing).astype(
+    return (column * (0.06 + 0.06 * vertebra) + 0.06 * pedicle + 0.07 * process + 0.05 * wing).astype(
         np.float32
     )
 
@@ -162,8 +162,8 @@ def _scapulae(body: Anatomy, space: Space) -> Array:
     inner = space.side - space.by_y(body.scapula_by_y)
     blade = 0.07 * ramp(inner, 0.012) * ramp(0.98 - space.side, 0.1)
     edge = 0.07 * ramp(0.014 - np.abs(inner - 0.012), 0.012)
-    head = ramp(1 - ((space.side - 1.03) / 0.15) ** 2 - ((space.y + 0.68) / 0.15) ** 2, 0.15)
-    return (blade + edge + 0.22 * head).astype(np.float32)
+    head = ramp(1 - ((space.side - 1.03) / 0.15) ** 2 - ((space.y + 0.68) / 0.15) ** 2, 0.3)
+    return (blade + edge + 0.13 * head).astype(np.float32)
 
 
 @functools.lru_cache(maxsize=16)
@@ -173,7 +173,7 @@ def vessels(texture_seed: int, resolution: int) -> Image.Image:
     fine = 2 * resolution
     segments: list[tuple[float, float, float, float, float]] = []
     for side, root in ((RIGHT, (-0.15, -0.02)), (LEFT, (0.16, -0.07))):
-        for angle in np.linspace(-1.25, 1.35, 9):
+        for angle in np.linspace(-1.15, 1.35, 7):
             _grow(
                 segments, rng, root, side, float(angle + rng.normal(0, 0.1)), float(rng.uniform(0.019, 0.03))
             )
@@ -199,7 +199,7 @@ def _grow(
     """Append one wandering, thinning, branching vessel from `root`; `angle` 0 points to the side, down positive."""
     x, y = root
     step = 0.045
-    turns = rng.normal(0, 0.13, 24)
+    turns = rng.normal(0, 0.2, 24)
     forks = rng.random(24)
     for turn, fork in zip(turns.tolist(), forks.tolist(), strict=True):
         angle += turn
@@ -209,8 +209,8 @@ def _grow(
         width *= 0.87
         if width < 0.0035:
             return
-        if fork < 0.3 and level < 2:
-            away = 0.55 if fork < 0.15 else -0.55
+        if fork < 0.4 and level < 2:
+            away = 0.55 if fork < 0.2 else -0.55
             _grow(segments, rng, end, side, angle + away, width * 0.75, level + 1)
 
 
