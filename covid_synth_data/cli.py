@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from covid_synth_data.errors import ConfigError, CorruptRelease, CovidSynthError, UnknownName
+from covid_synth_data.errors import BadImage, ConfigError, CorruptRelease, CovidSynthError, UnknownName
+
+if TYPE_CHECKING:
+    import datasets
 
 app = typer.Typer(
     help="Synthetic COVID-19 chest X-rays: load, mix with real films, measure whether they help.",
@@ -24,6 +28,7 @@ Root = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for a script")]
 Release = Annotated[Path | None, typer.Option(help="a release folder")]
+Seed = Annotated[int, typer.Option(min=0, help="another seed gives another draw")]
 
 
 def say(text: str) -> None:
@@ -71,15 +76,36 @@ def progress_bar(text: str) -> Iterator[Callable[..., None]]:
 
 
 def guarded(run: Callable[[], Any]) -> None:
-    """Run a Typer app; an error of ours, or a stop by the user, ends it without a traceback."""
+    """Run a Typer app; an error of ours, of the file system, or a stop by the user is one line, no traceback.
+
+    Names of files need not be text that the terminal can show, so what it cannot is replaced.
+    """
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     try:
         run()
     except CovidSynthError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
+        _fail(error)
+    except OSError as error:
+        _fail(
+            CovidSynthError(
+                f"cannot use {error.filename or 'a file'}", found=(error.strerror or str(error)).lower(),
+                expected="a file or folder that can be read, or written where it is an output",
+                hint="check the path, its permissions and the room on the disk",
+            )
+        )  # fmt: skip
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # Typer turns Ctrl-C within a command into exit code 130 and says nothing.
+        if isinstance(stop, SystemExit) and stop.code != 130:
+            raise
         typer.echo("stopped; the same command goes on from here", err=True)
         raise SystemExit(130) from None
+
+
+def _fail(error: CovidSynthError) -> NoReturn:
+    typer.echo(f"error: {error}", err=True)
+    raise SystemExit(2) from None
 
 
 @app.command()
@@ -132,7 +158,7 @@ def tasks(
     root: Root = None,
     protocol: Annotated[str, typer.Option(help="clean or zunair2021")] = "clean",
     licences: Annotated[str, typer.Option(help="any or permissive")] = "any",
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> None:
     """List the tasks, or plan one: films and patients per part, and what was left out and why."""
     from covid_synth_data.tasks import list_tasks, plan_task
@@ -162,9 +188,12 @@ def verify(folder: Annotated[Path, typer.Argument(help="a release folder")], as_
             say(f"  {problem}")
     if not report.whole:
         raise CorruptRelease(
-            f"{folder} is not as released", found=f"{len(report.problems)} problems", hint="fetch it again"
-        )
-    say("" if as_json else "whole: every byte and every count is as the manifest says")
+            f"{folder} is not as released",
+            found=f"{len(report.problems)} problems, the first is {report.problems[0]}",
+            expected="every byte and count as its manifest says", hint="fetch the release again",
+        )  # fmt: skip
+    if not as_json:
+        say("whole: every byte and every count is as the manifest says")
 
 
 @app.command()
@@ -175,14 +204,13 @@ def mix(
     release: Release = None,
     skew: Annotated[float, typer.Option(help="negatives / positives of the result")] = 1.0,
     protocol: str = "clean",
-    seed: int = 0,
+    seed: Seed = 0,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="write the mixed set as parquet here")
     ] = None,
 ) -> None:
     """Mix a task's training part with synthetic films to the asked skew."""
     import covid_synth_data as csd
-    from covid_synth_data.atomic import replacing
 
     real = csd.load_task(task, root, protocol=protocol, seed=seed)["train"]
     parts = [csd.load_dataset("covid-synth-cxr", name.strip(), root=release) for name in synthetic.split(",")]
@@ -193,9 +221,34 @@ def mix(
     )
     if out is not None:
         path = out / "train.parquet" if out.suffix != ".parquet" else out
-        with replacing(path) as temporary:
-            mixed.to_parquet(str(temporary))
+        with progress_bar("writing") as tick:
+            _write_parquet(mixed, path, tick)
         say(f"written {path}")
+
+
+def _write_parquet(rows: datasets.Dataset, path: Path, tick: Callable[[int, int], None]) -> None:
+    """Write rows with the bytes of their images, so that the file needs no other. Raises `BadImage`."""
+    import pyarrow.parquet as pq
+    from datasets.table import embed_table_storage
+
+    from covid_synth_data.atomic import replacing
+
+    with (
+        replacing(path) as temporary,
+        pq.ParquetWriter(temporary, rows.features.arrow_schema) as writer,
+    ):
+        done = 0
+        for batch in rows.with_format("arrow").iter(256):
+            try:
+                whole = embed_table_storage(batch)
+            except OSError as error:
+                raise BadImage(
+                    f"cannot read {error.filename}", found=(error.strerror or str(error)).lower(),
+                    expected="an image of the source", hint="download that part of the source again",
+                ) from error  # fmt: skip
+            writer.write_table(whole)
+            done += len(batch)
+            tick(done, len(rows))
 
 
 @app.command()
@@ -214,21 +267,30 @@ def sample(
     from covid_synth_data import generators
     from covid_synth_data.atomic import replacing
     from covid_synth_data.pixels import load_grey
+    from covid_synth_data.sources.disk import list_images
+    from covid_synth_data.sources.table import unique_ids
 
     translator = generators.load(name, root=release, device=device)
     if not films.is_dir():
         raise ConfigError(
             f"no folder {films}", expected="a folder of PNG, JPEG or DICOM films", hint="check --from"
         )
-    kinds = (".png", ".jpg", ".jpeg", ".dcm")
-    paths = sorted(p for p in films.iterdir() if p.suffix.lower() in kinds)[:count]
-    if not paths:
+    if out.resolve() == films.resolve():
         raise ConfigError(
-            f"no film in {films}", expected="files ending in " + ", ".join(kinds), hint="check --from"
+            "the films would be overwritten by their translations", found=f"{out} for both",
+            expected="another folder", hint="change -o",
+        )  # fmt: skip
+    names = list_images(films)
+    if not names:
+        raise ConfigError(
+            f"no film in {films}", expected="files ending in .png, .jpg, .jpeg or .dcm", hint="check --from"
         )
-    made = translator.translate(np.stack([load_grey(path, translator.card.size) for path in paths]))
-    for path, film in zip(paths, made, strict=True):
-        with replacing(out / f"{path.stem}.png") as temporary:
+    # Over all names, so that a film's output is called the same whatever -n is.
+    outputs = unique_ids(names)[:count]
+    inputs = [load_grey(films / name, translator.card.size) for name in names[:count]]
+    made = translator.translate(np.stack(inputs))
+    for output, film in zip(outputs, made, strict=True):
+        with replacing(out / f"{output}.png") as temporary:
             Image.fromarray(film).save(temporary, format="PNG")
     say(f"{len(made)} films in {out}")
 
@@ -314,7 +376,6 @@ def quickstart(
 
 def main() -> None:
     """Entry point of the command `covid-synth`."""
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     guarded(app)
 
 

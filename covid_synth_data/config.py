@@ -27,7 +27,8 @@ def read_toml(path: Path, model: type[Model]) -> Model:
         raise ConfigError(f"no file {path}", expected="a TOML file", hint="check the path")
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
+        # ValueError is also what Python says of bytes that are no UTF-8 and of a number of 5,000 digits.
         raise ConfigError(f"{path} is not valid TOML", found=str(error), hint="mend that line") from error
     try:
         return model.model_validate(content)

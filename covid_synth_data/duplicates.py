@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -61,7 +62,8 @@ def fingerprints(paths: Sequence[str], contents: Sequence[bytes | None]) -> Fing
         content = contents[i]
         return _fingerprint(paths[i] if content is None else content)
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    # Opening an image sets warning filters aside, which threads would put back in the wrong order.
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         fresh = dict(zip(todo, pool.map(work, todo), strict=True))
     new = {key: fresh[i] for i in todo if (key := keys[i]) is not None and not fresh[i][2]}
     if new:
@@ -96,6 +98,17 @@ def pairs(found: Fingerprints, threshold: float) -> npt.NDArray[np.int64]:
         upper = second > first
         blocks.append(np.stack([first[upper] + start, second[upper] + start], axis=1))
     return np.concatenate([*blocks, equal_pairs(found.digests)])
+
+
+def alike(found: Fingerprints, candidates: npt.NDArray[np.int64], threshold: float) -> npt.NDArray[np.int64]:
+    """Those of the index pairs (m, 2) that are equal files or films at least `threshold` alike."""
+    kept = [np.empty((0, 2), np.int64)]
+    for start in range(0, len(candidates), _BLOCK):
+        block = candidates[start : start + _BLOCK]
+        first, second = block.T
+        likeness = np.einsum("ij,ij->i", found.descriptors[first], found.descriptors[second])
+        kept.append(block[likeness >= threshold])
+    return np.concatenate([*kept, equal_pairs(found.digests)])
 
 
 def equal_pairs(values: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -135,7 +148,7 @@ def _key(path: str) -> str | None:
         status = Path(path).stat()
     except OSError:
         return None
-    return f"{path}|{status.st_size}|{status.st_mtime_ns}"
+    return f"{Path(path).absolute()}|{status.st_size}|{status.st_mtime_ns}"
 
 
 def cache_folder() -> Path:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from covid_synth_data import catalog, manifest
-from covid_synth_data.errors import CorruptRelease, ReleaseError, UnknownName
+from covid_synth_data.errors import CorruptRelease, CovidSynthError, OutputError, ReleaseError, UnknownName
 
 if TYPE_CHECKING:
     import datasets
+
+_CANNOT_WRITE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
 
 
 def entry(name: str, config: str | None = None) -> catalog.DatasetEntry:
@@ -44,6 +47,7 @@ def load_dataset(
     version or config is not there, `CorruptRelease` when files of the config are missing or cut short.
     """
     import datasets
+    import yaml
 
     chosen = entry(name, config)
     if split != "train":
@@ -65,13 +69,36 @@ def load_dataset(
             hint="release the missing subset into the same folder, or load one that is there",
         )  # fmt: skip
     _check_sizes(folder, listed, chosen.subsets)
-    return datasets.load_dataset(str(folder), chosen.config, split=split, streaming=streaming)
+    try:
+        return datasets.load_dataset(str(folder), chosen.config, split=split, streaming=streaming)
+    except (OSError, ValueError, yaml.YAMLError, datasets.exceptions.DatasetsError) as error:
+        raise _unreadable(folder, chosen.config, error) from error
 
 
 def _folder(root: Path, name: str) -> Path:
     """`root` itself or `root`/`name`, whichever has a manifest (`root` where neither has, for the error)."""
     below = root / name
     return below if not (root / manifest.NAME).is_file() and below.is_dir() else root
+
+
+def _unreadable(folder: Path, config: str, error: Exception) -> CovidSynthError:
+    """The error for a config that `datasets` could not read, or could not keep in its cache."""
+    import datasets
+
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    if isinstance(cause, OSError) and cause.errno in _CANNOT_WRITE:
+        return OutputError(
+            f"cannot write to the cache {datasets.config.HF_DATASETS_CACHE}",
+            found=(cause.strerror or str(cause)).lower(), expected="a writable place with enough room",
+            hint="free some space, or let HF_DATASETS_CACHE name another folder",
+        )  # fmt: skip
+    return CorruptRelease(
+        f"the config {config!r} of {folder} cannot be read",
+        found=(str(cause).splitlines() or [type(cause).__name__])[0], expected="the files as released",
+        hint=f"covid-synth verify {folder} says which file differs; fetch the release again",
+    )  # fmt: skip
 
 
 def _from_hub(name: str, config: str, version: str | None, streaming: bool) -> Any:

@@ -7,7 +7,9 @@ the result are those of the inputs, read when they are needed. The same seed giv
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -58,14 +60,14 @@ def mix(
             expected="one of them", hint="leave the others out",
         )  # fmt: skip
     pool = _one(synthetic)
-    random = np.random.default_rng([seed, 0])
+    random = _random(seed, 0)
     if synthetic_count is not None:
         chosen = _draw(np.arange(len(pool)), synthetic_count, random, "synthetic_count")
     elif synthetic_fraction is not None:
-        if not 0 <= synthetic_fraction < 1:
+        if not (_is_number(synthetic_fraction) and 0 <= synthetic_fraction < 1):
             raise ImpossibleMix(
                 "a share of synthetic rows beside all real ones",
-                found=f"synthetic_fraction {synthetic_fraction:g}", expected="at least 0 and below 1",
+                found=f"synthetic_fraction {synthetic_fraction!r}", expected="at least 0 and below 1",
             )  # fmt: skip
         count = round(len(real) * synthetic_fraction / (1 - synthetic_fraction))
         chosen = _draw(np.arange(len(pool)), count, random, f"synthetic_fraction {synthetic_fraction:g}")
@@ -92,7 +94,7 @@ def replace(
     is_positive = _is_positive(real, positive)
     positives = np.flatnonzero(is_positive)
     count = round(fraction * len(positives))
-    random = np.random.default_rng([seed, 1])
+    random = _random(seed, 1)
     gone = random.permutation(positives)[:count]
     kept = np.setdiff1d(np.arange(len(real)), gone)
     chosen = _draw(np.flatnonzero(_is_positive(pool, positive)), count, random, f"fraction {fraction:g}")
@@ -111,24 +113,24 @@ def extend(
     """
     _check_fraction(fraction, math.inf)
     pool = _one(synthetic)
-    random = np.random.default_rng([seed, 2])
+    random = _random(seed, 2)
     chosen = _draw(np.arange(len(pool)), round(fraction * len(real)), random, f"fraction {fraction:g}")
     return _join(real, np.arange(len(real)), pool, chosen, seed)
 
 
 def _for_skew(real: Any, pool: Any, asked: float, random: np.random.Generator, positive: str) -> Index:
     """Rows of the pool that bring the skew nearest to `asked`. Raises `ImpossibleMix`."""
-    if not (math.isfinite(asked) and asked > 0):
-        raise ImpossibleMix("no such skew", found=f"{asked:g}", expected="a number above 0")
+    if not (_is_number(asked) and math.isfinite(asked) and asked > 0):
+        raise ImpossibleMix("no such skew", found=repr(asked), expected="a number above 0")
     mine, theirs = _is_positive(real, positive), _is_positive(pool, positive)
     positives, negatives = int(mine.sum()), int((~mine).sum())
-    more_positives = (
-        _nearest(negatives / asked, lambda p: negatives / p if p else math.inf, asked) - positives
-    )
-    if more_positives >= 0:
-        label, rows, count = positive, np.flatnonzero(theirs), more_positives
+    if negatives > asked * positives:
+        label, rows = positive, np.flatnonzero(theirs)
+        count = max(_nearest_positives(negatives, asked) - positives, 0)
     else:
         label, rows, count = "negative", np.flatnonzero(~theirs), round(asked * positives) - negatives
+    if not positives + negatives:
+        raise ImpossibleMix("no real rows to bring to a skew", found="0 rows", expected="at least one")
     if count > len(rows):
         raise ImpossibleMix(
             f"a skew of {asked:g} needs {count:,} synthetic {label} rows",
@@ -139,17 +141,24 @@ def _for_skew(real: Any, pool: Any, asked: float, random: np.random.Generator, p
     return random.permutation(rows)[:count]
 
 
-def _nearest(target: float, value: Any, asked: float) -> int:
-    """Of the whole numbers around `target`, the one whose `value` is nearest to `asked`."""
-    low = math.floor(target)
-    return min((low, low + 1), key=lambda number: abs(value(number) - asked))
+def _nearest_positives(negatives: int, asked: float) -> int:
+    """How many positives, at least one, bring the skew of that many negatives nearest to `asked`."""
+    low = max(math.floor(negatives / asked), 1)
+    return min((low, low + 1), key=lambda positives: abs(negatives / positives - asked))
 
 
 def _reachable(negatives: int, positives: int, more_negatives: int, more_positives: int) -> str:
-    """The skews that a pool allows, in words."""
-    low = negatives / (positives + more_positives) if positives + more_positives else math.inf
-    high = (negatives + more_negatives) / positives if positives else math.inf
-    return f"a skew from {low:.4g} to {high:.4g}"
+    """The skews that a pool allows, in words; the two numbers are rounded inwards, so that they can be asked."""
+    if not positives + more_positives or not negatives + more_negatives:
+        return "rows of both classes"
+    low = max(negatives, 1) / (positives + more_positives if negatives else positives)
+    # Without real positives none are there to be outweighed: negatives beside one positive is the most.
+    high = (negatives + more_negatives) / positives if positives else negatives
+    ends = (
+        Context(prec=6, rounding=way).create_decimal_from_float(float(end)).normalize()
+        for end, way in ((low, ROUND_CEILING), (high, ROUND_FLOOR))
+    )
+    return "a skew from " + " to ".join(f"{end:f}" for end in ends)
 
 
 def _draw(rows: Index, count: int, random: np.random.Generator, what: str) -> Index:
@@ -167,13 +176,48 @@ def _draw(rows: Index, count: int, random: np.random.Generator, what: str) -> In
 
 
 def _check_fraction(fraction: float, most: float) -> None:
-    if not 0 <= fraction <= most or not math.isfinite(fraction):
+    if not (_is_number(fraction) and 0 <= fraction <= most and math.isfinite(fraction)):
         limit = "between 0 and 1" if most == 1 else "0 or more"
-        raise ImpossibleMix("no such fraction", found=f"{fraction:g}", expected=limit)
+        raise ImpossibleMix("no such fraction", found=repr(fraction), expected=limit)
+
+
+def _is_number(value: object) -> bool:
+    """Whether `value` is a real number; True and False are none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _random(seed: int, use: int) -> np.random.Generator:
+    """The generator of one use of a seed. Raises `ConfigError` for what cannot be a seed."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ConfigError("no such seed", found=repr(seed), expected="a whole number from 0 on")
+    return np.random.default_rng([seed, use])
 
 
 def _is_positive(dataset: Any, positive: str) -> npt.NDArray[np.bool_]:
     """Which rows are of the positive class. Raises `ConfigError` without a label column of known names."""
+    names = _label_names(dataset)
+    if positive not in names:
+        raise UnknownName("label", positive, names)
+    # From the table itself: a format of the dataset (torch, numpy, ...) does not apply, nulls stay nulls.
+    labels = dataset.with_format("arrow").select_columns(["label"])[:]["label"]
+    if labels.null_count:
+        raise ConfigError(
+            "rows without a label", found=f"{labels.null_count:,} of {len(dataset):,}",
+            expected="a label on each row", hint="filter them out first",
+        )  # fmt: skip
+    chosen: npt.NDArray[np.bool_] = labels.to_numpy() == names.index(positive)
+    return chosen
+
+
+def _label_names(dataset: Any) -> list[str]:
+    """The names of the classes. Raises `ConfigError` for a stream, and without a label column of named classes."""
+    import datasets
+
+    if isinstance(dataset, datasets.IterableDataset):
+        raise ConfigError(
+            "a stream cannot be mixed to a composition", found="an IterableDataset", expected="a Dataset",
+            hint="load without streaming, or use mixing.stream, which joins streams in given shares",
+        )  # fmt: skip
     names = getattr(getattr(dataset, "features", None) or {}, "get", lambda _: None)("label")
     names = getattr(names, "names", None)
     if names is None:
@@ -183,37 +227,37 @@ def _is_positive(dataset: Any, positive: str) -> npt.NDArray[np.bool_]:
             "rows without a label column of named classes", found=found,
             expected="a ClassLabel of " + ", ".join(schema.LABELS), hint="use load_task or load_dataset",
         )  # fmt: skip
-    if positive not in names:
-        raise UnknownName("label", positive, names)
-    if not hasattr(dataset, "select"):
-        raise ConfigError(
-            "a stream cannot be mixed to a composition", found="an IterableDataset", expected="a Dataset",
-            hint="load without streaming, or use mixing.stream, which joins streams in given shares",
-        )  # fmt: skip
-    labels = np.asarray(dataset.with_format("numpy")["label"][:])
-    chosen: npt.NDArray[np.bool_] = labels == names.index(positive)
-    return chosen
+    return list(names)
 
 
 def _one(synthetic: Any) -> Any:
     """One dataset of one or several."""
-    import datasets
-
     parts = list(synthetic) if isinstance(synthetic, (list, tuple)) else [synthetic]
     if not parts:
         raise ConfigError("nothing to mix in", found="no synthetic dataset", expected="at least one")
     for part in parts:
-        _is_positive(part, schema.LABELS[-1])
-    return parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts)
+        _label_names(part)
+    return parts[0] if len(parts) == 1 else _concatenated(parts)
 
 
 def _join(real: Any, kept: Index, pool: Any, chosen: Index, seed: int) -> Any:
     """The chosen rows of both, shuffled by the seed; only indices are made."""
+    _label_names(real)
+    joined = _concatenated([real.select(kept), pool.select(chosen)])
+    return joined.select(_random(seed, 3).permutation(len(joined)))
+
+
+def _concatenated(parts: list[Any]) -> Any:
+    """The rows of all, null where a part lacks a column. Raises `ConfigError` where columns do not fit."""
     import datasets
 
-    _is_positive(real, schema.LABELS[-1])
-    joined = datasets.concatenate_datasets([real.select(kept), pool.select(chosen)])
-    return joined.select(np.random.default_rng([seed, 3]).permutation(len(joined)))
+    try:
+        return datasets.concatenate_datasets(parts)
+    except ValueError as error:
+        raise ConfigError(
+            "datasets whose columns do not fit", found=str(error)[:300],
+            expected="the same type in columns of the same name", hint="cast the column of one to the other's",
+        ) from error  # fmt: skip
 
 
 def stream(
@@ -229,8 +273,9 @@ def stream(
     """
     import datasets
 
-    if not 0 < synthetic_share < 1:
-        raise ImpossibleMix("no such share", found=f"{synthetic_share:g}", expected="between 0 and 1")
+    if not (_is_number(synthetic_share) and 0 < synthetic_share < 1):
+        raise ImpossibleMix("no such share", found=repr(synthetic_share), expected="between 0 and 1")
+    _random(seed, 0)
     if not all(isinstance(part, datasets.IterableDataset) for part in (real, synthetic)):
         raise ConfigError(
             "stream joins streams", found="a Dataset", expected="two IterableDatasets", hint="use mix"

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from covid_synth_data import duplicates
-from covid_synth_data.errors import ConfigError, MissingSource, TaskError
-from covid_synth_data.sources import licences, read_source, rsna
+from covid_synth_data.errors import ConfigError, MissingExtra, MissingSource, TaskError
+from covid_synth_data.sources import disk, licences, list_sources, read_source, rsna
 
 SPLITS: Final = ("train", "validation", "test")
 TEST_SHARE: Final = 0.2
@@ -104,8 +104,9 @@ def clean(request: Request) -> Outcome:
     part = frame.iloc[used]
     # Phantoms are drawn with their patients known; likeness would only join what is drawn alike.
     real = not (part["source_dataset"] == "phantom").all()
-    alike = duplicates.pairs(found, duplicates.SAME_FILM) if real else duplicates.equal_pairs(found.digests)
-    linked = duplicates.pairs(found, duplicates.SAME_PATIENT) if real else alike
+    equal = duplicates.equal_pairs(found.digests)
+    linked = duplicates.pairs(found, duplicates.SAME_PATIENT) if real else equal
+    alike = duplicates.alike(found, linked, duplicates.SAME_FILM) if real else equal
     told = _told(part)
     films = duplicates.components(len(part), alike, told)
     patients = duplicates.components(
@@ -144,27 +145,44 @@ def _gather(request: Request, notes: list[str]) -> pd.DataFrame:
                     passed = rows["excluded"] == ""
                     rows.loc[passed, "excluded"] = f"{taken.source} is used for {label} instead"
                 parts.append(rows)
-    if not parts:
+    if not any((rows["path"] != "").any() for rows in parts):
         raise MissingSource(
             f"no source has films of {request.positive} or {request.negative}",
+            found=_what_is_there(request),
             expected="one of " + ", ".join(sorted({p.source for g in CLEAN.values() for q in g for p in q})),
             hint="covid-synth sources says how to get them",
         )
     return pd.concat(parts, ignore_index=True)
 
 
+def _what_is_there(request: Request) -> str:
+    if request.sources is not None:
+        return f"none of the sources asked for ({', '.join(request.sources) or 'an empty list'})"
+    folder = disk.resolve_root(request.root)
+    return f"{folder} without any of them" if folder else f"no root, and {disk.ENVIRONMENT} is not set"
+
+
 def _pool_rows(
     pool: Pool, label: str, request: Request, read: dict[str, pd.DataFrame | None], notes: list[str]
 ) -> pd.DataFrame | None:
-    """The rows of a pool; None where the source is not asked for or not there (said once in the notes)."""
+    """The rows of a pool; None where the source is not asked for or not there (said once in the notes).
+
+    A source whose folder is there but is not complete enough to be read is an error: a half download must
+    not quietly change who is trained on.
+    """
     if request.sources is not None and pool.source not in request.sources:
         return None
     if pool.source not in read:
         try:
             read[pool.source] = read_source(pool.source, request.root)
-        except MissingSource:
+        except (MissingSource, MissingExtra) as error:
+            info = next(info for info in list_sources() if info.name == pool.source)
+            folder = disk.resolve_root(request.root)
+            if folder is not None and disk.find(info, folder) is not None:
+                raise
             read[pool.source] = None
-            notes.append(f"{pool.source} is not in the root")
+            extra = f" ({error})" if isinstance(error, MissingExtra) else ""
+            notes.append(f"{pool.source} is not in the root{extra}")
     frame = read[pool.source]
     if frame is None:
         return None
@@ -192,9 +210,8 @@ def _drop_repeats(frame: pd.DataFrame, used: Any, films: Any) -> None:
     part = frame.iloc[used]
     playing = part["reason"] == ""
     table = pd.DataFrame({"film": films, "label": part["label"].to_numpy(), "at": used})[playing.to_numpy()]
+    table = table[table["film"].duplicated(keep=False)]
     for _, rows in table.groupby("film", sort=True):
-        if len(rows) == 1:
-            continue
         if rows["label"].nunique() > 1:
             frame.loc[rows["at"].to_numpy(), "reason"] = "same film under two classes"
         else:
@@ -265,8 +282,13 @@ def zunair2021(request: Request) -> Outcome:
     # Laterals are in the paper's set; only a missing file keeps a row out.
     frame["reason"] = np.where(frame["path"] == "", "image file missing", "")
     _carve_validation(frame, request.seed)
+    patients = [set(covid["patient_id"][:covid_cut]), set(covid["patient_id"][covid_cut:])]
     notes = [
-        "leak of the original kept: patient 166 of covid-chestxray is in train and in test",
+        *(
+            f"leak of the original kept: patient {name.split(':', 1)[1]} of covid-chestxray is in train and in"
+            " test"
+            for name in sorted(patients[0] & patients[1])
+        ),
         f"laterals of the original kept: {int((covid['view'] == 'L').sum())} of {len(covid)} COVID-19 films",
         "validation is carved from the training patients; the paper stopped on its test set",
     ]

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from covid_synth_data import duplicates, protocols, schema
-from covid_synth_data.errors import ConfigError, EmptySplit, LeakError, UnknownName
+from covid_synth_data.errors import BadImage, ConfigError, EmptySplit, LeakError, UnknownName
 from covid_synth_data.sources import list_sources, table
 
 if TYPE_CHECKING:
@@ -124,11 +124,15 @@ def plan_task(
     (patient-disjoint, frontal, de-duplicated) or "zunair2021" (the paper's). `seed` shuffles patients.
     `sources` narrows "clean" to these sets; ["phantom"] needs no root and takes the options `phantom` (size,
     patients, seed). `licences` "permissive" keeps public-domain and CC BY films only. Raises `UnknownName`,
-    `ConfigError`, `MissingSource`, `BadMetadata`, `EmptySplit` where a class has no film to train or test on.
+    `ConfigError`, `MissingSource`, `MissingExtra`, `BadMetadata`.
     """
     known = {task.name: task for task in TASKS}
     if name not in known:
         raise UnknownName("task", name, known)
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ConfigError("no such seed", found=repr(seed), expected="a whole number from 0 on")
+    if isinstance(sources, str):
+        sources = [sources]
     if protocol not in protocols.PROTOCOLS:
         raise UnknownName("protocol", protocol, protocols.PROTOCOLS)
     if licences not in _LICENCES:
@@ -161,7 +165,8 @@ def load_task(
 ) -> datasets.DatasetDict:
     """The task as a DatasetDict of train, validation and test in `schema.REAL_COLUMNS`.
 
-    Arguments and errors are those of `plan_task`; images are decoded when a row is read.
+    Arguments and errors are those of `plan_task`, and `EmptySplit` where a part has no film of a class;
+    images are decoded when a row is read.
     """
     plan = plan_task(name, root, protocol, seed=seed, sources=sources, licences=licences, phantom=phantom)
     return to_splits(plan)
@@ -218,10 +223,16 @@ def find_leaks(splits: Mapping[str, datasets.Dataset], *, pixels: bool = True) -
     found: dict[tuple[str, str], dict[str, list[str]]] = {}
     for i, a in enumerate(names):
         for b in names[i + 1 :]:
-            shared = {what: sorted(held[a][what] & held[b][what]) for what in held[a]}
+            shared = {what: _shared(held[a][what], held[b].get(what, {})) for what in held[a]}
             if any(shared.values()):
                 found[a, b] = {what: values for what, values in shared.items() if values}
     return LeakReport(found)
+
+
+def _shared(mine: Mapping[str, str], others: Mapping[str, str]) -> list[str]:
+    """The names of what both hold; both names where they differ."""
+    both = mine.keys() & others.keys()
+    return sorted(mine[key] if mine[key] == others[key] else f"{mine[key]} = {others[key]}" for key in both)
 
 
 def check_leaks(splits: Mapping[str, datasets.Dataset], *, pixels: bool = True) -> None:
@@ -234,8 +245,8 @@ def check_leaks(splits: Mapping[str, datasets.Dataset], *, pixels: bool = True) 
         )  # fmt: skip
 
 
-def _identities(part: datasets.Dataset, pixels: bool) -> dict[str, set[str]]:
-    """What identifies the patients and films of a part, by kind."""
+def _identities(part: datasets.Dataset, pixels: bool) -> dict[str, dict[str, str]]:
+    """What identifies the patients and films of a part, by kind: each identity and how to name it."""
     import datasets
 
     columns = part.column_names
@@ -253,19 +264,30 @@ def _identities(part: datasets.Dataset, pixels: bool) -> dict[str, set[str]]:
         if source is not None and name is not None
     }
     held = {
-        "patients": {value for value in values("patient_id") if value is not None},
-        "rows": set(values("image_id")),
-        "source films": films,
+        "patients": {value: value for value in values("patient_id") if value is not None},
+        "rows": {value: value for value in values("image_id")},
+        "source films": {value: value for value in films},
     }
     if pixels and "image" in columns:
         cells = part.select_columns(["image"]).cast_column("image", datasets.Image(decode=False))["image"]
         held["equal files"] = {
-            hashlib.sha256(
-                cell["bytes"] if cell["bytes"] is not None else Path(cell["path"]).read_bytes()
-            ).hexdigest()
-            for cell in cells
+            hashlib.sha256(_read(cell)).hexdigest(): name
+            for cell, name in zip(cells, values("image_id"), strict=True)
         }
     return held
+
+
+def _read(cell: Mapping[str, Any]) -> bytes:
+    """The encoded image of an undecoded cell. Raises `BadImage`."""
+    if cell["bytes"] is not None:
+        return bytes(cell["bytes"])
+    try:
+        return Path(cell["path"]).read_bytes()
+    except OSError as error:
+        raise BadImage(
+            f"cannot read {cell['path']}", found=str(error.strerror).lower(), expected="an image file",
+            hint="the source changed since the split was made; make it again",
+        ) from error  # fmt: skip
 
 
 def near_duplicates(

@@ -110,7 +110,7 @@ def load_recipe(path: Path) -> Recipe:
         )  # fmt: skip
     try:
         name = tomllib.loads(path.read_text(encoding="utf-8")).get("family")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         name = None  # read_toml below says what is wrong, with the line
     model: type[Recipe] = family(name).Recipe if isinstance(name, str) else Recipe
     return read_toml(path, model)

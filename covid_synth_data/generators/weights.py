@@ -41,7 +41,7 @@ def save(path: Path, tensors: Mapping[str, Any], card: Mapping[str, Any]) -> Car
     the weights as read back from this file, so that an image can be made again exactly.
     """
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save as serialised
 
     half = {
         key: value.detach()
@@ -49,10 +49,10 @@ def save(path: Path, tensors: Mapping[str, Any], card: Mapping[str, Any]) -> Car
         .contiguous()
         for key, value in tensors.items()
     }
+    content = serialised(half)
     with replacing(path) as temporary:
-        save_file(half, temporary)
-        digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
-    done = Card.model_validate({**card, "sha256": digest})
+        temporary.write_bytes(content)
+    done = Card.model_validate({**card, "sha256": hashlib.sha256(content).hexdigest()})
     write_text(path.with_suffix(".json"), json.dumps(done.model_dump(), indent=2) + "\n")
     return done
 

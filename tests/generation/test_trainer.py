@@ -20,7 +20,6 @@ from covid_synth_data.errors import ConfigError, DivergedError, OutputError, Wei
 from covid_synth_data.generators import weights
 from generation import checkpoint, cyclegan, trainer
 
-
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -63,7 +63,8 @@ def draw(label: str, size: int, seed: int, patient: int, film: int) -> npt.NDArr
     attenuation += layers.silhouettes(body, space, lung, settings.heart_scale)
     attenuation += lung.field * (0.26 * vessels * (1 - gone) + 0.018 * texture)
     attenuation += layers.bones(body, space) - layers.airways(body, space)
-    return _shrink(expose(np.maximum(attenuation, 0), settings), size)
+    film_: npt.NDArray[np.uint8] = _shrink(expose(np.maximum(attenuation, 0), settings), size)
+    return film_
 
 
 def lesion_mask(label: str, size: int, seed: int, patient: int, film: int) -> npt.NDArray[np.float32]:

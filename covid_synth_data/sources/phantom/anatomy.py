@@ -9,13 +9,13 @@ makes a film cost a few dozen array operations and no more.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
 
 RIGHT, LEFT = -1, 1
 """The patient's sides as signs of x: in the standard display the patient's left is on the viewer's right."""
@@ -145,9 +145,12 @@ def anatomy(rng: np.random.Generator) -> Anatomy:
     widths = cage * (1 - ((widest - heights) / (widest - apex)) ** rng.uniform(2.0, 2.5)) ** 0.66
     return Anatomy(
         cage_by_y=table(
-            [(apex - 0.02, -0.05), *zip(heights.tolist(), widths.tolist(), strict=True), (1.2, cage * 1.05)], 0.02
+            [(apex - 0.02, -0.05), *zip(heights.tolist(), widths.tolist(), strict=True), (1.2, cage * 1.05)],
+            0.02,
         ),
-        lung_medial_by_y=table([(-1, 0.24), (apex, 0.19), (-0.62, 0.09), (-0.4, 0.055), (0.3, 0.05), (1, 0.08)]),
+        lung_medial_by_y=table(
+            [(-1, 0.24), (apex, 0.19), (-0.62, 0.09), (-0.4, 0.055), (0.3, 0.05), (1, 0.08)]
+        ),
         dome_right_by_x=_dome(RIGHT, cage, dome, rng),
         dome_left_by_x=_dome(LEFT, cage, dome + left_lower, rng),
         heart_right_by_y=_right_border(heart, rng),
@@ -157,7 +160,8 @@ def anatomy(rng: np.random.Generator) -> Anatomy:
         ),
         torso_by_y=_torso(cage + rng.uniform(0.14, 0.3)),
         shoulder_by_side=table(
-            [(0, -1.6), (0.24, -1.2), (0.3, -1.0), (0.6, -0.95 + rng.uniform(-0.03, 0.05)), (1, -0.84), (1.3, -0.7)],
+            [(0, -1.6), (0.24, -1.2), (0.3, -1.0), (0.6, -0.95 + rng.uniform(-0.03, 0.05)), (1, -0.84),
+             (1.3, -0.7)],
             0.05,
         ),
         clavicle_by_side=_clavicle(apex, rng),
@@ -174,10 +178,16 @@ def anatomy(rng: np.random.Generator) -> Anatomy:
         bone=rng.uniform(0.75, 1.2),
         wall=rng.uniform(0.85, 1.2),
         breast=(
-            max(0.0, rng.uniform(-0.09, 0.11)), rng.uniform(0.34, 0.42), rng.uniform(0.1, 0.3), rng.uniform(0.26, 0.36)
+            max(0.0, rng.uniform(-0.09, 0.11)),
+            rng.uniform(0.34, 0.42),
+            rng.uniform(0.1, 0.3),
+            rng.uniform(0.26, 0.36),
         ),
         bubble=(
-            rng.uniform(0.0, 0.35), rng.uniform(0.26, 0.4), dome + left_lower + rng.uniform(0.13, 0.2), rng.uniform(0.6, 1.3)
+            rng.uniform(0.0, 0.35),
+            rng.uniform(0.26, 0.4),
+            dome + left_lower + rng.uniform(0.13, 0.2),
+            rng.uniform(0.6, 1.3),
         ),
         apex=apex,
         dome=dome,
@@ -186,7 +196,7 @@ def anatomy(rng: np.random.Generator) -> Anatomy:
 
 
 def _dome(side: int, cage: float, top: float, rng: np.random.Generator) -> Array:
-    """Height of the diaphragm over x: highest a little medial of the lung's middle, deep at the outer angle."""
+    """Height of the diaphragm over x: highest a little medial of the lung's middle, deep at its outer end."""
     crest, angle = rng.uniform(0.28, 0.36), rng.uniform(0.15, 0.24)
     distance = np.linspace(0, 1.4, 29)
     outer = np.clip((distance - crest) / (cage - crest), 0, 1.1)
@@ -234,7 +244,7 @@ def _torso(width: float) -> Array:
 
 
 def _clavicle(apex: float, rng: np.random.Generator) -> Array:
-    """y of the clavicle's axis over the distance from the midline: an S from the sternum up to the shoulder."""
+    """y of the clavicle's axis over the distance from the midline: an S from sternum up to shoulder."""
     head, rise = apex + rng.uniform(0.2, 0.28), rng.uniform(0.1, 0.2)
     return table(
         [(0, head), (0.1, head), (0.25, head - 0.3 * rise), (0.42, head - 0.75 * rise),
@@ -247,7 +257,7 @@ def _scapula(cage: float, rng: np.random.Generator) -> Array:
     """|x| of the scapula's medial border over y; beyond 1.5 there is none."""
     inner, tip = cage * rng.uniform(0.9, 1.06), rng.uniform(-0.1, 0.05)
     return table(
-        [(-1.6, 1.6), (-0.72, 1.0), (-0.66, inner + 0.02), (-0.4, inner), (tip - 0.04, inner + 0.06), (tip, 1.0),
-         (tip + 0.05, 1.6)],
+        [(-1.6, 1.6), (-0.72, 1.0), (-0.66, inner + 0.02), (-0.4, inner), (tip - 0.04, inner + 0.06),
+         (tip, 1.0), (tip + 0.05, 1.6)],
         0.015,
     )  # fmt: skip

@@ -59,7 +59,8 @@ def _ground_glass(body: Anatomy, side: int, density: float, rng: np.random.Gener
     cage = value_at(body.cage_by_y, y)
     x = side * (cage - from_wall * (cage - _MEDIAL))
     return Opacity(
-        side, x, y, rng.uniform(0.11, 0.24), rng.uniform(0.07, 0.14), side * rng.normal(-0.1, 0.25), density, 0.2
+        side, x, y, rng.uniform(0.11, 0.24), rng.uniform(0.07, 0.14),
+        side * rng.normal(-0.1, 0.25), density, 0.2
     )  # fmt: skip
 
 

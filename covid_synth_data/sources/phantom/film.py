@@ -1,4 +1,4 @@
-"""One exposure: position, scatter, noise, the display's curve, markers and lines. Knows nothing of the class."""
+"""One exposure: position, scatter, noise, the display's curve, markers and lines; the class plays no part."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ def film_settings(rng: np.random.Generator) -> FilmSettings:
     return FilmSettings(
         view="AP" if anteroposterior else "PA",
         matrix=(
-            cos * scale_x, -sin * scale_y, rng.normal(0, 0.025), sin * scale_x, cos * scale_y, rng.normal(0, 0.03)
+            cos * scale_x, -sin * scale_y, rng.normal(0, 0.025),
+            sin * scale_x, cos * scale_y, rng.normal(0, 0.03),
         ),
         heart_scale=rng.uniform(1.04, 1.16) if anteroposterior else rng.uniform(0.97, 1.04),
         centre=rng.normal(0.78, 0.05),
@@ -80,7 +81,7 @@ def expose(attenuation: Array, film: FilmSettings) -> npt.NDArray[np.uint8]:
     rng = np.random.default_rng([film.overlay_seed, 1])
     light = np.exp(-attenuation)
     light = (1 - film.scatter) * light + film.scatter * _veil(light)
-    # Fewer quanta pass through dense tissue, so the log signal is noisier there, with the root of their number.
+    # Fewer quanta pass through dense tissue, so the log signal is noisier there, by the root of their number.
     sigma = film.noise * math.sqrt(grid / 256) / np.sqrt(light)
     signal = -np.log(light) + sigma * rng.standard_normal((grid, grid), dtype=np.float32)
     shown = 0.5 + 0.5 * np.tanh((signal - film.centre) / (2 * film.width))
@@ -115,7 +116,7 @@ def _overlays(film: npt.NDArray[np.uint8], settings: FilmSettings) -> npt.NDArra
 
 
 def _write(image: Image.Image, text: str, across: float, down: float, height: int, level: int) -> None:
-    """Capitals of `height` pixels; (`across`, `down`) is the middle of the top edge as a share of the image."""
+    """Capitals of `height` pixels; (`across`, `down`), shares of the film, is the middle of their top edge."""
     rows = [np.concatenate([[*_bits(_FONT[letter][row]), 0] for letter in text]) for row in range(7)]
     dots = np.asarray(rows, dtype=np.uint8)[:, :-1] * 255
     width = round(height * dots.shape[1] / 7)

@@ -61,7 +61,8 @@ def silhouettes(body: Anatomy, space: Space, under: Lungs, heart_scale: float) -
     inside = ramp(left - space.x, edge) * ramp(space.x - right, edge)
     round_ = 0.55 + 0.45 * np.sqrt(np.clip(1 - offset * offset, 0.0, 1.0))
     fade = ramp(0.05 - under.below, 0.1)
-    return space.by_y(body.heart_depth_by_y) * inside * round_ * fade
+    depth: Array = space.by_y(body.heart_depth_by_y) * inside * round_ * fade
+    return depth
 
 
 def chest_wall(body: Anatomy, space: Space, under: Lungs) -> Array:
@@ -128,7 +129,8 @@ def _bands(level: Array, side: np.ndarray, body: Anatomy, half: int, count: int,
     soft = max(0.008, space.pixel * 0.6)
     bar = ramp(width - away, soft)
     line = ramp(soft * 1.6 - np.abs(away - width * 0.8), soft)
-    return (bar * (0.62 + 0.06 * jitter) + 0.38 * line).astype(np.float32)
+    rib: Array = (bar * (0.62 + 0.06 * jitter) + 0.38 * line).astype(np.float32)
+    return rib
 
 
 def _spine(body: Anatomy, space: Space) -> Array:
@@ -194,9 +196,14 @@ def vessels(texture_seed: int, resolution: int) -> Image.Image:
 
 def _grow(
     segments: list[tuple[float, float, float, float, float]],
-    rng: np.random.Generator, root: tuple[float, float], side: int, angle: float, width: float, level: int = 0,
-) -> None:  # fmt: skip
-    """Append one wandering, thinning, branching vessel from `root`; `angle` 0 points to the side, down positive."""
+    rng: np.random.Generator,
+    root: tuple[float, float],
+    side: int,
+    angle: float,
+    width: float,
+    level: int = 0,
+) -> None:
+    """Append one wandering, thinning, branching vessel from `root`; `angle` 0 is sideways, down positive."""
     x, y = root
     step = 0.045
     turns = rng.normal(0, 0.2, 24)
