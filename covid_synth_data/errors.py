@@ -56,7 +56,7 @@ class UnknownName(CovidSynthError):
         """`kind` is what was asked for ("dataset", "suite"); `choices` are the names that exist."""
         known = sorted(choices)
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]!r}?" if close else None
+        hint = f"did you mean {close[0]!r}?" if close else "check the name and where it is looked for"
         expected = "one of " + ", ".join(known) if known else f"a {kind}, but none exists here"
         super().__init__(f"unknown {kind} {name!r}", expected=expected, hint=hint)
 

@@ -204,7 +204,8 @@ def _check(folder: Path, file: manifest.File) -> str | None:
         import pyarrow.parquet as pq
 
         try:
-            rows = pq.read_metadata(path).num_rows
+            with path.open("rb") as handle:  # pyarrow opens no path that is not UTF-8
+                rows = pq.read_metadata(handle).num_rows
         except (pa.ArrowException, OSError) as error:
             return f"{file.path}: not a parquet file ({str(error).splitlines()[0]})"
         if rows != file.rows:

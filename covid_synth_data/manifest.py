@@ -76,9 +76,15 @@ def read(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:
-        problem = error.errors()[0] if isinstance(error, ValidationError) else None
-        found = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" if problem else str(error)
-        raise CorruptRelease(f"{path} cannot be read", found=found, hint="fetch the release again") from error
+        found, expected = str(error), f"the {NAME} of a release"
+        if isinstance(error, ValidationError):
+            problem = error.errors()[0]
+            where = ".".join(map(str, problem["loc"])) or "the whole file"
+            found = f"{where} = {problem['input']!r:.80}"
+            expected = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        raise CorruptRelease(
+            f"{path} cannot be read", found=found, expected=expected, hint="fetch the release again"
+        ) from error
 
 
 def write(folder: Path, manifest: Manifest) -> None:

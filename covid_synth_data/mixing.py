@@ -148,7 +148,7 @@ def _nearest_positives(negatives: int, asked: float) -> int:
 
 
 def _reachable(negatives: int, positives: int, more_negatives: int, more_positives: int) -> str:
-    """The skews that a pool allows, in words; the two numbers are rounded inwards, so that they can be asked."""
+    """The skews that a pool allows, in words; rounded inwards, so that both ends can be asked for."""
     if not positives + more_positives or not negatives + more_negatives:
         return "rows of both classes"
     low = max(negatives, 1) / (positives + more_positives if negatives else positives)
@@ -210,7 +210,7 @@ def _is_positive(dataset: Any, positive: str) -> npt.NDArray[np.bool_]:
 
 
 def _label_names(dataset: Any) -> list[str]:
-    """The names of the classes. Raises `ConfigError` for a stream, and without a label column of named classes."""
+    """The names of the classes. Raises `ConfigError` for streams and without a label column of names."""
     import datasets
 
     if isinstance(dataset, datasets.IterableDataset):
@@ -256,7 +256,7 @@ def _concatenated(parts: list[Any]) -> Any:
     except ValueError as error:
         raise ConfigError(
             "datasets whose columns do not fit", found=str(error)[:300],
-            expected="the same type in columns of the same name", hint="cast the column of one to the other's",
+            expected="the same type in columns of the same name", hint="cast one to the type of the other",
         ) from error  # fmt: skip
 
 

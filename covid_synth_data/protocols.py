@@ -285,8 +285,7 @@ def zunair2021(request: Request) -> Outcome:
     patients = [set(covid["patient_id"][:covid_cut]), set(covid["patient_id"][covid_cut:])]
     notes = [
         *(
-            f"leak of the original kept: patient {name.split(':', 1)[1]} of covid-chestxray is in train and in"
-            " test"
+            f"leak of the original kept: {name.replace(':', ' patient ')} is in train and in test"
             for name in sorted(patients[0] & patients[1])
         ),
         f"laterals of the original kept: {int((covid['view'] == 'L').sum())} of {len(covid)} COVID-19 films",

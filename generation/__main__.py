@@ -63,7 +63,10 @@ def release(
 
     loaded = load_recipe(recipe)
     if loaded.release is None:
-        raise ConfigError(f"{recipe} has no table [release]", hint="add one, see generation/recipes/")
+        raise ConfigError(
+            f"{recipe} has no table [release]", found="a recipe for training alone",
+            expected="what to make with the weights", hint="add the table, see generation/recipes/",
+        )  # fmt: skip
     path = weights or (run or Path("runs") / loaded.name) / f"{loaded.name}.safetensors"
     if not path.is_file():
         raise WeightsError(
@@ -74,6 +77,32 @@ def release(
     with progress_bar("releasing") as tick:
         releases.release(loaded, root, path, folder, device, tick)
     say(f"{loaded.release.count} images of {loaded.release.subset!r} in {folder}")
+
+
+@app.command()
+def curve(
+    run: Annotated[Path, typer.Argument(help="the run's folder")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="the PNG file")],
+) -> None:
+    """Plot the losses of a run over its steps."""
+    from generation import figures
+
+    figures.curve(run / "metrics.jsonl", out)
+    say(f"written {out}")
+
+
+@app.command()
+def sheet(
+    folder: Annotated[Path, typer.Argument(help="the release folder")],
+    config: Annotated[str, typer.Argument(help="a config of it, e.g. gnc")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="the PNG file")],
+) -> None:
+    """A grid of generated films, spread evenly over a config of a release."""
+    from covid_synth_data import manifest
+    from generation import figures
+
+    figures.sheet(folder, manifest.read(folder).name, config, out)
+    say(f"written {out}")
 
 
 def main() -> None:

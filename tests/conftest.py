@@ -55,7 +55,7 @@ codec = "png"
 def _own_caches(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is read from or left in the caches of whoever runs the tests; real sets only where asked for."""
+    """The caches of whoever runs the tests are left alone; real sets are there only where asked for."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("COVID_SYNTH_CACHE", str(folder))
     monkeypatch.setenv("HF_DATASETS_CACHE", str(folder / "datasets"))

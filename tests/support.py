@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +29,9 @@ def write_root(root: Path, normals: int = 20, positives: int = 9) -> Path:
     return root
 
 
-def tree(folder: Path, leave_out: Iterable[str] = ()) -> dict[str, bytes | None]:
+def tree(folder: Path) -> dict[str, bytes | None]:
     """Every path below `folder` with the bytes of the file, None for a folder."""
     return {
-        name: path.read_bytes() if path.is_file() else None
+        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
-        if (name := path.relative_to(folder).as_posix()) not in leave_out
     }

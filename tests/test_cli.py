@@ -204,7 +204,8 @@ def test_sample_keeps_odd_names_inside_and_apart(shell, world, tmp_path):
     out = tmp_path / "deep" / "er" / "out"
     done = sample(shell, world, out, "-n", 99)
     assert (done.code, done.err) == (0, "")
-    assert list(tree(tmp_path / "deep" / "er", leave_out=[f"out/{n}" for n in os.listdir(out)])) == ["out"]
+    assert {name.split("/")[0] for name in tree(tmp_path / "deep")} == {"er"}
+    assert [path.name for path in (tmp_path / "deep/er").iterdir()] == ["out"]
     expected = {f"film-{i}.png" for i in range(3)} | {n for n in odd if not n.startswith(".")}
     assert set(tree(out)) == expected | {"twin.png.png", "twin.jpg.png", "x" * 245 + ".png"}
     assert tree(world.films) == inputs
@@ -268,7 +269,7 @@ def test_benchmark(shell, world, tmp_path):
     assert tree(out) == written
     report = shell("benchmark", "report", "--results", out)
     assert (report.code, report.err) == (0, "")
-    assert "Mixed" in report.out
+    assert "| mixed" in report.out
     assert "small-cnn" in report.out
 
 

@@ -96,5 +96,8 @@ def read(path: Path) -> tuple[dict[str, Any], Card]:
     try:
         tensors = load(content)
     except SafetensorError as error:
-        raise WeightsError(f"{path} is no safetensors file", found=str(error)) from error
+        raise WeightsError(
+            f"{path} is no safetensors file", found=str(error), expected="tensors and nothing that can run",
+            hint="fetch the release again",
+        ) from error  # fmt: skip
     return {k: v.to(torch.float32) if v.is_floating_point() else v for k, v in tensors.items()}, card

@@ -17,7 +17,7 @@ from PIL import Image
 import covid_synth_data as csd
 from covid_synth_data.errors import CorruptRelease, OutputError, ReleaseError, VersionExists
 from covid_synth_data.generators.trained import load_file
-from generation import plan, trainer
+from generation import figures, plan, trainer
 from generation import release as releases
 
 
@@ -275,3 +275,9 @@ def test_codecs(codec):
     film = np.add.outer(np.arange(32), 2 * np.arange(32)).astype(np.uint8)
     back = np.asarray(Image.open(io.BytesIO(releases.encode_image(film, codec, 95))).convert("L"))
     assert np.abs(back.astype(int) - film).max() <= (0 if codec == "png" else 8)
+
+
+def test_sheet(released, tmp_path):
+    figures.sheet(released, "covid-synth-cxr", "gnc", tmp_path / "sheet.png", rows=3, columns=4)
+    with Image.open(tmp_path / "sheet.png") as picture:
+        assert picture.size == (4 * 34, 3 * 34)

@@ -116,7 +116,7 @@ def _overlays(film: npt.NDArray[np.uint8], settings: FilmSettings) -> npt.NDArra
 
 
 def _write(image: Image.Image, text: str, across: float, down: float, height: int, level: int) -> None:
-    """Capitals of `height` pixels; (`across`, `down`), shares of the film, is the middle of their top edge."""
+    """Capitals of `height` pixels; (`across`, `down`), shares of the film, is the middle of their top."""
     rows = [np.concatenate([[*_bits(_FONT[letter][row]), 0] for letter in text]) for row in range(7)]
     dots = np.asarray(rows, dtype=np.uint8)[:, :-1] * 255
     width = round(height * dots.shape[1] / 7)

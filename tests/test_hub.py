@@ -1,0 +1,102 @@
+"""Loading and verifying releases, beyond what the tests of making them cover."""
+
+from __future__ import annotations
+
+import json
+
+import datasets
+import pytest
+
+from covid_synth_data import catalog, hub, manifest
+from covid_synth_data.errors import CorruptRelease, ReleaseError, UnknownName
+
+
+def test_entries_by_name():
+    assert hub.entry("covid-synth-cxr").config == "cyclegan"
+    assert hub.entry("covid-synth-cxr", "gpc").count == 4758
+    with pytest.raises(UnknownName, match="did you mean 'covid-synth-cxr'"):
+        hub.entry("covid-synth-cx")
+    with pytest.raises(UnknownName, match="config of covid-synth-cxr 'wgna'"):
+        hub.entry("covid-synth-cxr", "wgna")
+    with pytest.raises(UnknownName, match="unknown split 'test'; expected one of train"):
+        hub.load_dataset("covid-synth-cxr", "gnc", split="test")
+
+
+def test_the_hub_is_asked_by_tag(monkeypatch):
+    asked = []
+    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **options: asked.append((args, options)))
+    hub.load_dataset("covid-synth-cxr", "gnc", version="1.0.0")
+    hub.load_dataset("covid-synth-cxr", streaming=True)
+    repository = catalog.REPOSITORIES["covid-synth-cxr"]
+    assert asked == [
+        ((repository, "gnc"), {"split": "train", "revision": "v1.0.0", "streaming": False}),
+        ((repository, "cyclegan"), {"split": "train", "revision": None, "streaming": True}),
+    ]
+
+
+def test_without_a_network_one_line_says_what_to_do():
+    with pytest.raises(ReleaseError, match=r"v1\.0\.0 cannot be read from the Hub.*give root=") as caught:
+        hub.load_dataset("covid-synth-cxr", "gnc", version="1.0.0")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [OSError("offline"), ValueError("no such config\nmore"), ConnectionError()])
+def test_what_the_hub_answers_is_one_line(monkeypatch, error):
+    def fail(*_args, **_options):
+        raise error
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(ReleaseError, match="cannot be read from the Hub") as caught:
+        hub.load_dataset("covid-synth-cxr", "gnc")
+    assert "more" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "card", ["", "---\nconfigs: [\n---\n", "---\nconfigs: 3\n---\n", "no front matter", "\udcff"]
+)
+def test_a_broken_card_is_a_corrupt_release(world, card):
+    (world.release / "README.md").write_text(card, errors="surrogateescape")
+    with pytest.raises(ReleaseError, match="covid-synth verify") as caught:
+        hub.load_dataset("covid-synth-cxr", "gnc", root=world.release)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_shard_of_the_right_size_that_is_no_parquet(world):
+    shard = min((world.release / "cyclegan").iterdir())
+    shard.write_bytes(b"\0" * shard.stat().st_size)
+    with pytest.raises(CorruptRelease, match="cannot be read"):
+        hub.load_dataset("covid-synth-cxr", "gnc", root=world.release)
+    report = hub.verify(world.release)
+    assert [problem.split(":")[0] for problem in report.problems] == [f"cyclegan/{shard.name}"]
+
+
+def test_a_shard_that_matches_its_checksum_but_is_no_parquet(world):
+    shard = min((world.release / "cyclegan").iterdir())
+    shard.write_bytes(b"PAR1" * 5)
+    listed = manifest.read(world.release)
+    import hashlib
+
+    digest = hashlib.sha256(shard.read_bytes()).hexdigest()
+    files = [
+        file.model_copy(update={"sha256": digest, "size": 20}) if file.path.endswith(shard.name) else file
+        for file in listed.files
+    ]
+    manifest.write(world.release, listed.model_copy(update={"files": files}))
+    assert "not a parquet file" in hub.verify(world.release).problems[0]
+
+
+def test_verify_reports_progress_in_bytes_and_skips_hidden_files(world):
+    (world.release / ".cache").mkdir()
+    (world.release / ".cache/x").write_text("x")
+    seen: list[tuple[int, int]] = []
+    report = hub.verify(world.release, lambda done, total: seen.append((done, total)))
+    assert report.whole
+    assert seen[-1][0] == seen[-1][1] == report.size
+    assert len(seen) == report.files == len(json.loads((world.release / manifest.NAME).read_text())["files"])
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_reading_the_manifest_back_gives_the_same_bytes(world):
+    before = (world.release / manifest.NAME).read_bytes()
+    manifest.write(world.release, manifest.read(world.release))
+    assert (world.release / manifest.NAME).read_bytes() == before

@@ -1,0 +1,348 @@
+"""mixing: the asked composition exactly, every real row, no row twice, no pixel copied."""
+
+from __future__ import annotations
+
+import functools
+import io
+import math
+import re
+from collections import Counter
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from covid_synth_data import extend, mix, mixing, replace, schema, skew
+from covid_synth_data.errors import ConfigError, CovidSynthError, ImpossibleMix, UnknownName
+
+COUNTS = st.integers(0, 40)
+QUICK = settings(max_examples=60, deadline=None)
+
+
+@functools.cache
+def picture(number: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((2, 2), number % 256, np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@functools.cache
+def rows(kind: str, negatives: int, positives: int) -> datasets.Dataset:
+    """Real or synthetic rows of tiny images, in the columns of the schema."""
+    columns = schema.REAL_COLUMNS if kind == "real" else schema.SYNTHETIC_COLUMNS
+    count = negatives + positives
+    cells: dict[str, list[Any]] = {name: [f"{name}-{i}" for i in range(count)] for name in columns}
+    cells["image"] = [{"bytes": picture(i), "path": None} for i in range(count)]
+    cells["label"] = [0] * negatives + [schema.COVID] * positives
+    cells["image_id"] = [f"{kind}/{i}" for i in range(count)]
+    if "seed" in cells:
+        cells["seed"] = list(range(count))
+    return datasets.Dataset.from_dict(cells, features=schema.features(columns))
+
+
+def ids(dataset: datasets.Dataset, kind: str = "") -> list[str]:
+    return [name for name in dataset["image_id"] if name.startswith(kind)]
+
+
+def best(negatives: int, positives: int, more: tuple[int, int], asked: float) -> float:
+    """The smallest distance from the asked skew when rows of one class are added, by trying all."""
+    options = [(negatives, positives + k) for k in range(more[1] + 1)]
+    options += [(negatives + k, positives) for k in range(more[0] + 1)]
+    return min(abs((n / p if p else math.inf) - asked) for n, p in options)
+
+
+@QUICK
+@given(COUNTS, COUNTS, COUNTS, COUNTS, st.floats(0.05, 20))
+def test_skew_is_met_to_the_nearest_image(
+    negatives: int, positives: int, more_negatives: int, more_positives: int, asked: float
+) -> None:
+    if not negatives + positives:
+        return
+    real, synthetic = rows("real", negatives, positives), rows("synthetic", more_negatives, more_positives)
+    unlimited = best(negatives, positives, (1000, 1000), asked)
+    limited = best(negatives, positives, (more_negatives, more_positives), asked)
+    if limited > unlimited:
+        with pytest.raises(ImpossibleMix):
+            mix(real, synthetic, skew=asked)
+        return
+    mixed = mix(real, synthetic, skew=asked)
+    assert abs(skew(mixed) - asked) == pytest.approx(unlimited)
+    assert sorted(ids(mixed, "real")) == sorted(ids(real))
+    assert max(Counter(ids(mixed)).values()) == 1
+    assert set(ids(mixed, "synthetic")) <= set(ids(synthetic))
+
+
+@QUICK
+@given(COUNTS, COUNTS, COUNTS, COUNTS, st.sampled_from([1e-6, 1e6]))
+def test_impossible_mix_says_what_is_reachable_and_that_is_true(
+    negatives: int, positives: int, more_negatives: int, more_positives: int, asked: float
+) -> None:
+    real, synthetic = rows("real", negatives, positives), rows("synthetic", more_negatives, more_positives)
+    try:
+        mix(real, synthetic, skew=asked)
+    except ImpossibleMix as error:
+        told = re.search(r"a skew from (\S+) to (\S+?)[.;] ", str(error))
+        if told is None:
+            assert "both classes" in str(error) or not negatives + positives
+            return
+        low, high = float(told[1]), float(told[2])
+        assert low <= high * 1.0001
+        for end in (low, high):
+            assert skew(mix(real, synthetic, skew=end)) == pytest.approx(end, rel=1e-3)
+
+
+def test_ends_of_a_long_range() -> None:
+    real, synthetic = rows("real", 2053, 18), rows("synthetic", 0, 2129)
+    with pytest.raises(
+        ImpossibleMix, match=r"^a skew of 0\.5 needs 4,088 synthetic covid-19 rows; found 2,129"
+    ):
+        mix(real, synthetic, skew=0.5)
+    with pytest.raises(ImpossibleMix) as caught:
+        mix(real, synthetic, skew=0.5)
+    low, high = re.findall(r"[0-9.]+[0-9]", str(caught.value).split("a skew from ")[1])[:2]
+    assert len(mix(real, synthetic, skew=float(low))) == len(real) + len(synthetic)
+    assert len(mix(real, synthetic, skew=float(high))) == len(real)
+
+
+def test_zunair2021_compositions() -> None:
+    real = rows("real", 16_537 // 10, 18)
+    assert skew(mix(real, rows("synthetic", 0, 1700))) == 1.0
+    assert skew(real) == pytest.approx(91.8, abs=0.1)
+    assert skew(rows("real", 3, 0)) == math.inf
+    with pytest.raises(ImpossibleMix, match="skew of no rows"):
+        skew(rows("real", 0, 0))
+
+
+def test_same_seed_same_rows() -> None:
+    real, synthetic = rows("real", 30, 5), rows("synthetic", 10, 40)
+    for run in (mix, replace, extend):
+        first, again, other = (run(real, synthetic, seed=seed) for seed in (3, 3, 4))
+        assert ids(first) == ids(again)
+        assert ids(first) != ids(other)
+        assert set(ids(first, "synthetic")) != set(ids(other, "synthetic"))
+    order = ids(mix(real, synthetic))
+    assert order != sorted(order, key=lambda name: name.startswith("synthetic"))
+
+
+def test_images_are_those_of_the_inputs_and_no_arrow_data_is_made() -> None:
+    real, synthetic = rows("real", 30, 5), rows("synthetic", 10, 40)
+    mixed = mix(real, synthetic)
+    raw = [part.cast_column("image", datasets.Image(decode=False)) for part in (real, synthetic, mixed)]
+    cells = {row["image_id"]: row["image"]["bytes"] for part in raw[:2] for row in part}
+    assert all(row["image"]["bytes"] == cells[row["image_id"]] for row in raw[2])
+    addresses = {
+        buffer.address
+        for part in (real, synthetic)
+        for chunk in part.data.column("image").chunks
+        for buffer in chunk.field("bytes").buffers()
+        if buffer is not None
+    }
+    assert mixed._indices is not None
+    for chunk in mixed.data.column("image").chunks:
+        assert chunk.field("bytes").buffers()[-1].address in addresses
+    assert mixed[0]["image"].size == (2, 2)
+
+
+def test_columns_are_those_of_both_with_nulls() -> None:
+    mixed = mix(rows("real", 4, 1), rows("synthetic", 2, 6))
+    assert set(mixed.column_names) == set(schema.REAL_COLUMNS) | set(schema.SYNTHETIC_COLUMNS)
+    assert mixed.features["label"].names == list(schema.LABELS)
+    for row in mixed.select_columns(["image_id", "patient_id", "view", "generator", "seed"]):
+        synthetic = row["image_id"].startswith("synthetic")
+        assert (row["patient_id"] is None) == (row["view"] is None) == synthetic
+        assert (row["generator"] is None) == (row["seed"] is None) == (not synthetic)
+
+
+def test_synthetic_count_and_fraction() -> None:
+    real, synthetic = rows("real", 30, 10), rows("synthetic", 10, 40)
+    for count in (0, 1, 50, np.int64(7)):
+        assert len(ids(mix(real, synthetic, synthetic_count=count), "synthetic")) == count
+    for fraction in (0, 0.2, 0.5):
+        mixed = mix(real, synthetic, synthetic_fraction=fraction)
+        assert len(ids(mixed, "synthetic")) / len(mixed) == pytest.approx(fraction, abs=0.5 / len(mixed))
+    both = [mix(real, synthetic, synthetic_count=30, seed=seed)["label"][:] for seed in range(2)]
+    assert all(labels.count(0) > 30 and labels.count(2) > 10 for labels in both)
+    with pytest.raises(
+        ImpossibleMix, match="synthetic_count needs 51 synthetic rows; found 50 .* at most 50"
+    ):
+        mix(real, synthetic, synthetic_count=51)
+    with pytest.raises(ImpossibleMix, match=r"synthetic_fraction 0\.9 needs 360"):
+        mix(real, synthetic, synthetic_fraction=0.9)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"skew": 1.0, "synthetic_count": 3},
+        {"skew": 1.0, "synthetic_fraction": 0.1},
+        {"synthetic_count": 3, "synthetic_fraction": 0.1},
+    ],
+)
+def test_one_number_governs(numbers: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="governed by one number.*expected one of them"):
+        mix(rows("real", 3, 1), rows("synthetic", 0, 5), **numbers)
+
+
+def test_several_synthetic_sets_are_one_pool() -> None:
+    real = rows("real", 30, 5)
+    other = rows("synthetic", 0, 20).map(lambda row: {"image_id": "other-" + row["image_id"]}, desc=None)
+    mixed = mix(real, [rows("synthetic", 0, 10), other])
+    assert skew(mixed) == 1.0
+    assert ids(mixed, "other")
+    assert ids(mixed, "synthetic")
+    with pytest.raises(ConfigError, match="nothing to mix in"):
+        mix(real, [])
+
+
+@QUICK
+@given(COUNTS, COUNTS, st.floats(0, 1), st.integers(0, 5))
+def test_replace_keeps_the_size(negatives: int, positives: int, fraction: float, seed: int) -> None:
+    real, synthetic = rows("real", negatives, positives), rows("synthetic", 3, 40)
+    result = replace(real, synthetic, fraction, seed)
+    assert len(result) == len(real)
+    assert len(ids(result, "synthetic")) == round(fraction * positives)
+    assert Counter(result["label"][:]) == Counter(real["label"][:])
+    assert len(set(ids(result))) == len(result)
+
+
+@QUICK
+@given(COUNTS, COUNTS, st.floats(0, 2.5), st.integers(0, 5))
+def test_extend_adds_a_share(negatives: int, positives: int, fraction: float, seed: int) -> None:
+    real, synthetic = rows("real", negatives, positives), rows("synthetic", 120, 80)
+    result = extend(real, synthetic, fraction, seed)
+    assert sorted(ids(result, "real")) == sorted(ids(real))
+    assert len(ids(result, "synthetic")) == round(fraction * len(real))
+    assert len(set(ids(result))) == len(result)
+
+
+def test_too_few_to_replace_or_extend() -> None:
+    real, synthetic = rows("real", 10, 20), rows("synthetic", 30, 5)
+    with pytest.raises(ImpossibleMix, match="needs 10 synthetic rows; found 5 of the right class"):
+        replace(real, synthetic, 0.5)
+    with pytest.raises(ImpossibleMix, match="needs 36 synthetic rows; found 35"):
+        extend(real, synthetic, 1.2)
+
+
+BAD_NUMBERS = [-1, -0.5, math.nan, math.inf, -math.inf, True, False, "1", None]
+
+
+@pytest.mark.parametrize("bad", BAD_NUMBERS, ids=str)
+@pytest.mark.parametrize(
+    "argument", ["skew", "synthetic_count", "synthetic_fraction", "replace", "extend", "stream"]
+)
+def test_numbers_that_are_none(argument: str, bad: Any) -> None:
+    real, synthetic = rows("real", 10, 2), rows("synthetic", 0, 12)
+    if bad is None and argument.startswith(("s", "m")) and argument != "stream":
+        assert skew(mix(real, synthetic, **{argument: bad})) == 1.0
+        return
+    with pytest.raises(ImpossibleMix) as caught:
+        if argument == "stream":
+            mixing.stream(real.to_iterable_dataset(), synthetic.to_iterable_dataset(), bad)
+        elif argument in ("replace", "extend"):
+            getattr(mixing, argument)(real, synthetic, bad)
+        else:
+            mix(real, synthetic, **{argument: bad})
+    assert "\n" not in str(caught.value)
+    assert "expected" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("argument", "bad"),
+    [("skew", 0), ("synthetic_count", 1.5), ("synthetic_fraction", 1.0), ("replace", 1.01)],
+)
+def test_numbers_out_of_range(argument: str, bad: float) -> None:
+    real, synthetic = rows("real", 10, 2), rows("synthetic", 0, 12)
+    with pytest.raises(ImpossibleMix):
+        _ = (
+            replace(real, synthetic, bad)
+            if argument == "replace"
+            else mix(real, synthetic, **{argument: bad})
+        )
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, True, None, "0"])
+def test_seeds_that_are_none(seed: Any) -> None:
+    real, synthetic = rows("real", 10, 2), rows("synthetic", 0, 12)
+    for run in (mix, replace, extend):
+        with pytest.raises(ConfigError, match="no such seed"):
+            run(real, synthetic, seed=seed)
+
+
+def test_without_rows_of_a_class() -> None:
+    with pytest.raises(ImpossibleMix, match="both classes"):
+        mix(rows("real", 5, 0), rows("synthetic", 5, 0))
+    with pytest.raises(ImpossibleMix, match="no real rows"):
+        mix(rows("real", 0, 0), rows("synthetic", 5, 5))
+    assert skew(mix(rows("real", 5, 0), rows("synthetic", 0, 9))) == 1.0
+
+
+def test_wrong_inputs() -> None:
+    real, synthetic = rows("real", 5, 2), rows("synthetic", 0, 9)
+    bare = real.remove_columns("label")
+    numbered = real.cast_column("label", datasets.Value("int64"))
+    unlabelled = datasets.Dataset.from_dict(
+        {"image_id": ["a", "b"], "label": [0, None]}, features=schema.features(("image_id", "label"))
+    )
+    streams = [real.to_iterable_dataset(), real.remove_columns("label").to_iterable_dataset()]
+    for wrong in (bare, numbered, [1, 2], datasets.DatasetDict(train=real)):
+        for run in (mix, replace, extend):
+            with pytest.raises(ConfigError, match="without a label column of named classes"):
+                run(wrong, synthetic)
+    with pytest.raises(ConfigError, match="without a label column"):
+        mix(real, synthetic.remove_columns("label"))
+    with pytest.raises(ConfigError, match="rows without a label; found 1 of 2"):
+        skew(unlabelled)
+    for stream in streams:
+        for pair in ((stream, synthetic), (real, stream)):
+            with pytest.raises(ConfigError, match="stream cannot be mixed.*Next: .*mixing.stream"):
+                mix(*pair)
+    with pytest.raises(UnknownName, match="did you mean 'covid-19'"):
+        mix(real, synthetic, positive="covid19")
+    with pytest.raises(ConfigError, match="columns do not fit") as caught:
+        mix(
+            real,
+            synthetic.cast_column("seed", datasets.Value("string"))
+            .rename_column("seed", "label_text")
+            .cast_column(
+                "image_id", datasets.Value("int64") if False else datasets.ClassLabel(names=ids(synthetic))
+            ),
+        )
+    assert "\n" not in str(caught.value)
+
+
+def test_other_label_names() -> None:
+    features = datasets.Features(
+        {"image_id": datasets.Value("string"), "label": datasets.ClassLabel(names=["sick", "well"])}
+    )
+    real = datasets.Dataset.from_dict({"image_id": list("abcd"), "label": [0, 1, 1, 1]}, features=features)
+    synthetic = datasets.Dataset.from_dict({"image_id": list("efgh"), "label": [0] * 4}, features=features)
+    assert skew(mix(real, synthetic, positive="sick"), positive="sick") == 1.0
+    assert len(replace(real, synthetic, 1.0, positive="sick")) == 4
+
+
+def test_formats_of_the_inputs_do_not_matter() -> None:
+    real, synthetic = rows("real", 9, 2), rows("synthetic", 0, 12)
+    expected = ids(mix(real, synthetic))
+    assert ids(mix(real.with_format("numpy"), synthetic.with_format("pandas"))) == expected
+    shuffled = mix(real.shuffle(seed=1), synthetic.shuffle(seed=1))
+    assert sorted(ids(shuffled, "real")) == sorted(ids(real))
+
+
+def test_streams() -> None:
+    real, synthetic = rows("real", 300, 100), rows("synthetic", 0, 400)
+    joined = mixing.stream(real.to_iterable_dataset(), synthetic.to_iterable_dataset(), 0.3, seed=1)
+    got = [row["image_id"] for row in joined.select_columns(["image_id"])]
+    share = sum(name.startswith("synthetic") for name in got) / len(got)
+    assert share == pytest.approx(0.3, abs=0.07)
+    assert len(set(got)) == len(got) > 400
+    assert set(joined.features) == set(schema.REAL_COLUMNS) | set(schema.SYNTHETIC_COLUMNS)
+    again = mixing.stream(real.to_iterable_dataset(), synthetic.to_iterable_dataset(), 0.3, seed=1)
+    assert got == [row["image_id"] for row in again.select_columns(["image_id"])]
+    with pytest.raises(ConfigError, match="stream joins streams"):
+        mixing.stream(real, synthetic.to_iterable_dataset())
+    with pytest.raises(CovidSynthError):
+        mixing.stream(real.to_iterable_dataset(), synthetic.to_iterable_dataset(), 0)
