@@ -45,7 +45,7 @@ class CovidSynthError(Exception):
             parts.append(f"expected {expected}")
         text = "; ".join(parts) + "."
         if hint is not None:
-            text += f" Next: {hint.rstrip('.')}."
+            text += f" Next: {hint}" if hint.endswith(("?", ".")) else f" Next: {hint}."
         super().__init__(" ".join(text.split()))
 
 

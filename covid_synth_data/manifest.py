@@ -41,6 +41,16 @@ class SourceFilms(Settings):
     sha256: str
 
 
+class Learned(Settings):
+    """Whom a generator learned from: `image_id`s, other names of the same films included, and `patient_id`s.
+
+    A benchmark must not test on them, and no row of the dataset says so for the target class.
+    """
+
+    films: list[str]
+    patients: list[str]
+
+
 class Subset(Settings):
     """What one subset was made from. `recipe` is the recipe as read, `weights` the path of a file."""
 
@@ -49,6 +59,7 @@ class Subset(Settings):
     weights: str
     recipe: dict[str, Any]
     sources: dict[str, SourceFilms]
+    learned_from: Learned
     licences: list[str]
     code_version: str
     git: str

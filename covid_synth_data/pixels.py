@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from covid_synth_data import dicom
 from covid_synth_data.errors import BadImage
 
 Grey = npt.NDArray[np.uint8]
@@ -28,9 +29,7 @@ def open_image(file: str | Path | bytes, name: str | None = None) -> Image.Image
     """A decoded PIL image of any mode. Raises `BadImage` naming the file when it is not a usable image."""
     label = name or (str(file) if not isinstance(file, bytes) else "an image in memory")
     handle = io.BytesIO(file) if isinstance(file, bytes) else file
-    if not isinstance(file, bytes) and str(file).lower().endswith((".dcm", ".dicom")):
-        from covid_synth_data.sources import dicom
-
+    if not isinstance(file, bytes) and dicom.is_dicom(str(file)):
         dicom.register()
     try:
         with warnings.catch_warnings():

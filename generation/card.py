@@ -14,11 +14,13 @@ from covid_synth_data.manifest import Manifest
 TEMPLATES: Final = Path(__file__).resolve().parents[1] / "dataset_cards"
 
 HUB_LICENCES: Final = {
-    "CC0": "cc0-1.0",
+    "CC0 1.0": "cc0-1.0",
+    "CC BY 2.0": "cc-by-2.0",
+    "CC BY 2.5": "cc-by-2.5",
     "CC BY 3.0": "cc-by-3.0",
     "CC BY 4.0": "cc-by-4.0",
-    "CC BY": "cc-by-4.0",
-    "Apache 2.0": "apache-2.0",
+    "Apache-2.0": "apache-2.0",
+    "MIT": "mit",
 }
 """Our licence names to the Hub's identifiers; what is not here is "other"."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,9 @@ class Films:
     pixels: Grey
     image_ids: list[str]
     licences: list[str]
+    patient_ids: list[str] = field(default_factory=list)
+    other_names: list[str] = field(default_factory=list)
+    """`image_id`s under which a source says that films among these are known too."""
 
     def fingerprint(self) -> str:
         """sha256 over ids and pixels: two runs with the same value learned from the same data."""
@@ -40,11 +43,27 @@ def training_rows(data: Data, root: Path | None) -> datasets.Dataset:
     """The rows of the training patients, undecoded. Raises the errors of `tasks.load_task`."""
     import datasets
 
-    splits = tasks.load_task(
+    splits = tasks.to_splits(_plan(data, root))
+    return splits["train"].cast_column("image", datasets.Image(decode=False))
+
+
+def _plan(data: Data, root: Path | None) -> tasks.TaskPlan:
+    return tasks.plan_task(
         data.task, root, protocol=data.protocol, seed=data.split_seed, sources=data.sources,
         licences=data.licences, phantom=data.phantom,
     )  # fmt: skip
-    return splits["train"].cast_column("image", datasets.Image(decode=False))
+
+
+def _same_films(data: Data, root: Path | None) -> dict[str, set[str]]:
+    """`image_id` to the other ids under which a source says that the film is known."""
+    names: dict[str, set[str]] = {}
+    frame = _plan(data, root).frame
+    if "same_film" in frame.columns:
+        for one, other in zip(frame["image_id"], frame["same_film"], strict=True):
+            if isinstance(other, str) and other:
+                names.setdefault(one, set()).add(other)
+                names.setdefault(other, set()).add(one)
+    return names
 
 
 def of_class(rows: datasets.Dataset, label: str) -> datasets.Dataset:
@@ -72,6 +91,7 @@ def training_films(
     for domain, side in enumerate(sides):
         order = np.random.default_rng([recipe.seed, domain]).permutation(len(side))[:count]
         chosen.append(side.select(np.sort(order)))
+    known = _same_films(data, root)
     done = 0
     films = []
     for label, side in zip((data.source_class, data.target_class), chosen, strict=True):
@@ -80,7 +100,11 @@ def training_films(
             pixels[i] = film
             done += 1
             progress(done, 2 * count)
-        films.append(Films(label, pixels, list(side["image_id"]), list(side["source_license"])))
+        ids = list(side["image_id"])
+        others = sorted(set().union(*(known.get(name, set()) for name in ids)))
+        films.append(
+            Films(label, pixels, ids, list(side["source_license"]), sorted(set(side["patient_id"])), others)
+        )
     return films[0], films[1]
 
 

@@ -29,7 +29,7 @@ from PIL import Image
 
 from covid_synth_data import __version__, manifest, schema
 from covid_synth_data.atomic import copy_file, output_errors, replacing, write_text
-from covid_synth_data.errors import CorruptRelease, VersionExists
+from covid_synth_data.errors import CorruptRelease, ReleaseError, VersionExists
 from covid_synth_data.generators.trained import Translator, load_file
 from covid_synth_data.pixels import Grey
 from generation import card, plan
@@ -85,8 +85,9 @@ def release(
     work = out.parent / f".{out.name}-{settings.subset}.work"
     before = _existing(out, job)
     if before is not None and settings.subset in before.subsets:
+        shutil.rmtree(work, ignore_errors=True)
         return out
-    _open_work(work, job)
+    _open_work(work, out, job)
     shards = [rows[i : i + settings.shard_rows] for i in range(0, len(rows), settings.shard_rows)]
     names = [f"{settings.subset}-{i:05d}-of-{len(shards):05d}.parquet" for i in range(len(shards))]
     done = 0
@@ -134,10 +135,21 @@ def _existing(out: Path, job: Job) -> manifest.Manifest | None:
     return before
 
 
-def _open_work(work: Path, job: Job) -> None:
-    """Make the hidden folder, or empty it where it belongs to other inputs."""
+def _open_work(work: Path, out: Path, job: Job) -> None:
+    """Make the hidden folder, or empty it where it belongs to other inputs.
+
+    Raises `ReleaseError` when `out` has shards of the subset that are in no manifest and not from this job:
+    nothing tells what they were made from.
+    """
     mark = work / "job"
     if not (mark.is_file() and mark.read_text(encoding="utf-8") == job.digest()):
+        strays = sorted((out / job.release.folder).glob(f"{job.release.subset}-*.parquet"))
+        if strays:
+            raise ReleaseError(
+                f"{out} has shards that are in no manifest", found=str(strays[0]),
+                expected=f"no {job.release.subset}-*.parquet yet",
+                hint="remove them, or choose another --out",
+            )  # fmt: skip
         with output_errors(work):
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir(parents=True)
@@ -281,6 +293,7 @@ def _lineage(job: Job, weights: str) -> manifest.Subset:
         weights=weights,
         recipe=job.recipe.model_dump(),
         sources=job.sources,
+        learned_from=manifest.Learned.model_validate(job.translator.card.training["learned_from"]),
         licences=sorted({*job.films["source_license"], *trained_on}),
         code_version=__version__,
         git=_git_commit(),

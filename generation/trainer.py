@@ -244,6 +244,10 @@ def _card(recipe: Recipe, films: tuple[Films, Films], steps: int) -> dict[str, A
             "steps": steps,
             "films": {side.label: len(side.image_ids) for side in films},
             "fingerprints": {side.label: side.fingerprint() for side in films},
+            "learned_from": {
+                "films": sorted({name for side in films for name in (*side.image_ids, *side.other_names)}),
+                "patients": sorted({name for side in films for name in side.patient_ids}),
+            },
             "sources": sorted({i.split("/")[0] for side in films for i in side.image_ids}),
             "permissive": all(licences.is_permissive(licence) for licence in used),
             "torch": torch.__version__,

@@ -333,7 +333,7 @@ def test_ctrl_c_in_a_real_process(world):
     assert err.splitlines() == ["stopped; the same command goes on from here"]
 
 
-@pytest.mark.parametrize("arguments", [["info"], ["info", "--json"], ["sources"], ["benchmark", "list"]])
+@pytest.mark.parametrize("arguments", [["info"], ["info", "--json"], ["benchmark", "list"]])
 def test_a_closed_pipe_is_silent(arguments):
     read, write = os.pipe()
     os.close(read)
@@ -347,7 +347,7 @@ def test_a_closed_pipe_is_silent(arguments):
 
 
 def test_json_of_a_real_process_is_json_alone(world):
-    for arguments in (["info"], ["verify", world.release], ["sources", "--root", world.root]):
+    for arguments in (["info"], ["verify", world.release]):
         done = command(*arguments, "--json")
         assert (done.returncode, done.stderr) == (0, "")
         json.loads(done.stdout)

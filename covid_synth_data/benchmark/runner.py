@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from covid_synth_data.benchmark import cache, composition, results
+from covid_synth_data import manifest
+from covid_synth_data.benchmark import cache, composition, released, results
 from covid_synth_data.benchmark.classifiers import CLASSIFIERS
 from covid_synth_data.benchmark.suite import Suite, digest_of, load_suite
-from covid_synth_data.errors import ConfigError, CorruptRelease, MissingExtra, ReleaseError, ResultError
+from covid_synth_data.errors import ConfigError, MissingExtra, ReleaseError, ResultError
 
 if TYPE_CHECKING:
     import datasets
@@ -83,7 +84,8 @@ def run(
     chosen = suite if isinstance(suite, Suite) else load_suite(suite)
     runs = plan(chosen, profile=profile, tasks=tasks, models=models, regimes=regimes, seeds=seeds)
     _check_weights(chosen, runs, weights)
-    synthetic, dataset, missing = _synthetic(chosen, runs, release, version)
+    configs = dict.fromkeys(name for one in runs for name in chosen.regimes[one.regime].synthetic)
+    synthetic, dataset, missing = released.load(chosen.dataset, tuple(configs), release, version)
     runs = _without_missing(chosen, runs, missing, skip_missing)
     bench = _Bench(
         chosen,
@@ -91,6 +93,7 @@ def run(
         root=Path(root) if root is not None else None,
         synthetic=synthetic,
         dataset=dataset,
+        learned=released.learned(chosen.dataset, tuple(synthetic), release),
         weights=weights,
         limit=limit,
         device=device,
@@ -150,42 +153,6 @@ def _check_weights(suite: Suite, runs: Sequence[Run], weights: Weights | None) -
             )
 
 
-def _synthetic(
-    suite: Suite, runs: Sequence[Run], release: str | Path | None, version: str | None
-) -> tuple[dict[str, datasets.Dataset], results.Dataset | None, dict[str, str]]:
-    """The configs that the runs need, where they come from, and for each that is not there the reason."""
-    from covid_synth_data import hub
-
-    found: dict[str, datasets.Dataset] = {}
-    missing: dict[str, str] = {}
-    for config in dict.fromkeys(name for run in runs for name in suite.regimes[run.regime].synthetic):
-        try:
-            found[config] = hub.load_dataset(
-                suite.dataset, config, split="train", version=version, root=release
-            )
-        except CorruptRelease:
-            raise
-        except ReleaseError as error:
-            missing[config] = str(error)
-    if not found:
-        return found, None, missing
-    if release is None:
-        return found, results.Dataset(name=suite.dataset, version=version, manifest_sha256=None), missing
-    return found, _identity(suite.dataset, Path(release)), missing
-
-
-def _identity(name: str, release: Path) -> results.Dataset:
-    """Name, version and manifest digest of the release in `release` or below it under its name."""
-    import hashlib
-
-    from covid_synth_data import manifest
-
-    folder = release if (release / manifest.NAME).is_file() else release / name
-    listed = manifest.read(folder)
-    digest = hashlib.sha256((folder / manifest.NAME).read_bytes()).hexdigest()
-    return results.Dataset(name=listed.name, version=listed.version, manifest_sha256=digest)
-
-
 def _without_missing(
     suite: Suite, runs: Sequence[Run], missing: Mapping[str, str], skip_missing: bool
 ) -> list[Run]:
@@ -215,6 +182,7 @@ class _Bench:
         root: Path | None,
         synthetic: Mapping[str, datasets.Dataset],
         dataset: results.Dataset | None,
+        learned: Mapping[str, manifest.Learned],
         weights: Weights | None,
         limit: int | None,
         device: str,
@@ -222,7 +190,7 @@ class _Bench:
         progress: Progress,
     ) -> None:
         self.suite, self.out, self.root = suite, out, root
-        self.synthetic, self.dataset = synthetic, dataset
+        self.synthetic, self.dataset, self.learned = synthetic, dataset, learned
         self.weights, self.limit = weights, limit
         self.device, self.cache_dir, self.progress = device, cache_dir, progress
 
@@ -272,6 +240,8 @@ class _Bench:
         from covid_synth_data import tasks
 
         tasks.check_leaks(splits)
+        used = {name for run in runs for name in self.suite.regimes[run.regime].synthetic}
+        released.check_generators(splits, [self.learned[name] for name in sorted(used & set(self.learned))])
         for config in dict.fromkeys(
             name for run in runs for name in self.suite.regimes[run.regime].synthetic
         ):

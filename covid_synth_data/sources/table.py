@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from covid_synth_data import schema
+from covid_synth_data import dicom, schema
 from covid_synth_data.errors import MissingSource, SourceError
 
 if TYPE_CHECKING:
@@ -52,8 +52,6 @@ EXCLUSIONS: Final = {
 
 VIEW_REASONS: Final = (LATERAL, VIEW_UNKNOWN)
 """The reasons that views="all" overrides; they come last, so such a row is usable otherwise."""
-
-DICOM_SUFFIXES: Final = (".dcm", ".dicom")
 
 
 def build(source: str, rows: Iterable[Mapping[str, Any]], extra: Sequence[str] = ()) -> pd.DataFrame:
@@ -147,9 +145,7 @@ def to_dataset(frame: pd.DataFrame) -> datasets.Dataset:
             found=f"{empty.iloc[0]} without a file",
             hint="download the rest of the set, or leave out rows that have a reason in 'excluded'",
         )
-    if any(path.lower().endswith(DICOM_SUFFIXES) for path in frame["path"]):
-        from covid_synth_data.sources import dicom
-
+    if any(dicom.is_dicom(path) for path in frame["path"]):
         dicom.register()
     columns: dict[str, list[Any]] = {name: frame[name].tolist() for name in schema.REAL_COLUMNS[2:]}
     columns["label"] = [schema.LABELS.index(label) if label else None for label in frame["label"]]

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import covid_synth_data as csd
+from covid_synth_data import manifest
 from covid_synth_data.errors import CorruptRelease, OutputError, ReleaseError, VersionExists
 from covid_synth_data.generators.trained import load_file
 from generation import figures, plan, trainer
@@ -155,6 +156,44 @@ def test_again_is_a_no_op_and_other_inputs_are_refused(recipe, altered, weights,
     with pytest.raises(VersionExists, match=r"found covid-synth-cxr 0\.0\.1"):
         make(altered(release={"version": "0.0.2"}), weights, copy)
     assert digests(copy) == before
+
+
+def test_shards_of_unknown_origin_are_not_taken_over(altered, weights, copy):
+    (copy / "manifest.json").unlink()
+    with pytest.raises(ReleaseError, match="shards that are in no manifest"):
+        make(altered(seed=4), weights, copy)
+    assert not (copy / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("moved", [1, 4])
+def test_a_stop_between_moving_shards_and_the_manifest(
+    recipe, weights, released, tmp_path, monkeypatch, moved
+):
+    out, real, calls = tmp_path / "covid-synth-cxr", Path.replace, []
+
+    def replace(self: Path, target: Path) -> Path:
+        if self.parent.name.endswith(".work") and Path(target).parent.name == "cyclegan":
+            calls.append(1)
+            if len(calls) > moved:
+                raise Stopped
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    if moved < 4:
+        with pytest.raises(Stopped):
+            make(recipe, weights, out)
+        monkeypatch.setattr(Path, "replace", real)
+        assert not (out / "manifest.json").exists()
+    make(recipe, weights, out)
+    assert digests(out) == digests(released)
+    assert [p.name for p in tmp_path.iterdir()] == [out.name]
+
+
+def test_the_manifest_names_whom_the_generator_learned_from(released, films):
+    learned = manifest.read(released).subsets["gnc"].learned_from
+    assert set(learned.films) == {*films[0].image_ids, *films[1].image_ids}
+    assert all(patient.startswith("phantom:") for patient in learned.patients)
+    assert learned.patients
 
 
 def test_a_second_subset_joins_the_release(altered, weights, copy):

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covid_synth_data import pixels
+from covid_synth_data import dicom, pixels
 from covid_synth_data.errors import BadImage, MissingExtra
-from covid_synth_data.sources import dicom, table
+from covid_synth_data.sources import table
 
 pydicom = pytest.importorskip("pydicom", reason="the extra [rsna] is not installed")
 

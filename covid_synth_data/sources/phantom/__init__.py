@@ -30,7 +30,7 @@ INFO: Final = SourceInfo(
     name="phantom",
     title="Thorax phantoms, drawn by this package",
     classes=LABELS,
-    licence="CC0",
+    licence="CC0 1.0",
     licence_note="Made by a procedure; no person was X-rayed.",
     citation="This package",
     homepage="",
@@ -97,7 +97,7 @@ def read(root: Path | None = None, *, size: int = 128, patients: int = 40, seed:
                 Image.fromarray(draw(label, size, seed, patient, film)).save(buffer, "PNG", compress_level=1)
                 rows.append({
                     "source_id": f"{label}-{patient:04d}-{film}", "patient": f"{label}-{patient:04d}",
-                    "label": label, "source_class": label, "source_license": "CC0",
+                    "label": label, "source_class": label, "source_license": "CC0 1.0",
                     "view": "PA", "bytes": buffer.getvalue(),
                 })  # fmt: skip
     return table.build("phantom", rows)

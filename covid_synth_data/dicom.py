@@ -17,7 +17,6 @@ import numpy.typing as npt
 from PIL import Image, ImageFile
 
 from covid_synth_data.errors import MissingExtra
-from covid_synth_data.sources.table import DICOM_SUFFIXES
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -25,6 +24,14 @@ if TYPE_CHECKING:
 FORMAT: Final = "DICOM"
 _MAGIC_AT: Final = 128
 _MAGIC: Final = b"DICM"
+
+
+DICOM_SUFFIXES: Final = (".dcm", ".dicom")
+
+
+def is_dicom(path: str) -> bool:
+    """Whether a file of this name is taken for DICOM."""
+    return path.lower().endswith(DICOM_SUFFIXES)
 
 
 def register() -> None:

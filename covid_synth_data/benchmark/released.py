@@ -1,0 +1,76 @@
+"""The released configs that a suite asks for: loaded, identified, and kept apart from the test films."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from covid_synth_data import hub, manifest
+from covid_synth_data.benchmark import results
+from covid_synth_data.errors import CorruptRelease, LeakError, ReleaseError
+
+if TYPE_CHECKING:
+    import datasets
+
+Loaded = tuple[dict[str, "datasets.Dataset"], results.Dataset | None, dict[str, str]]
+
+
+def load(name: str, configs: Sequence[str], release: str | Path | None, version: str | None) -> Loaded:
+    """The configs of a dataset, where they come from, and for each that is not there the reason."""
+    found: dict[str, datasets.Dataset] = {}
+    missing: dict[str, str] = {}
+    for config in configs:
+        try:
+            found[config] = hub.load_dataset(name, config, split="train", version=version, root=release)
+        except CorruptRelease:
+            raise
+        except ReleaseError as error:
+            missing[config] = str(error)
+    if not found:
+        return found, None, missing
+    if release is None:
+        return found, results.Dataset(name=name, version=version, manifest_sha256=None), missing
+    folder = _folder(name, Path(release))
+    listed = manifest.read(folder)
+    digest = hashlib.sha256((folder / manifest.NAME).read_bytes()).hexdigest()
+    return found, results.Dataset(name=listed.name, version=listed.version, manifest_sha256=digest), missing
+
+
+def learned(name: str, configs: Sequence[str], release: str | Path | None) -> dict[str, manifest.Learned]:
+    """Whom the generators of the configs learned from, as the manifest of a release folder says.
+
+    Empty for configs from the Hub: `datasets` fetches shards, not the manifest.
+    """
+    if release is None or not configs:
+        return {}
+    subsets = manifest.read(_folder(name, Path(release))).subsets
+    parts = {config: [subsets[s].learned_from for s in hub.entry(name, config).subsets] for config in configs}
+    return {
+        config: manifest.Learned(
+            films=sorted({film for one in part for film in one.films}),
+            patients=sorted({patient for one in part for patient in one.patients}),
+        )
+        for config, part in parts.items()
+    }
+
+
+def check_generators(splits: datasets.DatasetDict, taught_by: Sequence[manifest.Learned]) -> None:
+    """Raise `LeakError` where a film or patient of validation or test taught one of the generators."""
+    films = {name for one in taught_by for name in one.films}
+    patients = {name for one in taught_by for name in one.patients}
+    for part in ("validation", "test"):
+        rows = zip(splits[part]["image_id"], splits[part]["patient_id"], strict=True)
+        shared = [film for film, patient in rows if film in films or patient in patients]
+        if shared:
+            raise LeakError(
+                f"the {part} part has films that a generator of the release learned from",
+                found=f"{len(shared)}, e.g. {shared[0]}", expected="none",
+                hint="use the sources and the split seed that the release was made with",
+            )  # fmt: skip
+
+
+def _folder(name: str, release: Path) -> Path:
+    """The folder with the manifest: `release`, or the one in it that bears the dataset's name."""
+    return release if (release / manifest.NAME).is_file() else release / name
