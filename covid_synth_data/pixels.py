@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -19,8 +18,9 @@ from covid_synth_data.errors import BadImage
 Grey = npt.NDArray[np.uint8]
 
 MAX_SIDE: Final = 16_384
-MAX_PIXELS: Final = 120_000_000
-"""A chest film has at most about 4,300 x 4,300 pixels; what is far above that is a mistake or an attack."""
+MAX_PIXELS: Final = 89_000_000
+"""A chest film has at most about 4,300 x 4,300 pixels; what is far above that is a mistake or an attack. Just
+below the size from which Pillow warns, so that no film which is accepted brings a warning."""
 
 _WIDE_MODES: Final = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 
@@ -32,24 +32,21 @@ def open_image(file: str | Path | bytes, name: str | None = None) -> Image.Image
     if not isinstance(file, bytes) and dicom.is_dicom(str(file)):
         dicom.register()
     try:
-        with warnings.catch_warnings():
-            # Pillow warns above 89 megapixels; the limits here decide, before anything is decoded.
-            warnings.simplefilter("ignore")
-            image = Image.open(handle)
-            try:
-                check_size(image.size, label)
-                image.load()
-            except Exception:
-                image.close()
-                raise
-            return image
+        image = Image.open(handle)
+        try:
+            check_size(image.size, label)
+            image.load()
+        except Exception:
+            image.close()
+            raise
+        return image
     except BadImage:
         raise
-    except Image.DecompressionBombError as error:
-        # Pillow's own limit, checked as soon as the header is read; its message gives the number of pixels.
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        # Pillow's own limits, checked as soon as the header is read; its message gives the number of pixels.
         raise BadImage(
             f"{label} is not a plausible X-ray",
-            found=str(error).split(",")[0].removeprefix("Image size ").strip("()"),
+            found=str(error).split(",")[0].split(")")[0].removeprefix("Image size ").strip("()"),
             expected=f"at most {MAX_SIDE} on a side and {MAX_PIXELS // 1_000_000} million in all",
             hint="remove or replace that file",
         ) from error

@@ -89,6 +89,17 @@ def suite():
     return Suite.model_validate(SUITE)
 
 
+def write_manifest(release: Path, films: list[str], patients: list[str]) -> None:
+    """A manifest of one subset whose generator learned from these."""
+    subset = {
+        "rows": 12, "generator": "fake.v1", "weights": "weights/fake.safetensors", "recipe": {},
+        "sources": {}, "learned_from": {"films": films, "patients": patients}, "licences": [],
+        "code_version": "0", "git": "", "libraries": {},
+    }  # fmt: skip
+    content = {"format": 1, "name": "covid-synth-cxr", "version": "0.1.0", "files": []}
+    (release / "manifest.json").write_text(json.dumps({**content, "subsets": {"gnc": subset, "gpc": subset}}))
+
+
 def prepare(folder: Path, patch: Callable[[object, str, object], None]) -> types.SimpleNamespace:
     """Arguments for `run` below `folder`, and the fakes behind it: the splits, the configs of the release."""
     splits = datasets.DatasetDict(
@@ -97,8 +108,7 @@ def prepare(folder: Path, patch: Callable[[object, str, object], None]) -> types
     configs = {"gnc": synthetic("gnc", 12, 4)}
     release = folder / "release"
     release.mkdir(exist_ok=True)
-    content = {"format": 1, "name": "covid-synth-cxr", "version": "0.1.0", "subsets": {}, "files": []}
-    (release / "manifest.json").write_text(json.dumps(content))
+    write_manifest(release, films=["phantom/train-3"], patients=["phantom:train-0-1"])
 
     def load_dataset(name, config, split="train", version=None, root=None):
         if config not in configs:

@@ -21,7 +21,7 @@ from covid_synth_data.benchmark.runner import plan
 from covid_synth_data.benchmark.suite import Data
 from covid_synth_data.errors import BadImage, ConfigError, LeakError, ReleaseError, ResultError, UnknownName
 
-from .conftest import real, synthetic
+from .conftest import real, synthetic, write_manifest
 
 
 def one(bench, regime, **changes):
@@ -51,6 +51,18 @@ def test_each_regime_is_composed_as_it_says(bench, regime, negatives, positives,
     assert (result.dataset is None) == (not gnc)
     if gnc:
         assert (result.dataset.name, result.dataset.version) == ("covid-synth-cxr", "0.1.0")
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+@pytest.mark.parametrize("kind", ["films", "patients"])
+def test_films_that_taught_the_generator_are_not_tested_on(bench, part, kind):
+    row = bench.splits[part][1]
+    learned = {"films": [], "patients": []}
+    learned[kind] = [row["image_id" if kind == "films" else "patient_id"]]
+    write_manifest(bench.arguments["release"], **learned)
+    with pytest.raises(LeakError, match=f"the {part} part has films that a generator"):
+        one(bench, "real+gnc")
+    one(bench, "real")
 
 
 def test_a_classifier_learns_what_is_easy(bench, suite):
