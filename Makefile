@@ -12,7 +12,7 @@ quickstart: $(READY)
 	$(BIN)/covid-synth quickstart --out quickstart
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

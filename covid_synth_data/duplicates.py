@@ -153,7 +153,10 @@ def _key(path: str) -> str | None:
 
 def cache_folder() -> Path:
     """Where what is slow to compute is kept between calls."""
-    return Path(os.environ.get("COVID_SYNTH_CACHE") or Path.home() / ".cache" / "covid-synth-data")
+    named = os.environ.get("COVID_SYNTH_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "covid-synth-data"
 
 
 def _cache_file() -> Path:

@@ -65,6 +65,8 @@ CLEAN: Final[dict[str, tuple[tuple[Pool, ...], ...]]] = {
                  " each film counts as a patient of its own, joined only where two films look alike"),
             Pool("kermany", None, "normals are children (kermany), the COVID-19 films adults: age is a"
                  " shortcut"),
+            Pool("radiography", "kermany", "normals are children (kermany, by way of radiography): age is a"
+                 " shortcut"),
         ),
         (Pool("covid-chestxray"),),
     ),
@@ -80,8 +82,12 @@ CLEAN: Final[dict[str, tuple[tuple[Pool, ...], ...]]] = {
 }  # fmt: skip
 """For each class the groups of pools that are joined; of a group, the first pool with films is taken.
 
-The COVID-19 films of radiography are in no group: they have no patient ids and overlap covid-chestxray.
 """
+
+PASSED_OVER: Final = (
+    (Pool("radiography"), "covid-19", "no patient ids, and hundreds of these films are in covid-chestxray"),
+)
+"""Films that `clean` never takes, with the class and the reason; they stand in the plan as left out."""
 
 
 def clean(request: Request) -> Outcome:
@@ -145,7 +151,13 @@ def _gather(request: Request, notes: list[str]) -> pd.DataFrame:
                     passed = rows["excluded"] == ""
                     rows.loc[passed, "excluded"] = f"{taken.source} is used for {label} instead"
                 parts.append(rows)
-    if not any((rows["path"] != "").any() for rows in parts):
+    there = any((rows["path"] != "").any() for rows in parts)
+    for pool, label, reason in PASSED_OVER:
+        over = _pool_rows(pool, label, request, read, notes) if label == request.positive else None
+        if over is not None:
+            over.loc[over["excluded"] == "", "excluded"] = reason
+            parts.append(over)
+    if not there:
         raise MissingSource(
             f"no source has films of {request.positive} or {request.negative}",
             found=_what_is_there(request),

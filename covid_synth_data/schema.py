@@ -17,9 +17,6 @@ LABELS: Final = ("normal", "pneumonia", "covid-19")
 
 COVID: Final = LABELS.index("covid-19")
 
-FRONTAL_VIEWS: Final = ("PA", "AP", "AP Supine")
-"""Values of `view` that the frontal-only protocols accept. Laterals are "L", what is not known is ""."""
-
 REAL_COLUMNS: Final = (
     "image", "label", "image_id", "patient_id", "view",
     "source_dataset", "source_id", "source_class", "source_license",

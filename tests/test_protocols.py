@@ -254,9 +254,12 @@ def test_radiography_covid_films_and_its_children_are_never_used(tmp_path: Path)
     radiography(tmp_path, range(200, 210), first=100)  # numbers of Kermany's children
     radiography(tmp_path, range(300, 310))
     found = plan_task(TASK, tmp_path)
-    from_radiography = found.frame[found.frame["source_dataset"] == "radiography"]
+    from_radiography = found.used[found.used["source_dataset"] == "radiography"]
     assert set(from_radiography["label"]) == {"normal"}
-    assert set(from_radiography["source_id"]) == {f"Normal-{n}" for n in range(2000, 2010)}
+    assert set(from_radiography["source_id"]) <= {f"Normal-{n}" for n in range(2000, 2010)}
+    reasons = found.left_out[found.left_out["source_dataset"] == "radiography"].groupby("reason").size()
+    assert reasons[reasons.index.str.startswith("no patient ids")].sum() == 10
+    assert reasons["radiography is used for normal instead"] == 10
 
 
 @pytest.mark.usefixtures("few_rsna")

@@ -10,7 +10,6 @@ bytes, a store can never answer with the pixels of other data.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from covid_synth_data import atomic
+from covid_synth_data.duplicates import cache_folder
 from covid_synth_data.errors import OutputError
 
 Array = npt.NDArray[Any]
@@ -29,11 +29,7 @@ SHARD_ROWS: Final = 512
 def default_folder() -> Path:
     """$COVID_SYNTH_CACHE, or the folder for caches of the user; never a folder of results, as real films
     must not be published with them."""
-    named = os.environ.get("COVID_SYNTH_CACHE")
-    if named:
-        return Path(named) / "benchmark"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "covid-synth-data" / "benchmark"
+    return cache_folder() / "benchmark"
 
 
 def content_key(cell: Mapping[str, Any]) -> str:
