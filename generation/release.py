@@ -29,7 +29,7 @@ from PIL import Image
 
 from covid_synth_data import __version__, manifest, schema
 from covid_synth_data.atomic import copy_file, output_errors, replacing, write_text
-from covid_synth_data.errors import CorruptRelease, ReleaseError, VersionExists
+from covid_synth_data.errors import CorruptRelease, ReleaseError, VersionExists, WeightsError
 from covid_synth_data.generators.trained import Translator, load_file
 from covid_synth_data.pixels import Grey
 from generation import card, plan
@@ -79,6 +79,13 @@ def release(
     settings = recipe.release
     assert settings is not None  # noqa: S101 - the shell refuses recipes without [release]
     translator = load_file(weights, device)
+    if "learned_from" not in translator.card.training:
+        raise WeightsError(
+            f"the card of {weights} does not say whom the generator learned from",
+            found="no training.learned_from",
+            expected="a card of this version",
+            hint="run the training's command again, it rewrites the card",
+        )  # fmt: skip
     films = plan.source_films(recipe, root)
     rows = plan.rows(settings, len(films), recipe.seed)
     job = Job(recipe, settings, films, rows, translator, weights, plan.fingerprints(films))
