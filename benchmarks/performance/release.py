@@ -76,7 +76,7 @@ def main() -> None:
             release_times.append(end - started[0])
     write("release", {
         "command": f"python benchmarks/performance/release.py {asked.recipe} --weights FILE"
-                   f" --images {asked.images}",
+                   f" --root DIR --images {asked.images} --rounds {asked.rounds}",
         "device": str(translator.device), "images": asked.images, "batch": batch, "size": recipe.data.size,
         "codec": f"{recipe.release.codec} {recipe.release.quality}",
         "bare_images_per_second": asked.images / min(bare_times),

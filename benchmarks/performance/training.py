@@ -145,7 +145,8 @@ def main() -> None:
 
     ours("bf16-mixed", asked.memory_epochs, watch)
     write("training", {
-        "command": f"python benchmarks/performance/training.py --size {asked.size} --batch {asked.batch}",
+        "command": f"python benchmarks/performance/training.py --size {asked.size} --batch {asked.batch}"
+                   f" --steps {asked.steps} --rounds {asked.rounds} --memory-epochs {asked.memory_epochs}",
         "device": device, "threads": torch.get_num_threads(), "size": asked.size, "batch": asked.batch,
         "pairs_per_second": {k: count / min(v) for k, v in times.items()},
         "ours_fp32_over_plain_fp32": ratio(times["plain fp32"], times["ours fp32"]),
