@@ -119,15 +119,13 @@ def info(as_json: AsJson = False) -> None:
     if as_json:
         say(json.dumps({"version": __version__, "datasets": [asdict(entry) for entry in entries]}, indent=1))
         return
-    rows = [
-        [e.dataset, e.config, f"{e.count:,}", f"{e.size}", e.generator, e.paper, e.description]
-        for e in entries
-    ]
-    table(
-        f"covid-synth-data {__version__}",
-        ["dataset", "config", "images", "px", "generator", "paper", ""],
-        rows,
-    )
+    say(f"covid-synth-data {__version__}")
+    for name in dict.fromkeys(entry.dataset for entry in entries):
+        say(f"\n{name}")
+        for e in (entry for entry in entries if entry.dataset == name):
+            default = " (default)" if e.default else ""
+            say(f"  {e.config:<14}{e.count:>7,} images of {e.size} px, {e.generator}, {e.paper}{default}")
+            say(f"  {'':<14}{e.description}")
 
 
 @app.command()

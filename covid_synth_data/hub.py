@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -69,6 +70,8 @@ def load_dataset(
             hint="release the missing subset into the same folder, or load one that is there",
         )  # fmt: skip
     _check_sizes(folder, listed, chosen.subsets)
+    # Besides raising, datasets logs a shard that it cannot read; the error below says it once.
+    logging.getLogger("datasets.packaged_modules.parquet.parquet").setLevel(logging.CRITICAL)
     try:
         return datasets.load_dataset(str(folder), chosen.config, split=split, streaming=streaming)
     except (OSError, ValueError, yaml.YAMLError, datasets.exceptions.DatasetsError) as error:

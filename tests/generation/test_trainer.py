@@ -51,7 +51,7 @@ def test_a_run_leaves_weights_metrics_and_samples(recipe, films, tmp_path):
     tensors, card = weights.read(done.weights)
     assert card.name == "cyclegan-unet.tiny"
     assert card.training["films"] == {"normal": 8, "covid-19": 8}
-    assert card.licences == ["CC0"]
+    assert card.licences == ["CC0 1.0"]
     assert "last.weight" in tensors
 
 
