@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import importlib.util
 import io
+import os
 import subprocess
 import sys
 import time
@@ -105,9 +106,12 @@ def _recipe() -> Path:
 
 def _generation(*arguments: str) -> str:
     """Run a command of the maintainers' side; its progress bar shows through."""
+    # Networks this small gain little from a second thread, and two threads that wait for each other on a
+    # machine that is busy otherwise can take many times as long as one.
     done = subprocess.run(
-        [sys.executable, "-m", "generation", *arguments], stdout=subprocess.PIPE, text=True, check=False
-    )
+        [sys.executable, "-m", "generation", *arguments],
+        stdout=subprocess.PIPE, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
     if done.returncode:
         # The command has printed its own one-line error.
         raise CovidSynthError(
