@@ -5,8 +5,8 @@ film is a 48 x 48 thumbnail less its own blur (sigma 3), normalised; likeness is
 thumbnails. On the public sets of `sources`, with pairs looked at: films republished in another set or size
 mostly lie above 0.98; pairs above `SAME_FILM` were the same film; pairs between `SAME_PATIENT` and that were
 the same film retouched or another film of the same patient, with few exceptions; films of sets that share
-no patient stayed below 0.84. A copy that was cropped, not squashed, is mostly not found: such pairs are joined
-only where a source names them (`same_film`).
+no patient stayed below 0.84. A copy that was cropped, not squashed, is mostly not found: such pairs are
+joined only where a source names them (`same_film`).
 """
 
 from __future__ import annotations
