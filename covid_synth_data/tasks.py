@@ -121,10 +121,11 @@ def plan_task(
     """How a task would be split.
 
     `root` holds the real sets (None: the folder that COVID_SYNTH_SOURCES names). `protocol` is "clean"
-    (patient-disjoint, frontal, de-duplicated) or "zunair2021" (the paper's). `seed` shuffles patients.
-    `sources` narrows "clean" to these sets; ["phantom"] needs no root and takes the options `phantom` (size,
-    patients, seed). `licences` "permissive" keeps public-domain and CC BY films only. Raises `UnknownName`,
-    `ConfigError`, `MissingSource`, `MissingExtra`, `BadMetadata`.
+    (patient-disjoint, frontal, de-duplicated), "zunair2021" (the paper's) or "menon2020" (the paper's films
+    and counts, by patient). `seed` shuffles patients. `sources` narrows "clean" to these sets; ["phantom"]
+    needs no root and takes the options `phantom` (size, patients, seed). `licences` "permissive" keeps
+    public-domain and CC BY films only. Raises `UnknownName`, `ConfigError`, `MissingSource`, `MissingExtra`,
+    `BadMetadata`.
     """
     known = {task.name: task for task in TASKS}
     if name not in known:

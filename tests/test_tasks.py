@@ -57,7 +57,7 @@ def test_the_tasks() -> None:
     assert set(tasks) == {"normal-vs-covid", "pneumonia-vs-covid"}
     assert {task.positive for task in tasks.values()} == {"covid-19"}
     assert tasks[TASK].negative == "normal"
-    assert tasks[TASK].protocols == ("clean", "zunair2021")
+    assert tasks[TASK].protocols == ("clean", "zunair2021", "menon2020")
 
 
 def test_load_task(splits: datasets.DatasetDict, root: Path) -> None:
