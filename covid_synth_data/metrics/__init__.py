@@ -1,7 +1,8 @@
 """Metrics: pure functions over arrays, which know no files, datasets or networks.
 
 One module per kind of question: `detection` (does a classifier find the disease, and how sure is that
-number). A module is imported when it is asked for.
+number), `fidelity` (how near made films are to real ones, and whether they differ from each other). A module
+is imported when it is asked for.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["detection"]
+__all__ = ["detection", "fidelity"]
 
 if TYPE_CHECKING:
-    from covid_synth_data.metrics import detection
+    from covid_synth_data.metrics import detection, fidelity
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,163 @@
+"""How near a set of made films is to a set of real ones, and whether the made ones differ from each other.
+
+`real` and `fake` are arrays of features, shape (n, d) and (m, d), one row per film, any real type; all
+computing is in float64. Whose features they are decides what is measured: numbers of different extractors,
+or of different numbers of films, cannot be compared. Arrays for which a metric is not defined raise
+`MetricError`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from covid_synth_data.config import Settings
+from covid_synth_data.errors import MetricError
+
+Matrix = npt.NDArray[np.float64]
+
+_CHUNK: Final = 64
+"""Films summed at once by `diversity`: enough for speed, little enough for memory."""
+
+
+class KernelDistance(Settings):
+    """`value` is the mean of the estimates of `subsets` pairs of subsets of `size` rows, `spread` their
+    standard deviation: that of one estimate, not that of the mean. `value` may fall a little below 0."""
+
+    value: float
+    spread: Annotated[float, Field(ge=0.0)]
+    subsets: Annotated[int, Field(gt=0)]
+    size: Annotated[int, Field(gt=1)]
+
+
+def frechet_distance(real: npt.ArrayLike, fake: npt.ArrayLike) -> float:
+    """The squared Frechet distance of the Gaussians fitted to both sets (Heusel et al. 2017), 0 or more.
+
+    |mean1 - mean2|^2 + tr(C1 + C2 - 2 (C1^1/2 C2 C1^1/2)^1/2) with the unbiased covariances C1 and C2, which
+    may be singular: fewer rows than features are allowed. The estimate falls as rows are added, so compare
+    only values from the same numbers of rows. Needs two rows on each side.
+    """
+    first, second = _pair(real, fake)
+    shift = first.mean(axis=0) - second.mean(axis=0)
+    roots = _root(first), _root(second)
+    spread = sum(float(np.square(root).sum()) for root in roots)
+    # With C = R^T R, the eigenvalues of C1^1/2 C2 C1^1/2 are the squared singular values of R1 R2^T. Taken
+    # from there they lose no digits to a square root of what rounding left of a zero.
+    shared = float(np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum())
+    return max(0.0, float(shift @ shift) + spread - 2 * shared)
+
+
+def kernel_distance(
+    real: npt.ArrayLike,
+    fake: npt.ArrayLike,
+    *,
+    subsets: int = 50,
+    size: int | None = None,
+    seed: int = 0,
+) -> KernelDistance:
+    """The kernel distance (KID) of Binkowski et al. 2018: unbiased MMD^2 with the kernel (x.y / d + 1)^3.
+
+    Averaged over `subsets` draws of `size` rows of each set without replacement (None: 500, or half of the
+    smaller set where that is less). Its expectation does not depend on the number of rows, so it serves where
+    sets are too small or unequal for the Frechet distance. The same arguments give the same draws.
+    """
+    first, second = _pair(real, fake)
+    smaller = min(len(first), len(second))
+    size = max(2, min(500, smaller // 2)) if size is None else size
+    if subsets < 1 or not 2 <= size <= smaller:
+        raise MetricError(
+            "subsets that cannot be drawn", found=f"{subsets} of {size} rows",
+            expected=f"1 or more, of 2 to {smaller} rows",
+        )  # fmt: skip
+    random = np.random.default_rng([seed, 0x1D])
+    values = np.array([
+        _unbiased_mmd(
+            first[random.choice(len(first), size, replace=False)],
+            second[random.choice(len(second), size, replace=False)],
+        )
+        for _ in range(subsets)
+    ])  # fmt: skip
+    return KernelDistance(
+        value=float(values.mean()), spread=float(values.std()), subsets=subsets, size=int(size)
+    )
+
+
+def diversity(images: npt.NDArray[np.uint8]) -> float:
+    """Mean over the pixels of the standard deviation across films uint8 (n, h, w), in grey levels.
+
+    0 where all films are the same picture: a generator that collapses falls far below the films that it
+    learned from. Exact, whatever the order of the films. Needs two films.
+    """
+    films = np.asarray(images)
+    if films.ndim != 3 or films.dtype != np.uint8 or 0 in films.shape[1:]:
+        raise MetricError(
+            "films of a wrong kind", found=f"{films.dtype} {films.shape}", expected="uint8 (n, h, w)"
+        )
+    if len(films) < 2:
+        raise MetricError("too few films", found=str(len(films)), expected="at least 2")
+    total = np.zeros(films.shape[1:], np.int64)
+    squares = np.zeros(films.shape[1:], np.int64)
+    for start in range(0, len(films), _CHUNK):
+        part = films[start : start + _CHUNK].astype(np.int64)
+        total += part.sum(axis=0)
+        squares += np.square(part).sum(axis=0)
+    return float(np.sqrt(len(films) * squares - total * total).mean() / len(films))
+
+
+def _root(rows: Matrix) -> Matrix:
+    """R of shape (min(n, d), d) with R^T R = the unbiased covariance of `rows` (n, d)."""
+    centred: Matrix = (rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1)
+    if len(rows) <= rows.shape[1]:
+        return centred
+    triangle: Matrix = np.asarray(np.linalg.qr(centred, mode="r"))
+    return triangle
+
+
+def _unbiased_mmd(first: Matrix, second: Matrix) -> float:
+    """The U-statistic of MMD^2 for two sets of one size, pairs of a row with itself left out."""
+    rows = len(first)
+
+    def within(values: Matrix) -> float:
+        kernel = _kernel(values, values)
+        return float((kernel.sum() - np.trace(kernel)) / (rows * (rows - 1)))
+
+    return within(first) + within(second) - 2 * float(_kernel(first, second).mean())
+
+
+def _kernel(first: Matrix, second: Matrix) -> Matrix:
+    values: Matrix = (first @ second.T / first.shape[1] + 1.0) ** 3
+    return values
+
+
+def _pair(real: npt.ArrayLike, fake: npt.ArrayLike) -> tuple[Matrix, Matrix]:
+    """Both as float64. Raises `MetricError`."""
+    first, second = _features(real, "real"), _features(fake, "fake")
+    if first.shape[1] != second.shape[1]:
+        raise MetricError(
+            "features of different extractors", found=f"{first.shape[1]} and {second.shape[1]} columns",
+            expected="the same number", hint="take the features of both with one extractor",
+        )  # fmt: skip
+    return first, second
+
+
+def _features(values: npt.ArrayLike, name: str) -> Matrix:
+    """`values` as float64 (n, d), n >= 2, d >= 1, finite. Raises `MetricError` naming the set."""
+    given: npt.NDArray[Any] = np.asarray(values)
+    if given.ndim != 2 or given.dtype.kind not in "fiu" or given.shape[1] == 0:
+        raise MetricError(
+            f"features of the {name} films of a wrong kind", found=f"{given.dtype} {given.shape}",
+            expected="numbers (n, d)",
+        )  # fmt: skip
+    if len(given) < 2:
+        raise MetricError(f"too few {name} films", found=str(len(given)), expected="at least 2")
+    rows = given.astype(np.float64)
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(bad):
+        raise MetricError(
+            f"features of the {name} films that are not finite", found=f"{len(bad)} rows, first row {bad[0]}",
+            expected="finite numbers",
+        )  # fmt: skip
+    return rows
