@@ -3,6 +3,8 @@
     generators.list()                                         what can be loaded here
     translator = generators.load("cyclegan-unet.quickstart", root="releases/covid-synth-cxr")
     covid = translator.translate(films)                       uint8 (n, h, w) -> uint8 (n, h, w)
+    sampler = generators.load("wgan.v1")
+    covid = sampler.sample(100, seed=0)                       uint8 (100, size, size), image i from (seed, i)
 
 Weights are safetensors files with a JSON file of the same name beside them (`weights.Card`); nothing else
 is ever loaded. A new architecture is one module here and one line in `ARCHITECTURES`.
@@ -21,11 +23,19 @@ from covid_synth_data.errors import ConfigError, MissingExtra, UnknownName
 if TYPE_CHECKING:
     from torch import nn
 
-    from covid_synth_data.generators.trained import Translator
+    from covid_synth_data.generators.trained import Sampler, Translator
 
 ARCHITECTURES: Final[Mapping[str, str]] = {
     "cyclegan-unet": "cyclegan:UNetGenerator",
     "cyclegan-resnet": "cyclegan:ResNetGenerator",
+    "baseline-gan": "menon:MenonGenerator",
+    "transfer-gan": "menon:MenonGenerator",
+    "mtt-gan": "menon:MenonGenerator",
+    "wgan": "wgan:WGANGenerator",
+    "dcgan": "dcgan:DCGANGenerator",
+    "acgan": "acgan:ACGANGenerator",
+    "iagan": "iagan:IAGANGenerator",
+    "diffaug-gan": "diffaug:DiffAugGenerator",
 }
 """Architecture name to "module:class" in this package."""
 
@@ -55,11 +65,12 @@ def list(root: str | Path | None = None) -> builtins.list[str]:
     return sorted(trained.find(root))
 
 
-def load(name: str, root: str | Path | None = None, device: str = "auto") -> Translator:
+def load(name: str, root: str | Path | None = None, device: str = "auto") -> Translator | Sampler:
     """The trained generator `name`, its checksum verified, on `device` ("auto", "cpu", "cuda", "cuda:1").
 
-    `root` is a release folder (or a folder that holds weights); without it the releases of a checkout are
-    searched. Raises `UnknownName`, `WeightsError`, `MissingExtra`.
+    A `Translator` turns films into films, a `Sampler` noise into films. `root` is a release folder (or a
+    folder that holds weights); without it the releases of a checkout are searched, then the repositories of
+    `catalog.REPOSITORIES` on the Hub. Raises `UnknownName`, `WeightsError`, `MissingExtra`.
     """
     try:
         from covid_synth_data.generators import trained

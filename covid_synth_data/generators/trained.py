@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from covid_synth_data.errors import ConfigError, UnknownName, WeightsError
-from covid_synth_data.generators import build, weights
+from covid_synth_data.generators import build, noise, weights
 from covid_synth_data.pixels import Grey
 
 CHECKOUT = Path(__file__).resolve().parents[2] / "releases"
@@ -55,6 +55,53 @@ class Translator:
         return np.concatenate(parts) if parts else films.copy()
 
 
+class Sampler:
+    """A trained noise-to-image generator.
+
+    Attributes: `card` (what it is and how it was trained), `network`, `device`.
+    """
+
+    def __init__(self, network: nn.Module, card: weights.Card, device: torch.device) -> None:
+        """`network` with its weights; it is moved to `device` and set to evaluation."""
+        self.card = card
+        self.device = device
+        self.network = network.to(device).eval()
+        if device.type == "cuda":
+            self.network = self.network.to(memory_format=torch.channels_last)
+
+    def sample(self, n: int, seed: int = 0, *, label: str | None = None, start: int = 0) -> Grey:
+        """Images `start` to `start` + n of `seed`: uint8 (n, card.size, card.size) in [0, 255].
+
+        Image i depends on (seed, i) alone, whatever n and `start`. A conditional generator makes the class
+        `label`, or its classes in turn (`label_of`). Raises `ConfigError`, `UnknownName`.
+        """
+        parts = [part.cpu().numpy() for part in self.blocks(start, start + n, seed, label)]
+        return np.concatenate(parts) if parts else np.empty((0, self.card.size, self.card.size), np.uint8)
+
+    def blocks(
+        self, start: int, stop: int, seed: int = 0, label: str | None = None
+    ) -> Iterator[torch.Tensor]:
+        """The same a block at a time, still on the device, for what writes while it makes."""
+        for name, value in (("seed", seed), ("start", start), ("n", stop - start)):
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+                raise ConfigError(f"no such {name}", found=repr(value), expected="a whole number from 0 on")
+        return noise.blocks(self.network, self.device, int(seed), start, stop, self._class(label))
+
+    def label_of(self, index: int, label: str | None = None) -> str | None:
+        """The class that image `index` shows; None where several were learned without being told apart."""
+        if self.card.classes:
+            return label or self.card.classes[index % len(self.card.classes)]
+        return self.card.target_class
+
+    def _class(self, label: str | None) -> int | None:
+        known = self.card.classes or [self.card.target_class or ""]
+        if label is None:
+            return None
+        if label not in known:
+            raise UnknownName(f"class of {self.card.name}", label, [name for name in known if name])
+        return known.index(label) if self.card.classes else None
+
+
 def find(root: str | Path | None = None) -> Mapping[str, Path]:
     """Names "architecture.tag" to weights files below the release `root`, or below a checkout's releases."""
     folders = [Path(root)] if root is not None else sorted(CHECKOUT.glob("*")) if CHECKOUT.is_dir() else []
@@ -67,7 +114,7 @@ def find(root: str | Path | None = None) -> Mapping[str, Path]:
     return found
 
 
-def load(name: str, root: str | Path | None = None, device: str = "auto") -> Translator:
+def load(name: str, root: str | Path | None = None, device: str = "auto") -> Translator | Sampler:
     """See `covid_synth_data.generators.load`."""
     found = find(root)
     if name not in found:
@@ -75,7 +122,7 @@ def load(name: str, root: str | Path | None = None, device: str = "auto") -> Tra
     return load_file(found[name], device)
 
 
-def load_file(path: Path, device: str = "auto") -> Translator:
+def load_file(path: Path, device: str = "auto") -> Translator | Sampler:
     """The trained generator of a weights file. Raises `WeightsError`, `UnknownName`."""
     tensors, card = weights.read(path)
     network = build(card.architecture, **card.options)
@@ -87,7 +134,8 @@ def load_file(path: Path, device: str = "auto") -> Translator:
             found=" ".join(str(error).split())[:200],
             hint="fetch the release again",
         ) from error
-    return Translator(network, card, pick_device(device))
+    kind = Sampler if card.kind == "sampler" else Translator
+    return kind(network, card, pick_device(device))
 
 
 def pick_device(device: str = "auto") -> torch.device:

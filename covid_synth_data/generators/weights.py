@@ -6,9 +6,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from covid_synth_data.atomic import replacing, write_text
 from covid_synth_data.config import Settings
@@ -18,16 +18,20 @@ from covid_synth_data.errors import WeightsError
 class Card(Settings):
     """What stands beside the weights: enough to build the network and to know where it comes from.
 
-    `size` is the side in pixels of the films it was trained on; `source_class` and `target_class` the
-    direction of a translation; `training` says what was trained on, how long, and with which losses.
+    `kind` is translator (film to film) or sampler (noise to film). `size` is the side in pixels of the films
+    it was trained on; `source_class` and `target_class` the direction of a translation; a sampler makes
+    `classes`, or `target_class` alone, or neither where it learned from several classes at once. `training`
+    says what was trained on, how long, and with which losses.
     """
 
     name: str
+    kind: Literal["translator", "sampler"] = "translator"
     architecture: str
     options: dict[str, int | float | str | bool]
     size: int
-    source_class: str
-    target_class: str
+    source_class: str | None = None
+    target_class: str | None = None
+    classes: list[str] = Field(default_factory=list)
     licences: list[str]
     training: dict[str, Any]
     package_version: str
