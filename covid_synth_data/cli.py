@@ -154,7 +154,7 @@ def sources(root: Root = None, as_json: AsJson = False) -> None:
 def tasks(
     name: Annotated[str | None, typer.Argument(help="a task; without it all are listed")] = None,
     root: Root = None,
-    protocol: Annotated[str, typer.Option(help="clean or zunair2021")] = "clean",
+    protocol: Annotated[str, typer.Option(help="clean, zunair2021 or menon2020")] = "clean",
     licences: Annotated[str, typer.Option(help="any or permissive")] = "any",
     seed: Seed = 0,
 ) -> None:
@@ -201,7 +201,7 @@ def mix(
     synthetic: Annotated[str, typer.Option(help="configs to mix in, with commas: gnc,gpc")] = "gnc",
     release: Release = None,
     skew: Annotated[float, typer.Option(help="negatives / positives of the result")] = 1.0,
-    protocol: str = "clean",
+    protocol: Annotated[str, typer.Option(help="clean, zunair2021 or menon2020")] = "clean",
     seed: Seed = 0,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="write the mixed set as parquet here")
@@ -252,45 +252,40 @@ def _write_parquet(rows: datasets.Dataset, path: Path, tick: Callable[[int, int]
 @app.command()
 def sample(
     name: Annotated[str, typer.Argument(help="a trained generator, e.g. cyclegan-unet.nc")],
-    films: Annotated[Path, typer.Option("--from", help="a folder of films to translate")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="where the PNG files go")],
-    count: Annotated[int, typer.Option("-n", min=1, help="at most this many films")] = 16,
+    out: Annotated[Path, typer.Option("-o", "--out", help="where the images go")],
+    count: Annotated[int, typer.Option("-n", min=1, help="how many images")] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="of the noise; image i depends on (seed, i) alone")] = 0,
+    label: Annotated[
+        str | None, typer.Option(help="the class that a class-conditional generator makes")
+    ] = None,
+    films: Annotated[
+        Path | None, typer.Option("--from", help="a folder of films, for a generator that translates")
+    ] = None,
+    kind: Annotated[str, typer.Option("--format", help="png, or release: parquet, card, manifest")] = "png",
     release: Release = None,
     device: str = "auto",
 ) -> None:
-    """Translate films by a trained generator into PNG files."""
-    import numpy as np
-    from PIL import Image
+    """Images of a trained generator: from noise, or translated from films."""
+    from covid_synth_data import sampling
+    from covid_synth_data.generators.trained import Translator, load_file, locate
 
-    from covid_synth_data import generators
-    from covid_synth_data.atomic import replacing
-    from covid_synth_data.pixels import load_grey
-    from covid_synth_data.sources.disk import list_images
-    from covid_synth_data.sources.table import unique_ids
-
-    translator = generators.load(name, root=release, device=device)
-    if not films.is_dir():
-        raise ConfigError(
-            f"no folder {films}", expected="a folder of PNG, JPEG or DICOM films", hint="check --from"
-        )
-    if out.resolve() == films.resolve():
-        raise ConfigError(
-            "the films would be overwritten by their translations", found=f"{out} for both",
-            expected="another folder", hint="change -o",
-        )  # fmt: skip
-    names = list_images(films)
-    if not names:
-        raise ConfigError(
-            f"no film in {films}", expected="files ending in .png, .jpg, .jpeg or .dcm", hint="check --from"
-        )
-    # Over all names, so that a film's output is called the same whatever -n is.
-    outputs = unique_ids(names)[:count]
-    inputs = [load_grey(films / name, translator.card.size) for name in names[:count]]
-    made = translator.translate(np.stack(inputs))
-    for output, film in zip(outputs, made, strict=True):
-        with replacing(out / f"{output}.png") as temporary:
-            Image.fromarray(film).save(temporary, format="PNG")
-    say(f"{len(made)} films in {out}")
+    if kind not in ("png", "release"):
+        raise UnknownName("format", kind, ["png", "release"])
+    weights = locate(name, release)
+    generator = load_file(weights, device)
+    if isinstance(generator, Translator):
+        if films is None:
+            raise ConfigError(f"{name} translates films", expected="--from FOLDER", hint="give it films")
+        say(f"{sampling.translate(generator, films, count, out)} films in {out}")
+        return
+    if films is not None:
+        raise ConfigError(f"{name} starts from noise", found=f"--from {films}", hint="leave --from out")
+    with progress_bar("sampling") as tick:
+        if kind == "png":
+            sampling.write_png(generator, count, seed, label, out, tick)
+        else:
+            sampling.write_release(generator, weights, count, seed, label, out, tick)
+    say(f"{count} images in {out}")
 
 
 bench = typer.Typer(help="Run suites and print their tables.", no_args_is_help=True)

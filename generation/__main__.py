@@ -26,24 +26,28 @@ def train(
     out: Annotated[Path | None, typer.Option(help="the run's folder; default runs/NAME")] = None,
     device: Device = "auto",
     devices: Annotated[int, typer.Option(min=1, help="how many devices share each batch")] = 1,
+    start: Annotated[
+        Path | None, typer.Option(help="the run that the recipe starts from; default beside the run's folder")
+    ] = None,
 ) -> None:
     """Train the generator of RECIPE; the same command goes on after a stop."""
-    from generation import films, trainer
+    from generation import films, lineage, trainer
     from generation.recipe import load_recipe
 
     loaded = load_recipe(recipe)
     folder = out or Path("runs") / loaded.name
+    started_from = (start or folder.parent / loaded.start) if loaded.start else None
+    lineage.origin(loaded, started_from)  # before any film is read, so that a missing run is said at once
     fabric = trainer.make_fabric(loaded, device, devices)
     fabric.launch()
     with progress_bar("reading films") as tick:
-        both = films.training_films(loaded, root, tick)
-    counts = ", ".join(f"{len(side.image_ids)} {side.label}" for side in both)
-    say(
-        f"{loaded.name}: {counts} films of {loaded.data.size} px, {loaded.training.epochs} epochs,"
-        f" {fabric.device}"
-    )
+        classes = films.training_films(loaded, root, tick)
+    counts = ", ".join(f"{len(side.image_ids)} {side.label}" for side in classes)
+    schedule = loaded.training
+    length = f"{schedule.steps} steps" if schedule.steps else f"{schedule.epochs} epochs"
+    say(f"{loaded.name}: {counts} films of {loaded.data.size} px, {length}, {fabric.device}")
     with progress_bar("training") as tick:
-        run = trainer.train(loaded, both, folder, fabric, tick)
+        run = trainer.train(loaded, classes, folder, fabric, tick, started_from)
     say(f"weights  {run.weights}\nsamples  {folder / 'samples'}\nmetrics  {folder / 'metrics.jsonl'}")
 
 

@@ -1,62 +1,152 @@
-"""What a release will hold, row by row, before any pixel is made."""
+"""What a release will hold, row by row, before any pixel is made: translated films, or samples from noise."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
+from abc import ABC, abstractmethod
+from collections import defaultdict, deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from covid_synth_data.errors import BadImage
+from covid_synth_data.errors import BadImage, ConfigError
+from covid_synth_data.generators.trained import Sampler, Translator
 from covid_synth_data.manifest import SourceFilms
-from covid_synth_data.pixels import Grey, load_grey, resize
+from covid_synth_data.pixels import Grey, load_grey
+from generation import crops
+from generation.crops import THOUSANDTHS, WHOLE, Crop
 from generation.films import of_class, training_rows
-from generation.recipe import Recipe, Release
+from generation.recipe import FilmData, PairData, Recipe, Release
 
 if TYPE_CHECKING:
     import datasets
 
-THOUSANDTHS = 1000
-Crop = tuple[int, int, int, int]
-"""Margins (left, top, right, bottom) cut from a film, in thousandths of its width and height."""
+WORKERS: Final = 2
+AHEAD: Final = 2
+"""Batches decoded before the network asks for them."""
 
-WHOLE: Crop = (0, 0, 0, 0)
+LINEAGE: Final = ("source_dataset", "source_id", "source_class", "source_license")
+"""The columns that say what an image was made from."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One image to make: the index of its source film, and the crop of it that is translated."""
+    """One image to make. A translation has the index of its source film, and the crop of it."""
 
     index: int
-    source: int
-    crop: Crop
+    source: int | None = None
+    crop: Crop = WHOLE
 
     @property
     def variant(self) -> str:
-        """The crop as it is recorded in the column `variant`."""
-        return "full" if self.crop == WHOLE else "crop:" + ",".join(map(str, self.crop))
+        """How the image was made, as the column `variant` records it."""
+        return f"noise:{self.index}" if self.source is None else crops.variant_of(self.crop)
 
 
-def parse_variant(variant: str) -> Crop:
-    """The crop that a `variant` records. Raises `ValueError`."""
-    if variant == "full":
-        return WHOLE
-    kind, _, numbers = variant.partition(":")
-    left, top, right, bottom = map(int, numbers.split(","))
-    if kind != "crop":
-        raise ValueError(f"no variant {variant!r}")
-    return left, top, right, bottom
+class Maker(ABC):
+    """Makes the images of a release, and knows what they come from."""
+
+    rows: list[Row]
+    sources: dict[str, SourceFilms]
+    licences: list[str]
+
+    @abstractmethod
+    def images(self, rows: Sequence[Row]) -> contextlib.closing[Generator[Grey]]:
+        """Batches uint8 (n, size, size) of the images of `rows`, in order."""
+
+    @abstractmethod
+    def lineage(self, row: Row) -> dict[str, Any]:
+        """The columns source_dataset, source_id, source_class and source_license of a row."""
+
+
+class Translations(Maker):
+    """Films of the source class among the training patients, whole and cropped, through a translator.
+
+    Films of test patients are left out, so that no synthetic image carries one into a training set.
+    """
+
+    def __init__(self, recipe: Recipe, release: Release, translator: Translator, root: Path | None) -> None:
+        """Raises the errors of `films.training_rows`."""
+        self.size, self.batch_size, self.translator = recipe.data.size, release.batch_size, translator
+        self.films = source_films(recipe, root)
+        self.rows = rows(release, len(self.films), recipe.seed)
+        self.sources = fingerprints(self.films)
+        self.licences = list(self.films["source_license"])
+
+    def images(self, rows: Sequence[Row]) -> contextlib.closing[Generator[Grey]]:
+        """Decoding runs ahead of the network; threads suffice, both let go of the interpreter."""
+        return contextlib.closing(self._images(rows))
+
+    def _images(self, rows: Sequence[Row]) -> Generator[Grey]:
+        cells = self.films["image"]
+        batches = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
+        with ThreadPoolExecutor(WORKERS) as pool:
+            try:
+                waiting: deque[list[Future[Grey]]] = deque()
+                for i in range(len(batches)):
+                    while len(waiting) < AHEAD + 1 and i + len(waiting) < len(batches):
+                        ahead = batches[i + len(waiting)]
+                        waiting.append([pool.submit(cut, cells[r.source], r.crop, self.size) for r in ahead])
+                    films = np.stack([future.result() for future in waiting.popleft()])
+                    yield self.translator.forward(films).cpu().numpy()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def lineage(self, row: Row) -> dict[str, Any]:
+        """Those of the film that is translated."""
+        film = self.films[row.source]
+        return {name: film[name] for name in LINEAGE}
+
+
+class Samples(Maker):
+    """Images 0 to `release.count` of the recipe's seed."""
+
+    def __init__(self, recipe: Recipe, release: Release, sampler: Sampler) -> None:
+        """Raises `ConfigError` when the sampler does not make the class that the release asks for."""
+        known = sampler.card.classes or [sampler.card.target_class or "several classes at once"]
+        if release.label not in known:
+            raise ConfigError(
+                f"{sampler.card.name} makes no {release.label}", found=", ".join(known),
+                expected=release.label, hint="change release.label, or give other weights",
+            )  # fmt: skip
+        self.sampler, self.seed, self.label = sampler, recipe.seed, release.label
+        self.rows = [Row(index) for index in range(release.count)]
+        self.sources = {}
+        self.licences = list(sampler.card.licences)
+
+    def images(self, rows: Sequence[Row]) -> contextlib.closing[Generator[Grey]]:
+        """In the blocks that make image i the same whatever the shards."""
+        return contextlib.closing(self._images(rows))
+
+    def _images(self, rows: Sequence[Row]) -> Generator[Grey]:
+        for block in self.sampler.blocks(rows[0].index, rows[-1].index + 1, self.seed, self.label):
+            yield block.cpu().numpy()
+
+    def lineage(self, row: Row) -> dict[str, Any]:
+        """No film is behind such an image; its licence is that of all films that were learned from."""
+        return {**dict.fromkeys(LINEAGE), "source_license": " AND ".join(self.licences)}
+
+
+def maker(recipe: Recipe, release: Release, generator: Translator | Sampler, root: Path | None) -> Maker:
+    """The maker that suits the recipe. Raises `ConfigError` when the weights are of the other kind."""
+    if isinstance(generator, Translator) and isinstance(recipe.data, PairData):
+        return Translations(recipe, release, generator, root)
+    if isinstance(generator, Sampler) and isinstance(recipe.data, FilmData):
+        return Samples(recipe, release, generator)
+    raise ConfigError(
+        f"{recipe.name} does not go with the weights {generator.card.name}", found=f"a {generator.card.kind}",
+        expected="the other kind of generator", hint="give the weights that were trained by this recipe",
+    )  # fmt: skip
 
 
 def source_films(recipe: Recipe, root: Path | None) -> datasets.Dataset:
-    """The real films that a release translates: those of the source class among the training patients.
-
-    Test patients are left out so that no synthetic image carries a test film into a training set.
-    """
+    """The real films that a release translates: those of the source class among the training patients."""
+    assert isinstance(recipe.data, PairData)  # noqa: S101 - `maker` looks
     return of_class(training_rows(recipe.data, root), recipe.data.source_class)
 
 
@@ -82,14 +172,7 @@ def rows(release: Release, films: int, seed: int) -> list[Row]:
 
 def cut(cell: Any, crop: Crop, size: int) -> Grey:
     """The film in an undecoded image cell, cropped and resized: uint8 (size, size). Raises `BadImage`."""
-    if crop == WHOLE:
-        return load_grey(cell, size)
-    film = load_grey(cell)
-    height, width = film.shape
-    left, top, right, bottom = crop
-    x0, x1 = round(width * left / THOUSANDTHS), width - round(width * right / THOUSANDTHS)
-    y0, y1 = round(height * top / THOUSANDTHS), height - round(height * bottom / THOUSANDTHS)
-    return resize(np.ascontiguousarray(film[y0:y1, x0:x1]), size)
+    return load_grey(cell, size) if crop == WHOLE else crops.cut(load_grey(cell), crop, size)
 
 
 def fingerprints(films: datasets.Dataset) -> dict[str, SourceFilms]:

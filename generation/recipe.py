@@ -9,43 +9,87 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from covid_synth_data.config import Settings, read_toml
 from covid_synth_data.errors import ConfigError, UnknownName
 
-FAMILIES: Final = {"cyclegan": "generation.cyclegan:CycleGAN"}
+FAMILIES: Final = {
+    "cyclegan": "generation.cyclegan:CycleGAN",
+    "menon2020": "generation.menon:Menon",
+    "wgan": "generation.wgan:WGAN",
+    "dcgan": "generation.dcgan:DCGAN",
+    "acgan": "generation.acgan:ACGAN",
+    "iagan": "generation.iagan:IAGAN",
+    "diffaug": "generation.diffaug:DiffAug",
+}
 """Family name to "module:class". A family brings its recipe model, its networks and its step."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=80)]
 Positive = Annotated[int, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+Part = Literal["train", "validation"]
+Label = Literal["normal", "pneumonia", "covid-19"]
 
 
 class Data(Settings):
-    """Which films are learned from.
+    """Which real films a recipe starts from; `PairData` and `FilmData` say how they are used."""
+
+    protocol: str = "clean"
+    licences: Literal["any", "permissive"] = "permissive"
+    sources: list[str] | None = None
+    phantom: dict[str, int] | None = None
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    """Whose films are training films; benchmarks must split by the same seed, hence not the recipe's own."""
+    size: Annotated[int, Field(ge=32, le=1024, multiple_of=16)] = 256
+
+
+class PairData(Data):
+    """Two domains for a translator.
 
     Training patients of `protocol` only. `per_domain` films of each class are drawn once by the seed
     (undersampling to balanced domains, zunair2021 Sect. 3.3); 0 takes as many as the smaller class has.
     """
 
     task: str
-    protocol: str = "clean"
-    licences: Literal["any", "permissive"] = "permissive"
-    sources: list[str] | None = None
-    phantom: dict[str, int] | None = None
-    source_class: str
-    target_class: str = "covid-19"
-    split_seed: Annotated[int, Field(ge=0)] = 0
-    """Whose films are training films; benchmarks must split by the same seed, hence not the recipe's own."""
-    size: Annotated[int, Field(ge=32, le=1024, multiple_of=16)] = 256
+    source_class: Label
+    target_class: Label = "covid-19"
     per_domain: Annotated[int, Field(ge=0)] = 180
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks whose training films are looked at."""
+        return [self.task]
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts of the split that are learned from."""
+        return ["train"]
+
+
+class FilmData(Data):
+    """Films of one or several classes for a generator that starts from noise.
+
+    A film is learned from where it is in `parts` of one of `tasks` and its patient is outside them in none.
+    `per_class` films of each class are drawn by the seed (0: all). `crops` copies of each film are made, each
+    cropped by 0 to `max_crop` on every side (the augmentation factor of menon2020, Sect. III); 1 takes the
+    whole film alone. `balanced` draws classes equally often, whatever their sizes.
+    """
+
+    tasks: Annotated[list[str], Field(min_length=1)]
+    classes: Annotated[list[Label], Field(min_length=1)]
+    parts: list[Part] = Field(min_length=1, default_factory=lambda: list[Part](("train",)))
+    per_class: Annotated[int, Field(ge=0)] = 0
+    crops: Positive = 1
+    max_crop: Annotated[float, Field(gt=0, le=0.2)] = 0.05
+    balanced: bool = True
 
 
 class Schedule(Settings):
-    """How long, how fast, and how often to save. Rates are per optimiser step, no decay by default."""
+    """How long, how fast, and how often to look and save. No decay of the learning rate."""
 
-    epochs: Positive
+    epochs: Positive | None = None
+    steps: Positive | None = None
+    """One of both: rounds over the films, or updates of the generator."""
     batch_size: Positive
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-4
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
@@ -53,10 +97,29 @@ class Schedule(Settings):
     flip: bool = False
     """Mirror films at random. Clinically wrong (the heart changes side), hence off."""
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    compile: bool = False
+    """Compile the networks where a CUDA GPU trains them."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Decay of the moving average of the generators' weights; 0 turns it off."""
-    preview_every: Positive = 5
+    """Decay of the moving average of the weights (the teacher); 0 turns it off."""
+    looks: Positive = 20
+    """How many times over the run samples are drawn, kept as a picture, measured and checked."""
+    frechet: Annotated[int, Field(ge=0)] = 0
+    """Samples whose Frechet distance to the training films each look measures; 0 turns it off."""
+    keep: Literal["last", "best"] = "last"
+    """Which weights are kept at the end: the last, or those of the look with the lowest Frechet distance."""
+    loss_limit: Annotated[float, Field(gt=0)] = 1e4
+    """A loss term beyond this, either way, has exploded."""
+    collapse: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Samples whose diversity is below this share of the films' are all alike; 0 turns the check off."""
     checkpoint_seconds: Positive = 120
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Schedule:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("exactly one of epochs and steps")
+        if self.keep == "best" and not self.frechet:
+            raise ValueError('samples to measure (frechet) where keep = "best"')
+        return self
 
 
 class Release(Settings):
@@ -67,6 +130,8 @@ class Release(Settings):
     subset: Name
     folder: Name
     count: Positive
+    label: Label = "covid-19"
+    """The class that the images show; a conditional generator is asked for it."""
     max_crop: Annotated[float, Field(gt=0, le=0.05)] = 0.05
     shard_rows: Positive = 2048
     batch_size: Positive = 16
@@ -75,20 +140,26 @@ class Release(Settings):
 
 
 class Recipe(Settings):
-    """The part that all families share; each family's own model adds `network` and `losses`."""
+    """The part that all families share; a family's model narrows `data` and adds `network` and `losses`."""
 
     name: Name
+    tag: Name | None = None
+    """What follows the architecture in the generator's name; the recipe's name where there is none."""
     family: str
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    data: Data
+    start: Name | None = None
+    """The recipe whose finished run the networks start from (transfer learning)."""
+    data: PairData | FilmData
     training: Schedule
     release: Release | None = None
 
     def digest(self) -> str:
         """sha256 of everything that training depends on; what is saved for a release does not count."""
-        content = self.model_dump(exclude={"release"})
-        for key in ("preview_every", "checkpoint_seconds"):
-            content["training"].pop(key)
+        content = self.model_dump(exclude={"release", "tag"})
+        content["training"].pop("checkpoint_seconds")
+        if self.training.keep == "last":
+            content["training"].pop("looks")
+            content["training"].pop("frechet")
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

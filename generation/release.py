@@ -10,39 +10,30 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
-import io
 import json
 import platform
 import shutil
 import subprocess
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from PIL import Image
-
-from covid_synth_data import __version__, manifest, schema
-from covid_synth_data.atomic import copy_file, output_errors, replacing, write_text
-from covid_synth_data.errors import CorruptRelease, ReleaseError, VersionExists, WeightsError
-from covid_synth_data.generators.trained import Translator, load_file
+from covid_synth_data import __version__, manifest, schema, shards
+from covid_synth_data.atomic import copy_file, output_errors, write_text
+from covid_synth_data.errors import ReleaseError, VersionExists, WeightsError
+from covid_synth_data.generators.trained import Sampler, Translator, load_file
 from covid_synth_data.pixels import Grey
 from generation import card, plan
 from generation.recipe import Recipe, Release
 
 Progress = Callable[[int, int], None]
 
-ROW_GROUP: Final = 256
-"""Rows a reader fetches together when it streams."""
-
 WORKERS: Final = 2
 AHEAD: Final = 2
-"""Batches decoded before the network asks for them."""
+"""Batches that may be encoded while the network makes the next."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +42,16 @@ class Job:
 
     recipe: Recipe
     release: Release
-    films: Any
-    rows: list[plan.Row]
-    translator: Translator
+    generator: Translator | Sampler
+    maker: plan.Maker
     weights: Path
-    sources: dict[str, manifest.SourceFilms]
 
     def digest(self) -> str:
         """sha256 over recipe, weights and source films: what a continued release must agree on."""
         content = {
             "recipe": self.recipe.model_dump(),
-            "weights": self.translator.card.sha256,
-            "sources": {name: films.model_dump() for name, films in self.sources.items()},
+            "weights": self.generator.card.sha256,
+            "sources": {name: films.model_dump() for name, films in self.maker.sources.items()},
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -78,34 +67,34 @@ def release(
     """
     settings = recipe.release
     assert settings is not None  # noqa: S101 - the shell refuses recipes without [release]
-    translator = load_file(weights, device)
-    if "learned_from" not in translator.card.training:
+    generator = load_file(weights, device)
+    if "learned_from" not in generator.card.training:
         raise WeightsError(
             f"the card of {weights} does not say whom the generator learned from",
             found="no training.learned_from",
             expected="a card of this version",
             hint="run the training's command again, it rewrites the card",
         )  # fmt: skip
-    films = plan.source_films(recipe, root)
-    rows = plan.rows(settings, len(films), recipe.seed)
-    job = Job(recipe, settings, films, rows, translator, weights, plan.fingerprints(films))
+    job = Job(recipe, settings, generator, plan.maker(recipe, settings, generator, root), weights)
+    rows = job.maker.rows
     work = out.parent / f".{out.name}-{settings.subset}.work"
     before = _existing(out, job)
     if before is not None and settings.subset in before.subsets:
         shutil.rmtree(work, ignore_errors=True)
         return out
     _open_work(work, out, job)
-    shards = [rows[i : i + settings.shard_rows] for i in range(0, len(rows), settings.shard_rows)]
-    names = [f"{settings.subset}-{i:05d}-of-{len(shards):05d}.parquet" for i in range(len(shards))]
+    parts = [rows[i : i + settings.shard_rows] for i in range(0, len(rows), settings.shard_rows)]
+    names = [shards.name_of(settings.subset, i, len(parts)) for i in range(len(parts))]
     done = 0
-    for name, part in zip(names, shards, strict=True):
+    for name, part in zip(names, parts, strict=True):
         if not _finished(out, settings, work, name):
             start = done
 
             def tick(count: int, start: int = start) -> None:
                 progress(start + count, len(rows))
 
-            _write_shard(work / name, job, part, tick)
+            with contextlib.closing(_records(job, part)) as records:
+                shards.write(work / name, records, tick)
         done += len(part)
         progress(done, len(rows))
     _publish(out, work, names, job, before)
@@ -129,8 +118,8 @@ def _existing(out: Path, job: Job) -> manifest.Manifest | None:
         same = (
             subset.recipe == job.recipe.model_dump()
             and {name: films.sha256 for name, films in subset.sources.items()}
-            == {name: films.sha256 for name, films in job.sources.items()}
-            and any(f.path == subset.weights and f.sha256 == job.translator.card.sha256 for f in before.files)
+            == {name: films.sha256 for name, films in job.maker.sources.items()}
+            and any(f.path == subset.weights and f.sha256 == job.generator.card.sha256 for f in before.files)
         )
         if not same:
             raise VersionExists(
@@ -168,89 +157,38 @@ def _finished(out: Path, settings: Release, work: Path, name: str) -> bool:
     return (work / name).is_file() or (out / settings.folder / name).is_file()
 
 
-def _write_shard(path: Path, job: Job, rows: list[plan.Row], tick: Callable[[int], None]) -> None:
-    """Make the images of `rows` and write them as one parquet file, atomically."""
-    features = schema.features(schema.SYNTHETIC_COLUMNS)
-    with (
-        replacing(path) as temporary,
-        contextlib.closing(_images(job, rows)) as images,
-        pq.ParquetWriter(temporary, features.arrow_schema, compression="snappy") as writer,
-    ):
-        waiting: list[dict[str, Any]] = []
-        for done, (row, encoded) in enumerate(images, 1):
-            waiting.append(_record(job, row, encoded))
-            if len(waiting) == ROW_GROUP or done == len(rows):
-                writer.write_table(pa.Table.from_pylist(waiting, schema=features.arrow_schema))
-                waiting.clear()
-            tick(done)
-
-
-def _images(job: Job, rows: list[plan.Row]) -> Generator[tuple[plan.Row, bytes]]:
-    """Rows with their encoded images, in order. Decoding, the network and encoding overlap.
-
-    Threads suffice: Pillow and the network release the interpreter while they work.
-    """
-    size, settings = job.recipe.data.size, job.release
-    cells = job.films["image"]
-    batches = [rows[i : i + settings.batch_size] for i in range(0, len(rows), settings.batch_size)]
-    with ThreadPoolExecutor(WORKERS) as pool:
-
-        def decode(row: plan.Row) -> Grey:
-            return plan.cut(cells[row.source], row.crop, size)
+def _records(job: Job, rows: Sequence[plan.Row]) -> Generator[dict[str, Any]]:
+    """The rows as `schema.SYNTHETIC_COLUMNS` has them, in order. The network and encoding overlap."""
+    settings = job.release
+    with ThreadPoolExecutor(WORKERS) as pool, job.maker.images(rows) as batches:
 
         def encode(film: Grey) -> bytes:
-            return encode_image(film, settings.codec, settings.quality)
+            return shards.encode_image(film, settings.codec, settings.quality)
 
         try:
-            decoding: deque[list[Future[Grey]]] = deque()
-            encoding: deque[tuple[list[plan.Row], list[Future[bytes]]]] = deque()
-            for i, batch in enumerate(batches):
-                while len(decoding) < AHEAD + 1 and i + len(decoding) < len(batches):
-                    decoding.append([pool.submit(decode, row) for row in batches[i + len(decoding)]])
-                films = np.stack([future.result() for future in decoding.popleft()])
-                made = job.translator.forward(films)
-                if len(encoding) == AHEAD:
-                    yield from _collect(*encoding.popleft())
-                encoding.append((batch, [pool.submit(encode, film) for film in made.cpu().numpy()]))
-            for pending in encoding:
-                yield from _collect(*pending)
+            waiting: deque[list[Future[bytes]]] = deque()
+            left = iter(rows)
+            for films in batches:
+                if len(waiting) == AHEAD:
+                    yield from (_record(job, next(left), future.result()) for future in waiting.popleft())
+                waiting.append([pool.submit(encode, film) for film in films])
+            for pending in waiting:
+                yield from (_record(job, next(left), future.result()) for future in pending)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _collect(rows: list[plan.Row], encoded: list[Future[bytes]]) -> Iterator[tuple[plan.Row, bytes]]:
-    for row, future in zip(rows, encoded, strict=True):
-        yield row, future.result()
-
-
-def encode_image(film: Grey, codec: str, quality: int) -> bytes:
-    """A grey film (height, width) as the bytes of a png, jpeg or webp file; `quality` is for the last two."""
-    buffer = io.BytesIO()
-    options: dict[str, Any] = {
-        "png": {"compress_level": 6},
-        "jpeg": {"quality": quality, "optimize": True},
-        "webp": {"quality": quality, "method": 4},
-    }[codec]
-    Image.fromarray(film).save(buffer, codec.upper(), **options)
-    return buffer.getvalue()
-
-
 def _record(job: Job, row: plan.Row, encoded: bytes) -> dict[str, Any]:
-    """The row as `schema.SYNTHETIC_COLUMNS` has it."""
-    source = job.films[row.source]
     image_id = f"{job.release.subset}-{row.index:05d}"
     return {
         "image": {"bytes": encoded, "path": f"{image_id}.{job.release.codec}"},
-        "label": schema.LABELS.index(job.recipe.data.target_class),
+        "label": schema.LABELS.index(job.release.label),
         "image_id": image_id,
         "subset": job.release.subset,
-        "generator": job.translator.card.name,
+        "generator": job.generator.card.name,
         "seed": job.recipe.seed,
-        "source_dataset": source["source_dataset"],
-        "source_id": source["source_id"],
-        "source_class": source["source_class"],
-        "source_license": source["source_license"],
         "variant": row.variant,
+        **job.maker.lineage(row),
     }
 
 
@@ -266,8 +204,8 @@ def _publish(out: Path, work: Path, names: list[str], job: Job, before: manifest
     copy_file(job.weights, out / weights)
     copy_file(job.weights.with_suffix(".json"), (out / weights).with_suffix(".json"))
     card_of_weights = str(Path(weights).with_suffix(".json"))
-    files = [_entry(out, weights), _entry(out, card_of_weights)]
-    files += [_entry(out, f"{settings.folder}/{name}", settings.subset) for name in names]
+    files = [shards.entry(out, weights), shards.entry(out, card_of_weights)]
+    files += [shards.entry(out, f"{settings.folder}/{name}", settings.subset) for name in names]
     new = {file.path for file in files} | {"README.md"}
     kept = [file for file in (before.files if before else []) if file.path not in new]
     subsets = {**(before.subsets if before else {}), settings.subset: _lineage(job, weights)}
@@ -275,33 +213,21 @@ def _publish(out: Path, work: Path, names: list[str], job: Job, before: manifest
         format=1, name=settings.dataset, version=settings.version, subsets=subsets, files=[*kept, *files]
     )
     write_text(out / "README.md", card.render(listed))
-    complete = listed.model_copy(update={"files": [*listed.files, _entry(out, "README.md")]})
+    complete = listed.model_copy(update={"files": [*listed.files, shards.entry(out, "README.md")]})
     manifest.write(out, complete)
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _entry(out: Path, path: str, subset: str | None = None) -> manifest.File:
-    with (out / path).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    try:
-        rows = pq.read_metadata(out / path).num_rows if subset else None
-    except pa.ArrowException as error:
-        raise CorruptRelease(
-            f"{out / path} is damaged", found=str(error), hint="delete it and run again"
-        ) from error
-    return manifest.File(path=path, sha256=digest, size=(out / path).stat().st_size, rows=rows, subset=subset)
-
-
 def _lineage(job: Job, weights: str) -> manifest.Subset:
-    trained_on = job.translator.card.licences
+    trained_on = job.generator.card.licences
     return manifest.Subset(
-        rows=len(job.rows),
-        generator=job.translator.card.name,
+        rows=len(job.maker.rows),
+        generator=job.generator.card.name,
         weights=weights,
         recipe=job.recipe.model_dump(),
-        sources=job.sources,
-        learned_from=manifest.Learned.model_validate(job.translator.card.training["learned_from"]),
-        licences=sorted({*job.films["source_license"], *trained_on}),
+        sources=job.maker.sources,
+        learned_from=manifest.Learned.model_validate(job.generator.card.training["learned_from"]),
+        licences=sorted({*job.maker.licences, *trained_on}),
         code_version=__version__,
         git=_git_commit(),
         libraries={

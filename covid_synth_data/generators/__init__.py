@@ -68,9 +68,10 @@ def list(root: str | Path | None = None) -> builtins.list[str]:
 def load(name: str, root: str | Path | None = None, device: str = "auto") -> Translator | Sampler:
     """The trained generator `name`, its checksum verified, on `device` ("auto", "cpu", "cuda", "cuda:1").
 
-    A `Translator` turns films into films, a `Sampler` noise into films. `root` is a release folder (or a
-    folder that holds weights); without it the releases of a checkout are searched, then the repositories of
-    `catalog.REPOSITORIES` on the Hub. Raises `UnknownName`, `WeightsError`, `MissingExtra`.
+    A `Translator` turns films into films, a `Sampler` noise into films. `root` is a release folder, a folder
+    that holds weights, or a repository as "ORG/NAME@v1.0.0"; without it the releases of a checkout are
+    searched, then the repositories of `catalog.REPOSITORIES` on the Hub. Raises `UnknownName`,
+    `WeightsError`, `MissingExtra`.
     """
     try:
         from covid_synth_data.generators import trained

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from covid_synth_data import catalog
 from covid_synth_data.errors import ConfigError, UnknownName, WeightsError
-from covid_synth_data.generators import build, noise, weights
+from covid_synth_data.generators import build, noise, remote, weights
 from covid_synth_data.pixels import Grey
 
 CHECKOUT = Path(__file__).resolve().parents[2] / "releases"
@@ -116,10 +118,33 @@ def find(root: str | Path | None = None) -> Mapping[str, Path]:
 
 def load(name: str, root: str | Path | None = None, device: str = "auto") -> Translator | Sampler:
     """See `covid_synth_data.generators.load`."""
+    return load_file(locate(name, root), device)
+
+
+def locate(name: str, root: str | Path | None = None) -> Path:
+    """The weights file of `name`: in the folder `root`, the repository `root`, the checkout, or on the Hub.
+
+    Raises `UnknownName`, `WeightsError`.
+    """
+    if remote.is_repository(root):
+        return remote.fetch(name, str(root))
     found = find(root)
-    if name not in found:
+    if name in found:
+        return found[name]
+    if root is not None or difflib.get_close_matches(name, found, n=1):
         raise UnknownName("trained generator", name, found)
-    return load_file(found[name], device)
+    last: Exception | None = None
+    for repository in catalog.REPOSITORIES.values():
+        try:
+            return remote.fetch(name, repository)
+        except (UnknownName, WeightsError) as error:
+            last = error
+    raise WeightsError(
+        f"no trained generator {name!r}",
+        found=f"{', '.join(found) or 'none'} in this checkout, and {last}",
+        expected="a name that covid_synth_data.generators.list() gives, or one on the Hub",
+        hint="give root= the release folder that holds it",
+    ) from last
 
 
 def load_file(path: Path, device: str = "auto") -> Translator | Sampler:
