@@ -88,24 +88,33 @@ def curve(
     run: Annotated[Path, typer.Argument(help="the run's folder")],
     out: Annotated[Path, typer.Option("-o", "--out", help="the PNG file")],
 ) -> None:
-    """Plot the losses of a run over its steps."""
+    """Plot the losses of a run over its steps, and the Frechet distances of its looks."""
     from generation import figures
 
-    figures.curve(run / "metrics.jsonl", out)
+    figures.curve(run, out)
     say(f"written {out}")
 
 
 @app.command()
 def sheet(
-    folder: Annotated[Path, typer.Argument(help="the release folder")],
-    config: Annotated[str, typer.Argument(help="a config of it, e.g. gnc")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="the PNG file")],
+    source: Annotated[Path, typer.Argument(help="a release folder, or weights that start from noise")],
+    config: Annotated[str | None, typer.Argument(help="a config of the release, e.g. gnc")] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="the PNG file")] = Path("sheet.png"),
+    seed: Annotated[int, typer.Option(min=0, help="of the samples of weights")] = 0,
 ) -> None:
-    """A grid of generated films, spread evenly over a config of a release."""
+    """A grid of generated films, spread evenly over a config of a release, or sampled from weights."""
     from covid_synth_data import manifest
+    from covid_synth_data.errors import ConfigError
     from generation import figures
 
-    figures.sheet(folder, manifest.read(folder).name, config, out)
+    if source.suffix == ".safetensors":
+        figures.samples(source, out, seed)
+    elif config is None:
+        raise ConfigError(
+            f"no config of {source} named", expected="one, e.g. gnc", hint="name it after the folder"
+        )
+    else:
+        figures.sheet(source, manifest.read(source).name, config, out)
     say(f"written {out}")
 
 
