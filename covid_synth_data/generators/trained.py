@@ -133,18 +133,20 @@ def locate(name: str, root: str | Path | None = None) -> Path:
         return found[name]
     if root is not None or difflib.get_close_matches(name, found, n=1):
         raise UnknownName("trained generator", name, found)
-    last: Exception | None = None
+    told = [f"{', '.join(found) or 'none'} in this checkout"]
     for repository in catalog.REPOSITORIES.values():
         try:
             return remote.fetch(name, repository)
-        except (UnknownName, WeightsError) as error:
-            last = error
+        except UnknownName:
+            told.append(f"others in {repository}")
+        except WeightsError:
+            told.append(f"{repository} out of reach")
     raise WeightsError(
         f"no trained generator {name!r}",
-        found=f"{', '.join(found) or 'none'} in this checkout, and {last}",
+        found=", ".join(told),
         expected="a name that covid_synth_data.generators.list() gives, or one on the Hub",
-        hint="give root= the release folder that holds it",
-    ) from last
+        hint="give the release folder that holds it (root=, or --release)",
+    )
 
 
 def load_file(path: Path, device: str = "auto") -> Translator | Sampler:
