@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from covid_synth_data import __version__, manifest, schema, shards
+from covid_synth_data import __version__, manifest, schema, writing
 from covid_synth_data.atomic import copy_file, replacing, write_text
 from covid_synth_data.errors import ConfigError, VersionExists
 
@@ -46,20 +46,21 @@ def write_release(
 
     `covid-synth verify` takes it, and `datasets.load_dataset(out)` too. Shards that are there already are
     kept, so that the same command goes on after a stop. Raises `VersionExists` when `out` holds anything
-    else, `OutputError`.
+    else, `ConfigError`, `UnknownName` for a class that is not made, `OutputError`.
     """
     card = sampler.card
     subset = card.architecture
     job = {"weights": card.sha256, "seed": seed, "label": label, "rows": n}
+    sampler.blocks(0, n, seed, label)  # what cannot be sampled leaves no mark in the folder
     _claim(out, job)
     count = -(-n // SHARD_ROWS)
     files: list[tuple[str, str | None]] = []
     for shard in range(count):
         start, stop = shard * SHARD_ROWS, min(n, (shard + 1) * SHARD_ROWS)
-        path = f"{subset}/{shards.name_of(subset, shard, count)}"
+        path = f"{subset}/{writing.name_of(subset, shard, count)}"
         if not (out / path).is_file():
             rows = _rows(sampler, subset, start, stop, seed, label)
-            shards.write(out / path, rows, lambda done, start=start: tick(start + done, n))  # type: ignore[misc]
+            writing.write(out / path, rows, lambda done, start=start: tick(start + done, n))  # type: ignore[misc]
         files.append((path, subset))
         tick(stop, n)
     copy_file(weights, out / "weights" / weights.name)
@@ -69,7 +70,7 @@ def write_release(
     listed = manifest.Manifest(
         format=1, name=f"{card.name}-samples", version=VERSION,
         subsets={subset: _lineage(sampler, f"weights/{weights.name}", n, job)},
-        files=[shards.entry(out, path, owner) for path, owner in files],
+        files=[writing.entry(out, path, owner) for path, owner in files],
     )  # fmt: skip
     manifest.write(out, listed)
     (out / MARK).unlink(missing_ok=True)
@@ -109,7 +110,7 @@ def _rows(
         image_id = f"{subset}-s{seed}-{index:05d}"
         shown = sampler.label_of(index, label)
         yield {
-            "image": {"bytes": shards.encode_image(film, "png", 0), "path": f"{image_id}.png"},
+            "image": {"bytes": writing.encode_image(film, "png", 0), "path": f"{image_id}.png"},
             "label": None if shown is None else schema.LABELS.index(shown),
             "image_id": image_id, "subset": subset, "generator": card.name, "seed": seed,
             "source_dataset": None, "source_id": None, "source_class": None,

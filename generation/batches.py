@@ -44,7 +44,8 @@ def _mirrored(x: Tensor, recipe: Recipe, random: np.random.Generator, rows: int,
     return torch.where(flips[:, None, None, None], x.flip(-1), x)
 
 
-def _check_share(size: int, fabric: Fabric) -> None:
+def check_share(size: int, fabric: Fabric) -> None:
+    """Raise `ConfigError` unless the devices of `fabric` can share a batch of `size` evenly."""
     if size % fabric.world_size:
         raise ConfigError(
             f"a batch of {size} cannot be shared by {fabric.world_size} devices",
@@ -69,7 +70,7 @@ class PairBatches:
         self.count = len(films[0].pixels)
         self.batch_size = min(recipe.training.batch_size, self.count)
         self.per_epoch = self.count // self.batch_size
-        _check_share(self.batch_size, fabric)
+        check_share(self.batch_size, fabric)
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """This device's share of the batch of `step`: two float tensors (n, 1, h, w) in [-1, 1]."""
@@ -118,12 +119,13 @@ class FilmBatches:
         self.pools = [torch.from_numpy(part).to(fabric.device) for part in pixels]
         self.labels = [torch.from_numpy(part).to(fabric.device) for part in labels]
         self.per_epoch = max(1, sum(len(pool) for pool in self.pools) // per_step)
-        _check_share(per_step, fabric)
+        check_share(per_step, fabric)
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """This device's share: float films (n, 1, h, w) in [-1, 1], and int64 labels (n,)."""
-        places = np.arange(step * self.per_step, (step + 1) * self.per_step)
-        places = places[self.fabric.global_rank :: self.fabric.world_size]
+        share = self.per_step // self.fabric.world_size
+        # A block for each rank: every second place would be of one class where two ranks take two classes.
+        places = step * self.per_step + self.fabric.global_rank * share + np.arange(share)
         kinds, turns = places % len(self.pools), places // len(self.pools)
         x = torch.empty((len(places), *self.pools[0].shape[1:]), dtype=torch.uint8, device=self.fabric.device)
         y = torch.empty(len(places), dtype=torch.int64, device=self.fabric.device)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from covid_synth_data.config import Settings
@@ -26,6 +26,9 @@ class Networks(Settings):
     width: recipes.Positive = 64
     discriminator_width: recipes.Positive = 64
     latent: recipes.Positive = 128
+    group: recipes.Positive = 1
+    """Films over which the discriminator sees how different they are; 1 turns that off. The batch should be a
+    multiple of group x classes, so that the films of a group are of one class."""
 
 
 class Losses(Settings):
@@ -44,6 +47,13 @@ class DiffAugRecipe(recipes.Recipe):
     losses: Losses = Losses()
     augment: Policy = Policy()
 
+    @model_validator(mode="after")
+    def _groups_fit(self) -> DiffAugRecipe:
+        whole = self.network.group * (len(self.data.classes) if self.data.balanced else 1)
+        if self.network.group > 1 and self.training.batch_size % whole:
+            raise ValueError(f"a training.batch_size that is a multiple of group x classes, {whole}")
+        return self
+
 
 class DiffAug(NoiseFamily):
     """RpGAN with R1 and R2 (Huang et al. 2024), augmented as Zhao et al. 2020."""
@@ -56,7 +66,7 @@ class DiffAug(NoiseFamily):
         return {
             "generator": build(net.generator, **self.options()),
             "discriminator": DiffAugDiscriminator(
-                self.recipe.data.size, net.discriminator_width, self.options()["classes"]
+                self.recipe.data.size, net.discriminator_width, self.options()["classes"], net.group
             ),
         }
 

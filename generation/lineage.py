@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from covid_synth_data import __version__
-from covid_synth_data.errors import ConfigError
+from covid_synth_data.errors import ConfigError, WeightsError
 from covid_synth_data.generators import weights
 from covid_synth_data.sources import licences
 from generation import checkpoint
@@ -35,6 +36,18 @@ class Origin:
         state = checkpoint.read_state(self.checkpoints, self.step)
         content = [self.step, *(state.get(key) for key in ("recipe", "films", "start"))]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def take_over(self, recipe: Recipe, networks: Mapping[str, nn.Module]) -> None:
+        """Put the weights of that run into `networks`. Raises `ConfigError` where they do not fit."""
+        try:
+            checkpoint.restore(self.checkpoints, self.step, networks, {})
+        except WeightsError as error:
+            raise ConfigError(
+                f"{recipe.name} cannot start from the run {recipe.start!r}",
+                found=" ".join(str(error.__cause__ or error).split())[:200],
+                expected="a whole checkpoint of networks of the same widths",
+                hint="give both recipes the same widths in [network]",
+            ) from error
 
 
 def origin(recipe: Recipe, folder: Path | None) -> Origin | None:

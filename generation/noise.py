@@ -8,8 +8,10 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from covid_synth_data.errors import ConfigError
 from covid_synth_data.generators.noise import blocks
 from covid_synth_data.pixels import Grey
 from generation.adversarial import Family
@@ -27,6 +29,18 @@ class NoiseFamily(Family):
     owners: ClassVar = {"generator": ["generator"], "discriminator": ["discriminator"]}
     channels_last: ClassVar[bool] = True
     teachers: ClassVar[Sequence[str]] = ("generator",)
+
+    def __init__(self, recipe: Any, fabric: Fabric) -> None:
+        """Fresh weights. Raises `ConfigError` where the recipe's films are not of the network's size."""
+        super().__init__(recipe, fabric)
+        size = int(self.generator.size)  # type: ignore[arg-type]
+        if recipe.data.size != size:
+            raise ConfigError(
+                f"{recipe.name} has films that its network cannot take",
+                found=f"data.size = {recipe.data.size}",
+                expected=f"data.size = {size}, the side of what {recipe.network.generator} makes",
+                hint="change data.size",
+            )
 
     @property
     def generator(self) -> nn.Module:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from covid_synth_data import __version__, manifest, schema, shards
+from covid_synth_data import __version__, manifest, schema, writing
 from covid_synth_data.atomic import copy_file, output_errors, write_text
 from covid_synth_data.errors import ReleaseError, VersionExists, WeightsError
 from covid_synth_data.generators.trained import Sampler, Translator, load_file
@@ -84,7 +84,7 @@ def release(
         return out
     _open_work(work, out, job)
     parts = [rows[i : i + settings.shard_rows] for i in range(0, len(rows), settings.shard_rows)]
-    names = [shards.name_of(settings.subset, i, len(parts)) for i in range(len(parts))]
+    names = [writing.name_of(settings.subset, i, len(parts)) for i in range(len(parts))]
     done = 0
     for name, part in zip(names, parts, strict=True):
         if not _finished(out, settings, work, name):
@@ -94,7 +94,7 @@ def release(
                 progress(start + count, len(rows))
 
             with contextlib.closing(_records(job, part)) as records:
-                shards.write(work / name, records, tick)
+                writing.write(work / name, records, tick)
         done += len(part)
         progress(done, len(rows))
     _publish(out, work, names, job, before)
@@ -163,7 +163,7 @@ def _records(job: Job, rows: Sequence[plan.Row]) -> Generator[dict[str, Any]]:
     with ThreadPoolExecutor(WORKERS) as pool, job.maker.images(rows) as batches:
 
         def encode(film: Grey) -> bytes:
-            return shards.encode_image(film, settings.codec, settings.quality)
+            return writing.encode_image(film, settings.codec, settings.quality)
 
         try:
             waiting: deque[list[Future[bytes]]] = deque()
@@ -204,8 +204,8 @@ def _publish(out: Path, work: Path, names: list[str], job: Job, before: manifest
     copy_file(job.weights, out / weights)
     copy_file(job.weights.with_suffix(".json"), (out / weights).with_suffix(".json"))
     card_of_weights = str(Path(weights).with_suffix(".json"))
-    files = [shards.entry(out, weights), shards.entry(out, card_of_weights)]
-    files += [shards.entry(out, f"{settings.folder}/{name}", settings.subset) for name in names]
+    files = [writing.entry(out, weights), writing.entry(out, card_of_weights)]
+    files += [writing.entry(out, f"{settings.folder}/{name}", settings.subset) for name in names]
     new = {file.path for file in files} | {"README.md"}
     kept = [file for file in (before.files if before else []) if file.path not in new]
     subsets = {**(before.subsets if before else {}), settings.subset: _lineage(job, weights)}
@@ -213,7 +213,7 @@ def _publish(out: Path, work: Path, names: list[str], job: Job, before: manifest
         format=1, name=settings.dataset, version=settings.version, subsets=subsets, files=[*kept, *files]
     )
     write_text(out / "README.md", card.render(listed))
-    complete = listed.model_copy(update={"files": [*listed.files, shards.entry(out, "README.md")]})
+    complete = listed.model_copy(update={"files": [*listed.files, writing.entry(out, "README.md")]})
     manifest.write(out, complete)
     shutil.rmtree(work, ignore_errors=True)
 

@@ -87,7 +87,7 @@ def train(
     checkpoints = folder / "checkpoints"
     step = _resume(checkpoints, identity, trainee)
     if step is None and origin is not None:
-        checkpoint.restore(origin.checkpoints, origin.step, trainee.starting(), {})
+        origin.take_over(recipe, trainee.starting())
     # All devices have looked for a checkpoint before one of them writes the first.
     fabric.barrier()
     log = Log(folder / "metrics.jsonl", step or 0, fabric.is_global_zero, schedule.loss_limit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import torch
@@ -16,6 +16,8 @@ from covid_synth_data.generators.wgan import WGANCritic
 from generation import losses
 from generation import recipe as recipes
 from generation.adversarial import frozen
+from generation.batches import Batches, check_share
+from generation.films import Films
 from generation.noise import NoiseFamily
 
 
@@ -72,6 +74,11 @@ class WGAN(NoiseFamily):
     def films_per_step(self) -> int:
         """A batch for each update of the critic."""
         return int(self.recipe.training.batch_size * self.recipe.losses.critic_steps)
+
+    def batches(self, films: Sequence[Films]) -> Batches:
+        """Films with their labels. Raises `ConfigError` where an update's batch cannot be shared evenly."""
+        check_share(int(self.recipe.training.batch_size), self.fabric)
+        return super().batches(films)
 
     def optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
         """RMSprop where weights are clipped: momentum and clipping do not go together (Arjovsky, Sect. 4)."""

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from machine import peak_mib, ratio, seconds, write
 
-from covid_synth_data import shards
+from covid_synth_data import writing
 from covid_synth_data.generators.trained import load_file
 from generation import plan
 from generation import release as releases
@@ -51,7 +51,7 @@ def main() -> None:
         for _ in range(asked.images // batch):
             translator.forward(ready).cpu()
 
-    write_shard = shards.write
+    write_shard = writing.write
     release_times, plan_times, bare_times = [], [], []
     bare()
     for _ in range(asked.rounds):
@@ -68,11 +68,11 @@ def main() -> None:
                     started.append(time.perf_counter())
                 write_shard(*args)
 
-            shards.write = first_shard
+            writing.write = first_shard
             start = time.perf_counter()
             releases.release(recipe, asked.root, asked.weights, Path(name) / "release", "auto", tick)
             end = time.perf_counter()
-            shards.write = write_shard
+            writing.write = write_shard
             plan_times.append(started[0] - start)
             release_times.append(end - started[0])
     write("release", {

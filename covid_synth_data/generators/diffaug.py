@@ -169,6 +169,8 @@ class DiffAugGenerator(nn.Module):
             _Synthesis(before, after, latent, gain) for before, after in itertools.pairwise(channels)
         )
         self.head = _conv(channels[-1], 4, 3, gain=0.25)
+        with torch.no_grad():
+            self.head.weight[1:].zero_()  # Differences of neighbours start at zero, not as a chequered film.
         self.register_buffer("haar", _haar(), persistent=False)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -203,11 +205,16 @@ class DiffAugDiscriminator(nn.Module):
 
     haar: Tensor
 
-    def __init__(self, size: int = 128, width: int = 64, classes: int = 3) -> None:
-        """`width` counts the channels of the finest grid. `classes` 0 builds one without labels."""
+    def __init__(self, size: int = 128, width: int = 64, classes: int = 3, group: int = 1) -> None:
+        """`width` counts the channels of the finest grid. `classes` 0 builds one without labels.
+
+        With a `group` of more than 1, the spread of the features over every `group` films of a batch is one
+        more feature (Karras et al. 2018, Sect. 3), so that films which are all alike give themselves away;
+        a score then depends on its group. Group i holds the films i, i + n / group, i + 2 n / group, ...
+        """
         super().__init__()
         _check_options(size=size, width=width, classes=classes)
-        self.size, self.classes = size, classes
+        self.size, self.classes, self.group = size, classes, group
         channels = _channels(size, width)
         self.register_buffer("haar", _haar(), persistent=False)
         self.stem = _conv(4, channels[0], 3)
@@ -216,7 +223,7 @@ class DiffAugDiscriminator(nn.Module):
             _Analysis(before, after, gain) for before, after in itertools.pairwise(channels)
         )
         features = channels[-1]
-        self.features = _dense(channels[-1] * _COARSEST**2, features)
+        self.features = _dense((channels[-1] + (group > 1)) * _COARSEST**2, features)
         self.score = nn.Linear(features, 1)
         self.embedding = nn.Embedding(classes, features) if classes else None
         if self.embedding is not None:
@@ -237,8 +244,23 @@ class DiffAugDiscriminator(nn.Module):
         h = self.stem(F.conv2d(x, self.haar, stride=2))
         for block in self.blocks:
             h = block(h)
-        features = _act(self.features(_act(h).flatten(1)))
+        h = _act(h)
+        if self.group > 1:
+            h = torch.cat([h, self._spread(h)], dim=1)
+        features = _act(self.features(h.flatten(1)))
         score: Tensor = self.score(features).squeeze(1)
         if self.embedding is not None:
             score = score + (features * self.embedding(labels)).sum(1)
         return score
+
+    def _spread(self, h: Tensor) -> Tensor:
+        """(n, channels, 4, 4) to (n, 1, 4, 4): the mean standard deviation within the group of each film."""
+        if len(h) % self.group:
+            raise ConfigError(
+                "a batch that cannot be grouped", found=f"{len(h)} films",
+                expected=f"a multiple of {self.group}", hint="change training.batch_size or network.group",
+            )  # fmt: skip
+        grouped = h.float().reshape(self.group, -1, *h.shape[1:])
+        spread = grouped.var(0, unbiased=False).add(1e-8).sqrt().mean((1, 2, 3))
+        grid: Tensor = spread.repeat(self.group).reshape(-1, 1, 1, 1).expand(-1, 1, *h.shape[2:])
+        return grid.to(h.dtype)
