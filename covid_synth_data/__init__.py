@@ -20,6 +20,7 @@ _WHERE = {
     "list_datasets": "catalog",
     "load_dataset": "hub",
     "verify": "hub",
+    "diff": "versions",
     "list_sources": "sources",
     "load_source": "sources",
     "list_tasks": "tasks",
@@ -35,6 +36,7 @@ _MODULES = ("benchmark", "errors", "generators", "metrics", "schema")
 __all__ = [
     "__version__",
     "benchmark",
+    "diff",
     "errors",
     "extend",
     "find_leaks",
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from covid_synth_data.mixing import extend, mix, replace, skew
     from covid_synth_data.sources import list_sources, load_source
     from covid_synth_data.tasks import find_leaks, list_tasks, load_task
+    from covid_synth_data.versions import diff
 
 
 def __getattr__(name: str) -> Any:

@@ -83,6 +83,7 @@ def guarded(run: Callable[[], Any]) -> None:
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         run()
     except CovidSynthError as error:
@@ -192,6 +193,20 @@ def verify(folder: Annotated[Path, typer.Argument(help="a release folder")], as_
         )  # fmt: skip
     if not as_json:
         say("whole: every byte and every count is as the manifest says")
+
+
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(help="a release folder, or ORG/NAME@v1.0.0")],
+    new: Annotated[str, typer.Argument(help="a release folder, or ORG/NAME@v1.1.0")],
+    as_json: AsJson = False,
+) -> None:
+    """What changed from OLD to NEW: rows, columns, configs, weights, recipe, licences."""
+    from covid_synth_data import versions
+
+    with progress_bar("comparing") as tick:
+        found = versions.diff(old, new, tick)
+    say(found.json() if as_json else found.text())
 
 
 @app.command()

@@ -14,7 +14,8 @@
     ├── ImpossibleMix               the asked composition cannot be reached with the rows at hand
     ├── ReleaseError                released datasets
     │   ├── CorruptRelease          a file that differs from the manifest
-    │   └── VersionExists           publishing or writing over a finished version
+    │   ├── VersionExists           publishing or writing over a finished version
+    │   └── HubError                the Hub cannot be reached, or refuses what is asked
     ├── WeightsError                weights that are missing, of another network, or not safetensors
     ├── MetricError                 arrays that a metric is not defined for (one class only, NaN, lengths)
     ├── DivergedError               a training run whose losses are no longer finite
@@ -119,6 +120,23 @@ class CorruptRelease(ReleaseError):
 
 class VersionExists(ReleaseError):
     """Writing over a finished version."""
+
+
+class HubError(ReleaseError):
+    """The Hub, or a mirror, cannot be reached or refuses what is asked."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        found: str | None = None,
+        expected: str | None = None,
+        hint: str | None = None,
+        unreachable: bool = False,
+    ) -> None:
+        """`unreachable` when nobody answered, or a server that is broken: a copy in the cache may do."""
+        super().__init__(what, found=found, expected=expected, hint=hint)
+        self.unreachable = unreachable
 
 
 class WeightsError(CovidSynthError):

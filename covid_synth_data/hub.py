@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from covid_synth_data import catalog, manifest
+from covid_synth_data import catalog, frontmatter, manifest, remote, shards
 from covid_synth_data.errors import CorruptRelease, CovidSynthError, OutputError, ReleaseError, UnknownName
 
 if TYPE_CHECKING:
@@ -21,15 +21,44 @@ _CANNOT_WRITE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, e
 
 
 def entry(name: str, config: str | None = None) -> catalog.DatasetEntry:
-    """The catalog entry of a config; the default config where `config` is None. Raises `UnknownName`."""
-    configs = {item.config: item for item in catalog.DATASETS if item.dataset == name}
+    """The catalog entry of a config; the default config where `config` is None. Raises `UnknownName`.
+
+    `name` is a dataset, or a repository of it: ORG/DATASET.
+    """
+    dataset = name.rpartition("/")[2]
+    configs = {item.config: item for item in catalog.DATASETS if item.dataset == dataset}
     if not configs:
         raise UnknownName("dataset", name, {item.dataset for item in catalog.DATASETS})
     if config is None:
         return next((item for item in configs.values() if item.default), next(iter(configs.values())))
     if config not in configs:
-        raise UnknownName(f"config of {name}", config, configs)
+        raise UnknownName(f"config of {dataset}", config, configs)
     return configs[config]
+
+
+def repository(name: str) -> str:
+    """The Hub repository of a dataset; ORG/DATASET is one already, a fork or a mirror's."""
+    return name if "/" in name else catalog.REPOSITORIES[entry(name).dataset]
+
+
+def release_folder(name: str, version: str | None = None, root: str | Path | None = None) -> Path:
+    """The folder with the manifest of a release; found where `load_dataset` finds the same arguments.
+
+    Of a release on the Hub it holds the manifest, in the cache, and what else was fetched before.
+    """
+    if root is not None:
+        folder = _folder(Path(root), entry(name).dataset)
+        _listed(folder, version)
+        return folder
+    repo = repository(name)
+    return remote.fetch(repo, remote.resolve(repo, version)).folder
+
+
+def release_manifest(
+    name: str, version: str | None = None, root: str | Path | None = None
+) -> manifest.Manifest:
+    """What a release was made from, and its files; found where `load_dataset` finds the same arguments."""
+    return manifest.read(release_folder(name, version, root))
 
 
 def load_dataset(
@@ -42,40 +71,86 @@ def load_dataset(
 ) -> datasets.Dataset:
     """A config of a released dataset, in `schema.SYNTHETIC_COLUMNS`, images decoded when they are read.
 
-    `root` is a release folder, or a folder that holds one named `name`; without it the Hub repository of
-    `catalog.REPOSITORIES` is read, at the tag v`version` (None: its newest). With `streaming` the result is
-    a `datasets.IterableDataset` that reads shards as it goes. Raises `UnknownName`, `ReleaseError` when the
-    version or config is not there, `CorruptRelease` when files of the config are missing or cut short.
-    """
-    import datasets
-    import yaml
+    `name` is a dataset, or a repository of it (ORG/DATASET). `root` is a release folder, or a folder that
+    holds one named like the dataset; without it the Hub is read, or the mirror that HF_ENDPOINT names, at the
+    tag of `version`: X.Y.Z, or None and "latest" for the newest published. What is in the cache needs no
+    network, and what comes from the Hub is compared with the manifest before its first use.
 
+    With `streaming` the result is a `datasets.IterableDataset` that reads shards as it goes; those that are
+    not in the cache come unchecked. Raises `UnknownName`, `ReleaseError` when the version or config is not
+    there, `CorruptRelease` when files of the config are missing, cut short or changed, `HubError`.
+    """
     chosen = entry(name, config)
     if split != "train":
         raise UnknownName("split", split, ["train"])
     if root is None:
-        return _from_hub(name, chosen.config, version, streaming)
-    folder = _folder(Path(root), name)
+        return _from_hub(repository(name), chosen, version, streaming)
+    folder = _folder(Path(root), chosen.dataset)
+    listed = _listed(folder, version)
+    _check_subsets(str(folder), listed, chosen)
+    _check_shards(folder, listed, chosen.subsets)
+    frontmatter.check(folder, listed, chosen.config, chosen.subsets)
+    return _read(folder, chosen.config, str(folder), streaming=streaming)
+
+
+def _from_hub(repo: str, chosen: catalog.DatasetEntry, version: str | None, streaming: bool) -> Any:
+    """The config from the cache and the Hub; shards are named one by one, whatever the card says of them."""
+    exact = remote.resolve(repo, version, chosen.subsets)
+    found = remote.fetch(repo, exact)
+    _check_subsets(f"{repo} v{exact}", found.listed, chosen)
+    if streaming and not found.holds(chosen.subsets):
+        return _stream(repo, found, chosen)
+    found = remote.fetch(repo, exact, chosen.subsets)
+    files = [str(found.folder / file.path) for file in found.files(chosen.subsets)]
+    return _read(found.folder, chosen.config, "parquet", data_files=files, streaming=streaming)
+
+
+def _stream(repo: str, found: remote.Snapshot, chosen: catalog.DatasetEntry) -> Any:
+    """Shards that are read over the network, at the commit of the tag."""
+    import datasets
+
+    where = f"hf://datasets/{repo}@{found.folder.name}"
+    files = [f"{where}/{file.path}" for file in found.files(chosen.subsets)]
+    try:
+        return datasets.load_dataset(
+            "parquet", chosen.config, data_files=files, split="train", streaming=True
+        )
+    except remote.failures() as error:
+        raise remote.refusal(error, f"{repo} v{found.listed.version} cannot be streamed") from error
+
+
+def _read(folder: Path, config: str, path: str, **options: Any) -> Any:
+    """`datasets.load_dataset`; what it raises becomes one line about the config of the release `folder`."""
+    import datasets
+    import yaml
+
+    # Besides raising, datasets logs a shard that it cannot read; the error below says it once.
+    logging.getLogger("datasets.packaged_modules.parquet.parquet").setLevel(logging.CRITICAL)
+    try:
+        return datasets.load_dataset(path, config, split="train", **options)
+    except (OSError, ValueError, yaml.YAMLError, datasets.exceptions.DatasetsError) as error:
+        raise _unreadable(folder, config, error) from error
+
+
+def _listed(folder: Path, version: str | None) -> manifest.Manifest:
+    """The manifest of a folder, which holds one version. Raises `ReleaseError` when another is asked for."""
     listed = manifest.read(folder)
-    if version is not None and version != listed.version:
+    if version not in (None, remote.LATEST, listed.version):
         raise ReleaseError(
             f"{folder} is another version", found=listed.version, expected=version,
             hint="leave version out, or give the folder of that version",
         )  # fmt: skip
+    return listed
+
+
+def _check_subsets(where: str, listed: manifest.Manifest, chosen: catalog.DatasetEntry) -> None:
     missing = [subset for subset in chosen.subsets if subset not in listed.subsets]
     if missing:
         raise ReleaseError(
-            f"{folder} does not hold the config {chosen.config!r}",
+            f"{where} does not hold the config {chosen.config!r}",
             found="subsets " + ", ".join(sorted(listed.subsets)), expected=", ".join(chosen.subsets),
             hint="release the missing subset into the same folder, or load one that is there",
         )  # fmt: skip
-    _check_sizes(folder, listed, chosen.subsets)
-    # Besides raising, datasets logs a shard that it cannot read; the error below says it once.
-    logging.getLogger("datasets.packaged_modules.parquet.parquet").setLevel(logging.CRITICAL)
-    try:
-        return datasets.load_dataset(str(folder), chosen.config, split=split, streaming=streaming)
-    except (OSError, ValueError, yaml.YAMLError, datasets.exceptions.DatasetsError) as error:
-        raise _unreadable(folder, chosen.config, error) from error
 
 
 def _folder(root: Path, name: str) -> Path:
@@ -104,36 +179,12 @@ def _unreadable(folder: Path, config: str, error: Exception) -> CovidSynthError:
     )  # fmt: skip
 
 
-def _from_hub(name: str, config: str, version: str | None, streaming: bool) -> Any:
-    import datasets
-    from huggingface_hub.errors import HfHubHTTPError
-
-    repository = catalog.REPOSITORIES[name]
-    revision = f"v{version}" if version else None
-    try:
-        return datasets.load_dataset(
-            repository, config, split="train", revision=revision, streaming=streaming
-        )
-    except (OSError, ValueError, HfHubHTTPError, datasets.exceptions.DatasetsError) as error:
-        raise ReleaseError(
-            f"{repository} {revision or '(newest)'} cannot be read from the Hub",
-            found=str(error).splitlines()[0] if str(error) else type(error).__name__,
-            expected="a published version and a network, or a copy in the cache",
-            hint="give root= a release folder to read a local one",
-        ) from error
-
-
-def _check_sizes(folder: Path, listed: manifest.Manifest, subsets: tuple[str, ...]) -> None:
-    """The quick part of `verify`, done on every load: each shard is there and has its size."""
+def _check_shards(folder: Path, listed: manifest.Manifest, subsets: tuple[str, ...]) -> None:
+    """The quick part of `verify`, done on every load: where each shard lies, its size, rows and columns."""
     for file in listed.files:
         if file.subset in subsets:
-            path = folder / file.path
-            found = path.stat().st_size if path.is_file() else None
-            if found != file.size:
-                raise CorruptRelease(
-                    f"{path} is not as released", found="no file" if found is None else f"{found} bytes",
-                    expected=f"{file.size} bytes", hint="fetch the release again, or run covid-synth verify",
-                )  # fmt: skip
+            with shards.opened(folder, file):
+                pass
 
 
 @dataclass
@@ -177,7 +228,9 @@ def verify(folder: str | Path, progress: Callable[[int, int], None] | None = Non
     report.problems += [
         f"{path.relative_to(folder)}: not in the manifest"
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.relative_to(folder).as_posix() not in known and not _ignored(path, folder)
+        if (path.is_file() or path.is_symlink())
+        and path.relative_to(folder).as_posix() not in known
+        and not _ignored(path, folder)
     ]
     for name, subset in listed.subsets.items():
         if report.rows.get(name, 0) != subset.rows:
@@ -193,8 +246,8 @@ def _ignored(path: Path, folder: Path) -> bool:
 def _check(folder: Path, file: manifest.File) -> str | None:
     """What is wrong with one listed file, or None."""
     path = folder / file.path
-    if path.is_symlink() or not path.is_file():
-        return f"{file.path}: " + ("a symbolic link" if path.is_symlink() else "missing")
+    if not manifest.is_inside(folder, file.path) or not path.is_file():
+        return f"{file.path}: " + ("missing" if manifest.is_inside(folder, file.path) else "a symbolic link")
     size = path.stat().st_size
     if size != file.size:
         return f"{file.path}: found {size} bytes, expected {file.size}"
@@ -208,9 +261,9 @@ def _check(folder: Path, file: manifest.File) -> str | None:
 
         try:
             with path.open("rb") as handle:  # pyarrow opens no path that is not UTF-8
-                rows = pq.read_metadata(handle).num_rows
-        except (pa.ArrowException, OSError) as error:
+                problem = shards.unlike_a_shard(pq.read_metadata(handle), file.rows)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             return f"{file.path}: not a parquet file ({str(error).splitlines()[0]})"
-        if rows != file.rows:
-            return f"{file.path}: found {rows} rows, expected {file.rows}"
+        if problem:
+            return f"{file.path}: found {problem[0]}, expected {problem[1]}"
     return None

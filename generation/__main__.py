@@ -59,6 +59,9 @@ def release(
     weights: Annotated[Path | None, typer.Option(help="a weights file instead of the run's")] = None,
     out: Annotated[Path | None, typer.Option(help="the release folder; default build/DATASET")] = None,
     device: Device = "auto",
+    licences: Annotated[
+        str, typer.Option("--licenses", help="permissive, or any: label the release as restricted")
+    ] = "permissive",
 ) -> None:
     """Make the images of RECIPE into a release folder; the same command goes on after a stop."""
     from covid_synth_data.errors import ConfigError, WeightsError
@@ -79,7 +82,7 @@ def release(
         )  # fmt: skip
     folder = out or Path("build") / loaded.release.dataset
     with progress_bar("releasing") as tick:
-        releases.release(loaded, root, path, folder, device, tick)
+        releases.release(loaded, root, path, folder, device, tick, licences)
     say(f"{loaded.release.count} images of {loaded.release.subset!r} in {folder}")
 
 
@@ -116,6 +119,67 @@ def sheet(
     else:
         figures.sheet(source, manifest.read(source).name, config, out)
     say(f"written {out}")
+
+
+@app.command()
+def publish(
+    folder: Annotated[Path, typer.Argument(help="the release folder")],
+    repo: Annotated[str, typer.Option(help="the dataset repository, ORG/covid-synth-cxr")],
+    version: Annotated[str | None, typer.Option(help="must be the version of the folder")] = None,
+    private: Annotated[bool, typer.Option("--private", help="make the repository private")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print what would be sent; send nothing")
+    ] = False,
+) -> None:
+    """Publish a release folder on the Hub as the tag vX.Y.Z; the same command goes on after a stop."""
+    from generation import publish as publishing
+
+    with progress_bar("verifying") as tick:
+        planned = publishing.plan(folder, repo, version, private, tick)
+    say(publishing.describe(planned))
+    if dry_run or planned.tagged:
+        return
+    commit = publishing.carry_out(planned)
+    say(f"published {planned.tag} as commit {commit}")
+
+
+@app.command()
+def card(
+    folder: Annotated[Path, typer.Argument(help="a release folder that is not published yet")],
+    results: Annotated[
+        Path | None, typer.Option(help="a folder of result files, whose numbers go into the card")
+    ] = None,
+    sheets: Annotated[bool, typer.Option("--sheets", help="add a sheet of images of each config")] = False,
+) -> None:
+    """Write the cards of a release again, with what was measured since, and list them in its manifest."""
+    from covid_synth_data import manifest
+    from generation import cards, figures
+    from generation.cards.dataset import configs_of
+
+    listed = manifest.read(folder)
+    for entry in configs_of(listed) if sheets else []:
+        figures.sheet(folder, listed.name, entry.config, folder / "sheets" / f"{entry.config}.png")
+    manifest.write(folder, cards.complete(folder, listed, results=results))
+    say(f"written {folder / 'README.md'}, croissant.json and the cards of the weights")
+
+
+@app.command()
+def reproduce(
+    release: Annotated[str, typer.Argument(help="a release folder, or ORG/NAME@v1.0.0")],
+    root: Root = None,
+    rows: Annotated[int, typer.Option(min=1, help="how many rows to make again")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="which rows")] = 0,
+    device: Device = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON for a script")] = False,
+) -> None:
+    """Make rows of a release again and compare them with the published pixels; exit code 1 if any differ."""
+    from generation import reproduce as reproducing
+
+    with progress_bar("making again") as tick:
+        report = reproducing.reproduce(release, root, rows, seed, device, tick)
+    say(report.json() if as_json else report.text())
+    if not report.passed:
+        raise typer.Exit(1)
 
 
 def main() -> None:

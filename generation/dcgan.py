@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from covid_synth_data.generators.dcgan import DCGANDiscriminator
 from torch import Tensor, nn
 
 from covid_synth_data.config import Settings
 from covid_synth_data.generators import build
+from covid_synth_data.generators.dcgan import DCGANDiscriminator
 from generation import losses
 from generation import recipe as recipes
 from generation.adversarial import frozen

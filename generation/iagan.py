@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import torch
-from covid_synth_data.generators.iagan import IAGANDiscriminator
 from torch import Tensor, nn
 
 from covid_synth_data.config import Settings
 from covid_synth_data.generators import build
+from covid_synth_data.generators.iagan import IAGANDiscriminator
 from covid_synth_data.pixels import Grey
 from generation import losses
 from generation import recipe as recipes

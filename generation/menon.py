@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
-from covid_synth_data.generators.menon import MenonDiscriminator
 from pydantic import model_validator
 from torch import Tensor, nn
 
 from covid_synth_data.config import Settings
 from covid_synth_data.generators import build
+from covid_synth_data.generators.menon import MenonDiscriminator
 from generation import losses
 from generation import recipe as recipes
 from generation.adversarial import frozen

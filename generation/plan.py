@@ -60,6 +60,10 @@ class Maker(ABC):
         """Batches uint8 (n, size, size) of the images of `rows`, in order."""
 
     @abstractmethod
+    def translated(self) -> set[str]:
+        """`image_id`s of the films that images are translated from."""
+
+    @abstractmethod
     def lineage(self, row: Row) -> dict[str, Any]:
         """The columns source_dataset, source_id, source_class and source_license of a row."""
 
@@ -97,6 +101,11 @@ class Translations(Maker):
             finally:
                 pool.shutdown(cancel_futures=True)
 
+    def translated(self) -> set[str]:
+        """Those of the rows."""
+        names = self.films["image_id"]
+        return {names[row.source] for row in self.rows if row.source is not None}
+
     def lineage(self, row: Row) -> dict[str, Any]:
         """Those of the film that is translated."""
         film = self.films[row.source]
@@ -126,6 +135,10 @@ class Samples(Maker):
     def _images(self, rows: Sequence[Row]) -> Generator[Grey]:
         for block in self.sampler.blocks(rows[0].index, rows[-1].index + 1, self.seed, self.label):
             yield block.cpu().numpy()
+
+    def translated(self) -> set[str]:
+        """None."""
+        return set()
 
     def lineage(self, row: Row) -> dict[str, Any]:
         """No film is behind such an image; its licence is that of all films that were learned from."""

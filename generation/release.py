@@ -21,12 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import torch
+
 from covid_synth_data import __version__, manifest, schema, writing
 from covid_synth_data.atomic import copy_file, output_errors, write_text
 from covid_synth_data.errors import ReleaseError, VersionExists, WeightsError
 from covid_synth_data.generators.trained import Sampler, Translator, load_file
 from covid_synth_data.pixels import Grey
-from generation import card, plan
+from generation import cards, licensing, plan
 from generation.recipe import Recipe, Release
 
 Progress = Callable[[int, int], None]
@@ -57,13 +59,21 @@ class Job:
 
 
 def release(
-    recipe: Recipe, root: Path | None, weights: Path, out: Path, device: str, progress: Progress
+    recipe: Recipe,
+    root: Path | None,
+    weights: Path,
+    out: Path,
+    device: str,
+    progress: Progress,
+    licences: str = "permissive",
 ) -> Path:
     """Make the subset of `recipe` in the release folder `out`; returns `out`.
 
-    Other subsets that the folder already holds stay as they are. Raises `VersionExists` when the folder
-    holds this subset made otherwise, or another version; `CorruptRelease` when a file of it is damaged;
-    `BadImage`, `OutputError`, `WeightsError`.
+    `licences` "permissive" refuses films whose licence does not allow publishing the result, "any" labels
+    the release as restricted where there are such. Other subsets that the folder already holds stay as they
+    are. Raises `VersionExists` when the folder holds this subset made otherwise, or another version;
+    `CorruptRelease` when a file of it is damaged; `ReleaseError` for a licence; `BadImage`, `OutputError`,
+    `WeightsError`.
     """
     settings = recipe.release
     assert settings is not None  # noqa: S101 - the shell refuses recipes without [release]
@@ -75,8 +85,10 @@ def release(
             expected="a card of this version",
             hint="run the training's command again, it rewrites the card",
         )  # fmt: skip
-    job = Job(recipe, settings, generator, plan.maker(recipe, settings, generator, root), weights)
-    rows = job.maker.rows
+    maker = plan.maker(recipe, settings, generator, root)
+    licensing.check({*maker.licences, *generator.card.licences}, licences)
+    job = Job(recipe, settings, generator, maker, weights)
+    rows = maker.rows
     work = out.parent / f".{out.name}-{settings.subset}.work"
     before = _existing(out, job)
     if before is not None and settings.subset in before.subsets:
@@ -97,7 +109,9 @@ def release(
                 writing.write(work / name, records, tick)
         done += len(part)
         progress(done, len(rows))
-    _publish(out, work, names, job, before)
+    learned = generator.card.training["learned_from"]["films"]
+    owed = cards.credits_for(maker.translated(), learned, root)
+    _publish(out, work, names, job, before, owed)
     return out
 
 
@@ -192,8 +206,15 @@ def _record(job: Job, row: plan.Row, encoded: bytes) -> dict[str, Any]:
     }
 
 
-def _publish(out: Path, work: Path, names: list[str], job: Job, before: manifest.Manifest | None) -> None:
-    """Move the shards in, then weights, card and manifest; the manifest comes last and makes it a release."""
+def _publish(
+    out: Path,
+    work: Path,
+    names: list[str],
+    job: Job,
+    before: manifest.Manifest | None,
+    owed: list[cards.Credit],
+) -> None:
+    """Move the shards in, then weights and cards; the manifest comes last and makes it a release."""
     settings = job.release
     with output_errors(out):
         (out / settings.folder).mkdir(parents=True, exist_ok=True)
@@ -206,15 +227,14 @@ def _publish(out: Path, work: Path, names: list[str], job: Job, before: manifest
     card_of_weights = str(Path(weights).with_suffix(".json"))
     files = [writing.entry(out, weights), writing.entry(out, card_of_weights)]
     files += [writing.entry(out, f"{settings.folder}/{name}", settings.subset) for name in names]
-    new = {file.path for file in files} | {"README.md"}
+    new = {file.path for file in files}
     kept = [file for file in (before.files if before else []) if file.path not in new]
     subsets = {**(before.subsets if before else {}), settings.subset: _lineage(job, weights)}
     listed = manifest.Manifest(
-        format=1, name=settings.dataset, version=settings.version, subsets=subsets, files=[*kept, *files]
-    )
-    write_text(out / "README.md", card.render(listed))
-    complete = listed.model_copy(update={"files": [*listed.files, writing.entry(out, "README.md")]})
-    manifest.write(out, complete)
+        format=1, name=settings.dataset, version=settings.version, subsets=subsets, files=[*kept, *files],
+        restricted=licensing.restricted(name for subset in subsets.values() for name in subset.licences),
+    )  # fmt: skip
+    manifest.write(out, cards.complete(out, listed, owed))
     shutil.rmtree(work, ignore_errors=True)
 
 
@@ -230,11 +250,19 @@ def _lineage(job: Job, weights: str) -> manifest.Subset:
         licences=sorted({*job.maker.licences, *trained_on}),
         code_version=__version__,
         git=_git_commit(),
+        device=device_kind(job.generator.device),
         libraries={
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in ("torch", "pillow", "pyarrow", "datasets")},
         },
     )
+
+
+def device_kind(device: torch.device) -> str:
+    """What decides how a network rounds: the GPU, or the processor's instructions."""
+    if device.type == "cuda":
+        return f"cuda {torch.cuda.get_device_name(device)}"
+    return f"{device.type} {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _git_commit() -> str:

@@ -59,6 +59,9 @@ def _own_caches(
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("COVID_SYNTH_CACHE", str(folder))
     monkeypatch.setenv("HF_DATASETS_CACHE", str(folder / "datasets"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(folder / "hub"))
+    if "huggingface_hub.constants" in sys.modules:
+        monkeypatch.setattr(sys.modules["huggingface_hub.constants"], "HF_HUB_CACHE", str(folder / "hub"))
     if "datasets" in sys.modules:
         monkeypatch.setattr(sys.modules["datasets"].config, "HF_DATASETS_CACHE", folder / "datasets")
     if "real_data" not in request.keywords:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-import datasets
+import huggingface_hub
 import pytest
 
-from covid_synth_data import catalog, hub, manifest
-from covid_synth_data.errors import CorruptRelease, ReleaseError, UnknownName
+from covid_synth_data import catalog, hub, manifest, remote
+from covid_synth_data.errors import CorruptRelease, HubError, OutputError, ReleaseError, UnknownName
 
 
 def test_entries_by_name():
@@ -22,33 +22,53 @@ def test_entries_by_name():
         hub.load_dataset("covid-synth-cxr", "gnc", split="test")
 
 
-def test_the_hub_is_asked_by_tag(monkeypatch):
-    asked = []
-    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **options: asked.append((args, options)))
-    hub.load_dataset("covid-synth-cxr", "gnc", version="1.0.0")
-    hub.load_dataset("covid-synth-cxr", streaming=True)
-    repository = catalog.REPOSITORIES["covid-synth-cxr"]
-    assert asked == [
-        ((repository, "gnc"), {"split": "train", "revision": "v1.0.0", "streaming": False}),
-        ((repository, "cyclegan"), {"split": "train", "revision": None, "streaming": True}),
-    ]
+def test_names_of_repositories():
+    assert hub.repository("covid-synth-cxr") == catalog.REPOSITORIES["covid-synth-cxr"]
+    assert hub.repository("fork/covid-synth-cxr") == "fork/covid-synth-cxr"
+    assert hub.entry("fork/covid-synth-cxr", "gpc").config == "gpc"
 
 
 def test_without_a_network_one_line_says_what_to_do():
-    with pytest.raises(ReleaseError, match=r"v1\.0\.0 cannot be read from the Hub.*give root=") as caught:
+    with pytest.raises(HubError, match=r"v1\.0\.0 cannot be fetched; found HF_HUB_OFFLINE.*root=") as caught:
         hub.load_dataset("covid-synth-cxr", "gnc", version="1.0.0")
     assert "\n" not in str(caught.value)
+    with pytest.raises(HubError, match=r"the versions of .* cannot be read"):
+        hub.load_dataset("covid-synth-cxr", "gnc")
 
 
-@pytest.mark.parametrize("error", [OSError("offline"), ValueError("no such config\nmore"), ConnectionError()])
-def test_what_the_hub_answers_is_one_line(monkeypatch, error):
+@pytest.mark.parametrize("error", [OSError("offline"), ValueError("no such name\nmore"), ConnectionError()])
+@pytest.mark.parametrize("streaming", [False, True])
+def test_what_the_hub_answers_is_one_line(monkeypatch, error, streaming):
     def fail(*_args, **_options):
         raise error
 
-    monkeypatch.setattr(datasets, "load_dataset", fail)
-    with pytest.raises(ReleaseError, match="cannot be read from the Hub") as caught:
-        hub.load_dataset("covid-synth-cxr", "gnc")
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    with pytest.raises(HubError, match=r"v1\.0\.0 cannot be fetched; found") as caught:
+        hub.load_dataset("covid-synth-cxr", "gnc", version="1.0.0", streaming=streaming)
     assert "more" not in str(caught.value)
+
+
+def test_a_full_disk_under_the_cache_of_the_hub(monkeypatch):
+    def fail(*_args, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
+    with pytest.raises(OutputError, match="no space left"):
+        hub.load_dataset("covid-synth-cxr", "gnc", version="1.0.0")
+
+
+def test_versions_are_ordered_as_numbers():
+    assert remote.ascending(["v1.10.0", "v1.9.1", "1.2.3", "v2.0.0-rc1", "main", "v01.0.0"]) == [
+        "1.9.1",
+        "1.10.0",
+    ]
+
+
+@pytest.mark.parametrize("version", [None, "latest", "0.0.1"])
+def test_a_folder_holds_one_version(world, version):
+    assert len(hub.load_dataset("covid-synth-cxr", "gnc", version=version, root=world.release)) == 24
+    assert hub.release_manifest("covid-synth-cxr", version, world.folder).version == "0.0.1"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,15 @@ def load(name: str, configs: Sequence[str], release: str | Path | None, version:
     """The configs of a dataset, where they come from, and for each that is not there the reason."""
     found: dict[str, datasets.Dataset] = {}
     missing: dict[str, str] = {}
+    if release is None and configs:
+        try:
+            version = hub.release_manifest(
+                name, version
+            ).version  # all configs from one, should a newer appear
+        except CorruptRelease:
+            raise
+        except ReleaseError as error:
+            return found, None, dict.fromkeys(configs, str(error))
     for config in configs:
         try:
             found[config] = hub.load_dataset(name, config, split="train", version=version, root=release)
@@ -30,22 +39,19 @@ def load(name: str, configs: Sequence[str], release: str | Path | None, version:
             missing[config] = str(error)
     if not found:
         return found, None, missing
-    if release is None:
-        return found, results.Dataset(name=name, version=version, manifest_sha256=None), missing
-    folder = _folder(name, Path(release))
+    folder = hub.release_folder(name, version, release)
     listed = manifest.read(folder)
     digest = hashlib.sha256((folder / manifest.NAME).read_bytes()).hexdigest()
     return found, results.Dataset(name=listed.name, version=listed.version, manifest_sha256=digest), missing
 
 
-def learned(name: str, configs: Sequence[str], release: str | Path | None) -> dict[str, manifest.Learned]:
-    """Whom the generators of the configs learned from, as the manifest of a release folder says.
-
-    Empty for configs from the Hub: `datasets` fetches shards, not the manifest.
-    """
-    if release is None or not configs:
+def learned(
+    name: str, configs: Sequence[str], release: str | Path | None, version: str | None = None
+) -> dict[str, manifest.Learned]:
+    """Whom the generators of the configs learned from, as the manifest of the release says."""
+    if not configs:
         return {}
-    subsets = manifest.read(_folder(name, Path(release))).subsets
+    subsets = hub.release_manifest(name, version, release).subsets
     parts = {config: [subsets[s].learned_from for s in hub.entry(name, config).subsets] for config in configs}
     return {
         config: manifest.Learned(
@@ -69,8 +75,3 @@ def check_generators(splits: datasets.DatasetDict, taught_by: Sequence[manifest.
                 found=f"{len(shared)}, e.g. {shared[0]}", expected="none",
                 hint="use the sources and the split seed that the release was made with",
             )  # fmt: skip
-
-
-def _folder(name: str, release: Path) -> Path:
-    """The folder with the manifest: `release`, or the one in it that bears the dataset's name."""
-    return release if (release / manifest.NAME).is_file() else release / name

@@ -73,7 +73,7 @@ class Fitting(Settings):
 
 
 class Dataset(Settings):
-    """The released dataset that the synthetic films came from; null what a Hub copy does not tell."""
+    """The released dataset that the synthetic films came from; null what older results do not tell."""
 
     name: str
     version: str | None

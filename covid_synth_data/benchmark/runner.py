@@ -93,7 +93,9 @@ def run(
         root=Path(root) if root is not None else None,
         synthetic=synthetic,
         dataset=dataset,
-        learned=released.learned(chosen.dataset, tuple(synthetic), release),
+        learned=released.learned(
+            chosen.dataset, tuple(synthetic), release, dataset.version if dataset else None
+        ),
         weights=weights,
         limit=limit,
         device=device,

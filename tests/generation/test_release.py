@@ -57,10 +57,13 @@ def digests(folder: Path) -> dict[str, str]:
 
 def test_layout(released):
     assert sorted(digests(released)) == [
+        "LICENSE.md",
         "README.md",
+        "croissant.json",
         *(f"cyclegan/gnc-{i:05d}-of-00004.parquet" for i in range(4)),
         "manifest.json",
         "weights/tiny.json",
+        "weights/tiny.md",
         "weights/tiny.safetensors",
     ]
     assert [p.name for p in released.parent.iterdir()] == [released.name]

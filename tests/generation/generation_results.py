@@ -1,0 +1,71 @@
+"""Result files of a made-up suite, sound in every respect, for cards to be rendered from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from covid_synth_data.benchmark import results
+
+NEGATIVES, POSITIVES = 30, 20
+
+
+def benchmark(
+    folder: Path, regime: str, seed: int, version: str | None = "0.0.1", model: str = "small-cnn"
+) -> Path:
+    """A result file of one training; `version` is that of the dataset, None for real films alone."""
+    random = np.random.default_rng([seed, len(regime), len(model)])
+    labels = [0] * NEGATIVES + [1] * POSITIVES
+    chances = np.clip(random.normal(0.35 + 0.3 * np.array(labels), 0.2), 0.001, 0.999).round(6).tolist()
+    predictions = [
+        {"image_id": f"phantom/test-{i}", "patient_id": f"phantom:{i // 2}", "label": a, "probability": p}
+        for i, (a, p) in enumerate(zip(labels, chances, strict=True))
+    ]
+    metrics = results.measure([results.Prediction.model_validate(row) for row in predictions])
+    synthetic = {"gnc": 24} if version else {}
+    dataset = {"name": "covid-synth-cxr", "version": version, "manifest_sha256": None} if version else None
+    positives = 8 + sum(synthetic.values())
+    content = {
+        "format": 1, "suite": "miniature", "suite_version": "1.0.0", "task": "normal-vs-covid",
+        "protocol": "clean", "positive": "covid-19", "image_size": 32, "model": model,
+        "weights": {"name": "none"}, "regime": regime,
+        "regime_rule": {
+            "title": regime, "mix": "add" if version else "real", "synthetic": list(synthetic),
+            "tasks": ["normal-vs-covid"],
+        },
+        "training": {
+            "optimizer": "adam", "learning_rate": 0.01, "batch_size": 16, "max_epochs": 3, "patience": 2,
+        },
+        "seed": seed, "inputs": "0" * 64, "limit": None,
+        "composition": {
+            "real_negatives": 40, "real_positives": 8, "synthetic": synthetic, "negatives": 40,
+            "positives": positives, "skew": 40 / positives,
+        },
+        "validation": {"negatives": 4, "positives": 4, "patients": 8},
+        "test": {"negatives": NEGATIVES, "positives": POSITIVES, "patients": (NEGATIVES + POSITIVES) // 2},
+        "left_out": [], "notes": ["phantoms are drawn"], "dataset": dataset,
+        "fitting": {"epochs": 3, "best_epoch": 2, "validation_loss": 0.5},
+        "metrics": metrics.model_dump(), "code": {"package": "0.1.0", "git": None, "libraries": {}},
+        "hardware": {"device": "cpu", "name": "x", "threads": 1}, "seconds": 1.0, "predictions": predictions,
+    }  # fmt: skip
+    path = results.path_of(folder, "miniature", "normal-vs-covid", model, regime, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+    results.validate_result(path)
+    return path
+
+
+def measured(folder: Path, kind: str, value: float, version: str = "0.0.1") -> Path:
+    """A result file of a property of the images."""
+    content = {
+        "format": 1, "kind": kind, "subset": "gnc", "notes": [],
+        "dataset": {"name": "covid-synth-cxr", "version": version, "manifest_sha256": None},
+        "metrics": [{"name": "a distance", "value": value, "low": value - 1, "high": value + 1, "n": 24}],
+        "code": {"package": "0.1.0", "git": None, "libraries": {}},
+    }  # fmt: skip
+    path = folder / kind / "one.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+    return path
