@@ -315,7 +315,7 @@ def _make(job: _Job, rows: Sequence[Row]) -> Grey:
                 expected=f"less than {job.settings.shard_rows} apart", hint="fetch the release again",
             )  # fmt: skip
         made = job.generator.sample(max(indices) - first + 1, job.recipe.seed, label=label, start=first)
-        return made[np.array(indices) - first]
+        return np.stack([made[index - first] for index in indices])
     return job.generator.forward(np.stack([_film(job, row) for row in rows])).cpu().numpy()
 
 
