@@ -76,7 +76,7 @@ DATASETS: Final = (
     ),
     DatasetEntry(
         "covid-synth-cxr", "baseline-gan-plain", 1_400, 128, "baseline-gan", ("baseline-gan-plain",),
-        "baseline-gan", "menon2020", "Baseline GAN learned without augmentation",
+        "baseline-gan-plain", "menon2020", "Baseline GAN learned without augmentation",
     ),
     DatasetEntry(
         "covid-synth-cxr", "wgan", 10_192, 96, "wgan", ("wgan",), "wgan", "hussain2022",

@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from covid_synth_data import extend, mix, mixing, replace, schema, skew
+from covid_synth_data import extend, find_leaks, mix, mixing, replace, schema, skew
 from covid_synth_data.errors import ConfigError, CovidSynthError, ImpossibleMix, UnknownName
 
 COUNTS = st.integers(0, 40)
@@ -317,6 +317,38 @@ def test_wrong_inputs() -> None:
     with pytest.raises(ConfigError, match="columns do not fit") as caught:
         mix(real, numbered)
     assert "\n" not in str(caught.value)
+
+
+def noise(count: int) -> datasets.Dataset:
+    """Rows that were made from no film, as the generators from noise leave them."""
+    lineage = ("source_dataset", "source_id", "source_class")
+    cells = rows("synthetic", 0, count).cast_column("image", datasets.Image(decode=False)).to_dict()
+    cells |= {name: [None] * count for name in lineage}
+    return datasets.Dataset.from_dict(cells, features=schema.features(schema.SYNTHETIC_COLUMNS))
+
+
+def test_rows_without_a_source_film_mix_like_others() -> None:
+    real, synthetic = rows("real", 20, 4), noise(30)
+    made = rows("synthetic", 0, 30)
+    for run in (mix, replace, extend):
+        mixed = run(real, synthetic, seed=1)
+        assert ids(mixed) == ids(run(real, made, seed=1))
+        known = zip(mixed["image_id"], mixed["source_id"], mixed["patient_id"], strict=True)
+        assert all(
+            (film is None) == (patient is None) == name.startswith("s") for name, film, patient in known
+        )
+    streamed = mixing.stream(real.to_iterable_dataset(), synthetic.to_iterable_dataset(), 0.5, seed=1)
+    assert {row["source_id"] is None for row in streamed} == {True, False}
+    assert len(mix(real, [synthetic.select(range(5)), made.select(range(5, 30))], synthetic_count=30)) == 54
+
+
+def test_rows_without_a_source_film_leak_nothing_but_themselves() -> None:
+    """Null is not a film: two such rows do not come from the same one."""
+    here, there = noise(30).select(range(10)), noise(30).select(range(10, 20))
+    assert not find_leaks({"train": mix(rows("real", 20, 4).select(range(4)), here, synthetic_count=10),
+                           "test": there}, pixels=False)  # fmt: skip
+    found = find_leaks({"train": here, "test": noise(30).select([9, 10])}, pixels=False).found
+    assert found == {("train", "test"): {"rows": ["synthetic/9"]}}
 
 
 def test_other_label_names() -> None:

@@ -32,6 +32,8 @@ CLASSIFIERS: Final = {
     "lite0-frozen": Classifier("EfficientNet-Lite0, fixed features", "lite0", True, ("imagenet",)),
     "lite0": Classifier("EfficientNet-Lite0", "lite0", False, ("imagenet", "none")),
     "vgg16": Classifier("VGG-16", "vgg16", False, ("imagenet", "none")),
+    "vgg19": Classifier("VGG-19, dense layers included", "vgg19", False, ("imagenet", "none")),
+    "alexnet": Classifier("AlexNet, dense layers included", "alexnet", False, ("imagenet", "none")),
     "resnet50": Classifier("ResNet-50", "resnet50", False, ("imagenet", "none")),
     "small-cnn": Classifier("Small CNN, four layers", "small_cnn", False, ("none",)),
 }
@@ -39,7 +41,7 @@ CLASSIFIERS: Final = {
 
 
 def build(name: str, weights: Weights, seed: int) -> Network:
-    """The network of classifier `name`: pooled features, one dense layer of two (zunair2021, Sect. 4.3).
+    """The network of classifier `name`: its body, one dense layer of two (zunair2021, Sect. 4.3).
 
     What the weights do not give is drawn from `seed` alone; the state of torch's own generators is left as
     it was. Raises `UnknownName`, `ConfigError` for weights that the classifier does not have, `WeightsError`

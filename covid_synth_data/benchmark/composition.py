@@ -12,7 +12,7 @@ import numpy.typing as npt
 from covid_synth_data.benchmark.cache import content_key
 from covid_synth_data.benchmark.results import Composition, Part
 from covid_synth_data.benchmark.suite import Regime
-from covid_synth_data.errors import EmptySplit, LeakError
+from covid_synth_data.errors import EmptySplit, ImpossibleMix, LeakError
 from covid_synth_data.schema import LABELS
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def compose(
     positive: str,
     seed: int,
 ) -> datasets.Dataset:
-    """The training rows of `regime`, by `mixing.mix`. Raises `ImpossibleMix`."""
+    """The training rows of `regime`, by `mixing.mix`. Raises `ImpossibleMix` where there are too few
+    synthetic films, or more real positives than `regime.positives`."""
     if regime.mix == "real":
         return train
     from covid_synth_data import mixing
@@ -62,7 +63,23 @@ def compose(
         return mixing.mix(train, parts, skew=regime.skew, seed=seed, positive=positive)
     real = _negatives(train, positive) if regime.mix == "synthetic-only" else train
     count = sum(len(part) for part in parts)
+    if regime.positives is not None:
+        parts = [part.select(np.flatnonzero(films(part, positive).labels)) for part in parts]
+        count = _lacking(regime.positives, real, parts, positive)
     return mixing.mix(real, parts, seed=seed, synthetic_count=count, positive=positive)
+
+
+def _lacking(positives: int, real: datasets.Dataset, parts: Sequence[datasets.Dataset], positive: str) -> int:
+    """How many of the synthetic positives in `parts` join the real ones to make `positives`."""
+    there, found = int(films(real, positive).labels.sum()), sum(len(part) for part in parts)
+    if not there <= positives <= there + found:
+        raise ImpossibleMix(
+            f"{positives:,} positives cannot be put together",
+            found=f"{there:,} real and {found:,} synthetic {positive} films",
+            expected=f"{there:,} to {there + found:,} positives",
+            hint="change the regime's positives, or give a release with more films",
+        )
+    return positives - there
 
 
 def limited(
@@ -117,7 +134,7 @@ class Pool:
     """The undecoded films of several datasets by image id, and the content key of each."""
 
     def __init__(self, parts: Sequence[datasets.Dataset]) -> None:
-        """Raises `LeakError` when two rows have one id."""
+        """Configs may share films (`cyclegan` holds `gnc`). Raises `LeakError` for two films of one id."""
         import datasets
 
         self._parts = [
@@ -129,11 +146,11 @@ class Pool:
         self._ids: dict[str, str] = {}
         for number, part in enumerate(parts):
             for row, name in enumerate(part["image_id"][:]):
-                if name in self._where:
+                if name in self._where and self.key(name) != self._key_of(number, row):
                     raise LeakError(
-                        "an image id occurs twice", found=repr(name), expected="ids that are unique"
+                        "an image id names two films", found=repr(name), expected="ids that are unique"
                     )
-                self._where[name] = (number, row)
+                self._where.setdefault(name, (number, row))
 
     def key(self, image_id: str) -> str:
         """The content key of a film; its bytes are read the first time."""
@@ -146,6 +163,9 @@ class Pool:
     def cell(self, key: str) -> Mapping[str, Any]:
         """The undecoded cell of a film whose `key` was asked for before."""
         return self._cell(self._ids[key])
+
+    def _key_of(self, number: int, row: int) -> str:
+        return content_key(self._parts[number][row]["image"])
 
     def _cell(self, image_id: str) -> Mapping[str, Any]:
         number, row = self._where[image_id]

@@ -1,5 +1,8 @@
 """The networks behind the classifiers: a body up to its last feature map, global average pooling, a dense
-layer of two (zunair2021, Sect. 4.3). Films go in as (n, 1, side, side) in [0, 1]."""
+layer of two (zunair2021, Sect. 4.3). Films go in as (n, 1, side, side) in [0, 1].
+
+VGG-19 and AlexNet keep their own dense layers but the last, as menon2020, Sect. V, has them: their body ends
+in a map of one pixel, which pooling leaves as it is."""
 
 from __future__ import annotations
 
@@ -119,6 +122,18 @@ def vgg16(pretrained: bool) -> Body:
     return Body(model.features, 512, *_IMAGENET, used)
 
 
+def vgg19(pretrained: bool) -> Body:
+    """VGG-19 of torchvision up to its last dense layer but one."""
+    model, used = _torchvision("vgg19", "VGG19_Weights", pretrained)
+    return Body(_all_but_last(model), 4096, *_IMAGENET, used)
+
+
+def alexnet(pretrained: bool) -> Body:
+    """AlexNet of torchvision up to its last dense layer but one; sides of at least 63 pixels."""
+    model, used = _torchvision("alexnet", "AlexNet_Weights", pretrained)
+    return Body(_all_but_last(model), 4096, *_IMAGENET, used)
+
+
 def resnet50(pretrained: bool) -> Body:
     """ResNet-50 of torchvision up to its last block."""
     model, used = _torchvision("resnet50", "ResNet50_Weights", pretrained)
@@ -137,6 +152,12 @@ def small_cnn(pretrained: bool) -> Body:
             nn.ReLU(inplace=True),
         ]
     return Body(nn.Sequential(*layers), widths[-1], (0.5,), (0.5,), NO_WEIGHTS)
+
+
+def _all_but_last(model: Any) -> nn.Module:
+    """VGG or AlexNet without its last dense layer, its output as a map (n, width, 1, 1)."""
+    dense = list(model.classifier.children())[:-1]
+    return nn.Sequential(model.features, model.avgpool, nn.Flatten(), *dense, nn.Unflatten(1, (-1, 1, 1)))
 
 
 class _FeatureMaps(nn.Module):

@@ -18,14 +18,16 @@ Loaded = tuple[dict[str, "datasets.Dataset"], results.Dataset | None, dict[str, 
 
 
 def load(name: str, configs: Sequence[str], release: str | Path | None, version: str | None) -> Loaded:
-    """The configs of a dataset, where they come from, and for each that is not there the reason."""
+    """The configs of a dataset, where they come from, and for each that is not there the reason.
+
+    Raises `CorruptRelease` where a config holds films of a subset that is not its own.
+    """
     found: dict[str, datasets.Dataset] = {}
     missing: dict[str, str] = {}
     if release is None and configs:
         try:
-            version = hub.release_manifest(
-                name, version
-            ).version  # all configs from one, should a newer appear
+            # All configs from one version, should a newer appear meanwhile.
+            version = hub.release_manifest(name, version).version
         except CorruptRelease:
             raise
         except ReleaseError as error:
@@ -37,6 +39,14 @@ def load(name: str, configs: Sequence[str], release: str | Path | None, version:
             raise
         except ReleaseError as error:
             missing[config] = str(error)
+    for config, rows in found.items():
+        strange = set(rows.unique("subset")) - set(hub.entry(name, config).subsets)
+        if strange:
+            raise CorruptRelease(
+                f"the config {config!r} holds films of other subsets", found=", ".join(map(str, strange)),
+                expected=", ".join(hub.entry(name, config).subsets),
+                hint="the file patterns in the release's README.md take in too much; make it again",
+            )  # fmt: skip
     if not found:
         return found, None, missing
     folder = hub.release_folder(name, version, release)
@@ -62,16 +72,35 @@ def learned(
     }
 
 
-def check_generators(splits: datasets.DatasetDict, taught_by: Sequence[manifest.Learned]) -> None:
-    """Raise `LeakError` where a film or patient of validation or test taught one of the generators."""
+def together(parts: Sequence[datasets.Dataset]) -> datasets.Dataset:
+    """What identifies the films of all configs, so that each other part is read once to be compared."""
+    import datasets
+
+    columns = ("image", "image_id", "source_dataset", "source_id")
+    return datasets.concatenate_datasets(
+        [part.select_columns([name for name in columns if name in part.column_names]) for part in parts]
+    )
+
+
+def check_generators(
+    splits: datasets.DatasetDict, taught_by: Sequence[manifest.Learned], saw: Sequence[str]
+) -> list[str]:
+    """Raise `LeakError` where a film or patient of validation or test taught one of the generators.
+
+    Parts in `saw` may have: the note that says so, if they did, is returned.
+    """
     films = {name for one in taught_by for name in one.films}
     patients = {name for one in taught_by for name in one.patients}
+    notes = []
     for part in ("validation", "test"):
         rows = zip(splits[part]["image_id"], splits[part]["patient_id"], strict=True)
         shared = [film for film, patient in rows if film in films or patient in patients]
-        if shared:
+        if shared and part in saw:
+            notes.append(f"{len(shared)} {part} films, or others of their patients, taught a generator")
+        elif shared:
             raise LeakError(
                 f"the {part} part has films that a generator of the release learned from",
                 found=f"{len(shared)}, e.g. {shared[0]}", expected="none",
                 hint="use the sources and the split seed that the release was made with",
             )  # fmt: skip
+    return notes

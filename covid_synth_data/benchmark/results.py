@@ -231,6 +231,9 @@ def _problems(result: Result) -> Iterator[str]:
         yield f"{made_of.negatives + made_of.positives} training films are not the {total} of {made_of}"
     if not math.isclose(made_of.skew, made_of.negatives / made_of.positives, rel_tol=TOLERANCE):
         yield f"a skew of {made_of.skew} does not follow from {made_of}"
+    asked = result.regime_rule.positives
+    if asked is not None and made_of.positives != asked:
+        yield f"the regime asks for {asked} positives, {made_of.positives} are stated"
     if result.fitting.best_epoch > result.fitting.epochs:
         yield f"epoch {result.fitting.best_epoch} was kept of {result.fitting.epochs}"
     yield from _against_suite(result)
@@ -243,6 +246,12 @@ def _against_suite(result: Result) -> Iterator[str]:
         return
     if suite.regimes.get(result.regime) != result.regime_rule:
         yield f"suite {suite.name} {suite.version} has no such regime as {result.regime!r} is stated to be"
+    for kind, limit, count in (
+        ("negatives", suite.data.max_negatives, result.composition.real_negatives),
+        ("positives", suite.data.max_positives, result.composition.real_positives),
+    ):
+        if limit is not None and count > limit:
+            yield f"suite {suite.name} {suite.version} allows {limit} real {kind}, not {count}"
     if result.model not in suite.models:
         yield f"suite {suite.name} {suite.version} has no model {result.model!r}"
     stated = (result.protocol, result.positive, result.image_size)

@@ -37,13 +37,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run whose data are chosen: `digest` stands for everything that its predictions depend on."""
+    """A run whose data are chosen: `digest` stands for everything that its predictions depend on, `notes`
+    say what a reader should know of the generators of its regime."""
 
     run: Run
     path: Path
     train: composition.Films
     made_of: results.Composition
     digest: str
+    notes: list[str]
 
 
 def run(
@@ -231,7 +233,7 @@ class _Bench:
         splits["train"] = composition.limited(
             splits["train"],
             self.suite.positive,
-            negatives=self.limit,
+            negatives=min((n for n in (self.limit, data.max_negatives) if n is not None), default=None),
             positives=data.max_positives,
             seed=data.split_seed,
         )
@@ -242,12 +244,10 @@ class _Bench:
         from covid_synth_data import tasks
 
         tasks.check_leaks(splits)
-        used = {name for run in runs for name in self.suite.regimes[run.regime].synthetic}
-        released.check_generators(splits, [self.learned[name] for name in sorted(used & set(self.learned))])
-        for config in dict.fromkeys(
-            name for run in runs for name in self.suite.regimes[run.regime].synthetic
-        ):
-            tasks.check_leaks({**splits, "train": self.synthetic[config]})
+        used = dict.fromkeys(name for run in runs for name in self.suite.regimes[run.regime].synthetic)
+        if used:
+            every = released.together([self.synthetic[name] for name in used])
+            tasks.check_leaks({**splits, "train": every})
 
     def _prepare(self, run: Run, splits: datasets.DatasetDict) -> Prepared:
         """Choose the training rows and look for leaks between them and the two other parts."""
@@ -256,6 +256,8 @@ class _Bench:
         regime = self.suite.regimes[run.regime]
         mixed = composition.compose(regime, splits["train"], self.synthetic, self.suite.positive, run.seed)
         tasks.check_leaks({**splits, "train": mixed}, pixels=False)
+        taught = [self.learned[name] for name in regime.synthetic if name in self.learned]
+        notes = released.check_generators(splits, taught, self.suite.data.generators_saw)
         rows = composition.films(mixed, self.suite.positive)
         made_of = composition.describe(
             rows,
@@ -263,7 +265,7 @@ class _Bench:
             {config: frozenset(self.synthetic[config]["image_id"][:]) for config in regime.synthetic},
         )
         path = results.path_of(self.out, self.suite.name, run.task, run.model, run.regime, run.seed)
-        return Prepared(run, path, rows, made_of, self._digest(run, rows, splits))
+        return Prepared(run, path, rows, made_of, self._digest(run, rows, splits), notes)
 
     def _digest(self, run: Run, rows: composition.Films, splits: datasets.DatasetDict) -> str:
         suite = self.suite
@@ -271,7 +273,7 @@ class _Bench:
             {
                 "suite": [suite.name, suite.version, suite.protocol, suite.positive, suite.image_size],
                 "run": [run.task, run.model, run.regime, run.seed],
-                "regime": suite.regimes[run.regime].model_dump(exclude={"title"}),
+                "regime": suite.regimes[run.regime].rule(),
                 "training": suite.training_of(run.model).model_dump(),
                 "views": suite.augment_views,
                 "weights": self.weights or suite.models[run.model].weights,
@@ -355,7 +357,7 @@ class _Bench:
                 validation=parts["validation"].part(),
                 test=parts["test"].part(),
                 left_out=remarks["left_out"],
-                notes=remarks["notes"],
+                notes=[*remarks["notes"], *one.notes],
                 dataset=self.dataset if regime.synthetic else None,
                 fitting=outcome.fitting,
                 metrics=results.measure(outcome.predictions),

@@ -61,8 +61,10 @@ class Regime(Settings):
     `mix` says how the configs in `synthetic` join the real training films:
     `real` not at all; `add` all of them (zunair2021, Sect. 4.6); `skew` as many as bring negatives /
     positives to `skew`; `synthetic-only` all of them as the only positives, beside the real negatives
-    (Sect. 4.7). `sampling` draws films as they come or both classes equally often; `augment` is none, or
-    the plain kind (small rotations, shifts, zooms, brightness; never flips: the heart would change side).
+    (Sect. 4.7). With `positives`, `add` and `synthetic-only` draw as many synthetic positives by the seed as
+    bring the positives in all to that number (menon2020, Sect. V: 159 real + 1,241 generated). `sampling`
+    draws films as they come or both classes equally often; `augment` is none, or the plain kind (small
+    rotations, shifts, zooms, brightness; never flips: the heart would change side).
     `tasks` are those of the suite that the regime belongs to; null means all.
     """
 
@@ -70,6 +72,7 @@ class Regime(Settings):
     synthetic: list[Name] = Field(default_factory=list)
     mix: Mix
     skew: Annotated[float, Field(gt=0)] | None = None
+    positives: Annotated[int, Field(ge=1)] | None = None
     sampling: Literal["natural", "class-balanced"] = "natural"
     augment: Literal["none", "plain"] = "none"
     tasks: list[Name] | None = None
@@ -80,9 +83,17 @@ class Regime(Settings):
             raise ValueError('synthetic configs for every mix but "real", and none for that')
         if (self.mix == "skew") != (self.skew is not None):
             raise ValueError('a skew exactly where mix = "skew"')
+        if self.positives is not None and self.mix not in ("add", "synthetic-only"):
+            raise ValueError('positives only where mix = "add" or "synthetic-only"')
         if len(set(self.synthetic)) != len(self.synthetic):
             raise ValueError("each synthetic config once")
         return self
+
+    def rule(self) -> dict[str, Any]:
+        """What the composition depends on, for a digest: no title, and `positives` only where it is used,
+        so that results of suites from before that key stay those of the same rule."""
+        unused = {"positives"} if self.positives is None else set()
+        return self.model_dump(exclude={"title"} | unused)
 
 
 class Model(Settings):
@@ -103,8 +114,9 @@ class Profile(Settings):
 class Data(Settings):
     """Which real films the tasks are made of; null means what the task says by itself.
 
-    `max_positives` is the largest number of real positives to train on: it makes an imbalance where the
-    films at hand have none.
+    `max_positives` and `max_negatives` are the largest numbers of real films of a class to train on, drawn
+    by `split_seed`: they make an imbalance, or take one away. `generators_saw` are the parts that a
+    generator of the release may have learned from; films of the others never taught one.
     """
 
     sources: list[Name] | None = None
@@ -112,6 +124,10 @@ class Data(Settings):
     phantom: dict[str, int] | None = None
     split_seed: int = 0
     max_positives: Annotated[int, Field(ge=1)] | None = None
+    max_negatives: Annotated[int, Field(ge=1)] | None = None
+    generators_saw: list[Literal["train", "validation"]] = Field(
+        default_factory=lambda: list[Literal["train", "validation"]](("train",))
+    )
 
 
 class Suite(Settings):

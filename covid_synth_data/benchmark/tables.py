@@ -132,7 +132,7 @@ def _row(results: Sequence[Result]) -> Row:
             name: _cell([one.sensitivity_at[index].sensitivity for one in metrics])
             for name, index in points.items()
         },
-        notes=first.notes,
+        notes=list(dict.fromkeys(note for result in results for note in result.notes)),
     )
 
 

@@ -61,6 +61,7 @@ class Worker:
         side = suite.image_size
         self.suite, self.pool, self.cache_dir = suite, pool, cache_dir
         self.device, self.weights, self.progress = pick_device(device), weights, progress
+        self.code = code()
         self.pixels = Store(cache_dir / f"pixels-{side}", (side, side), np.uint8)
 
     def fill(self, model: str, train: Sequence[tuple[Films, Regime]], others: Sequence[Films]) -> None:
@@ -120,7 +121,7 @@ class Worker:
                 epochs=trained.epochs, best_epoch=trained.best_epoch, validation_loss=trained.validation_loss
             ),
             used,
-            code(),
+            self.code,
             hardware(self.device),
         )
 
@@ -236,8 +237,10 @@ def hardware(device: torch.device) -> results.Hardware:
 
 def code() -> results.Code:
     """Versions of this package and of the libraries that its numbers depend on."""
-    installed = {dist.name.lower(): dist.version for dist in metadata.distributions() if dist.name}
-    libraries: dict[str, str] = {name: installed[name] for name in _LIBRARIES if name in installed}
+    libraries: dict[str, str] = {}
+    for name in _LIBRARIES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            libraries[name] = metadata.version(name)
     return results.Code(
         package=__version__, git=commit(), libraries={"python": platform.python_version(), **libraries}
     )

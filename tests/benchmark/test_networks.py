@@ -17,7 +17,15 @@ def films(n=2, side=64, seed=0):
 
 
 @pytest.mark.parametrize(
-    ("name", "width"), [("lite0", 1280), ("resnet50", 2048), ("vgg16", 512), ("small-cnn", 64)]
+    ("name", "width"),
+    [
+        ("lite0", 1280),
+        ("resnet50", 2048),
+        ("vgg16", 512),
+        ("small-cnn", 64),
+        ("vgg19", 4096),
+        ("alexnet", 4096),
+    ],
 )
 def test_a_film_gives_pooled_features_and_two_logits(name, width):
     network = classifiers.build(name, "none", 0).eval()
@@ -25,6 +33,22 @@ def test_a_film_gives_pooled_features_and_two_logits(name, width):
         assert network.features(films()).shape == (2, width)
         assert network(films()).shape == (2, 2)
     assert network.head.weight.shape == (2, width)
+
+
+def test_alexnet_is_torchvisions_but_for_the_number_of_outputs():
+    """menon2020, Sect. V: dense layers and dropout included; the grey film stands in all three channels."""
+    from torchvision import models
+
+    network = classifiers.build("alexnet", "none", 0).eval()
+    original = models.alexnet(weights=None, num_classes=2).eval()
+    ours, theirs = network.state_dict(), original.state_dict()
+    assert [value.shape for value in ours.values()] == [value.shape for value in theirs.values()]
+    original.load_state_dict(dict(zip(theirs, ours.values(), strict=True)))
+    batch = films()
+    coloured = (batch - network.mean) / network.std
+    with torch.inference_mode():
+        assert torch.allclose(network(batch), original(coloured), atol=1e-6)
+    assert sum(isinstance(layer, torch.nn.Dropout) for layer in network.modules()) == 2
 
 
 def test_the_seed_alone_decides_and_the_global_state_stays():

@@ -7,10 +7,11 @@ import json
 import pytest
 
 from covid_synth_data.benchmark import report, results, run
+from covid_synth_data.benchmark.suite import Data, Suite
 from covid_synth_data.benchmark.tables import Cell, summarise
 from covid_synth_data.errors import ResultError
 
-from .conftest import prepare, real
+from .conftest import SUITE, prepare, real
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,7 @@ def put(value, *keys):
         (put(13, "test", "negatives"), "the test set is stated as"),
         (put(5.0, "composition", "skew"), "a skew of 5.0 does not follow"),
         (put(11, "composition", "synthetic", "gnc"), "38 training films are not the 37"),
+        (put(9, "regime_rule", "positives"), "the regime asks for 9 positives, 18 are stated"),
         (put(99, "fitting", "best_epoch"), "epoch 99 was kept of 3"),
         (put("zunair2021", "suite"), "suite zunair2021 1.0.0 has no such regime"),
     ],
@@ -91,6 +93,22 @@ def test_files_that_contradict_themselves(path, change, text):
         results.validate_result(path)
     assert text in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_more_real_films_than_the_suite_allows(path, monkeypatch):
+    stated = results.read_result(path)
+    data = Data(max_negatives=stated.composition.real_negatives - 1)
+    limited = Suite.model_validate({**SUITE, "data": data})
+    monkeypatch.setattr(results, "list_suites", lambda: ("miniature",))
+    monkeypatch.setattr(results, "load_suite", lambda _: limited)
+    with pytest.raises(ResultError, match="suite miniature 1.0.0 allows 19 real negatives, not 20"):
+        results.validate_result(path)
+
+
+def test_a_result_from_before_a_key_of_its_regime_is_still_one(path):
+    """Files that were shipped before regimes could count positives."""
+    edit(path, drop("regime_rule", "positives"))
+    assert results.validate_result(path).regime_rule.positives is None
 
 
 def test_a_prediction_that_was_touched_is_found(path):

@@ -34,10 +34,46 @@ def test_zunair2021_trains_as_the_paper_does():
     assert "real+gpc" in suite.regimes_of("pneumonia-vs-covid")
 
 
+def test_menon2020_binary_is_table_one():
+    suite = benchmark.load_suite("menon2020-binary")
+    for model in ("vgg19", "alexnet"):
+        training = suite.training_of(model)
+        assert (training.optimizer, training.learning_rate, training.max_epochs) == ("adam", 1e-5, 50)
+        assert training.patience >= training.max_epochs
+        assert suite.models[model].weights == "none"
+    assert (suite.protocol, suite.image_size, suite.tasks) == ("menon2020", 128, ["normal-vs-covid"])
+    # 1,400 of each class, 30 % of which validate (Sect. V).
+    assert suite.data.max_negatives == round(0.7 * 1400)
+    mixed = {name: regime for name, regime in suite.regimes.items() if regime.synthetic}
+    assert {regime.positives for regime in mixed.values()} == {suite.data.max_negatives}
+    table = {
+        "baseline-gan-plain", "baseline-gan", "transfer-gan", "real+transfer-gan", "mtt-gan", "real+mtt-gan",
+    }  # fmt: skip
+    assert table <= set(suite.profiles["paper"].regimes)
+    assert {name for name in mixed if mixed[name].mix == "add"} == {n for n in mixed if n.startswith("real+")}
+
+
+def test_generators_compares_every_config_of_the_catalog_alike():
+    suite = benchmark.load_suite("generators")
+    mixed = [regime for regime in suite.regimes.values() if regime.synthetic]
+    configs = [(*regime.synthetic, regime.mix) for regime in mixed]
+    one_subset = {entry.config for entry in DATASETS if len(entry.subsets) == 1} - {"gpc"}
+    assert sorted(configs) == sorted((name, mix) for name in one_subset for mix in ("add", "synthetic-only"))
+    assert {regime.positives for regime in mixed} == {min(entry.count for entry in DATASETS)}
+
+
+def test_the_digest_of_older_results_stays(suite):
+    """Keys of a regime that came later do not change what older results were made from."""
+    content = suite.regimes["real+gnc"].rule()
+    assert content.keys() == {"synthetic", "mix", "skew", "sampling", "augment", "tasks"}
+    counted = suite.regimes["real+gnc"].model_copy(update={"positives": 9})
+    assert counted.rule() == {**content, "positives": 9}
+
+
 def test_public_names():
     assert benchmark.__all__ == ["list_suites", "load_suite", "report", "run"]
     assert all(callable(getattr(benchmark, name)) for name in benchmark.__all__)
-    assert {"quickstart", "zunair2021"} <= set(benchmark.list_suites())
+    assert {"generators", "menon2020-binary", "quickstart", "zunair2021"} <= set(benchmark.list_suites())
     with pytest.raises(AttributeError, match="leaderboard"):
         benchmark.leaderboard  # noqa: B018
 
@@ -73,12 +109,25 @@ def test_a_suite_of_ones_own(tmp_path):
         ({"regimes": {"../x": {"title": "", "mix": "real"}}}, "regimes"),
         ({"regimes": {"x": {"title": "", "mix": "skew", "synthetic": ["gnc"]}}}, "a skew exactly where"),
         ({"regimes": {"x": {"title": "", "mix": "real", "synthetic": ["gnc"]}}}, "every mix but"),
+        ({"regimes": {"x": {"title": "", "mix": "real", "positives": 9}}}, "positives only where"),
+        (
+            {
+                "regimes": {
+                    "x": {"title": "", "mix": "skew", "skew": 1.0, "synthetic": ["gnc"], "positives": 9}
+                }
+            },
+            "positives only where",
+        ),
+        ({"regimes": {"x": {"title": "", "mix": "add", "synthetic": ["gnc"], "positives": 0}}}, "positives"),
+        ({"data": {"max_negatives": 0}}, "max_negatives"),
+        ({"data": {"max_negative": 9}}, "did you mean 'max_negatives'"),
+        ({"data": {"generators_saw": ["test"]}}, "generators_saw"),
         (
             {"regimes": {"x": {"title": "", "mix": "add", "synthetic": ["gnc", "gnc"]}}},
             "each synthetic config",
         ),
         ({"regimes": {"x": {"title": "", "mix": "real", "tasks": ["other"]}}}, "tasks of the suite"),
-        ({"models": {"vgg17": {}}, "profiles": {"q": {"models": ["vgg17"]}}}, "did you mean 'vgg16'"),
+        ({"models": {"vgg-16": {}}, "profiles": {"q": {"models": ["vgg-16"]}}}, "did you mean 'vgg16'"),
         ({"profiles": {"quick": {"models": ["vgg16"]}}}, "not 'vgg16'"),
         ({"training": {"batch_size": 0}}, "training.batch_size"),
     ],
