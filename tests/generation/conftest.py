@@ -31,7 +31,7 @@ critic_width = 4
 epochs = 3
 batch_size = 4
 checkpoint_seconds = 3600
-preview_every = 3
+looks = 1
 
 [release]
 dataset = "covid-synth-cxr"

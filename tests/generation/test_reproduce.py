@@ -20,6 +20,7 @@ from PIL import Image
 import covid_synth_data as csd
 from covid_synth_data import manifest
 from covid_synth_data.errors import CorruptRelease, CovidSynthError, MissingSource, ReleaseError
+from covid_synth_data.writing import encode_image
 from generation import release as releases
 from generation import reproduce as reproducing
 from generation.recipe import load_recipe
@@ -66,7 +67,7 @@ def edit_subset(release: Path, edit: Edit) -> None:
 
 def painted(row: dict[str, Any], change: Callable[[np.ndarray], np.ndarray]) -> None:
     film = np.asarray(Image.open(io.BytesIO(row["image"]["bytes"])))
-    row["image"]["bytes"] = releases.encode_image(change(film.copy()), "png", 95)
+    row["image"]["bytes"] = encode_image(change(film.copy()), "png", 95)
 
 
 def test_every_pixel_is_the_same_here(release):
