@@ -37,7 +37,7 @@ critic_width = 4
 [training]
 epochs = 1
 batch_size = 4
-preview_every = 1
+looks = 2
 
 [release]
 dataset = "covid-synth-cxr"

@@ -67,6 +67,7 @@ FLOORS = {
     "errors": 0, "schema": 0, "catalog": 0, "atomic": 1, "config": 1, "dicom": 1, "pixels": 2, "manifest": 2,
     "reading": 3, "sources": 3, "hub": 3, "mixing": 2, "metrics": 2, "generators": 3, "tasks": 5,
     "duplicates": 3,
+    "writing": 3, "sampling": 4,
     "protocols": 4, "benchmark": 6, "extractor": 7, "quickstart": 7, "cli": 8,
 }  # fmt: skip
 
