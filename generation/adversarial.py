@@ -54,7 +54,7 @@ class Family(ABC):
             for name in self.teachers:
                 self.networks[f"{name}_teacher"] = MeanTeacher(self.networks[name], recipe.training.ema)
         if on_gpu and recipe.training.compile:
-            for name in (name for names in self.owners.values() for name in names):
+            for name in self.compilable():
                 self.networks[name].compile()
         self.optimizers: dict[str, Optimizer] = {
             name: self.optimizer(p for owned in names for p in self.networks[owned].parameters())
@@ -64,6 +64,13 @@ class Family(ABC):
     @abstractmethod
     def make(self) -> Mapping[str, nn.Module]:
         """The networks by name, with fresh weights."""
+
+    def compilable(self) -> Sequence[str]:
+        """The networks that `training.compile` compiles: all that are trained, unless a family knows better.
+
+        A compiled network has no gradients of gradients, which a penalty of its gradients needs.
+        """
+        return [name for names in self.owners.values() for name in names]
 
     @abstractmethod
     def step(self, *batch: Tensor) -> Mapping[str, Tensor]:

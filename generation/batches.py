@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
@@ -119,6 +120,7 @@ class FilmBatches:
         self.pools = [torch.from_numpy(part).to(fabric.device) for part in pixels]
         self.labels = [torch.from_numpy(part).to(fabric.device) for part in labels]
         self.per_epoch = max(1, sum(len(pool) for pool in self.pools) // per_step)
+        self._orders: dict[int, tuple[int, npt.NDArray[np.int64]]] = {}
         check_share(per_step, fabric)
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
@@ -134,13 +136,19 @@ class FilmBatches:
             rounds, positions = np.divmod(turns[at], len(pool))
             rows = np.empty(len(at), np.int64)
             for one in np.unique(rounds):
-                order = np.random.default_rng([self.recipe.seed, 1 + one, kind]).permutation(len(pool))
-                rows[rounds == one] = order[positions[rounds == one]]
+                rows[rounds == one] = self._order(kind, int(one))[positions[rounds == one]]
             there = torch.from_numpy(at).to(x.device)
             chosen = torch.from_numpy(rows).to(x.device)
             x[there], y[there] = pool[chosen], self.labels[kind][chosen]
         random = np.random.default_rng([self.recipe.seed, 0, step, self.fabric.global_rank])
         return _mirrored(to_float(x), self.recipe, random, len(places), slice(None)), y
+
+    def _order(self, kind: int, turn: int) -> npt.NDArray[np.int64]:
+        """The order of a class in its round `turn`, kept for the next step, which mostly wants it too."""
+        if kind not in self._orders or self._orders[kind][0] != turn:
+            random = np.random.default_rng([self.recipe.seed, 1 + turn, kind])
+            self._orders[kind] = turn, random.permutation(len(self.pools[kind]))
+        return self._orders[kind][1]
 
     def first(self, count: int) -> tuple[Tensor, ...]:
         """Films of the classes in turn, spread over each."""

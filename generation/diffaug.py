@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import torch
@@ -75,6 +75,10 @@ class DiffAug(NoiseFamily):
         net, data = self.recipe.network, self.recipe.data
         classes = len(data.classes) if len(data.classes) > 1 and data.balanced else 0
         return {"size": data.size, "width": net.width, "latent": net.latent, "classes": classes}
+
+    def compilable(self) -> Sequence[str]:
+        """The generator: the discriminator's gradients are penalised."""
+        return ["generator"]
 
     def step(self, *batch: Tensor) -> Mapping[str, Tensor]:
         """The discriminator on pairs of the same class, then the generator on the same pairs."""

@@ -86,6 +86,11 @@ class WGAN(NoiseFamily):
             return RMSprop(list(parameters), self.recipe.training.learning_rate)
         return super().optimizer(parameters)
 
+    def compilable(self) -> Sequence[str]:
+        """Not the critic where its gradients are penalised."""
+        penalised = self.recipe.losses.lipschitz == "gradient-penalty"
+        return ["generator"] if penalised else super().compilable()
+
     def step(self, *batch: Tensor) -> Mapping[str, Tensor]:
         """`critic_steps` updates of the critic, each on films of its own, then one of the generator."""
         settings = self.recipe.losses

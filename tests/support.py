@@ -1,8 +1,9 @@
-"""Small films and folders for tests, and what is in a folder."""
+"""Small films, folders and trained generators for tests, and what is in a folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -35,3 +36,45 @@ def tree(folder: Path) -> dict[str, bytes | None]:
         path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
     }
+
+
+def sampler_weights(path: Path, architecture: str = "dcgan", **card: Any) -> Path:
+    """Weights of a small generator that starts from noise, with the card of a finished training.
+
+    A dcgan makes COVID-19 films of 96 px; a diffaug-gan makes three classes of 32 px.
+    """
+    import torch
+
+    from covid_synth_data import generators
+    from covid_synth_data.generators import weights
+
+    options: dict[str, dict[str, Any]] = {
+        "dcgan": {"width": 2, "latent": 4},
+        "diffaug-gan": {"size": 32, "width": 4, "latent": 4, "classes": 3},
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        network = generators.build(architecture, **options[architecture])
+        if architecture == "diffaug-gan":  # its residual branches start at zero
+            for parameter in network.parameters():
+                torch.nn.init.normal_(parameter, std=0.3)
+        else:
+            for _ in range(20):  # running statistics
+                network(torch.rand(16, 4))
+    conditional = architecture == "diffaug-gan"
+    weights.save(
+        path,
+        network.state_dict(),
+        {
+            "name": f"{architecture}.test", "kind": "sampler", "architecture": architecture,
+            "options": options[architecture], "size": 32 if conditional else 96,
+            "classes": ["normal", "pneumonia", "covid-19"] if conditional else [],
+            "target_class": None if conditional else "covid-19", "licences": ["CC BY 4.0", "CC0 1.0"],
+            "training": {
+                "recipe": {"name": "test"},
+                "learned_from": {"films": ["phantom/covid-19-0001-1"], "patients": ["phantom:covid-19-0001"]},
+            },
+            "package_version": "0", **card,
+        },
+    )  # fmt: skip
+    return path

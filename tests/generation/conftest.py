@@ -1,13 +1,16 @@
-"""A tiny recipe on phantoms and its films, shared by the tests of the maintainers' side."""
+"""A tiny recipe on phantoms and its films, and runs of tiny recipes of all that starts from noise."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tiny import VARIANTS, recipe_of, train
 
 from generation.films import Films, training_films
 from generation.recipe import Recipe, load_recipe
+from generation.trainer import Run
 
 TINY = """
 name = "tiny"
@@ -31,7 +34,7 @@ critic_width = 4
 epochs = 3
 batch_size = 4
 checkpoint_seconds = 3600
-looks = 1
+looks = 3
 
 [release]
 dataset = "covid-synth-cxr"
@@ -73,3 +76,24 @@ def altered(recipe: Recipe):
         return type(recipe).model_validate(content)
 
     return change
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
+    """The run of a variant of `tiny` that nothing stopped, made once: finished("wgan")."""
+    runs: dict[str, Run] = {}
+
+    def run(variant: str) -> Run:
+        if variant not in runs:
+            recipe = recipe_of(variant)
+            start = run(recipe.start).folder if recipe.start else None
+            runs[variant] = train(recipe, tmp_path_factory.mktemp(variant) / variant, start)
+        return runs[variant]
+
+    return run
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request: pytest.FixtureRequest) -> str:
+    """The name of each tiny recipe in turn."""
+    return str(request.param)

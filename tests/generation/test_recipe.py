@@ -16,6 +16,10 @@ RECIPES = sorted((Path(__file__).resolve().parents[2] / "generation" / "recipes"
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_shipped_recipes_are_valid(path):
     recipe = load_recipe(path)
+    assert recipe.name == path.stem or recipe.name == path.stem.removeprefix("cyclegan-")
+    if "pretraining" in path.stem:
+        assert recipe.release is None
+        return
     assert recipe.release is not None
     assert any(
         entry.dataset == recipe.release.dataset and recipe.release.subset in entry.subsets
@@ -44,7 +48,7 @@ def test_the_papers_schedule(name, count):
         ("epochs = 3", "epoch = 3", "unknown key 'training.epoch'.*did you mean 'epochs'"),
         ("epochs = 3", "epochs = '3'", "wrong value for 'training.epochs'.*found '3'"),
         ("epochs = 3", "epochs = 0", "wrong value for 'training.epochs'"),
-        ("epochs = 3\n", "", "'training.epochs' is missing"),
+        ("epochs = 3\n", "", "wrong value for 'training'.*exactly one of epochs and steps"),
         ("size = 32\nper", "size = 40\nper", "wrong value for 'data.size'"),
         ('subset = "gnc"', 'subset = "../gnc"', "wrong value for 'release.subset'"),
         ('folder = "cyclegan"', 'folder = "/tmp"', "wrong value for 'release.folder'"),

@@ -18,8 +18,10 @@ import covid_synth_data as csd
 from covid_synth_data import manifest
 from covid_synth_data.errors import CorruptRelease, OutputError, ReleaseError, VersionExists
 from covid_synth_data.generators.trained import load_file
+from covid_synth_data.writing import encode_image
 from generation import figures, plan, trainer
 from generation import release as releases
+from generation.crops import parse_variant
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +102,7 @@ def test_every_image_can_be_made_again_from_its_row(released, recipe, weights):
     variants = set()
     for row in rows:
         cell = where[row["source_dataset"], row["source_id"]]
-        film = plan.cut(cell, plan.parse_variant(row["variant"]), recipe.data.size)
+        film = plan.cut(cell, parse_variant(row["variant"]), recipe.data.size)
         again = translator.translate(film[None])[0]
         assert (
             np.abs(again.astype(int) - np.asarray(row["image"]).astype(int)).max() <= 1
@@ -129,7 +131,7 @@ def test_crops_stay_within_five_percent(altered):
     assert plan.rows(settings, 20, seed=1) == made
     assert len({row.source for row in plan.rows(settings, 900, seed=1)}) == 500
     with pytest.raises(ValueError, match="no variant"):
-        plan.parse_variant("zoom:1,2,3,4")
+        parse_variant("zoom:1,2,3,4")
 
 
 class Stopped(Exception):
@@ -315,7 +317,7 @@ def test_a_full_disk_leaves_no_half_shard(recipe, weights, released, tmp_path, m
 @pytest.mark.parametrize("codec", ["png", "jpeg", "webp"])
 def test_codecs(codec):
     film = np.add.outer(np.arange(32), 2 * np.arange(32)).astype(np.uint8)
-    back = np.asarray(Image.open(io.BytesIO(releases.encode_image(film, codec, 95))).convert("L"))
+    back = np.asarray(Image.open(io.BytesIO(encode_image(film, codec, 95))).convert("L"))
     assert np.abs(back.astype(int) - film).max() <= (0 if codec == "png" else 8)
 
 

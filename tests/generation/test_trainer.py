@@ -46,7 +46,7 @@ def test_a_run_leaves_weights_metrics_and_samples(recipe, films, tmp_path):
     assert all(
         np.isfinite(line[name]) for line in lines for name in ("adversarial", "cycle", "identity", "critic")
     )
-    with Image.open(tmp_path / "samples" / "epoch-0003.png") as sheet:
+    with Image.open(tmp_path / "samples" / "step-00000006.png") as sheet:
         assert sheet.size[0] > 5 * 32
     tensors, card = weights.read(done.weights)
     assert card.name == "cyclegan-unet.tiny"
@@ -134,7 +134,7 @@ if __name__ == "__main__":
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     tables = [
@@ -164,7 +164,7 @@ def test_another_recipe_is_refused_and_nothing_is_lost(recipe, altered, films, t
 
 def test_what_does_not_change_the_weights_may_change(altered, recipe, films, tmp_path):
     run(recipe, films, tmp_path)
-    run(altered(training={"preview_every": 1}, release={"count": 5}), films, tmp_path)
+    run(altered(training={"looks": 2}, release={"count": 5}), films, tmp_path)
 
 
 def test_divergence_is_noticed_and_the_last_checkpoint_kept(recipe, films, tmp_path, monkeypatch):

@@ -91,6 +91,15 @@ def test_residual_branches_start_at_zero_and_styles_at_one():
         assert block.second.weight.abs().max() == 0
 
 
+def test_fresh_films_are_smooth():
+    torch.manual_seed(0)
+    with torch.no_grad():
+        films = DiffAugGenerator(64, width=8, classes=0).eval()(noise(4, 128))
+        bands = nn.functional.conv2d(films, _haar(), stride=2)
+    assert bands[:, :1].abs().max() > 0.1
+    assert bands[:, 1:].abs().max() < 1e-6
+
+
 def test_fresh_networks_keep_the_scale_of_features():
     torch.manual_seed(0)
     generator, discriminator = DiffAugGenerator(128, width=16).eval(), DiffAugDiscriminator(128, width=16)

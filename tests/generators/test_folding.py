@@ -1,0 +1,72 @@
+"""Batch norm folded into convolutions."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from support import sampler_weights
+from torch import nn
+
+from covid_synth_data import generators
+from covid_synth_data.generators.folding import fold_norms
+from covid_synth_data.generators.trained import load_file
+
+NORMS = {
+    "baseline-gan": ({"width": 4, "latent": 8}, 6),
+    "wgan": ({"width": 8, "latent": 8}, 4),
+    "dcgan": ({"width": 4, "latent": 8}, 3),
+    "acgan": ({"width": 4, "latent": 8}, 3),
+    "iagan": ({"width": 8}, 23),
+    "diffaug-gan": ({"size": 32, "width": 4, "latent": 8}, 0),
+}
+"""Architecture to options and how many batch norms follow a convolution."""
+
+
+def trained(architecture: str) -> nn.Module:
+    """A network in evaluation whose norms have seen something."""
+    torch.manual_seed(0)
+    network = generators.build(architecture, **NORMS[architecture][0])
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.running_mean, std=0.3)
+            nn.init.uniform_(layer.running_var, 0.1, 2)
+            nn.init.normal_(layer.weight, 1, 0.3)
+            nn.init.normal_(layer.bias, std=0.3)
+    return network.eval()
+
+
+@pytest.mark.parametrize("architecture", NORMS)
+def test_the_same_function_to_rounding(architecture):
+    network = trained(architecture)
+    given = [torch.randn(3, int(network.latent), generator=torch.Generator().manual_seed(1))]
+    if network.classes:
+        given.append(torch.tensor([0, 1, 0]))
+    folded = copy.deepcopy(network)
+    assert fold_norms(folded) == NORMS[architecture][1]
+    with torch.no_grad():
+        before, after = network(*given), folded(*given)
+    assert before.std() > 1e-3
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
+    assert fold_norms(folded) == 0
+
+
+def test_a_norm_after_anything_else_stays():
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.BatchNorm2d(2))
+    assert fold_norms(network) == 0
+    assert isinstance(network[2], nn.BatchNorm2d)
+
+
+def test_a_sampler_is_folded_and_makes_the_same_images(tmp_path):
+    path = sampler_weights(tmp_path / "dcgan.safetensors")
+    sampler = load_file(path, "cpu")
+    assert fold_norms(sampler.network) == 0
+    plain = copy.deepcopy(sampler)
+    plain.network = generators.build("dcgan", **sampler.card.options).eval()
+    tensors, _ = generators.weights.read(path)
+    plain.network.load_state_dict(tensors)
+    images, expected = sampler.sample(20).astype(int), plain.sample(20).astype(int)
+    assert np.abs(images - expected).max() <= 1
+    assert (images == expected).mean() > 0.99
