@@ -18,8 +18,9 @@ import covid_synth_data as csd
 from covid_synth_data import manifest, schema
 from covid_synth_data.errors import ConfigError, VersionExists
 from covid_synth_data.generators.trained import load_file
-from generation import card
 from generation import release as releases
+from generation.cards import dataset
+from generation.cards.measured import Measured
 from generation.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,8 +48,8 @@ def released(noise_recipe, weights, tmp_path_factory) -> Path:
 
 def test_layout(released):
     assert [name for name, data in tree(released).items() if data is not None] == [
-        "README.md", *(f"diffaug-gan/diffaug-gan-{i:05d}-of-00003.parquet" for i in range(3)),
-        "manifest.json", "weights/diffaug.json", "weights/diffaug.safetensors",
+        "LICENSE.md", "README.md", "croissant.json", *(f"diffaug-gan/diffaug-gan-{i:05d}-of-00003.parquet" for i in range(3)),
+        "manifest.json", "weights/diffaug.json", "weights/diffaug.md", "weights/diffaug.safetensors",
     ]  # fmt: skip
     assert csd.verify(released).whole
 
@@ -167,26 +168,17 @@ def test_weights_of_the_other_kind_do_not_go_with_a_recipe(recipe, weights, tmp_
 
 
 def test_the_card_of_a_release_tells_translated_from_drawn(released, recipe):
-    """One paragraph for each kind, and the works that the films come from."""
+    """What each subset was made from, and the works that its images come from."""
     listed = manifest.read(released)
-    text = card.render(listed)
-    assert "**Every image here is synthetic, and every one shows COVID-19**.\n20 frontal" in text
-    assert "each made from noise by a generator that learned from real films." in text
-    assert "from noise of seed 3; the class shown is covid-19." in text
-    assert "Trained 5 steps of batch 4 on films of normal, pneumonia, covid-19, 1 copy of each;" in text
+    text = dataset.card(listed, Measured(), [], [])
+    assert "each image was drawn from noise by a generator that learned from normal, pneumonia" in text
     assert "Zhao et al. 2020" in text
-    assert "Zunair" not in text
-    assert "Licences of the films that were translated or learned from: CC0 1.0." in text
-    assert f"- **{PHANTOM.title}** (CC0 1.0)" in text
+    assert "Zunair & Hamza" not in text
+    assert text == (released / "README.md").read_text()
     films = manifest.SourceFilms(films=7, sha256="0" * 64)
     changes = {"sources": {"phantom": films}, "recipe": recipe.model_dump()}
     gnc = listed.subsets["diffaug-gan"].model_copy(update=changes)
     both = listed.model_copy(update={"subsets": {"gnc": gnc, **listed.subsets}})
-    text = card.render(both)
-    assert "20 translated from real films, 20 made from noise" in text
-    assert "normal to covid-19,\n3 epochs of at most 8 films of each class" in text
-    assert "There were fewer films than images: row i beyond the first 7" in text
+    text = dataset.card(both, Measured(), [], [])
+    assert "each image was drawn from noise" in text
     assert "Zunair & Hamza 2021, Synthesis" in text
-    pneumonia = {**gnc.recipe, "release": {**gnc.recipe["release"], "label": "pneumonia"}}
-    other = listed.model_copy(update={"subsets": {"gnc": gnc.model_copy(update={"recipe": pneumonia})}})
-    assert "**Every image here is synthetic**.\n20 frontal chest films, each translated" in card.render(other)
