@@ -111,12 +111,10 @@ def _stream(repo: str, found: remote.Snapshot, chosen: catalog.DatasetEntry) -> 
 
     where = f"hf://datasets/{repo}@{found.folder.name}"
     files = [f"{where}/{file.path}" for file in found.files(chosen.subsets)]
-    try:
+    with remote.explained(f"{repo} v{found.listed.version} cannot be streamed"):
         return datasets.load_dataset(
             "parquet", chosen.config, data_files=files, split="train", streaming=True
         )
-    except remote.failures() as error:
-        raise remote.refusal(error, f"{repo} v{found.listed.version} cannot be streamed") from error
 
 
 def _read(folder: Path, config: str, path: str, **options: Any) -> Any:

@@ -7,11 +7,12 @@ manifest of its tag; a file that differs is removed, so that the next call fetch
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,10 @@ from covid_synth_data.atomic import output_errors, write_text
 from covid_synth_data.errors import CorruptRelease, HubError, OutputError, ReleaseError
 
 LATEST: Final = "latest"
+
+FETCHED: Final = 8
+HASHED: Final = 4
+"""Files that are fetched, and hashed, at a time."""
 
 _VERSION: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 _LOG: Final = logging.getLogger(__name__)
@@ -42,10 +47,8 @@ def versions(repo: str) -> list[str]:
     """The versions that the dataset repository `repo` has published, oldest first. Raises `HubError`."""
     from huggingface_hub import HfApi
 
-    try:
+    with explained(f"the versions of {repo} cannot be read"):
         return ascending(tag.name for tag in HfApi().list_repo_refs(repo, repo_type="dataset").tags)
-    except failures() as error:
-        raise refusal(error, f"the versions of {repo} cannot be read") from error
 
 
 def resolve(repo: str, version: str | None, subsets: Iterable[str] = ()) -> str:
@@ -99,11 +102,15 @@ def fetch(repo: str, version: str, subsets: Iterable[str] = (), others: Iterable
     published, `CorruptRelease` when a file is not as its manifest says, `HubError` when the Hub cannot be
     reached.
     """
-    wanted = tuple(subsets), tuple(others)
     found = _in_cache(repo, version)
-    if found is None or not found.holds(*wanted):
-        found = _download(repo, version, *wanted)
-    _check_content(repo, found, found.files(*wanted))
+    if found is None:
+        found = _snapshot(repo, _download(repo, version, f"v{version}", manifest.NAME))
+    if found.listed.version != version:
+        raise CorruptRelease(
+            f"the tag v{version} of {repo} holds another version", found=found.listed.version,
+            expected=version, hint="tell who published it, and take another version",
+        )  # fmt: skip
+    _obtain(repo, found, found.files(subsets, tuple(others)))
     return found
 
 
@@ -111,10 +118,8 @@ def _in_cache(repo: str, version: str) -> Snapshot | None:
     """The version as far as it is in the cache; None without its manifest."""
     from huggingface_hub import try_to_load_from_cache
 
-    try:
+    with explained(f"{repo} cannot be a repository"):
         path = try_to_load_from_cache(repo, manifest.NAME, revision=f"v{version}", repo_type="dataset")
-    except ValueError as error:
-        raise refusal(error, f"{repo} cannot be a repository") from error
     return _snapshot(repo, Path(path)) if isinstance(path, str) else None
 
 
@@ -140,42 +145,34 @@ def _hashes(repo: str, path: Path) -> tuple[str, str]:
 
     expected = path.resolve().name
     if expected == path.name:
-        infos = HfApi().get_paths_info(repo, [path.name], revision=path.parent.name, repo_type="dataset")
+        with explained(f"{repo} cannot be asked for the hash of its {path.name}"):
+            infos = HfApi().get_paths_info(repo, [path.name], revision=path.parent.name, repo_type="dataset")
         expected = next((i.lfs.sha256 if i.lfs else i.blob_id for i in infos if isinstance(i, RepoFile)), "")
     content = path.read_bytes()
     return hashlib.sha256(content).hexdigest() if len(expected) == 64 else git_hash(content), expected
 
 
-def _download(repo: str, version: str, subsets: tuple[str, ...], others: tuple[str, ...]) -> Snapshot:
-    from huggingface_hub import hf_hub_download, snapshot_download
+def _download(repo: str, version: str, revision: str, path: str) -> Path:
+    """One file into the cache of `huggingface_hub`."""
+    from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RevisionNotFoundError
 
-    tag, needed = f"v{version}", manifest.NAME
-    try:
-        found = _snapshot(repo, Path(hf_hub_download(repo, needed, revision=tag, repo_type="dataset")))
-        commit, wanted = found.folder.name, [file.path for file in found.files(subsets, others)]
-        if wanted:
-            snapshot_download(repo, revision=commit, repo_type="dataset", allow_patterns=wanted)
-        # Without a network snapshot_download may return what little is there; asking for one file says why.
-        for needed in wanted:
-            if not (found.folder / needed).is_file():
-                hf_hub_download(repo, needed, revision=commit, repo_type="dataset")
-    except RevisionNotFoundError as error:
-        there = ", ".join(versions(repo)) or "none"
-        raise ReleaseError(
-            f"{repo} has no version {version}", found=there, expected="a published version",
-            hint="leave version out for the newest",
-        ) from error  # fmt: skip
-    except LocalEntryNotFoundError as error:  # also an EntryNotFoundError
-        raise refusal(error, f"{repo} {tag} cannot be fetched") from error
-    except EntryNotFoundError as error:
-        raise ReleaseError(
-            f"{repo} {tag} is not a release", found=f"no {needed}", expected=f"a file {needed}",
-            hint="check the name of the repository",
-        ) from error  # fmt: skip
-    except failures() as error:
-        raise refusal(error, f"{repo} {tag} cannot be fetched") from error
-    return found
+    with explained(f"{path} of {repo} v{version} cannot be fetched"):
+        try:
+            return Path(hf_hub_download(repo, path, revision=revision, repo_type="dataset"))
+        except RevisionNotFoundError as error:
+            there = ", ".join(versions(repo)) or "none"
+            raise ReleaseError(
+                f"{repo} has no version {version}", found=there,
+                expected="a published version", hint="leave version out for the newest",
+            ) from error  # fmt: skip
+        except EntryNotFoundError as error:
+            if isinstance(error, LocalEntryNotFoundError):  # no network
+                raise
+            raise ReleaseError(
+                f"{repo} v{version} is not a release", found=f"no {path}", expected=f"a file {path}",
+                hint="check the name of the repository",
+            ) from error  # fmt: skip
 
 
 def _cached_versions(repo: str, subsets: Iterable[str]) -> list[str]:
@@ -193,33 +190,44 @@ def git_hash(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def _check_content(repo: str, snapshot: Snapshot, files: list[manifest.File]) -> None:
-    """Compare each file with the manifest, unless that was done and the file has not been touched since."""
+def _obtain(repo: str, snapshot: Snapshot, files: list[manifest.File]) -> None:
+    """Fetch each file that is not there and compare it with the manifest.
+
+    Not again, where that was done and the file has not been touched since. A file is hashed while others
+    are still on their way.
+    """
     from covid_synth_data.duplicates import cache_folder
 
     notes = cache_folder() / "checked" / f"{snapshot.folder.name}.json"
     before = _read_notes(notes)
-    now = {file.path: _mark(snapshot.folder / file.path, file) for file in files}
-    fresh = [file for file in files if before.get(file.path) != now[file.path]]
-    with ThreadPoolExecutor(4) as pool:
-        problems = list(pool.map(lambda file: _unlike(snapshot.folder / file.path, file), fresh))
-    bad = [(file, problem) for file, problem in zip(fresh, problems, strict=True) if problem]
-    for file, _ in bad:
-        _discard(snapshot.folder / file.path)
-        del now[file.path]
-    if now.items() - before.items():
-        write_text(notes, json.dumps({**before, **now}))
-    if bad:
-        file, (found, expected) = bad[0]
+
+    def get(file: manifest.File) -> None:
+        if not (snapshot.folder / file.path).is_file():
+            _download(repo, snapshot.listed.version, snapshot.folder.name, file.path)
+
+    def check(file: manifest.File) -> tuple[str, str] | None:
+        path = snapshot.folder / file.path
+        return None if before.get(file.path) == _mark(path, file) else _unlike(path, file)
+
+    with ThreadPoolExecutor(FETCHED) as fetching, ThreadPoolExecutor(HASHED) as hashing:
+        arrived = zip(files, fetching.map(get, files), strict=True)
+        checks = {file.path: hashing.submit(check, file) for file, _ in arrived}
+    problems = {path: future.result() for path, future in checks.items()}
+    bad = {path: problem for path, problem in problems.items() if problem}
+    good = {file.path: _mark(snapshot.folder / file.path, file) for file in files if file.path not in bad}
+    for path in bad:
+        _discard(snapshot.folder / path)
+    if good.items() - before.items():
+        write_text(notes, json.dumps({**before, **good}))
+    for path, (found, expected) in bad.items():
         raise CorruptRelease(
-            f"{file.path} of {repo} is not as released", found=found, expected=expected,
+            f"{path} of {repo} is not as released", found=found, expected=expected,
             hint="the file was removed; load again to fetch it again",
         )  # fmt: skip
 
 
 def _mark(path: Path, file: manifest.File) -> str:
-    if not path.is_file():
-        return ""
+    """What a file looked like when its content was that of the manifest."""
     status = path.stat()
     return f"{status.st_size}|{status.st_mtime_ns}|{file.sha256}"
 
@@ -238,8 +246,6 @@ def _unlike(path: Path, file: manifest.File) -> tuple[str, str] | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if not path.is_file():
-        return "no file", f"{file.size} bytes"
     if path.stat().st_size != file.size:
         return f"{path.stat().st_size} bytes", f"{file.size} bytes"
     with path.open("rb") as handle:
@@ -268,6 +274,15 @@ def failures() -> tuple[type[Exception], ...]:
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
     return (HTTPError, OSError, ValueError, RuntimeError)
+
+
+@contextlib.contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Failures of the client of the Hub become one line; `what` says what could not be done."""
+    try:
+        yield
+    except failures() as error:
+        raise refusal(error, what) from error
 
 
 def refusal(error: BaseException, what: str) -> ReleaseError | OutputError:

@@ -9,9 +9,8 @@ Xet it makes several commits of a folder, and a stop between two would leave hal
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -86,7 +85,7 @@ def _compare(folder: Path, repo: str, listed: manifest.Manifest, stamps: Stamps,
     """What there is to do for a folder that was checked."""
     files = [*listed.files, _entry(folder, manifest.NAME)]  # the manifest does not list itself
     api = _api()
-    with _explained(f"{repo} cannot be read"):
+    with remote.explained(f"{repo} cannot be read"):
         refs = _refs(api, repo)
         if refs is None:
             return Plan(folder, repo, listed, stamps, private, None, None, send=files)
@@ -138,7 +137,7 @@ def carry_out(planned: Plan) -> str:
     if planned.tagged:
         return planned.tagged
     api = _api()
-    with _explained(f"{planned.repo} {planned.tag} cannot be published"):
+    with remote.explained(f"{planned.repo} {planned.tag} cannot be published"):
         _need_token(planned.repo)
         if planned.head is None:
             api.create_repo(planned.repo, repo_type="dataset", private=planned.private, exist_ok=True)
@@ -200,15 +199,6 @@ def _api() -> HfApi:
     from huggingface_hub import HfApi
 
     return HfApi(library_name="covid-synth-data")
-
-
-@contextlib.contextmanager
-def _explained(what: str) -> Iterator[None]:
-    """Failures of the client of the Hub become one line."""
-    try:
-        yield
-    except remote.failures() as error:
-        raise remote.refusal(error, what) from error
 
 
 def _need_token(repo: str) -> None:

@@ -1,6 +1,6 @@
 """Publishing and fetching against the bare client of the Hub, and `verify` against sha256sum.
 
-    python benchmarks/performance/hub.py [--rounds 5] [--megabytes 150]
+    python benchmarks/performance/hub.py [--rounds 12] [--megabytes 150]
 
 The Hub is `tests/hub` in a process of its own on the loopback, fresh for each push; each call runs in a
 fresh process with empty caches and counts from after the imports. Ours pushes as `generation publish` does
@@ -86,14 +86,15 @@ def serving() -> Iterator[str]:
 
 
 def transfers(folder: Path, rounds: int) -> dict[str, list[float]]:
-    """Times of pushes and pulls, contenders in turn."""
+    """Times of pushes and pulls, contenders in turn and each first as often as the other."""
     times: dict[str, list[float]] = {name: [] for name in BODIES}
-    for _ in range(rounds):
-        for name in ("publish", "upload_folder"):
+    for number in range(rounds):
+        turn = -1 if number % 2 else 1
+        for name in ("publish", "upload_folder")[::turn]:
             with serving() as url:
                 times[name].append(call(name, url, folder))
                 if name == "publish":
-                    for pull in ("fetch", "snapshot_download"):
+                    for pull in ("fetch", "snapshot_download")[::turn]:
                         times[pull].append(call(pull, url, folder))
     return times
 
@@ -120,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--megabytes", type=int, default=150)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -137,7 +138,7 @@ def main() -> None:
                     "verify": lambda: verify(folder),
                 }
                 seconds(runs["verify"])
-                times = alternate(runs, asked.rounds * 3)
+                times = alternate(runs, asked.rounds)
             verifying[f"{cores} cores" if cores > 1 else "1 core"] = {
                 "seconds": times,
                 "megabytes_per_second": {one: size / 1e6 / min(taken) for one, taken in times.items()},
