@@ -48,7 +48,8 @@ def released(noise_recipe, weights, tmp_path_factory) -> Path:
 
 def test_layout(released):
     assert [name for name, data in tree(released).items() if data is not None] == [
-        "LICENSE.md", "README.md", "croissant.json", *(f"diffaug-gan/diffaug-gan-{i:05d}-of-00003.parquet" for i in range(3)),
+        "LICENSE.md", "README.md", "croissant.json",
+        *(f"diffaug-gan/diffaug-gan-{i:05d}-of-00003.parquet" for i in range(3)),
         "manifest.json", "weights/diffaug.json", "weights/diffaug.md", "weights/diffaug.safetensors",
     ]  # fmt: skip
     assert csd.verify(released).whole
