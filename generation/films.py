@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,11 +51,14 @@ def training_rows(data: PairData | FilmData, root: Path | None) -> datasets.Data
     of each of them. (A film that one task leaves out may be a copy of one that it tests on.) Raises the
     errors of `tasks.load_task`.
     """
+    return _rows(data, [_plan(data, task, root) for task in data.tasks])
+
+
+def _rows(data: PairData | FilmData, plans: Sequence[tasks.TaskPlan]) -> datasets.Dataset:
     import datasets
 
     found, held_out = [], set()
-    for task in data.tasks:
-        plan = _plan(data, task, root)
+    for plan in plans:
         outside = plan.frame[~plan.frame["split"].isin(data.parts) | (plan.frame["reason"] != "")]
         held_out |= {*outside["image_id"], *outside.loc[outside["reason"] == "", "patient_id"]}
         parts = tasks.to_splits(plan)
@@ -77,11 +80,10 @@ def _plan(data: Data, task: str, root: Path | None) -> tasks.TaskPlan:
     )  # fmt: skip
 
 
-def _same_films(data: PairData | FilmData, root: Path | None) -> dict[str, set[str]]:
+def _same_films(plans: Sequence[tasks.TaskPlan]) -> dict[str, set[str]]:
     """`image_id` to the other ids under which a source says that the film is known."""
     names: dict[str, set[str]] = {}
-    for task in data.tasks:
-        frame = _plan(data, task, root).frame
+    for frame in (plan.frame for plan in plans):
         if "same_film" not in frame.columns:
             continue
         for one, other in zip(frame["image_id"], frame["same_film"], strict=True):
@@ -110,7 +112,8 @@ def training_films(recipe: Recipe, root: Path | None, progress: Callable[[int, i
     of its classes in their order, `crops` copies of each film side by side.
     """
     data = recipe.data
-    rows = training_rows(data, root)
+    plans = [_plan(data, task, root) for task in data.tasks]
+    rows = _rows(data, plans)
     pair = isinstance(data, PairData)
     labels = [data.source_class, data.target_class] if isinstance(data, PairData) else data.classes
     sides = [of_class(rows, label) for label in labels]
@@ -120,7 +123,7 @@ def training_films(recipe: Recipe, root: Path | None, progress: Callable[[int, i
     for domain, side in enumerate(sides):
         order = np.random.default_rng([recipe.seed, domain]).permutation(len(side))
         chosen.append(side.select(np.sort(order[: min(wanted, smallest) if pair else wanted])))
-    known = _same_films(data, root)
+    known = _same_films(plans)
     total = sum(len(side) for side in chosen)
     done = 0
 

@@ -69,6 +69,14 @@ def test_a_recipe_reads_what_its_task_plans():
     assert side.pixels.shape == (len(covid), 32, 32)
 
 
+def test_each_task_is_planned_once(planned, monkeypatch):
+    """Planning reads every film that it has no fingerprint of."""
+    asked = []
+    monkeypatch.setattr(films, "_plan", lambda data, task, root: asked.append(task) or planned[task])
+    read(recipe())
+    assert asked == list(TASKS)
+
+
 def test_classes_come_in_the_order_of_the_recipe(planned):
     rows = training_rows(recipe().data, None)
     for classes in (["covid-19", "normal"], ["normal", "pneumonia", "covid-19"]):
