@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 from urllib.parse import urlsplit
 
 from covid_synth_data import manifest, shards
@@ -249,7 +249,7 @@ def _unlike(path: Path, file: manifest.File) -> tuple[str, str] | None:
     if path.stat().st_size != file.size:
         return f"{path.stat().st_size} bytes", f"{file.size} bytes"
     with path.open("rb") as handle:
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        digest = _sha256(handle)
         if digest != file.sha256:
             return f"sha256 {digest[:12]}", file.sha256[:12]
         if file.subset is None:
@@ -259,6 +259,14 @@ def _unlike(path: Path, file: manifest.File) -> tuple[str, str] | None:
             return shards.unlike_a_shard(pq.read_metadata(handle), file.rows)
         except (pa.ArrowException, OSError) as error:
             return (str(error).splitlines() or [type(error).__name__])[0], "a parquet file"
+
+
+def _sha256(file: IO[bytes]) -> str:
+    """The hash of a file, in large pieces: between two of them, threads that download hold up this one."""
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(1 << 22))
+    while count := file.readinto(buffer):  # type: ignore[attr-defined]
+        digest.update(buffer[:count])
+    return digest.hexdigest()
 
 
 def _discard(path: Path) -> None:

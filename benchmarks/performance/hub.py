@@ -1,6 +1,6 @@
 """Publishing and fetching against the bare client of the Hub, and `verify` against sha256sum.
 
-    python benchmarks/performance/hub.py [--rounds 12] [--megabytes 150]
+    python benchmarks/performance/hub.py [--rounds 9] [--megabytes 150]
 
 The Hub is `tests/hub` in a process of its own on the loopback, fresh for each push; each call runs in a
 fresh process with empty caches and counts from after the imports. Ours pushes as `generation publish` does
@@ -121,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--megabytes", type=int, default=150)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

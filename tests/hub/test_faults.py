@@ -17,7 +17,7 @@ PUSH: dict[Kind, tuple[str, ...]] = {
 }
 PULL: dict[Kind, tuple[str, ...]] = {
     "kill-midway": ("/cdn/",),
-    "kill-after": ("/manifest.json", "/tree/"),
+    "kill-after": ("/manifest.json",),
     "drop": ("/cdn/",),
     "500": ("/cdn/",),
     "corrupt": ("/manifest.json", "/cdn/"),
