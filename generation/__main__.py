@@ -130,12 +130,15 @@ def publish(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print what would be sent; send nothing")
     ] = False,
+    licences: Annotated[
+        str, typer.Option("--licenses", help="permissive, or any: publish a restricted release too")
+    ] = "permissive",
 ) -> None:
     """Publish a release folder on the Hub as the tag vX.Y.Z; the same command goes on after a stop."""
     from generation import publish as publishing
 
     with progress_bar("verifying") as tick:
-        planned = publishing.plan(folder, repo, version, private, tick)
+        planned = publishing.plan(folder, repo, version, private, tick, licences)
     say(publishing.describe(planned))
     if dry_run or planned.tagged:
         return

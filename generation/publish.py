@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from covid_synth_data import catalog, hub, manifest, remote
 from covid_synth_data.errors import ConfigError, CorruptRelease, HubError, ReleaseError, VersionExists
+from generation import licensing
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -71,13 +72,17 @@ def plan(
     version: str | None = None,
     private: bool = False,
     progress: Progress | None = None,
+    licences: str = "permissive",
 ) -> Plan:
     """Check the folder and compare it with the Hub; nothing is written.
 
-    `progress` is that of `hub.verify`. Raises `CorruptRelease` for a folder that is not whole, `ConfigError`
-    for another version or name, `VersionExists` where the tag is there with other content, `HubError`.
+    `progress` is that of `hub.verify`; `licences` is "permissive", or "any" for a release that is labelled as
+    restricted. Raises `CorruptRelease` for a folder that is not whole, `ConfigError` for another version or
+    name, `ReleaseError` for licences or an older version, `VersionExists` where the tag is there with other
+    content, `HubError`.
     """
     listed, stamps = _checked(folder, repo, version, progress)
+    licensing.check({name for subset in listed.subsets.values() for name in subset.licences}, licences)
     return _compare(folder, repo, listed, stamps, private)
 
 

@@ -47,6 +47,7 @@ def build(
     subsets: dict[str, tuple[int, ...]] | None = None,
     seed: int = 0,
     side: int = 12,
+    licence: str = "CC0 1.0",
 ) -> Path:
     """A release with shards of so many rows for each subset (default: gnc of 5, 5 and 3 rows)."""
     parts = subsets or {"gnc": (5, 5, 3)}
@@ -74,7 +75,7 @@ def build(
             rows=sum(counts), generator="cyclegan-unet.nc", weights="weights/nc.safetensors",
             recipe={"seed": seed}, sources={"phantom": manifest.SourceFilms(films=3, sha256="0" * 64)},
             learned_from=manifest.Learned(films=[f"phantom/{subset}"], patients=[f"phantom:{subset}"]),
-            licences=["CC0 1.0"], code_version="0.1.0", git="", libraries={},
+            licences=[licence], code_version="0.1.0", git="", libraries={},
         )
         for subset, counts in parts.items()
     }  # fmt: skip

@@ -117,6 +117,13 @@ def test_what_is_not_to_be_published(hub, client, first, tmp_path):
     assert hub.log == []
 
 
+def test_licences_that_forbid_reuse_must_be_asked_for(hub, client, tmp_path):
+    bound = build(tmp_path / "covid-synth-cxr", licence="CC BY-NC 4.0")
+    assert "CC BY-NC 4.0" in client.generation("publish", bound, "--repo", REPO).error
+    assert hub.log == []
+    client.generation("publish", bound, "--repo", REPO, "--licenses", "any").ok()
+
+
 def test_who_pushes_meanwhile_is_noticed_and_not_overwritten(hub, client, first, second):
     client.generation("publish", first, "--repo", REPO).ok()
     repo, commit = hub.store.repos[REPO], hub.store.commit
