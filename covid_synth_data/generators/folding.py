@@ -1,7 +1,9 @@
-"""Batch norm folded into the convolution before it: what a generator computes in evaluation, in fewer passes.
+"""A generator rewritten for inference: the same function to rounding, in fewer passes over the images.
 
 In evaluation batch norm is a factor and an offset for each channel, which the weights and the bias of the
-convolution before it can take over: the same function to rounding.
+convolution before it can take over. And a transposed convolution of stride 2 to a single channel, with which
+several generators end, is slow on a CPU, whose kernels compute many channels at once; as a convolution to
+the four phases of each doubled pixel it takes half the time.
 """
 
 from __future__ import annotations
@@ -9,18 +11,23 @@ from __future__ import annotations
 import itertools
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from covid_synth_data.generators.layers import UpsampleConv
 
 
+def for_inference(network: nn.Module) -> nn.Module:
+    """`network` itself, rewritten in place; it no longer fits the weights that it was loaded from."""
+    fold_norms(network.eval())
+    split_phases(network)
+    return network
+
+
 @torch.no_grad()
 def fold_norms(network: nn.Module) -> int:
-    """Fold, in place, every batch norm that follows a convolution in a `nn.Sequential`; returns how many.
-
-    For inference alone: `network` no longer fits the weights that it was loaded from.
-    """
+    """Fold every batch norm that follows a convolution in a `nn.Sequential`; returns how many."""
     kinds = (nn.Conv2d, nn.ConvTranspose2d, UpsampleConv)
     folded = 0
     for chain in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
@@ -38,6 +45,46 @@ def fold_norms(network: nn.Module) -> int:
             setattr(chain, name, nn.Identity())
             folded += 1
     return folded
+
+
+class PhaseConv(nn.Conv2d):
+    """What a transposed convolution of stride 2 to one channel computes, as a convolution and a shuffle."""
+
+    @torch.no_grad()
+    def __init__(self, same: nn.ConvTranspose2d) -> None:
+        """The weights of `same`, whose kernel must reach no further than a pixel beside its own."""
+        super().__init__(same.in_channels, 4, 3, padding=1)
+        side, padding = same.kernel_size[0], int(same.padding[0])
+        # taps[phase, q, t]: for a phase of a doubled pixel, place q of the 3x3 window meets tap t.
+        taps = torch.zeros(2, 3, side)
+        for phase, q in itertools.product(range(2), range(3)):
+            if 0 <= (t := 2 * (1 - q) + phase + padding) < side:
+                taps[phase, q, t] = 1
+        weight = torch.einsum("yqt,xru,ctu->yxcqr", taps, taps, same.weight.squeeze(1))
+        self.weight.copy_(weight.flatten(0, 1))
+        self.bias = nn.Parameter(torch.zeros(4) if same.bias is None else same.bias.repeat(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, inputs, h, w) to (n, 1, 2h, 2w)."""
+        return F.pixel_shuffle(super().forward(x), 2)
+
+
+def split_phases(network: nn.Module) -> int:
+    """Replace the transposed convolutions that `PhaseConv` can stand for; returns how many."""
+    found = [(name, layer) for name, layer in network.named_modules() if _splits(layer)]
+    for name, layer in found:
+        owner, _, attribute = name.rpartition(".")
+        assert isinstance(layer, nn.ConvTranspose2d)  # noqa: S101 - `_splits` has seen to it
+        setattr(network.get_submodule(owner), attribute, PhaseConv(layer))
+    return len(found)
+
+
+def _splits(layer: nn.Module) -> bool:
+    if not isinstance(layer, nn.ConvTranspose2d):
+        return False
+    shape = (layer.kernel_size, layer.padding, layer.output_padding)
+    doubling = {((4, 4), (1, 1), (0, 0)), ((5, 5), (2, 2), (1, 1))}
+    return layer.out_channels == 1 and layer.stride == (2, 2) and shape in doubling
 
 
 def _last(module: nn.Module) -> nn.Module:

@@ -13,7 +13,7 @@ from torch import nn
 from covid_synth_data import catalog
 from covid_synth_data.errors import ConfigError, UnknownName, WeightsError
 from covid_synth_data.generators import build, noise, remote, weights
-from covid_synth_data.generators.folding import fold_norms
+from covid_synth_data.generators.folding import for_inference
 from covid_synth_data.pixels import Grey
 
 CHECKOUT = Path(__file__).resolve().parents[2] / "releases"
@@ -65,11 +65,10 @@ class Sampler:
     """
 
     def __init__(self, network: nn.Module, card: weights.Card, device: torch.device) -> None:
-        """`network` with its weights; it is moved to `device`, set to evaluation, its batch norms folded."""
+        """`network` with its weights; it is moved to `device` and rewritten for inference."""
         self.card = card
         self.device = device
-        fold_norms(network.eval())
-        self.network = network.to(device).to(memory_format=torch.channels_last)
+        self.network = for_inference(network).to(device).to(memory_format=torch.channels_last)
 
     def sample(self, n: int, seed: int = 0, *, label: str | None = None, start: int = 0) -> Grey:
         """Images `start` to `start` + n of `seed`: uint8 (n, card.size, card.size) in [0, 255].
