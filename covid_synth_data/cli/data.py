@@ -1,112 +1,21 @@
-"""`covid-synth`: a thin layer over the public functions; errors of ours are one line and exit code 2."""
+"""The commands over data: what there is, tasks, releases, mixing, sampling, and the quickstart."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from covid_synth_data.errors import BadImage, ConfigError, CorruptRelease, CovidSynthError, UnknownName
+from covid_synth_data.cli.common import AsJson, Release, Root, Seed, progress_bar, say, table
+from covid_synth_data.errors import BadImage, ConfigError, CorruptRelease, UnknownName
 
 if TYPE_CHECKING:
     import datasets
 
-app = typer.Typer(
-    help="Synthetic COVID-19 chest X-rays: load, mix with real films, measure whether they help.",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-)  # fmt: skip
-
-Root = Annotated[
-    Path | None,
-    typer.Option(help="the folder that holds the real sets", envvar="COVID_SYNTH_SOURCES", show_envvar=True),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON for a script")]
-Release = Annotated[Path | None, typer.Option(help="a release folder")]
-Seed = Annotated[int, typer.Option(min=0, help="another seed gives another draw")]
-
-
-def say(text: str) -> None:
-    """Print to standard output, as it is."""
-    typer.echo(text)
-
-
-def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table whose cells wrap instead of being cut."""
-    import rich.box
-    import rich.console
-    import rich.table
-
-    drawn = rich.table.Table(*columns, title=title, title_justify="left", box=rich.box.SIMPLE_HEAD)
-    for row in rows:
-        drawn.add_row(*row)
-    rich.console.Console().print(drawn, markup=False)
-
-
-@contextlib.contextmanager
-def progress_bar(text: str) -> Iterator[Callable[..., None]]:
-    """A bar on standard error; yields a function of (done, all) or (done, all, a short text).
-
-    Where standard error is no terminal, a plain line is printed every half minute instead.
-    """
-    import time
-
-    import rich.console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = rich.console.Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(text, total=None)
-        printed = time.monotonic()
-
-        def tick(done: int, total: int, more: str = "") -> None:
-            nonlocal printed
-            bar.update(task, completed=done, total=total, description=f"{text} {more}".rstrip())
-            if not console.is_terminal and time.monotonic() - printed > 30:
-                printed = time.monotonic()
-                typer.echo(f"{text} {done}/{total} {more}".rstrip(), err=True)
-
-        yield tick
-
-
-def guarded(run: Callable[[], Any]) -> None:
-    """Run a Typer app; an error of ours, of the file system, or a stop by the user is one line, no traceback.
-
-    Names of files need not be text that the terminal can show, so what it cannot is replaced.
-    """
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    if not sys.stderr.isatty():
-        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    try:
-        run()
-    except CovidSynthError as error:
-        _fail(error)
-    except OSError as error:
-        _fail(
-            CovidSynthError(
-                f"cannot use {error.filename or 'a file'}", found=(error.strerror or str(error)).lower(),
-                expected="a file or folder that can be read, or written where it is an output",
-                hint="check the path, its permissions and the room on the disk",
-            )
-        )  # fmt: skip
-    except (KeyboardInterrupt, SystemExit) as stop:
-        # Typer turns Ctrl-C within a command into exit code 130 and says nothing.
-        if isinstance(stop, SystemExit) and stop.code != 130:
-            raise
-        typer.echo("stopped; the same command goes on from here", err=True)
-        raise SystemExit(130) from None
-
-
-def _fail(error: CovidSynthError) -> NoReturn:
-    typer.echo(f"error: {error}", err=True)
-    raise SystemExit(2) from None
+app = typer.Typer()
 
 
 @app.command()
@@ -303,75 +212,6 @@ def sample(
     say(f"{count} images in {out}")
 
 
-bench = typer.Typer(help="Run suites and print their tables.", no_args_is_help=True)
-app.add_typer(bench, name="benchmark")
-
-
-@bench.command("list")
-def benchmark_list(as_json: AsJson = False) -> None:
-    """The suites, with their tasks, models, regimes and profiles."""
-    from covid_synth_data.benchmark import list_suites, load_suite
-
-    suites = [load_suite(name) for name in list_suites()]
-    if as_json:
-        say(json.dumps([suite.model_dump() for suite in suites], indent=1))
-        return
-    for suite in suites:
-        say(f"{suite.name} {suite.version}: {suite.title}")
-        for kind, names in (
-            ("tasks", suite.tasks), ("models", suite.models),
-            ("regimes", suite.regimes), ("profiles", suite.profiles),
-        ):  # fmt: skip
-            say(f"  {kind:<9} {', '.join(names)}")
-        say("")
-
-
-@bench.command("run")
-def benchmark_run(
-    suite: Annotated[str, typer.Argument(help="a suite, see covid-synth benchmark list")],
-    out: Annotated[Path, typer.Option(help="the folder of the result files")] = Path("benchmarks/results"),
-    root: Root = None,
-    release: Release = None,
-    task: Annotated[list[str] | None, typer.Option(help="a task; again for more")] = None,
-    model: Annotated[list[str] | None, typer.Option(help="a model; again for more")] = None,
-    regime: Annotated[list[str] | None, typer.Option(help="a regime; again for more")] = None,
-    profile: Annotated[str | None, typer.Option(help="models, seeds and regimes for a purpose")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="how many seeds")] = None,
-    weights: Annotated[str | None, typer.Option(help="initial weights: imagenet or none")] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="at most this many real negatives to train on")
-    ] = None,
-    skip_missing: Annotated[
-        bool, typer.Option(help="leave out regimes whose data the release lacks")
-    ] = False,
-    device: str = "auto",
-) -> None:
-    """Run SUITE: one result file per task, model, regime and seed; the same command goes on after a stop."""
-    from covid_synth_data.benchmark import run
-
-    if weights not in (None, "imagenet", "none"):
-        raise UnknownName("choice of weights", weights, ["imagenet", "none"])
-    with progress_bar("benchmark") as tick:
-        paths = run(
-            suite, out=out, root=root, release=release, profile=profile, tasks=task, models=model,
-            regimes=regime, seeds=seeds, weights=weights, limit=limit,  # type: ignore[arg-type]
-            skip_missing=skip_missing, device=device, progress=tick,
-        )  # fmt: skip
-    say(f"{len(paths)} result files in {out}")
-
-
-@bench.command("report")
-def benchmark_report(
-    results: Annotated[Path, typer.Option(help="the folder of the result files")] = Path(
-        "benchmarks/results"
-    ),
-) -> None:
-    """Print the table of all result files, each validated against its own predictions."""
-    from covid_synth_data.benchmark import report
-
-    say(report(results))
-
-
 @app.command()
 def quickstart(
     out: Annotated[Path, typer.Option(help="where everything goes")] = Path("quickstart"),
@@ -380,12 +220,3 @@ def quickstart(
     from covid_synth_data import quickstart as path
 
     path.run(out, say, progress_bar)
-
-
-def main() -> None:
-    """Entry point of the command `covid-synth`."""
-    guarded(app)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,26 @@
+"""`covid-synth`: a thin layer over the public functions; errors of ours are one line and exit code 2.
+
+One file for each group of commands. What they need is imported when a command runs, so the help is there at
+once.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from covid_synth_data.cli import benchmark, data
+from covid_synth_data.cli.common import guarded, progress_bar, say, table
+
+__all__ = ["app", "guarded", "main", "progress_bar", "say", "table"]
+
+app = typer.Typer(
+    help="Synthetic COVID-19 chest X-rays: load, mix with real films, measure whether they help.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+)  # fmt: skip
+app.add_typer(data.app)
+app.add_typer(benchmark.app, name="benchmark")
+
+
+def main() -> None:
+    """Entry point of the command `covid-synth`."""
+    guarded(app)

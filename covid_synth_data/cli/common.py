@@ -1,0 +1,100 @@
+"""What every command uses: options, tables, progress, and errors as one line with exit code 2."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from covid_synth_data.errors import CovidSynthError
+
+Root = Annotated[
+    Path | None,
+    typer.Option(help="the folder that holds the real sets", envvar="COVID_SYNTH_SOURCES", show_envvar=True),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON for a script")]
+Release = Annotated[Path | None, typer.Option(help="a release folder")]
+Seed = Annotated[int, typer.Option(min=0, help="another seed gives another draw")]
+
+
+def say(text: str) -> None:
+    """Print to standard output, as it is."""
+    typer.echo(text)
+
+
+def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table whose cells wrap instead of being cut."""
+    import rich.box
+    import rich.console
+    import rich.table
+
+    drawn = rich.table.Table(*columns, title=title, title_justify="left", box=rich.box.SIMPLE_HEAD)
+    for row in rows:
+        drawn.add_row(*row)
+    rich.console.Console().print(drawn, markup=False)
+
+
+@contextlib.contextmanager
+def progress_bar(text: str) -> Iterator[Callable[..., None]]:
+    """A bar on standard error; yields a function of (done, all) or (done, all, a short text).
+
+    Where standard error is no terminal, a plain line is printed every half minute instead.
+    """
+    import time
+
+    import rich.console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = rich.console.Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(text, total=None)
+        printed = time.monotonic()
+
+        def tick(done: int, total: int, more: str = "") -> None:
+            nonlocal printed
+            bar.update(task, completed=done, total=total, description=f"{text} {more}".rstrip())
+            if not console.is_terminal and time.monotonic() - printed > 30:
+                printed = time.monotonic()
+                typer.echo(f"{text} {done}/{total} {more}".rstrip(), err=True)
+
+        yield tick
+
+
+def guarded(run: Callable[[], Any]) -> None:
+    """Run a Typer app; an error of ours, of the file system, or a stop by the user is one line, no traceback.
+
+    Names of files need not be text that the terminal can show, so what it cannot is replaced.
+    """
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    try:
+        run()
+    except CovidSynthError as error:
+        _fail(error)
+    except OSError as error:
+        _fail(
+            CovidSynthError(
+                f"cannot use {error.filename or 'a file'}", found=(error.strerror or str(error)).lower(),
+                expected="a file or folder that can be read, or written where it is an output",
+                hint="check the path, its permissions and the room on the disk",
+            )
+        )  # fmt: skip
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # Typer turns Ctrl-C within a command into exit code 130 and says nothing.
+        if isinstance(stop, SystemExit) and stop.code != 130:
+            raise
+        typer.echo("stopped; the same command goes on from here", err=True)
+        raise SystemExit(130) from None
+
+
+def _fail(error: CovidSynthError) -> NoReturn:
+    typer.echo(f"error: {error}", err=True)
+    raise SystemExit(2) from None
