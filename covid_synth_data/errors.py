@@ -20,6 +20,7 @@
     ├── MetricError                 arrays that a metric is not defined for (one class only, NaN, lengths)
     ├── DivergedError               a training run whose losses are no longer finite
     ├── ResultError                 a benchmark result file that contradicts itself or its suite
+    ├── ClusterError                a node of a cluster that died with its work
     └── OutputError                 the output cannot be written (disk full, no permission)
 
 Every message says what is wrong, what was found, what was expected, and what to do next. Programs that
@@ -30,6 +31,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class CovidSynthError(Exception):
@@ -48,6 +50,16 @@ class CovidSynthError(Exception):
         if hint is not None:
             text += f" Next: {hint}" if hint.endswith(("?", ".")) else f" Next: {hint}."
         super().__init__(" ".join(text.split()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Keep kind and text on the way from another process, whatever the arguments of the kind were."""
+        return _remade, (type(self), str(self))
+
+
+def _remade(kind: type[CovidSynthError], text: str) -> CovidSynthError:
+    error = kind.__new__(kind)
+    Exception.__init__(error, text)
+    return error
 
 
 class UnknownName(CovidSynthError):
@@ -153,6 +165,10 @@ class DivergedError(CovidSynthError):
 
 class ResultError(CovidSynthError):
     """A benchmark result file that contradicts itself or its suite."""
+
+
+class ClusterError(CovidSynthError):
+    """A node of a cluster died with its work, again and again."""
 
 
 class OutputError(CovidSynthError):

@@ -1,14 +1,16 @@
 """Mixing real and synthetic films to an asked composition, on `datasets.Dataset`, without touching pixels.
 
-Skew is negatives / positives (zunair2021, Eq. 6). All functions select and join rows by index: the images of
-the result are those of the inputs, read when they are needed. The same seed gives the same rows.
+Skew is negatives / positives (zunair2021, Eq. 6); with several classes, all rows but the positives count as
+negatives. All functions select and join rows by index: the images of the result are those of the inputs, read
+when they are needed. The same seed gives the same rows. Classes are matched by name: where the codes of the
+synthetic rows mean other classes than those of the real rows, they are translated.
 """
 
 from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,25 +43,29 @@ def mix(
     *,
     synthetic_count: int | None = None,
     synthetic_fraction: float | None = None,
+    counts: Mapping[str, int] | None = None,
     positive: str = "covid-19",
 ) -> datasets.Dataset:
     """All real rows and as many synthetic ones, drawn by the seed, as the asked composition needs; shuffled.
 
-    One of three says how many: `skew` (default 1.0), the negatives / positives of the result, met to the
-    nearest image; `synthetic_count`, rows; `synthetic_fraction`, their share of the result, in [0, 1). For
-    a skew only synthetic rows of the class that is short are drawn, for the other two all classes.
-    `synthetic` may be several datasets, drawn from as one. Columns are those of both; what a row does not
-    have is null. Raises `ImpossibleMix`, with what can be reached, and `ConfigError`; streams cannot be
-    counted, see `stream`.
+    One of four says how many: `skew` (default 1.0), the negatives / positives of the result, met to the
+    nearest image; `synthetic_count`, rows; `synthetic_fraction`, their share of the result, in [0, 1);
+    `counts`, class to rows of the result, for each class named that has fewer real rows. For a skew only
+    synthetic rows of the class that is short are drawn, for a count or a share all classes. `synthetic` may
+    be several datasets, drawn from as one. Columns are those of both; what a row does not have is null;
+    `label` has the names of the real rows. Raises `ImpossibleMix`, with what can be reached, `UnknownName`,
+    and `ConfigError`, also where a synthetic row is of a class that the real rows do not name; streams
+    cannot be counted, see `stream`.
     """
-    asked = [value is not None for value in (skew, synthetic_count, synthetic_fraction)]
+    asked = [value is not None for value in (skew, synthetic_count, synthetic_fraction, counts)]
     if sum(asked) > 1:
         raise ConfigError(
             "a mix is governed by one number",
-            found=f"skew {skew}, synthetic_count {synthetic_count}, synthetic_fraction {synthetic_fraction}",
+            found=f"skew {skew}, synthetic_count {synthetic_count}, synthetic_fraction {synthetic_fraction}, "
+            f"counts {counts if counts is None else dict(counts)}",
             expected="one of them", hint="leave the others out",
         )  # fmt: skip
-    pool = _one(synthetic)
+    pool = _one(synthetic, _label_names(real))
     random = _random(seed, 0)
     if synthetic_count is not None:
         chosen = _draw(np.arange(len(pool)), synthetic_count, random, "synthetic_count")
@@ -71,6 +77,8 @@ def mix(
             )  # fmt: skip
         count = round(len(real) * synthetic_fraction / (1 - synthetic_fraction))
         chosen = _draw(np.arange(len(pool)), count, random, f"synthetic_fraction {synthetic_fraction:g}")
+    elif counts is not None:
+        chosen = _for_counts(real, pool, counts, random)
     else:
         chosen = _for_skew(real, pool, _SKEW if skew is None else skew, random, positive)
     return _join(real, np.arange(len(real)), pool, chosen, seed)
@@ -90,7 +98,7 @@ def replace(
     are too few synthetic positives, or the fraction is outside [0, 1].
     """
     _check_fraction(fraction, 1.0)
-    pool = _one(synthetic)
+    pool = _one(synthetic, _label_names(real))
     is_positive = _is_positive(real, positive)
     positives = np.flatnonzero(is_positive)
     count = round(fraction * len(positives))
@@ -112,7 +120,7 @@ def extend(
     As jiang2020, Tables III and IV, adds 0 to 50 %. Fractions above 1 are allowed. Raises `ImpossibleMix`.
     """
     _check_fraction(fraction, math.inf)
-    pool = _one(synthetic)
+    pool = _one(synthetic, _label_names(real))
     random = _random(seed, 2)
     chosen = _draw(np.arange(len(pool)), round(fraction * len(real)), random, f"fraction {fraction:g}")
     return _join(real, np.arange(len(real)), pool, chosen, seed)
@@ -141,6 +149,23 @@ def _for_skew(real: Any, pool: Any, asked: float, random: np.random.Generator, p
     return random.permutation(rows)[:count]
 
 
+def _for_counts(real: Any, pool: Any, counts: Mapping[str, int], random: np.random.Generator) -> Index:
+    """Rows of the pool that bring each class of `counts` to its number, where real rows are fewer."""
+    names = _label_names(real)
+    for name in counts:
+        if name not in names:
+            raise UnknownName("label", name, names)
+    chosen = [np.empty(0, np.int64)]
+    # In the order of the classes, so that the order of the mapping does not matter.
+    for name in sorted(counts, key=names.index):
+        there = int(_is_positive(real, name).sum())
+        rows = np.flatnonzero(_is_positive(pool, name))
+        _check_count(counts[name], f"a count of {name} rows")
+        more = max(counts[name] - there, 0)
+        chosen.append(_draw(rows, more, random, f"{counts[name]:,} {name} rows beside {there:,} real ones"))
+    return np.concatenate(chosen)
+
+
 def _nearest_positives(negatives: int, asked: float) -> int:
     """How many positives, at least one, bring the skew of that many negatives nearest to `asked`."""
     low = max(math.floor(negatives / asked), 1)
@@ -163,16 +188,18 @@ def _reachable(negatives: int, positives: int, more_negatives: int, more_positiv
 
 def _draw(rows: Index, count: int, random: np.random.Generator, what: str) -> Index:
     """`count` of `rows` without repetition. Raises `ImpossibleMix` when there are fewer."""
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 0:
-        raise ImpossibleMix(
-            f"{what} of synthetic rows", found=str(count), expected="a whole number from 0 on"
-        )
+    _check_count(count, f"{what} of synthetic rows")
     if count > len(rows):
         raise ImpossibleMix(
             f"{what} needs {count:,} synthetic rows", found=f"{len(rows):,} of the right class",
             expected=f"at most {len(rows):,}", hint="ask for less, or give more synthetic rows",
         )  # fmt: skip
     return random.permutation(rows)[:count]
+
+
+def _check_count(count: int, what: str) -> None:
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 0:
+        raise ImpossibleMix(what, found=str(count), expected="a whole number from 0 on")
 
 
 def _check_fraction(fraction: float, most: float) -> None:
@@ -230,14 +257,44 @@ def _label_names(dataset: Any) -> list[str]:
     return list(names)
 
 
-def _one(synthetic: Any) -> Any:
-    """One dataset of one or several."""
+def _one(synthetic: Any, names: list[str]) -> Any:
+    """One dataset of one or several, with `label` a code of `names`."""
     parts = list(synthetic) if isinstance(synthetic, (list, tuple)) else [synthetic]
     if not parts:
         raise ConfigError("nothing to mix in", found="no synthetic dataset", expected="at least one")
-    for part in parts:
-        _label_names(part)
+    parts = [_aligned(part, names) for part in parts]
     return parts[0] if len(parts) == 1 else _concatenated(parts)
+
+
+def _aligned(part: Any, names: list[str]) -> Any:
+    """`part` with labels that are codes of `names`. Raises `ConfigError` for a row of another class."""
+    own = _label_names(part)
+    if own == names:
+        return part
+    import datasets
+    from datasets.table import InMemoryTable, concat_tables
+
+    rows = part.with_format("arrow").select_columns(["label"])[:]["label"]
+    used = {own[code] for code in rows.unique().to_pylist() if code is not None}
+    strange = [name for name in own if name in used and name not in names]
+    if strange:
+        raise ConfigError(
+            "synthetic rows of a class that the task does not have", found=", ".join(strange),
+            expected="rows of " + ", ".join(names), hint="filter them out, or choose another task",
+        )  # fmt: skip
+    # Only the column is made anew, beside the table that is there; add_column would copy all images of a
+    # dataset that was selected from.
+    codes = part.data.column("label").to_pylist()
+    column = [None if code is None or own[code] not in names else names.index(own[code]) for code in codes]
+    label = datasets.Features({"label": datasets.ClassLabel(names=names)})
+    rest = part.data.remove_column(part.data.column_names.index("label"))
+    fresh = InMemoryTable.from_pydict({"label": column}, schema=label.arrow_schema)
+    info = part.info.copy()
+    info.features = datasets.Features({**part.features, **label})
+    return datasets.Dataset(
+        concat_tables([rest, fresh], axis=1), info=info, split=part.split, indices_table=part._indices,
+        fingerprint=datasets.fingerprint.Hasher.hash([part._fingerprint, names]),
+    )  # fmt: skip
 
 
 def _join(real: Any, kept: Index, pool: Any, chosen: Index, seed: int) -> Any:
@@ -269,7 +326,8 @@ def stream(
     """Real and synthetic streams interleaved: each row is synthetic with probability `synthetic_share`.
 
     A stream cannot be counted before it is read, so no skew can be promised; the share holds in expectation
-    until one of the streams ends, and the result ends there. Raises `ImpossibleMix`, `ConfigError`.
+    until one of the streams ends, and the result ends there. Both must name the same classes: a stream is
+    not translated. Raises `ImpossibleMix`, `ConfigError`.
     """
     import datasets
 
@@ -280,6 +338,12 @@ def stream(
         raise ConfigError(
             "stream joins streams", found="a Dataset", expected="two IterableDatasets", hint="use mix"
         )
+    names = [list(getattr((part.features or {}).get("label"), "names", [])) for part in (real, synthetic)]
+    if all(names) and names[0] != names[1]:
+        raise ConfigError(
+            "streams whose classes differ", found=f"{', '.join(names[0])} and {', '.join(names[1])}",
+            expected="the same names in the same order", hint="use mix, which matches them by name",
+        )  # fmt: skip
     joined: datasets.IterableDataset = datasets.interleave_datasets(
         [real, synthetic], probabilities=[1 - synthetic_share, synthetic_share], seed=seed
     )

@@ -7,42 +7,74 @@ check_leaks(splits)                             raises where a patient or film i
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
-from covid_synth_data import duplicates, protocols, schema
-from covid_synth_data.errors import BadImage, ConfigError, EmptySplit, LeakError, UnknownName
+from covid_synth_data import protocols, schema
+from covid_synth_data.errors import ConfigError, EmptySplit, UnknownName
+from covid_synth_data.leaks import LeakReport, check_leaks, find_leaks, near_duplicates
 from covid_synth_data.sources import list_sources, table
 
 if TYPE_CHECKING:
     import datasets
 
+__all__ = [
+    "TASKS", "LeakReport", "TaskInfo", "TaskPlan", "check_leaks", "find_leaks", "list_tasks", "load_task",
+    "near_duplicates", "plan_task", "to_splits",
+]  # fmt: skip
+
 _LICENCES: Final = ("any", "permissive")
+_BINARY: Final = ("clean", "zunair2021", "menon2020")
 
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """A binary task: `negative` and `positive` are labels of `schema.LABELS`."""
+    """A task: its `classes` (names of `classes.CLASSES`), COVID-19 last, and how it can be split, the default
+    first."""
 
     name: str
-    negative: str
-    positive: str
+    classes: tuple[str, ...]
     description: str
-    protocols: tuple[str, ...] = tuple(protocols.PROTOCOLS)
+    protocols: tuple[str, ...] = _BINARY
+
+    @property
+    def positive(self) -> str:
+        """The class of interest, COVID-19."""
+        return self.classes[-1]
+
+    @property
+    def negatives(self) -> tuple[str, ...]:
+        """All other classes."""
+        return self.classes[:-1]
+
+    @property
+    def negative(self) -> str:
+        """The other class of a binary task. Raises `ConfigError` where there are several."""
+        if len(self.classes) != 2:
+            raise ConfigError(f"{self.name} has several negative classes", found=", ".join(self.negatives),
+                              expected="a binary task", hint="use negatives")  # fmt: skip
+        return self.classes[0]
 
 
 TASKS: Final = (
-    TaskInfo("normal-vs-covid", "normal", "covid-19",
+    TaskInfo("normal-vs-covid", ("normal", "covid-19"),
              "films without opacity against COVID-19 (zunair2021, Table 1)"),
-    TaskInfo("pneumonia-vs-covid", "pneumonia", "covid-19",
+    TaskInfo("pneumonia-vs-covid", ("pneumonia", "covid-19"),
              "other pneumonia against COVID-19 (zunair2021, Table 2)"),
+    TaskInfo("four-class-menon", ("normal", "bacterial-pneumonia", "viral-pneumonia", "covid-19"),
+             "menon2020, Table II", ("menon2020",)),
+    TaskInfo("four-class-hussain", ("normal", "lung-opacity", "viral-pneumonia", "covid-19"),
+             "the radiography set (hussain2022, Table IV)", ("hussain2022",)),
+    TaskInfo("covid-external", ("normal", "covid-19"),
+             "trained on one collection's COVID-19 films, tested on another's", ("external",)),
+    TaskInfo("covid-vs-other", ("other-finding", "covid-19"),
+             "COVID-19 against other findings of the same collection", ("source-matched",)),
 )  # fmt: skip
 """The table. A new task is one line."""
 
@@ -56,8 +88,10 @@ def list_tasks() -> tuple[TaskInfo, ...]:
 class TaskPlan:
     """A task as it would be split.
 
-    `frame` has every film that was considered: the columns of `sources.table`, `split` ("train",
+    `frame` has every film that was considered: the columns of `sources.table`, `class`, `split` ("train",
     "validation", "test" or "") and `reason` ("" for films that are used). `notes` are for the reader.
+    `classes` are those of the task that have films, COVID-19 last. `fold` of `folds` is tested on; None of 1
+    where the protocol has no folds.
     """
 
     task: TaskInfo
@@ -65,6 +99,14 @@ class TaskPlan:
     seed: int
     frame: pd.DataFrame
     notes: tuple[str, ...]
+    classes: tuple[str, ...]
+    fold: int | None = None
+    folds: int = 1
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The names that `label` of the splits is made of: `schema.LABELS` where they do, else `classes`."""
+        return schema.LABELS if set(self.task.classes) <= set(schema.LABELS) else self.classes
 
     @property
     def used(self) -> pd.DataFrame:
@@ -77,23 +119,24 @@ class TaskPlan:
         return self.frame.loc[self.frame["reason"] != "", ["image_id", "source_dataset", "reason"]]
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Films by split and label; of the published split, from metadata, where the protocol has one."""
+        """Films by split and class; of the published split, from metadata, where the protocol has one."""
         column = "published" if "published" in self.frame.columns else "split"
         rows = self.frame if column == "published" else self.used
         found: dict[str, dict[str, int]] = {}
-        for (split, label), count in Counter(zip(rows[column], rows["label"], strict=True)).items():
+        for (split, label), count in Counter(zip(rows[column], rows["class"], strict=True)).items():
             found.setdefault(split, {})[label] = count
         return found
 
     def report(self) -> str:
         """Films and patients per part, class and source; what was left out and why; notes. For people."""
-        lines = [f"{self.task.name}, protocol {self.protocol}, seed {self.seed}", ""]
-        lines += [f"{'part':<12}{'class':<12}{'source':<28}{'films':>7}{'patients':>10}"]
+        fold = "" if self.fold is None else f", fold {self.fold} of {self.folds}"
+        lines = [f"{self.task.name}, protocol {self.protocol}, seed {self.seed}{fold}", ""]
+        lines += [f"{'part':<12}{'class':<21}{'source':<28}{'films':>7}{'patients':>10}"]
         for split in protocols.SPLITS:
             part = self.used[self.used["split"] == split]
-            for (label, source), rows in part.groupby(["label", "source_dataset"], sort=True):
+            for (label, source), rows in part.groupby(["class", "source_dataset"], sort=True):
                 lines.append(
-                    f"{split:<12}{label:<12}{source:<28}{len(rows):>7,}{rows['patient_id'].nunique():>10,}"
+                    f"{split:<12}{label:<21}{source:<28}{len(rows):>7,}{rows['patient_id'].nunique():>10,}"
                 )
         if "published" in self.frame.columns:
             lines += ["", "published split, counted from metadata:"]
@@ -111,33 +154,59 @@ class TaskPlan:
 def plan_task(
     name: str,
     root: str | Path | None = None,
-    protocol: str = "clean",
+    protocol: str | None = None,
     *,
     seed: int = 0,
     sources: Sequence[str] | None = None,
     licences: str = "any",
     phantom: dict[str, int] | None = None,
+    folds: int = 5,
+    fold: int | None = None,
 ) -> TaskPlan:
     """How a task would be split.
 
-    `root` holds the real sets (None: the folder that COVID_SYNTH_SOURCES names). `protocol` is "clean"
-    (patient-disjoint, frontal, de-duplicated), "zunair2021" (the paper's) or "menon2020" (the paper's films
-    and counts, by patient). `seed` shuffles patients. `sources` narrows "clean" to these sets; ["phantom"]
-    needs no root and takes the options `phantom` (size, patients, seed). `licences` "permissive" keeps
-    public-domain and CC BY films only. Raises `UnknownName`, `ConfigError`, `MissingSource`, `MissingExtra`,
-    `BadMetadata`.
+    `root` holds the real sets (None: the folder that COVID_SYNTH_SOURCES names). `protocol` is one of the
+    task's (None: its first): "clean" (patient-disjoint, frontal, de-duplicated), "zunair2021" (the paper's),
+    "menon2020" (the paper's films and counts, by patient), "hussain2022", "external", "source-matched".
+    `seed` shuffles patients. `sources` narrows "clean" to these sets; ["phantom"] needs no root and takes
+    the options `phantom` (size, patients, seed). `licences` "permissive" keeps public-domain and CC BY films
+    only. `fold` of `folds` is tested on, by "source-matched" alone (None: fold 0). Raises `UnknownName`,
+    `ConfigError`, `MissingSource`, `MissingExtra`, `BadMetadata`.
     """
     known = {task.name: task for task in TASKS}
     if name not in known:
         raise UnknownName("task", name, known)
+    task = known[name]
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ConfigError("no such seed", found=repr(seed), expected="a whole number from 0 on")
-    if isinstance(sources, str):
-        sources = [sources]
-    if protocol not in protocols.PROTOCOLS:
-        raise UnknownName("protocol", protocol, protocols.PROTOCOLS)
+    chosen = _protocol(task, protocol)
     if licences not in _LICENCES:
         raise UnknownName("choice of licences", licences, _LICENCES)
+    sources = [sources] if isinstance(sources, str) else sources
+    _check_sources(sources, phantom)
+    folds, fold = _folds(chosen, folds, fold)
+    request = protocols.Request(task.classes, root, seed, sources, licences, phantom, folds, fold)
+    outcome = protocols.PROTOCOLS[chosen](request)
+    there = outcome.classes or task.classes
+    return TaskPlan(task, chosen, seed, outcome.frame, tuple(outcome.notes), there, fold, folds)
+
+
+def _protocol(task: TaskInfo, name: str | None) -> str:
+    """The protocol of that name, or the first of the task. Raises `UnknownName`, `ConfigError`."""
+    if name is None:
+        return task.protocols[0]
+    if name not in protocols.PROTOCOLS:
+        raise UnknownName("protocol", name, protocols.PROTOCOLS)
+    if name not in task.protocols:
+        raise ConfigError(
+            f"the task {task.name} is not split that way", found=f"protocol {name}",
+            expected=" or ".join(task.protocols), hint="leave the protocol out for the first of these",
+        )  # fmt: skip
+    return name
+
+
+def _check_sources(sources: Sequence[str] | None, phantom: dict[str, int] | None) -> None:
+    """Raise `UnknownName` or `ConfigError` for sources that cannot be asked for."""
     names = [info.name for info in list_sources()]
     for source in sources or []:
         if source not in names:
@@ -148,28 +217,48 @@ def plan_task(
         )
     if phantom is not None and (sources is None or "phantom" not in sources):
         raise ConfigError("options for phantoms without phantoms", hint='add sources=["phantom"]')
-    task = known[name]
-    request = protocols.Request(task.negative, task.positive, root, seed, sources, licences, phantom)
-    outcome = protocols.PROTOCOLS[protocol](request)
-    return TaskPlan(task, protocol, seed, outcome.frame, tuple(outcome.notes))
+
+
+def _folds(protocol: str, folds: int, fold: int | None) -> tuple[int, int | None]:
+    """(folds, fold) of a protocol; (1, None) for one without folds. Raises `ConfigError`."""
+    if protocol not in protocols.FOLDED:
+        if fold is not None:
+            raise ConfigError(
+                f"the protocol {protocol} has no folds", found=f"fold {fold!r}", expected="no fold",
+                hint="leave fold out; folds are of " + ", ".join(protocols.FOLDED),
+            )  # fmt: skip
+        return 1, None
+    fold = 0 if fold is None else fold
+    whole = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in (folds, fold))
+    if not whole or folds < 2 or not 0 <= fold < folds:
+        raise ConfigError(
+            "no such fold", found=f"fold {fold!r} of {folds!r}",
+            expected="at least 2 folds, and a fold from 0 to one less than their number",
+        )  # fmt: skip
+    return int(folds), int(fold)
 
 
 def load_task(
     name: str,
     root: str | Path | None = None,
-    protocol: str = "clean",
+    protocol: str | None = None,
     *,
     seed: int = 0,
     sources: Sequence[str] | None = None,
     licences: str = "any",
     phantom: dict[str, int] | None = None,
+    folds: int = 5,
+    fold: int | None = None,
 ) -> datasets.DatasetDict:
     """The task as a DatasetDict of train, validation and test in `schema.REAL_COLUMNS`.
 
     Arguments and errors are those of `plan_task`, and `EmptySplit` where a part has no film of a class;
-    images are decoded when a row is read.
+    images are decoded when a row is read. `label` is a `ClassLabel` of `TaskPlan.label_names`.
     """
-    plan = plan_task(name, root, protocol, seed=seed, sources=sources, licences=licences, phantom=phantom)
+    plan = plan_task(
+        name, root, protocol, seed=seed, sources=sources, licences=licences, phantom=phantom, folds=folds,
+        fold=fold,
+    )  # fmt: skip
     return to_splits(plan)
 
 
@@ -180,130 +269,16 @@ def to_splits(plan: TaskPlan) -> datasets.DatasetDict:
     parts = {}
     for split in protocols.SPLITS:
         rows = plan.used[plan.used["split"] == split]
-        for label in (plan.task.negative, plan.task.positive):
-            if not (rows["label"] == label).any():
-                reasons = plan.frame.loc[plan.frame["label"] == label, "reason"].value_counts()
+        for name in plan.classes:
+            if not (rows["class"] == name).any():
+                reasons = plan.frame.loc[plan.frame["class"] == name, "reason"].value_counts()
                 told = (
                     ", ".join(f"{n:,} {reason}" for reason, n in reasons.items() if reason) or "no such film"
                 )
                 raise EmptySplit(
-                    f"the {split} part of {plan.task.name} ({plan.protocol}) has no {label} film", found=told,
+                    f"the {split} part of {plan.task.name} ({plan.protocol}) has no {name} film", found=told,
                     expected="at least one", hint="covid-synth sources shows what the root lacks",
                 )  # fmt: skip
-        parts[split] = table.to_dataset(rows.reset_index(drop=True))
+        rows = rows.assign(label=rows["class"]).reset_index(drop=True)
+        parts[split] = table.to_dataset(rows, plan.label_names)
     return datasets.DatasetDict(parts)
-
-
-@dataclass(frozen=True)
-class LeakReport:
-    """What stands on both sides, per pair of parts; true when there is anything."""
-
-    found: dict[tuple[str, str], dict[str, list[str]]] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        """Whether anything leaks."""
-        return bool(self.found)
-
-    def summary(self) -> str:
-        """One line."""
-        return "; ".join(
-            f"{a} and {b} share {len(names)} {what} (e.g. {names[0]})"
-            for (a, b), kinds in self.found.items()
-            for what, names in kinds.items()
-        )
-
-
-def find_leaks(splits: Mapping[str, datasets.Dataset], *, pixels: bool = True) -> LeakReport:
-    """Everything that two parts of a split share: patients, rows, source films, and equal image files.
-
-    Works on real, synthetic and mixed sets: a synthetic row counts for the film it was made from. With
-    `pixels` the image files are read and compared byte for byte. Rows need `image_id`.
-    """
-    held = {name: _identities(part, pixels) for name, part in splits.items()}
-    names = list(splits)
-    found: dict[tuple[str, str], dict[str, list[str]]] = {}
-    for i, a in enumerate(names):
-        for b in names[i + 1 :]:
-            shared = {what: _shared(held[a][what], held[b].get(what, {})) for what in held[a]}
-            if any(shared.values()):
-                found[a, b] = {what: values for what, values in shared.items() if values}
-    return LeakReport(found)
-
-
-def _shared(mine: Mapping[str, str], others: Mapping[str, str]) -> list[str]:
-    """The names of what both hold; both names where they differ."""
-    both = mine.keys() & others.keys()
-    return sorted(mine[key] if mine[key] == others[key] else f"{mine[key]} = {others[key]}" for key in both)
-
-
-def check_leaks(splits: Mapping[str, datasets.Dataset], *, pixels: bool = True) -> None:
-    """Raise `LeakError` with what `find_leaks` finds, in one line."""
-    leaks = find_leaks(splits, pixels=pixels)
-    if leaks:
-        raise LeakError(
-            "training, validation and test films are not separate", found=leaks.summary(),
-            expected="no patient and no film in two parts", hint="use the protocol clean",
-        )  # fmt: skip
-
-
-def _identities(part: datasets.Dataset, pixels: bool) -> dict[str, dict[str, str]]:
-    """What identifies the patients and films of a part, by kind: each identity and how to name it."""
-    import datasets
-
-    columns = part.column_names
-    if "image_id" not in columns:
-        raise ConfigError(
-            "rows without image_id", found=", ".join(columns), expected=", ".join(schema.REAL_COLUMNS)
-        )
-
-    def values(name: str) -> list[Any]:
-        return list(part[name]) if name in columns else [None] * len(part)
-
-    films = {
-        f"{source}/{name}"
-        for source, name in zip(values("source_dataset"), values("source_id"), strict=True)
-        if source is not None and name is not None
-    }
-    held = {
-        "patients": {value: value for value in values("patient_id") if value is not None},
-        "rows": {value: value for value in values("image_id")},
-        "source films": {value: value for value in films},
-    }
-    if pixels and "image" in columns:
-        cells = part.select_columns(["image"]).cast_column("image", datasets.Image(decode=False))["image"]
-        held["equal files"] = {
-            hashlib.sha256(_read(cell)).hexdigest(): name
-            for cell, name in zip(cells, values("image_id"), strict=True)
-        }
-    return held
-
-
-def _read(cell: Mapping[str, Any]) -> bytes:
-    """The encoded image of an undecoded cell. Raises `BadImage`."""
-    if cell["bytes"] is not None:
-        return bytes(cell["bytes"])
-    try:
-        return Path(cell["path"]).read_bytes()
-    except OSError as error:
-        raise BadImage(
-            f"cannot read {cell['path']}", found=str(error.strerror).lower(), expected="an image file",
-            hint="the source changed since the split was made; make it again",
-        ) from error  # fmt: skip
-
-
-def near_duplicates(
-    a: datasets.Dataset, b: datasets.Dataset, threshold: float = duplicates.SAME_FILM
-) -> list[tuple[str, str]]:
-    """Pairs (image_id of `a`, image_id of `b`) of films that look the same; decodes all of both."""
-    import datasets
-
-    ids, cells = [], []
-    for part in (a, b):
-        ids += list(part["image_id"])
-        cells += list(
-            part.select_columns(["image"]).cast_column("image", datasets.Image(decode=False))["image"]
-        )
-    found = duplicates.fingerprints([cell["path"] or "" for cell in cells], [cell["bytes"] for cell in cells])
-    pairs = np.unique(duplicates.pairs(found, threshold), axis=0)
-    across = pairs[(pairs[:, 0] < len(a)) & (pairs[:, 1] >= len(a))]
-    return [(ids[i], ids[j]) for i, j in across.tolist()]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from covid_synth_data import schema, tasks
+from covid_synth_data import tasks
 from covid_synth_data.errors import EmptySplit
 from covid_synth_data.pixels import Grey, load_grey
 from generation.crops import THOUSANDTHS, WHOLE, Crop, cut
@@ -95,8 +95,8 @@ def _same_films(plans: Sequence[tasks.TaskPlan]) -> dict[str, set[str]]:
 
 def of_class(rows: datasets.Dataset, label: str) -> datasets.Dataset:
     """The rows of one class, in the order of the task. Raises `EmptySplit`."""
-    wanted = schema.LABELS.index(label)
-    index = np.flatnonzero(np.asarray(rows["label"]) == wanted)
+    names = rows.features["label"].names
+    index = np.flatnonzero(np.asarray(rows["label"]) == (names.index(label) if label in names else -1))
     if not len(index):
         raise EmptySplit(
             f"the training part of the task has no {label!r} film", found="0 rows", expected="at least one",

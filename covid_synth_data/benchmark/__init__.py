@@ -14,14 +14,20 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-_WHERE = {"list_suites": "suite", "load_suite": "suite", "report": "tables", "run": "runner"}
+_WHERE = {
+    "dry_run": "runner",
+    "list_suites": "suite",
+    "load_suite": "suite",
+    "report": "reporting",
+    "run": "runner",
+}
 
-__all__ = ["list_suites", "load_suite", "report", "run"]
+__all__ = ["dry_run", "list_suites", "load_suite", "report", "run"]
 
 if TYPE_CHECKING:
-    from covid_synth_data.benchmark.runner import run
+    from covid_synth_data.benchmark.reporting import report
+    from covid_synth_data.benchmark.runner import dry_run, run
     from covid_synth_data.benchmark.suite import list_suites, load_suite
-    from covid_synth_data.benchmark.tables import report
 
 
 def __getattr__(name: str) -> Any:

@@ -10,18 +10,22 @@ bytes, a store can never answer with the pixels of other data.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from covid_synth_data import atomic
 from covid_synth_data.duplicates import cache_folder
 from covid_synth_data.errors import OutputError
 
 Array = npt.NDArray[Any]
+Places = npt.NDArray[np.int64]
+"""Rows of a store, shape (n, 2): which shard, and which row of it."""
 
 SHARD_ROWS: Final = 512
 
@@ -70,7 +74,7 @@ class Store:
             rows = make(part)
             if rows.shape != (len(part), *self.shape) or rows.dtype != self.dtype:
                 raise ValueError(f"rows of shape {rows.shape} and type {rows.dtype} do not fit the store")
-            name = hashlib.sha256("\n".join(part).encode()).hexdigest()[:32]
+            name = _name("\n".join(part))
             with atomic.replacing(self.folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
                 np.save(file, rows)
             atomic.write_text(self.folder / f"{name}.keys", "\n".join(part) + "\n")
@@ -80,31 +84,80 @@ class Store:
 
     def rows(self, keys: Sequence[str]) -> Array:
         """The rows of `keys`, shape (len(keys), *shape), copied. Raises `KeyError` for an absent key."""
-        out = np.empty((len(keys), *self.shape), self.dtype)
-        for index, key in enumerate(keys):
-            shard, row = self._where[key]
-            out[index] = self._shards[shard][row]
+        return self.take(self.places(keys))
+
+    def places(self, keys: Sequence[str]) -> Places:
+        """Where the rows of `keys` are, for `take`, shape (len(keys), 2). Raises `KeyError`."""
+        return np.array([self._where[key] for key in keys], np.int64).reshape(-1, 2)
+
+    def take(self, places: Places) -> Array:
+        """The rows at `places`, shape (len(places), *shape), copied, each shard gone through once."""
+        out = np.empty((len(places), *self.shape), self.dtype)
+        order = np.argsort(places[:, 0], kind="stable")
+        shards, starts = np.unique(places[order, 0], return_index=True)
+        for shard, at in zip(shards, np.split(order, starts)[1:], strict=True):
+            if len(at) == 1:  # the common case of a small batch from a large store
+                out[at[0]] = self._shards[shard][places[at[0], 1]]
+            else:
+                out[at] = self._shards[shard][places[at, 1]]
         return out
 
     def _open(self, keys: Path) -> None:
-        names = keys.read_text(encoding="utf-8").split()
         path = keys.with_suffix(".npy")
         try:
-            rows = np.load(path, mmap_mode="r", allow_pickle=False)
-            problem = (
-                None if rows.shape == (len(names), *self.shape) and rows.dtype == self.dtype else rows.shape
-            )
-        except (OSError, ValueError, EOFError) as error:
-            problem = error
-        if problem is not None:
+            text = keys.read_text(encoding="utf-8")
+            rows = _map(path)
+        except (OSError, ValueError) as error:
+            raise self._damaged(path, str(error), "an array and its keys") from error
+        names = text.split()
+        if _name("\n".join(names)) != keys.stem:
+            raise self._damaged(path, "keys of other films", "the keys that it is named after")
+        if rows.shape[1:] != self.shape or rows.dtype != self.dtype:
             raise OutputError(
-                f"the cache shard {path} is damaged",
-                found=str(problem),
-                expected=f"{len(names)} rows of shape {self.shape}",
-                hint=f"remove the folder {self.folder}, it is filled again by the next run",
+                f"the cache {self.folder} holds something else",
+                found=f"rows of shape {rows.shape[1:]}, {rows.dtype} in {path.name}",
+                expected=f"shape {self.shape}, {self.dtype}",
+                hint="remove that folder, it is filled again by the next run",
             )
+        if len(rows) != len(names):
+            raise self._damaged(path, f"{len(rows)} rows", f"{len(names)}")
         self._shards.append(rows)
         self._where |= {name: (len(self._shards) - 1, row) for row, name in enumerate(names)}
+
+    def _damaged(self, path: Path, found: str, expected: str) -> OutputError:
+        both = f"{path.name} and {path.with_suffix('.keys').name}"
+        return OutputError(
+            f"the cache shard {path} is damaged",
+            found=found,
+            expected=expected,
+            hint=f"remove {both}, the next run makes them again",
+        )
+
+
+def _map(path: Path) -> Array:
+    """The array in a .npy file, its pages read when they are asked for. Raises `OSError`, `ValueError`.
+
+    Arrow maps it and not NumPy, whose map keeps the file open: a store of many shards, and the ones that
+    `datasets` has open, would come to the limit of open files.
+    """
+    with path.open("rb") as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("no array of format 1.0")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        start = file.tell()
+    if fortran or dtype.hasobject:
+        raise ValueError(f"an array of {dtype} in another order")
+    with pa.memory_map(str(path)) as file:
+        content = file.read_buffer()
+    wanted = start + dtype.itemsize * math.prod(shape)
+    if content.size != wanted:
+        raise ValueError(f"{content.size} bytes and not {wanted}")
+    return np.frombuffer(content, dtype, math.prod(shape), start).reshape(shape)
+
+
+def _name(keys: str) -> str:
+    """The name of the shard with these keys, one a line."""
+    return hashlib.sha256(keys.encode()).hexdigest()[:32]
 
 
 def _parts(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:

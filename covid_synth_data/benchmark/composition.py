@@ -12,8 +12,7 @@ import numpy.typing as npt
 from covid_synth_data.benchmark.cache import content_key
 from covid_synth_data.benchmark.results import Composition, Part
 from covid_synth_data.benchmark.suite import Regime
-from covid_synth_data.errors import EmptySplit, ImpossibleMix, LeakError
-from covid_synth_data.schema import LABELS
+from covid_synth_data.errors import ConfigError, EmptySplit, ImpossibleMix, LeakError
 
 if TYPE_CHECKING:
     import datasets
@@ -21,27 +20,49 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Films:
-    """Rows without their pixels: ids, labels (n,) of 0 and 1, and patients ("" for a synthetic film)."""
+    """Rows without their pixels: ids, labels (n,) that are places in `classes`, and patients ("" for a
+    synthetic film). `positive` is one of `classes`."""
 
     ids: list[str]
     labels: npt.NDArray[np.int64]
     patients: list[str]
+    classes: tuple[str, ...]
+    positive: str
+
+    @property
+    def positives(self) -> npt.NDArray[np.bool_]:
+        """Which films are of the positive class, shape (n,)."""
+        return np.asarray(self.labels == self.classes.index(self.positive))
+
+    def counts(self) -> dict[str, int]:
+        """Films by class."""
+        found = np.bincount(self.labels, minlength=len(self.classes))
+        return dict(zip(self.classes, found.tolist(), strict=True))
 
     def part(self) -> Part:
         """Their counts."""
-        positives = int(self.labels.sum())
+        positives = int(self.positives.sum())
         return Part(
-            negatives=len(self.ids) - positives, positives=positives, patients=len(set(self.patients))
-        )
+            negatives=len(self.ids) - positives, positives=positives, patients=len(set(self.patients)),
+            classes=self.counts(),
+        )  # fmt: skip
 
 
-def films(dataset: datasets.Dataset, positive: str) -> Films:
-    """The rows of `dataset`; label 1 is the class `positive`."""
-    labels = (np.asarray(dataset["label"][:]) == LABELS.index(positive)).astype(np.int64)
+def films(dataset: datasets.Dataset, classes: Sequence[str], positive: str) -> Films:
+    """The rows of `dataset`, whose labels are names among `classes`. Raises `ConfigError` for another."""
+    names = dataset.features["label"].names
+    used = np.asarray(dataset["label"][:], dtype=np.int64)
+    strange = sorted({names[value] for value in np.unique(used)} - set(classes))
+    if strange:
+        raise ConfigError(
+            "films of a class that the task does not have", found=strange[0], expected=", ".join(classes),
+            hint="choose other configs for this task",
+        )  # fmt: skip
+    where = np.array([classes.index(name) if name in classes else -1 for name in names])
     ids = [str(name) for name in dataset["image_id"][:]]
-    if "patient_id" not in dataset.column_names:
-        return Films(ids, labels, [""] * len(ids))
-    return Films(ids, labels, [name or "" for name in dataset["patient_id"][:]])
+    there = "patient_id" in dataset.column_names
+    patients = [name or "" for name in dataset["patient_id"][:]] if there else [""] * len(ids)
+    return Films(ids, where[used], patients, tuple(classes), positive)
 
 
 def compose(
@@ -61,17 +82,24 @@ def compose(
     if regime.mix == "skew":
         assert regime.skew is not None  # noqa: S101  (the model of a regime demands it)
         return mixing.mix(train, parts, skew=regime.skew, seed=seed, positive=positive)
-    real = _negatives(train, positive) if regime.mix == "synthetic-only" else train
+    real = train.select(np.flatnonzero(~_are(train, positive))) if regime.mix == "synthetic-only" else train
     count = sum(len(part) for part in parts)
     if regime.positives is not None:
-        parts = [part.select(np.flatnonzero(films(part, positive).labels)) for part in parts]
+        parts = [part.select(np.flatnonzero(_are(part, positive))) for part in parts]
         count = _lacking(regime.positives, real, parts, positive)
     return mixing.mix(real, parts, seed=seed, synthetic_count=count, positive=positive)
 
 
+def _are(dataset: datasets.Dataset, name: str) -> npt.NDArray[np.bool_]:
+    """Which rows are of the class `name`."""
+    names = dataset.features["label"].names
+    place = names.index(name) if name in names else -1
+    return np.asarray(np.asarray(dataset["label"][:]) == place)
+
+
 def _lacking(positives: int, real: datasets.Dataset, parts: Sequence[datasets.Dataset], positive: str) -> int:
     """How many of the synthetic positives in `parts` join the real ones to make `positives`."""
-    there, found = int(films(real, positive).labels.sum()), sum(len(part) for part in parts)
+    there, found = int(_are(real, positive).sum()), sum(len(part) for part in parts)
     if not there <= positives <= there + found:
         raise ImpossibleMix(
             f"{positives:,} positives cannot be put together",
@@ -83,18 +111,29 @@ def _lacking(positives: int, real: datasets.Dataset, parts: Sequence[datasets.Da
 
 
 def limited(
-    train: datasets.Dataset, positive: str, *, negatives: int | None, positives: int | None, seed: int
-) -> datasets.Dataset:
-    """`train` with at most so many films of each class (None: all), drawn from `seed`, in their order."""
-    labels = films(train, positive).labels
-    kept = []
-    for value, limit in ((0, negatives), (1, positives)):
-        rows = np.flatnonzero(labels == value)
-        if limit is not None and len(rows) > limit:
-            rows = np.random.default_rng([seed, value]).choice(rows, size=limit, replace=False)
-        kept.append(rows)
-    rows = np.sort(np.concatenate(kept))
-    return train if len(rows) == len(train) else train.select(rows)
+    train: datasets.Dataset, positive: str, *, negatives: int | None, positives: int | None,
+    per_class: int | None, seed: int,
+) -> datasets.Dataset:  # fmt: skip
+    """`train` with at most so many negatives, positives and films of each class (None: all), drawn from
+    `seed`, in their order."""
+    names = train.features["label"].names
+    labels = np.asarray(train["label"][:])
+    kept = np.ones(len(train), bool)
+    for value, name in enumerate(names):
+        _thin(kept, labels == value, per_class, [seed, *name.encode()])
+    for value, limit in ((False, negatives), (True, positives)):
+        _thin(kept, _are(train, positive) == value, limit, [seed, int(value)])
+    return train if kept.all() else train.select(np.flatnonzero(kept))
+
+
+def _thin(
+    kept: npt.NDArray[np.bool_], group: npt.NDArray[np.bool_], limit: int | None, seed: list[int]
+) -> None:
+    """Drop rows of `group` from `kept`, in place, until `limit` are left."""
+    rows = np.flatnonzero(kept & group)
+    if limit is not None and len(rows) > limit:
+        kept[rows] = False
+        kept[np.random.default_rng(seed).choice(rows, size=limit, replace=False)] = True
 
 
 def describe(mixed: Films, real_ids: frozenset[str], synthetic: Mapping[str, frozenset[str]]) -> Composition:
@@ -107,27 +146,27 @@ def describe(mixed: Films, real_ids: frozenset[str], synthetic: Mapping[str, fro
         raise LeakError(
             "a film is in the training set twice", found=repr(twice), hint="name configs that do not overlap"
         )
-    positives = int(mixed.labels.sum())
-    negatives = len(mixed.ids) - positives
-    if not positives or not negatives:
+    counts = mixed.counts()
+    if not all(counts.values()):
         raise EmptySplit(
-            "the training set of a regime has one class only",
-            found=f"{positives} positives, {negatives} negatives",
-            expected="both",
+            "the training set of a regime lacks a class",
+            found=", ".join(f"{count} {name}" for name, count in counts.items()),
+            expected="at least one film of each",
         )
-    real = [label for name, label in zip(mixed.ids, mixed.labels, strict=True) if name in real_ids]
+    real = [
+        bool(positive) for name, positive in zip(mixed.ids, mixed.positives, strict=True) if name in real_ids
+    ]
+    positives = int(mixed.positives.sum())
+    negatives = len(mixed.ids) - positives
     return Composition(
-        real_negatives=len(real) - int(sum(real)),
-        real_positives=int(sum(real)),
+        real_negatives=len(real) - sum(real),
+        real_positives=sum(real),
         synthetic={config: len(ids.intersection(mixed.ids)) for config, ids in synthetic.items()},
         negatives=negatives,
         positives=positives,
         skew=negatives / positives,
+        classes=counts,
     )
-
-
-def _negatives(dataset: datasets.Dataset, positive: str) -> datasets.Dataset:
-    return dataset.select(np.flatnonzero(films(dataset, positive).labels == 0))
 
 
 class Pool:

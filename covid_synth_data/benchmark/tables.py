@@ -6,17 +6,18 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from covid_synth_data.benchmark.results import Result, find, validate_result
+from covid_synth_data.benchmark.collecting import Group, collect
 from covid_synth_data.benchmark.suite import list_suites, load_suite
 from covid_synth_data.config import Settings
-from covid_synth_data.errors import ResultError
 from covid_synth_data.metrics.detection import Estimate, Proportion
 
 NOTES = (
     "Each cell: mean over the seeds {lowest to highest seed} [lowest to highest limit of the seeds' own 95 %"
     " intervals]. Sensitivity, specificity: Clopper-Pearson over films; AUC: bootstrap over patients.",
     "SE@SP: sensitivity at the threshold that gives that specificity on the same test films.",
-    "Skew: negatives / positives of the training films. Train: real negatives, real positives, synthetic.",
+    "Skew: negatives / positives of the training films. Train: real negatives, real positives, synthetic; in"
+    " the first fold, where there are folds.",
+    "ECE: expected calibration error of the class that is called, in 15 bins, mean over the seeds.",
 )
 
 
@@ -37,13 +38,20 @@ class Cell(Settings):
 
 
 class Row(Settings):
-    """A row of the table; counts are those of the first seed, `false_negatives` one per seed."""
+    """A row of the table; counts are those of the first seed, `false_negatives` one per seed.
+
+    `sensitivity`, `specificity` and `auc` are those of the positive class against the rest; `accuracy` is
+    that of the class called; `macro_sensitivity` the mean over the classes, where there are more than two.
+    """
 
     suite: str
     suite_version: str
     task: str
     protocol: str
     dataset: str | None
+    preprocessing: str
+    classes: list[str]
+    folds: int
     model: str
     weights: str
     regime: str
@@ -60,38 +68,43 @@ class Row(Settings):
     specificity: Cell
     auc: Cell
     sensitivity_at: dict[str, Cell]
+    accuracy: Cell
+    macro_sensitivity: Cell | None
+    calibration_error: float
     notes: list[str]
 
 
 def summarise(results_dir: str | Path) -> list[Row]:
-    """One row for each suite, task, model and regime found below `results_dir`, in the order of the suites.
-
-    Every file is validated first. Raises `ResultError` when there is none, when one is wrong, and when the
-    seeds of a row were not tested on the same films or used different data.
-    """
-    groups: dict[tuple[str, ...], list[Result]] = defaultdict(list)
-    for path in find(Path(results_dir)):
-        result = validate_result(path)
-        groups[result.suite, result.suite_version, result.task, result.model, result.regime].append(result)
-    _same_films(groups)
-    return [_row(sorted(groups[key], key=lambda result: result.seed)) for key in sorted(groups, key=_rank)]
+    """One row for each suite, task, preprocessing, model and regime found below `results_dir`, in the order
+    of the suites. Raises `ResultError` as `collecting.collect` does."""
+    return [row_of(group) for group in collect(results_dir)]
 
 
 def report(results_dir: str | Path) -> str:
     """The table of `summarise` as text, Markdown at the same time, with what its cells mean below it."""
-    rows = summarise(results_dir)
+    return markdown(summarise(results_dir))
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The tables of `rows`, one for each test set and preprocessing."""
     blocks: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        title = (
-            f"{row.suite} {row.suite_version}, {row.task} ({row.protocol}): tested on {row.test_positives}"
-            f" positive and {row.test_negatives} negative films of {row.test_patients} patients"
-        )
-        blocks[title].append(row)
+        blocks[title_of(row)].append(row)
     parts = [
         "\n\n".join([title, _markdown(block), *(f"Note: {text}" for text in _remarks(block))])
         for title, block in blocks.items()
     ]
     return "\n\n".join([*parts, *NOTES]) + "\n"
+
+
+def title_of(row: Row) -> str:
+    """What the rows of one table have in common."""
+    folds = f", in {row.folds} folds by patient" if row.folds > 1 else ""
+    return (
+        f"{row.suite} {row.suite_version}, {row.task} ({row.protocol}), {row.preprocessing} films: tested on"
+        f" {row.test_positives} positive and {row.test_negatives} negative films of {row.test_patients}"
+        f" patients{folds}"
+    )
 
 
 def _remarks(rows: Sequence[Row]) -> list[str]:
@@ -102,28 +115,35 @@ def _remarks(rows: Sequence[Row]) -> list[str]:
     )
 
 
-def _row(results: Sequence[Result]) -> Row:
-    first = results[0]
-    metrics = [result.metrics for result in results]
+def row_of(group: Group) -> Row:
+    """The row of one group."""
+    first = group.first
+    metrics = [seed.metrics for seed in group.seeds]
+    results = [result for seed in group.seeds for result in seed.results]
     dataset = next((result.dataset for result in results if result.dataset), None)
-    points = {f"{point.target:.2f}": index for index, point in enumerate(first.metrics.sensitivity_at)}
+    points = {f"{point.target:.2f}": index for index, point in enumerate(metrics[0].sensitivity_at)}
+    each = [one.multiclass for one in metrics if one.multiclass]
+    confusion = metrics[0].confusion
     return Row(
         suite=first.suite,
         suite_version=first.suite_version,
         task=first.task,
         protocol=first.protocol,
         dataset=f"{dataset.name} {dataset.version or ''}".strip() if dataset else None,
+        preprocessing=first.preprocessing,
+        classes=first.classes,
+        folds=first.folds,
         model=first.model,
         weights=first.weights.name,
         regime=first.regime,
-        seeds=[result.seed for result in results],
+        seeds=[seed.seed for seed in group.seeds],
         real_negatives=first.composition.real_negatives,
         real_positives=first.composition.real_positives,
         synthetic=first.composition.synthetic,
         skew=first.composition.skew,
-        test_negatives=first.test.negatives,
-        test_positives=first.test.positives,
-        test_patients=first.test.patients,
+        test_negatives=confusion.fp + confusion.tn,
+        test_positives=confusion.tp + confusion.fn,
+        test_patients=metrics[0].patients,
         false_negatives=[one.confusion.fn for one in metrics],
         sensitivity=_cell([one.sensitivity for one in metrics]),
         specificity=_cell([one.specificity for one in metrics]),
@@ -132,6 +152,9 @@ def _row(results: Sequence[Result]) -> Row:
             name: _cell([one.sensitivity_at[index].sensitivity for one in metrics])
             for name, index in points.items()
         },
+        accuracy=_cell([(one.multiclass or one).accuracy for one in metrics]),
+        macro_sensitivity=_cell([one.macro_sensitivity for one in each]) if each else None,
+        calibration_error=sum(one.calibration.error for one in metrics) / len(metrics),
         notes=list(dict.fromkeys(note for result in results for note in result.notes)),
     )
 
@@ -147,45 +170,13 @@ def _cell(values: Sequence[Proportion | Estimate]) -> Cell:
     )
 
 
-def _same_films(groups: dict[tuple[str, ...], list[Result]]) -> None:
-    """Rows of one task stand in one table only if they were tested on the same films with the same labels."""
-    tested: dict[tuple[str, ...], tuple[Result, frozenset[tuple[str, int]]]] = {}
-    for key, results in groups.items():
-        for result in results:
-            films = frozenset((row.image_id, row.label) for row in result.predictions)
-            other, expected = tested.setdefault(key[:3], (result, films))
-            if films != expected:
-                raise ResultError(
-                    f"results of {result.suite} {result.task} were tested on different films",
-                    found=f"{result.model} {result.regime} seed {result.seed} differs in"
-                    f" {len(films ^ expected)} films",
-                    expected=f"those of {other.model} {other.regime} seed {other.seed}",
-                    hint="keep results of different sources in different folders",
-                )
-        if len({(one.dataset, one.weights, one.limit) for one in results}) > 1:
-            raise ResultError(
-                f"the seeds of {' '.join(key)} do not belong together",
-                found="different datasets, weights or limits",
-                hint="keep them in different folders",
-            )
-
-
-def _rank(key: tuple[str, ...]) -> tuple[object, ...]:
-    """Order of a row: models and regimes as the suite lists them, by name where it is not ours."""
-    suite, version, task, model, regime = key
-    if suite not in list_suites():
-        return suite, version, task, 0, model, 0, regime
-    known = load_suite(suite)
-    places = {name: place for place, name in enumerate(known.models)}
-    ranks = {name: place for place, name in enumerate(known.regimes)}
-    return suite, version, task, places.get(model, len(places)), model, ranks.get(regime, len(ranks)), regime
-
-
 def _markdown(rows: Sequence[Row]) -> str:
     points = list(rows[0].sensitivity_at)
+    several = len(rows[0].classes) > 2
     header = [
         "model (weights)", "regime", "train", "skew", "seeds", "FN", "sensitivity at 0.5",
-        "specificity at 0.5", "AUC", *(f"SE@SP {point}" for point in points),
+        "specificity at 0.5", "AUC", *(f"SE@SP {point}" for point in points), "ECE",
+        *(["accuracy", "mean sensitivity of the classes"] if several else []),
     ]  # fmt: skip
     cells = [
         [
@@ -199,6 +190,8 @@ def _markdown(rows: Sequence[Row]) -> str:
             str(row.specificity),
             str(row.auc),
             *(str(row.sensitivity_at[point]) for point in points),
+            f"{row.calibration_error:.3f}",
+            *([str(row.accuracy), str(row.macro_sensitivity)] if several else []),
         ]
         for row in rows
     ]

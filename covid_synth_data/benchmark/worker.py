@@ -6,31 +6,36 @@ import contextlib
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from covid_synth_data import __version__
-from covid_synth_data.benchmark import augment, results, training
+from covid_synth_data.benchmark import augment, preprocessing, results, training, trees
+from covid_synth_data.benchmark.bench import Progress, Settings
 from covid_synth_data.benchmark.cache import Store
 from covid_synth_data.benchmark.classifiers import CLASSIFIERS, build
 from covid_synth_data.benchmark.composition import Films, Pool
 from covid_synth_data.benchmark.networks import Network
-from covid_synth_data.benchmark.suite import Regime, Suite
+from covid_synth_data.benchmark.suite import Regime
+from covid_synth_data.benchmark.weights import WeightsUsed
 from covid_synth_data.errors import ConfigError
 from covid_synth_data.pixels import load_grey
 
 Array = npt.NDArray[Any]
 
 FEATURE_BATCH: Final = 32
-_LIBRARIES: Final = ("datasets", "numpy", "pillow", "scipy", "timm", "torch", "torchvision")
+_LIBRARIES: Final = (
+    *("datasets", "numpy", "pillow", "scikit-learn", "scipy", "timm", "torch", "torchvision"),
+    "torchxrayvision",
+)
 
 
 @dataclass(frozen=True)
@@ -42,27 +47,23 @@ class Outcome:
     weights: results.Weights
     code: results.Code
     hardware: results.Hardware
+    notes: list[str]
 
 
 class Worker:
     """Trains the classifiers of a suite on films of one pool, each film decoded once."""
 
-    def __init__(
-        self,
-        suite: Suite,
-        pool: Pool,
-        cache_dir: Path,
-        device: str,
-        weights: Literal["imagenet", "none"] | None,
-        progress: Callable[[int, int, str], None],
-    ) -> None:
-        """`weights` replaces those that the suite gives its models. Raises `ConfigError` for a device that
-        is not there."""
-        side = suite.image_size
-        self.suite, self.pool, self.cache_dir = suite, pool, cache_dir
-        self.device, self.weights, self.progress = pick_device(device), weights, progress
+    def __init__(self, settings: Settings, pool: Pool, progress: Progress) -> None:
+        """Raises `ConfigError` for a device that is not there."""
+        suite, kind = settings.suite, settings.preprocessing
+        self.suite, self.kind, self.pool, self.cache_dir = suite, kind, pool, settings.cache_dir
+        self.device, self.weights, self.progress = pick_device(settings.device), settings.weights, progress
         self.code = code()
-        self.pixels = Store(cache_dir / f"pixels-{side}", (side, side), np.uint8)
+        side = suite.image_size
+        made_by = f"{side}-{preprocessing.version(kind)}"
+        self.pixels = Store(self.cache_dir / f"pixels-{made_by}", (side, side), np.uint8)
+        self.flags = Store(self.cache_dir / f"flags-{made_by}", (1,), np.uint8)
+        self.made_by = made_by
 
     def fill(self, model: str, train: Sequence[tuple[Films, Regime]], others: Sequence[Films]) -> None:
         """Bring what `model` reads of all these films into the stores. Raises `BadImage`, `OutputError`."""
@@ -86,61 +87,121 @@ class Worker:
         self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
     ) -> Outcome:
         """Train on `train`, stop by `parts["validation"]`, then predict `parts["test"]`. Needs `fill`."""
-        settings = self.suite.training_of(model)
-        network = self._build(model, seed)
-        used = results.Weights.model_validate(network.weights.model_dump())
-        learner = network.head if CLASSIFIERS[model].frozen else network
-        learner.to(self.device)
         test = parts["test"]
-        # One dense layer is too small to share out, and one thread gives the same digits on every machine.
-        with one_thread() if CLASSIFIERS[model].frozen else contextlib.nullcontext():
-            trained = training.fit(
-                learner,
-                self._feed(model, train, regime),
-                self._feed(model, parts["validation"]),
-                settings,
-                sampling=regime.sampling,
-                seed=seed,
-                device=self.device,
-                advance=lambda epoch: self.progress(epoch, settings.max_epochs, what),
-            )
-            probabilities = training.probabilities(learner, self._feed(model, test))
+        if CLASSIFIERS[model].learner in ("head", "network"):
+            trained, used, probabilities = self._fit(model, regime, seed, train, parts, what)
+        else:
+            trained, used, probabilities = self._estimate(model, regime, seed, train, parts, what)
         rows = zip(test.ids, test.patients, test.labels, probabilities, strict=True)
         return Outcome(
             [
                 results.Prediction(
                     image_id=name,
                     patient_id=patient,
-                    label=1 if label else 0,
+                    label=int(label),
                     # Eight digits are what float32 has; the metrics are computed from what the file says.
-                    probability=float(f"{probability:.8g}"),
+                    probabilities=[float(f"{probability:.8g}") for probability in row],
                 )
-                for name, patient, label, probability in rows
+                for name, patient, label, row in rows
             ],
             results.Fitting(
                 epochs=trained.epochs, best_epoch=trained.best_epoch, validation_loss=trained.validation_loss
             ),
-            used,
+            results.Weights.model_validate(used.model_dump()),
             self.code,
             hardware(self.device),
+            self._notes([train, *parts.values()]),
         )
 
-    def _build(self, model: str, seed: int) -> Network:
-        return build(model, self.weights or self.suite.models[model].weights, seed)
+    def _fit(
+        self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
+    ) -> tuple[training.Trained, WeightsUsed, Array]:
+        network, trained = self.learn(model, regime, seed, train, parts["validation"], what)
+        learner = network.head if CLASSIFIERS[model].frozen else network
+        with one_thread() if CLASSIFIERS[model].frozen else contextlib.nullcontext():
+            probabilities = training.class_probabilities(learner, self._feed(model, parts["test"]))
+        return trained, network.weights, probabilities
+
+    def learn(
+        self, model: str, regime: Regime, seed: int, train: Films, validation: Films, what: str
+    ) -> tuple[Network, training.Trained]:
+        """Train a network, or its dense layer on fixed features, with early stopping. Needs `fill`."""
+        settings = self.suite.training_of(model)
+        network = self._build(model, seed, len(train.classes)).to(self.device)
+        # One dense layer is too small to share out, and one thread gives the same digits on every machine.
+        with one_thread() if CLASSIFIERS[model].frozen else contextlib.nullcontext():
+            trained = training.fit(
+                network.head if CLASSIFIERS[model].frozen else network,
+                self._feed(model, train, regime),
+                self._feed(model, validation),
+                settings,
+                sampling=regime.sampling,
+                loss=regime.loss,
+                seed=seed,
+                device=self.device,
+                advance=lambda epoch: self.progress(epoch, settings.max_epochs, what),
+            )
+        return network, trained
+
+    def films(self, films: Films) -> Array:
+        """Their pixels as networks see them, uint8 (n, side, side)."""
+        keys = [self.pool.key(name) for name in films.ids]
+        self._decode(keys)
+        return self.pixels.rows(keys)
+
+    def features(self, model: str, films: Films) -> Array:
+        """The pooled features (n, width) of films by the body of a frozen `model`, computed where absent."""
+        keys = [self.pool.key(name) for name in films.ids]
+        self._extract(model, keys)
+        return self._features(model).rows(keys)
+
+    def _estimate(
+        self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
+    ) -> tuple[training.Trained, WeightsUsed, Array]:
+        """Fit bagged trees or a logistic regression to fixed features."""
+        self.progress(0, 1, what)
+        fitted, trained = trees.fit(
+            self._features_of(model, train, regime),
+            self._features_of(model, parts["validation"]),
+            classes=len(train.classes),
+            seed=seed,
+            learner=CLASSIFIERS[model].learner,
+            sampling=regime.sampling,
+            loss=regime.loss,
+            monitor=self.suite.training_of(model).monitor,
+        )
+        found = trees.class_probabilities(fitted, self._features_of(model, parts["test"]))
+        self.progress(1, 1, what)
+        return trained, self._build(model, 0).weights, found
+
+    def _notes(self, parts: Sequence[Films]) -> list[str]:
+        """What became of films whose lungs were not found."""
+        if self.kind != "lungs":
+            return []
+        keys = [self.pool.key(name) for name in dict.fromkeys(name for part in parts for name in part.ids)]
+        lost = int((self.flags.rows(keys) == 0).sum())
+        return [f"the lungs were not found in {lost} of {len(keys)} films; a fixed ellipse stands for them"]
+
+    def _build(self, model: str, seed: int, classes: int = 2) -> Network:
+        return build(model, self.weights or self.suite.models[model].weights, seed, classes)
 
     def _feed(self, model: str, films: Films, regime: Regime | None = None) -> training.Feed:
         """The films for training by `regime`, or as they are without one."""
-        keys = [self.pool.key(name) for name in films.ids]
-        plain = regime is not None and regime.augment == "plain"
         if CLASSIFIERS[model].frozen:
-            views = self.suite.augment_views if plain else 0
-            return training.FeatureFeed(self._features(model), keys, films.labels, self.device, views=views)
-        return training.PixelFeed(self.pixels, keys, films.labels, self.device, augment=plain)
+            return self._features_of(model, films, regime)
+        keys = [self.pool.key(name) for name in films.ids]
+        augmented = regime is not None and regime.augment == "plain"
+        return training.PixelFeed(self.pixels, keys, films.labels, self.device, augment=augmented)
+
+    def _features_of(self, model: str, films: Films, regime: Regime | None = None) -> training.FeatureFeed:
+        keys = [self.pool.key(name) for name in films.ids]
+        views = self.suite.augment_views if regime is not None and regime.augment == "plain" else 0
+        return training.FeatureFeed(self._features(model), keys, films.labels, self.device, views=views)
 
     def _features(self, model: str, network: Network | None = None) -> Store:
         network = network or self._build(model, 0)
         made_by = f"{CLASSIFIERS[model].body}-{(network.weights.sha256 or 'none')[:12]}"
-        name = f"features-{made_by}-{self.suite.image_size}-{self.device.type}"
+        name = f"features-{made_by}-{self.made_by}-{self.device.type}"
         return Store(self.cache_dir / name, (network.width,), np.float32)
 
     def _decode(self, keys: Sequence[str]) -> None:
@@ -152,14 +213,18 @@ class Worker:
             done += rows
             self.progress(done, total, "decode")
 
-        with ThreadPoolExecutor(2) as threads:
-            self.pixels.add(
-                keys,
-                lambda part: np.stack(
-                    list(threads.map(lambda key: load_grey(self.pool.cell(key), side), part))
-                ),
-                advance,
-            )
+        def prepare(key: str) -> preprocessing.Prepared:
+            return preprocessing.prepare(load_grey(self.pool.cell(key)), side, self.kind)
+
+        def several(part: Sequence[str]) -> Array:
+            with ThreadPoolExecutor(2) as threads:
+                made = dict(zip(part, threads.map(prepare, part), strict=True))
+            if self.kind == "lungs":
+                # Before the pixels: a film that has pixels has its flag, whenever a run is killed.
+                self.flags.add(part, lambda keys: np.array([[made[key].found] for key in keys], np.uint8))
+            return np.stack([one.pixels for one in made.values()])
+
+        self.pixels.add(keys, several, advance)
 
     def _extract(self, model: str, keys: Sequence[str]) -> None:
         """Features of `keys`, which may be variants of films. Decodes only films that lack features."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from covid_synth_data.cli import benchmark, data
+from covid_synth_data.cli import benchmark, data, leaderboard, reader_study
 from covid_synth_data.cli.common import guarded, progress_bar, say, table
 
 __all__ = ["app", "guarded", "main", "progress_bar", "say", "table"]
@@ -19,6 +19,8 @@ app = typer.Typer(
 )  # fmt: skip
 app.add_typer(data.app)
 app.add_typer(benchmark.app, name="benchmark")
+app.add_typer(leaderboard.app, name="leaderboard")
+app.add_typer(reader_study.app, name="reader-study")
 
 
 def main() -> None:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from covid_synth_data.cli.common import AsJson, Release, Root, progress_bar, say
+from covid_synth_data.cli.common import AsJson, Release, Root, progress_bar, say, table
 from covid_synth_data.errors import UnknownName
 
+if TYPE_CHECKING:
+    from covid_synth_data.benchmark.costing import Line
+
 app = typer.Typer(help="Run suites and print their tables.", no_args_is_help=True)
+
+Results = Annotated[Path, typer.Option(help="the folder of the result files")]
+_RESULTS = Path("benchmarks/results")
 
 
 @app.command("list")
@@ -36,15 +42,19 @@ def show(as_json: AsJson = False) -> None:
 @app.command("run")
 def run_suite(
     suite: Annotated[str, typer.Argument(help="a suite, see covid-synth benchmark list")],
-    out: Annotated[Path, typer.Option(help="the folder of the result files")] = Path("benchmarks/results"),
+    out: Results = _RESULTS,
     root: Root = None,
     release: Release = None,
+    version: Annotated[str | None, typer.Option(help="of the dataset, where no --release is given")] = None,
     task: Annotated[list[str] | None, typer.Option(help="a task; again for more")] = None,
     model: Annotated[list[str] | None, typer.Option(help="a model; again for more")] = None,
     regime: Annotated[list[str] | None, typer.Option(help="a regime; again for more")] = None,
     profile: Annotated[str | None, typer.Option(help="models, seeds and regimes for a purpose")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="how many seeds")] = None,
-    weights: Annotated[str | None, typer.Option(help="initial weights: imagenet or none")] = None,
+    weights: Annotated[str | None, typer.Option(help="initial weights: imagenet, xrv or none")] = None,
+    preprocessing: Annotated[
+        str | None, typer.Option(help="plain, harmonised or lungs, in place of the suite's")
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="at most this many real negatives to train on")
     ] = None,
@@ -52,28 +62,79 @@ def run_suite(
         bool, typer.Option(help="leave out regimes whose data the release lacks")
     ] = False,
     device: str = "auto",
+    ray: Annotated[
+        str | None,
+        typer.Option(help="share the trainings out over the Ray cluster at this address, or local"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done and its cost")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run SUITE: one result file per task, model, regime and seed; the same command goes on after a stop."""
-    from covid_synth_data.benchmark import run
+    from covid_synth_data import benchmark
 
-    if weights not in (None, "imagenet", "none"):
-        raise UnknownName("choice of weights", weights, ["imagenet", "none"])
+    for kind, name, known in (
+        ("choice of weights", weights, ["imagenet", "xrv", "none"]),
+        ("preprocessing", preprocessing, ["plain", "harmonised", "lungs"]),
+    ):
+        if name is not None and name not in known:
+            raise UnknownName(kind, name, known)
+    asked: dict[str, Any] = {
+        "out": out, "root": root, "release": release, "version": version, "profile": profile, "tasks": task,
+        "models": model, "regimes": regime, "seeds": seeds, "weights": weights,
+        "preprocessing": preprocessing, "limit": limit, "skip_missing": skip_missing, "device": device,
+    }  # fmt: skip
     with progress_bar("benchmark") as tick:
-        paths = run(
-            suite, out=out, root=root, release=release, profile=profile, tasks=task, models=model,
-            regimes=regime, seeds=seeds, weights=weights, limit=limit,  # type: ignore[arg-type]
-            skip_missing=skip_missing, device=device, progress=tick,
-        )  # fmt: skip
-    say(f"{len(paths)} result files in {out}")
+        if dry_run:
+            lines = benchmark.dry_run(suite, **asked, progress=tick)
+        else:
+            paths = benchmark.run(suite, **asked, progress=tick, ray=ray)
+    if dry_run:
+        _print_plan(lines, as_json)
+    elif as_json:
+        say(json.dumps([str(path) for path in paths], indent=1))
+    else:
+        say(f"{len(paths)} result files in {out}")
+
+
+def _print_plan(lines: list[Line], as_json: bool) -> None:
+    from dataclasses import asdict
+
+    if as_json:
+        say(json.dumps([{**asdict(line), "seconds": line.seconds} for line in lines], indent=1))
+        return
+    rows = [
+        [
+            line.task, line.model, f"{line.runs:,}", f"{line.done:,}", f"{line.films:,}",
+            f"{line.extraction / 60:,.1f}", f"{line.training / 60:,.1f}",
+        ]
+        for line in lines
+    ]  # fmt: skip
+    columns = [
+        "task",
+        "model",
+        "trainings",
+        "done",
+        "films to read",
+        "features, min",
+        "training, min at most",
+    ]
+    table("what would be done", columns, rows)
+    total = sum(line.seconds for line in lines) / 60
+    say(
+        f"at most {total:,.1f} minutes, from one batch of each network timed here; early stopping makes it"
+        " less, and a dense layer on fixed features is not counted"
+    )
 
 
 @app.command("report")
 def print_report(
-    results: Annotated[Path, typer.Option(help="the folder of the result files")] = Path(
-        "benchmarks/results"
-    ),
+    results: Results = _RESULTS,
+    published: Annotated[bool, typer.Option(help="with the papers' numbers beside ours")] = True,
+    figures: Annotated[
+        Path | None, typer.Option(help="draw the figures into this folder and name them in the report")
+    ] = None,
 ) -> None:
     """Print the table of all result files, each validated against its own predictions."""
     from covid_synth_data.benchmark import report
 
-    say(report(results))
+    say(report(results, published=published, figures=figures))

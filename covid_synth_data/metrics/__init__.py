@@ -1,8 +1,9 @@
 """Metrics: pure functions over arrays, which know no files, datasets or networks.
 
 One module per kind of question: `detection` (does a classifier find the disease, and how sure is that
-number), `fidelity` (how near made films are to real ones, and whether they differ from each other). A module
-is imported when it is asked for.
+number), `multiclass` (the same for K classes), `calibration` (do its probabilities mean what they say),
+`comparison` (is one classifier better than another, or was it chance), `fidelity` (how near made films are
+to real ones, and whether they differ from each other). A module is imported when it is asked for.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["detection", "fidelity"]
+__all__ = ["calibration", "comparison", "detection", "fidelity", "multiclass"]
 
 if TYPE_CHECKING:
-    from covid_synth_data.metrics import detection, fidelity
+    from covid_synth_data.metrics import calibration, comparison, detection, fidelity, multiclass
 
 
 def __getattr__(name: str) -> Any:

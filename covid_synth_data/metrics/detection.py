@@ -12,7 +12,7 @@ somewhat wider. The interval of the AUC draws whole patients and so has no such 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -25,6 +25,7 @@ from covid_synth_data.errors import MetricError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 LEVEL: Final = 0.95
 REPLICATES: Final = 2000
@@ -142,20 +143,30 @@ def auc_interval(
     The same arguments give the same interval.
     """
     truth, scores = _checked(labels, probabilities)
-    if len(patients) != len(truth):
-        raise MetricError(
-            "the patients do not fit the films", found=f"{len(patients)} patients", expected=f"{len(truth)}"
-        )
-    _, group = np.unique(np.asarray(patients, dtype=object).astype(str), return_inverse=True)
-    order = np.argsort(scores, kind="stable")
-    values = _bootstrap(
-        truth[order], scores[order], group[order], np.random.default_rng([seed, 0xA0C]), replicates
-    )
+    values = auc_replicates(labels, probabilities, patients, seed=seed, replicates=replicates)
     tail = (1 - level) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     value = auc(truth, scores)
     # A percentile interval of a bounded statistic can miss the estimate itself by a rounding error.
     return Estimate(value=value, low=min(float(low), value), high=max(float(high), value))
+
+
+def auc_replicates(
+    labels: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    patients: Sequence[str] | npt.NDArray[Any],
+    *,
+    seed: int = 0,
+    replicates: int = REPLICATES,
+) -> Floats:
+    """The AUC of each replicate of the bootstrap of `auc_interval`, at most `replicates` of them.
+
+    What is drawn depends on labels, patients and seed and not on the probabilities, so those of two
+    classifiers on the same films can be subtracted one by one.
+    """
+    truth, scores = _checked(labels, probabilities)
+    group = patient_numbers(patients, len(truth))
+    return _bootstrap(truth, scores, group, np.random.default_rng([seed, 0xA0C]), replicates)
 
 
 def sensitivity_at_specificity(
@@ -237,28 +248,63 @@ def _checked(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> tuple[Ints,
     return truth.astype(np.int64), scores
 
 
+def patient_numbers(patients: Sequence[str] | npt.NDArray[Any], films: int) -> Ints:
+    """The patient of each film as a number from 0. Raises `MetricError` unless there are `films` of them."""
+    if len(patients) != films:
+        raise MetricError(
+            "the patients do not fit the films", found=f"{len(patients)} patients", expected=f"{films}"
+        )
+    _, numbers = np.unique(np.asarray(patients, dtype=object).astype(str), return_inverse=True)
+    return numbers.astype(np.int64)
+
+
+def draw_patients(strata: Sequence[Ints], rng: np.random.Generator, size: int) -> Floats:
+    """How often each patient is drawn in `size` replicates, of shape (size, patients).
+
+    Each of the `strata`, arrays that share out all patient numbers, keeps its number of patients.
+    """
+    times = np.zeros((size, sum(map(len, strata))))
+    for part in strata:
+        times[:, part] = rng.multinomial(len(part), np.full(len(part), 1 / len(part)), size=size)
+    return times
+
+
+def chunks(films: int, replicates: int) -> Iterator[int]:
+    """The sizes of the pieces in which `replicates` replicates of `films` films fit into memory."""
+    step = max(1, _CHUNK // films)
+    for start in range(0, replicates, step):
+        yield min(step, replicates - start)
+
+
+def weighted_auc(positive: Bools, scores: Floats, weights: Floats) -> Floats:
+    """The AUC of films with `scores` (n,) under each row of `weights` (replicates, n).
+
+    NaN where a class has no weight.
+    """
+    negative = np.flatnonzero(~positive)
+    negative = negative[np.argsort(scores[negative], kind="stable")]
+    below = np.zeros((len(weights), len(negative) + 1))
+    np.cumsum(weights[:, negative], axis=1, out=below[:, 1:])
+    first = np.searchsorted(scores[negative], scores[positive], side="left")
+    last = np.searchsorted(scores[negative], scores[positive], side="right")
+    hits = weights[:, positive]
+    pairs = hits.sum(axis=1) * below[:, -1]
+    above = np.einsum("ij,ij->i", hits, below[:, first] + below[:, last]) / 2
+    values: Floats = np.divide(above, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+    return values
+
+
 def _bootstrap(truth: Ints, scores: Floats, group: Ints, rng: np.random.Generator, replicates: int) -> Floats:
-    """The AUC of each replicate that has both classes. All arrays are sorted by `scores`."""
-    n_groups = int(group.max()) + 1
-    with_positive = np.zeros(n_groups, dtype=bool)
+    """The AUC of each replicate that has both classes."""
+    with_positive = np.zeros(int(group.max()) + 1, dtype=bool)
     with_positive[group[truth == 1]] = True
     strata = [part for part in (np.flatnonzero(with_positive), np.flatnonzero(~with_positive)) if len(part)]
-    ties = np.flatnonzero(np.r_[True, np.diff(scores) > 0])
-    positive = truth == 1
-    step = max(1, _CHUNK // len(truth))
-    found: list[Floats] = []
-    for start in range(0, replicates, step):
-        size = min(step, replicates - start)
-        times = np.zeros((size, n_groups))
-        for part in strata:
-            times[:, part] = rng.multinomial(len(part), np.full(len(part), 1 / len(part)), size=size)
-        weights = times[:, group]
-        hits = np.add.reduceat(np.where(positive, weights, 0.0), ties, axis=1)
-        misses = np.add.reduceat(np.where(positive, 0.0, weights), ties, axis=1)
-        pairs = hits.sum(axis=1) * misses.sum(axis=1)
-        above = (hits * (np.cumsum(misses, axis=1) - misses / 2)).sum(axis=1)
-        found.append(above[pairs > 0] / pairs[pairs > 0])
+    found = [
+        weighted_auc(truth == 1, scores, draw_patients(strata, rng, size)[:, group])
+        for size in chunks(len(truth), replicates)
+    ]
     values = np.concatenate(found)
+    values = values[~np.isnan(values)]
     if not len(values):
         raise MetricError(
             "no interval of the AUC", found="one class only in every replicate", expected="more patients"

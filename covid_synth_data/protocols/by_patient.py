@@ -58,9 +58,8 @@ CLEAN: Final[dict[str, tuple[tuple[Pool, ...], ...]]] = {
 
 """
 
-PASSED_OVER: Final = (
-    (Pool("radiography"), "covid-19", "no patient ids, and hundreds of these films are in covid-chestxray"),
-)
+NO_PATIENTS: Final = "no patient ids, and hundreds of these films are in covid-chestxray"
+PASSED_OVER: Final = ((Pool("radiography"), "covid-19", NO_PATIENTS),)
 """Films that `clean` never takes, with the class and the reason; they stand in the plan as left out."""
 
 
@@ -71,23 +70,31 @@ def clean(request: Request) -> Outcome:
     rows are one film, and where films look like one patient's (`duplicates.SAME_PATIENT`); of films that
     are the same (`duplicates.SAME_FILM`) one is kept, that of the source listed first in `CLEAN`.
     """
-    notes: list[str] = []
-    frame = _gather(request, notes)
-    frame["split"], frame["reason"] = "", frame["excluded"]
-    joined = joining.join(frame, notes)
-    joining.drop_repeats(frame, joined)
-    _split(frame, joined, request.seed)
+    frame, _, notes = split_films(request)
     if request.licences == "permissive":
         joining.refuse_licences(frame)
     return Outcome(frame, notes)
 
 
+def split_films(request: Request) -> tuple[pd.DataFrame, Joined, list[str]]:
+    """The films of `clean`, split, whatever their licence; which of them are joined; notes."""
+    notes: list[str] = []
+    frame = _gather(request, notes)
+    frame["class"] = frame["label"]
+    frame["split"], frame["reason"] = "", frame["excluded"]
+    joined = joining.join(frame, notes)
+    joining.drop_repeats(frame, joined)
+    strata = frame["source_dataset"] + "/" + frame["label"]
+    split_patients(frame, joined, request.seed, strata, TEST_SHARE, VALIDATION_SHARE)
+    return frame, joined, notes
+
+
 def _gather(request: Request, notes: list[str]) -> pd.DataFrame:
     """Rows of both classes from every pool that takes part, and of what was passed over, with the reason."""
-    if request.sources is not None and "phantom" in request.sources:
+    if request.wants_phantoms:
         options: dict[str, Any] = dict(request.phantom or {})
         drawn = read_source("phantom", None, **options)
-        return drawn[drawn["label"].isin([request.negative, request.positive])].reset_index(drop=True)
+        return drawn[drawn["label"].isin(request.classes)].reset_index(drop=True)
     parts: list[pd.DataFrame] = []
     read: dict[str, pd.DataFrame | None] = {}
     for label in (request.positive, request.negative):
@@ -157,19 +164,24 @@ def _pool_rows(
     return rows.reset_index(drop=True)
 
 
-def _split(frame: pd.DataFrame, joined: Joined, seed: int) -> None:
-    """Give each patient to one part, in shares that hold within each source and class."""
+def split_patients(
+    frame: pd.DataFrame, joined: Joined, seed: int, strata: pd.Series, test: float, validation: float
+) -> None:
+    """Give each patient to one part, in shares of patients that hold within each of the `strata` (a value per
+    row of `frame`); a patient's first row says to which it belongs. At least one patient of three is tested
+    on, and one validates."""
     part = frame.iloc[joined.used]
-    strata = (part["source_dataset"] + "/" + part["label"]).to_numpy()
-    table = pd.DataFrame({"at": joined.used, "patient": joined.patients, "stratum": strata})
+    table = pd.DataFrame(
+        {"at": joined.used, "patient": joined.patients, "stratum": strata.iloc[joined.used].to_numpy()}
+    )
     table = table[(part["reason"] == "").to_numpy()]
     first = table.drop_duplicates("patient")
     given: dict[int, str] = {}
     for stratum, rows in first.groupby("stratum", sort=True):
         random = np.random.default_rng([seed, *str(stratum).encode()])
         order = random.permutation(rows["patient"].to_numpy())
-        tests = round(TEST_SHARE * len(order)) or min(len(order) // 3, 1)
-        validations = round(VALIDATION_SHARE * len(order)) or min(len(order) // 3, 1)
+        tests = round(test * len(order)) or min(len(order) // 3, 1)
+        validations = round(validation * len(order)) or min(len(order) // 3, 1)
         given |= dict.fromkeys(order[:tests].tolist(), "test")
         given |= dict.fromkeys(order[tests : tests + validations].tolist(), "validation")
         given |= dict.fromkeys(order[tests + validations :].tolist(), "train")

@@ -54,6 +54,7 @@ def zunair2021(request: Request) -> Outcome:
     covid_cut = int((1 - TEST_SHARE) * len(covid))
     frame = pd.concat([negatives, covid], ignore_index=True)
     sizes = (len(train), len(test), covid_cut, len(covid) - covid_cut)
+    frame["class"] = frame["label"]
     frame["published"] = np.repeat(["train", "test", "train", "test"], sizes).astype(object)
     frame["split"] = frame["published"]
     # Laterals are in the paper's set; only a missing file keeps a row out.

@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from covid_synth_data.errors import ConfigError
+from covid_synth_data import classes
 from covid_synth_data.protocols import joining
 from covid_synth_data.protocols.joining import Joined
-from covid_synth_data.protocols.request import Outcome, Request
+from covid_synth_data.protocols.request import Outcome, Request, check_fixed_sources
 from covid_synth_data.sources import read_source, table
 
 COVID_FILMS: Final = 227
@@ -21,6 +21,8 @@ TEST_FILMS: Final = 68
 
 VALIDATION_SHARE: Final = 0.3
 """Of the training patients (Sect. V)."""
+
+UNNAMED: Final = "bacterial or viral not stated"
 
 _KINDS: Final = {"NORMAL": "normal", "PNEUMONIA-bacteria": "bacterial", "PNEUMONIA-virus": "viral"}
 """`source_class` of kermany to the paper's class."""
@@ -34,30 +36,35 @@ def menon2020(request: Request) -> Outcome:
     A generator learns from train and validation.
 
     All classes are split at once, whatever the task, so that no film which is tested on in one task is
-    trained on in another. Beyond the paper, whole patients are held out, patients and films are joined as by
+    trained on in another. (Phantoms with pneumonia have kinds in the task of four classes alone, and are
+    split by them there.) Beyond the paper, whole patients are held out, patients and films are joined as by
     `clean`, and repeated films are kept once. `sources` is None, or ["phantom"].
     """
-    phantom = request.sources is not None and list(request.sources) == ["phantom"]
-    if request.sources is not None and not phantom:
-        raise ConfigError(
-            "the protocol menon2020 fixes its sources", found=", ".join(request.sources) or "an empty list",
-            expected="no sources, or phantom alone", hint="leave sources out, or use the protocol clean",
-        )  # fmt: skip
+    check_fixed_sources(request, "menon2020")
+    phantom = request.wants_phantoms
     frame = read_source("phantom", None, **(request.phantom or {})) if phantom else _films(request)
+    frame["class"] = classes.of(frame, request.classes)
     frame["split"], frame["reason"] = "", frame["excluded"]
     notes: list[str] = []
     joined = joining.join(frame, notes)
+    contradictions = joining.contradictions(frame, joined, "class")
     joining.drop_repeats(frame, joined)
-    _split(frame, joined, request.seed, notes)
+    kinds = frame["source_class"].map(_KINDS).where(frame["source_dataset"] == "kermany", frame["label"])
+    if phantom:
+        kinds = frame["class"].where(frame["class"] != "", frame["label"])
+    _split(frame, joined, kinds, request.seed, notes)
+    # After the split, which must not depend on the task: one label, but two kinds of pneumonia.
+    frame.loc[contradictions, ["split", "reason"]] = "", joining.TWO_CLASSES
     if request.licences == "permissive":
         joining.refuse_licences(frame)
     if not phantom:
         notes.append(
-            f"{request.negative} films are children's, the COVID-19 films adults': age is a shortcut"
+            f"{' and '.join(request.negatives)} films are children's, the COVID-19 films adults': age is a"
+            " shortcut"
         )
-    return Outcome(
-        frame[frame["label"].isin([request.negative, request.positive])].reset_index(drop=True), notes
-    )
+    # With kinds of pneumonia in the task, films that state none are told of and not dropped.
+    nameless = (frame["reason"] == UNNAMED) & (len(request.classes) > 2)
+    return Outcome(frame[(frame["class"] != "") | nameless].reset_index(drop=True), notes)
 
 
 def _films(request: Request) -> pd.DataFrame:
@@ -72,16 +79,16 @@ def _films(request: Request) -> pd.DataFrame:
     )
     children = read_source("kermany", request.root)
     unnamed = (children["excluded"] == "") & ~children["source_class"].isin(list(_KINDS))
-    children.loc[unnamed, "excluded"] = "bacterial or viral not stated"
+    children.loc[unnamed, "excluded"] = UNNAMED
     return pd.concat([covid, children], ignore_index=True)
 
 
-def _split(frame: pd.DataFrame, joined: Joined, seed: int, notes: list[str]) -> None:
-    """Give each patient to one part."""
+def _split(frame: pd.DataFrame, joined: Joined, kinds: pd.Series, seed: int, notes: list[str]) -> None:
+    """Give each patient to one part; `kinds` has the kind of each row of `frame`."""
     part = frame.iloc[joined.used]
-    kinds = part["source_class"].map(_KINDS).where(part["source_dataset"] == "kermany", part["label"])
     films = pd.DataFrame(
-        {"at": joined.used, "patient": joined.patients, "kind": kinds.to_numpy()}, index=part.index
+        {"at": joined.used, "patient": joined.patients, "kind": kinds.iloc[joined.used].to_numpy()},
+        index=part.index,
     )[part["reason"] == ""]
     tested = _held_out(films, seed, notes)
     given = dict.fromkeys(tested, "test")

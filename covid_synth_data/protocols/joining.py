@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -54,20 +54,30 @@ def join(frame: pd.DataFrame, notes: list[str]) -> Joined:
     )
 
 
-def drop_repeats(frame: pd.DataFrame, joined: Joined) -> None:
-    """Keep the first row of each film; none where its rows disagree about the class."""
+TWO_CLASSES: Final = "same film under two classes"
+
+
+def drop_repeats(frame: pd.DataFrame, joined: Joined, by: str = "label") -> None:
+    """Keep the first row of each film; none where its rows disagree about the class (the column `by`)."""
+    frame.loc[contradictions(frame, joined, by), "reason"] = TWO_CLASSES
+    for rows in _repeated(frame, joined, by):
+        kept = frame["source_dataset"].iat[rows["at"].to_numpy()[0]]
+        frame.loc[rows["at"].to_numpy()[1:], "reason"] = f"same film as one kept from {kept}"
+
+
+def contradictions(frame: pd.DataFrame, joined: Joined, by: str) -> list[int]:
+    """Positions of the rows of films whose rows disagree about the class (the column `by`)."""
+    films = [rows for rows in _repeated(frame, joined, by) if rows["class"].nunique() > 1]
+    return [at for rows in films for at in rows["at"].tolist()]
+
+
+def _repeated(frame: pd.DataFrame, joined: Joined, by: str) -> list[pd.DataFrame]:
+    """Position `at` and `class` of the rows of each film that takes part more than once, film by film."""
     part = frame.iloc[joined.used]
-    playing = part["reason"] == ""
-    table = pd.DataFrame({"film": joined.films, "label": part["label"].to_numpy(), "at": joined.used})[
-        playing.to_numpy()
-    ]
+    table = pd.DataFrame({"film": joined.films, "class": part[by].to_numpy(), "at": joined.used})
+    table = table[(part["reason"] == "").to_numpy()]
     table = table[table["film"].duplicated(keep=False)]
-    for _, rows in table.groupby("film", sort=True):
-        if rows["label"].nunique() > 1:
-            frame.loc[rows["at"].to_numpy(), "reason"] = "same film under two classes"
-        else:
-            kept = frame["source_dataset"].iat[rows["at"].to_numpy()[0]]
-            frame.loc[rows["at"].to_numpy()[1:], "reason"] = f"same film as one kept from {kept}"
+    return [rows for _, rows in table.groupby("film", sort=True)]
 
 
 def refuse_licences(frame: pd.DataFrame) -> None:

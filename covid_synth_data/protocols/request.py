@@ -9,25 +9,64 @@ from typing import Final
 
 import pandas as pd
 
+from covid_synth_data.errors import ConfigError
+
 SPLITS: Final = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a task was asked for; see `tasks.plan_task`."""
+    """What a task was asked for; see `tasks.plan_task`. `classes` are the task's, COVID-19 last; `fold` is
+    given to protocols with folds alone."""
 
-    negative: str
-    positive: str
+    classes: tuple[str, ...]
     root: str | Path | None
     seed: int
     sources: Sequence[str] | None
     licences: str
     phantom: dict[str, int] | None
+    folds: int = 1
+    fold: int | None = None
+
+    @property
+    def negatives(self) -> tuple[str, ...]:
+        """All classes but COVID-19."""
+        return self.classes[:-1]
+
+    @property
+    def negative(self) -> str:
+        """The other class of a binary task. Raises `ValueError` where there are several."""
+        (only,) = self.negatives
+        return only
+
+    @property
+    def positive(self) -> str:
+        """COVID-19."""
+        return self.classes[-1]
+
+    @property
+    def wants_phantoms(self) -> bool:
+        """Whether phantoms were asked for."""
+        return self.sources is not None and "phantom" in self.sources
 
 
 @dataclass
 class Outcome:
-    """What a protocol made of it: the frame that `protocols` describes, and notes for people."""
+    """What a protocol made of it: the frame that `protocols` describes, and notes for people.
+
+    `classes` are those of the task that have films, where the protocol can do without one; otherwise None.
+    """
 
     frame: pd.DataFrame
     notes: list[str] = field(default_factory=list)
+    classes: tuple[str, ...] | None = None
+
+
+def check_fixed_sources(request: Request, protocol: str) -> None:
+    """Raise `ConfigError` where sources other than phantom alone are named; `protocol` fixes its own."""
+    if request.sources is not None and list(request.sources) != ["phantom"]:
+        raise ConfigError(
+            f"the protocol {protocol} fixes its sources",
+            found=", ".join(request.sources) or "an empty list",
+            expected="no sources, or phantom alone", hint="leave sources out, or use the protocol clean",
+        )  # fmt: skip

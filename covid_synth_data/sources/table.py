@@ -129,12 +129,13 @@ def usable(frame: pd.DataFrame, views: str = "frontal") -> pd.DataFrame:
     return frame[frame["excluded"].isin(kept)].reset_index(drop=True)
 
 
-def to_dataset(frame: pd.DataFrame) -> datasets.Dataset:
+def to_dataset(frame: pd.DataFrame, labels: Sequence[str] = schema.LABELS) -> datasets.Dataset:
     """A Dataset with exactly `schema.REAL_COLUMNS` of all rows of `frame`, in their order.
 
-    Images stay references to files and are decoded when a row is read; no pixel is read here. A label of ""
-    becomes null. Registers the DICOM plugin for Pillow where a row needs it. Raises `MissingSource` when a
-    row has neither a path nor bytes, `MissingExtra` when there are DICOM files and pydicom is not installed.
+    `labels` are the names that `label` is a `ClassLabel` of; a label of "" becomes null. Images stay
+    references to files and are decoded when a row is read; no pixel is read here. Registers the DICOM plugin
+    for Pillow where a row needs it. Raises `MissingSource` when a row has neither a path nor bytes,
+    `MissingExtra` when there are DICOM files and pydicom is not installed.
     """
     import datasets
 
@@ -148,12 +149,13 @@ def to_dataset(frame: pd.DataFrame) -> datasets.Dataset:
     if any(dicom.is_dicom(path) for path in frame["path"]):
         dicom.register()
     columns: dict[str, list[Any]] = {name: frame[name].tolist() for name in schema.REAL_COLUMNS[2:]}
-    columns["label"] = [schema.LABELS.index(label) if label else None for label in frame["label"]]
+    columns["label"] = [list(labels).index(label) if label else None for label in frame["label"]]
     columns["image"] = [
         {"bytes": bytes(content) if present else None, "path": path or None}
         for content, present, path in zip(frame["bytes"], frame["bytes"].notna(), frame["path"], strict=True)
     ]
     features = schema.features(schema.REAL_COLUMNS)
+    features["label"] = datasets.ClassLabel(names=list(labels))
     return datasets.Dataset.from_dict(
         {name: columns[name] for name in schema.REAL_COLUMNS}, features=features
     )

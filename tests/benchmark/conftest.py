@@ -77,9 +77,12 @@ SUITE = {
         "skewed": {"title": "Skew 2", "mix": "skew", "skew": 2.0, "synthetic": ["gnc"]},
         "synthetic-only": {"title": "Synthetic", "mix": "synthetic-only", "synthetic": ["gnc"]},
         "balanced": {"title": "Balanced", "mix": "real", "sampling": "class-balanced"},
+        "weighted": {"title": "Weighted", "mix": "real", "loss": "class-weighted"},
         "augmented": {"title": "Augmented", "mix": "real", "augment": "plain"},
     },
-    "models": {"small-cnn": {"weights": "none"}, "lite0-frozen": {}},
+    "models": {
+        "small-cnn": {"weights": "none"}, "lite0-frozen": {}, "lite0-bgt": {}, "lite0-logistic": {},
+    },
     "profiles": {"quick": {"models": ["small-cnn"], "seeds": 1}},
 }  # fmt: skip
 
@@ -120,7 +123,8 @@ def prepare(folder: Path, patch: Callable[[object, str, object], None]) -> types
         {"source_dataset": ["phantom"] * 3, "reason": ["lateral", "lateral", "unreadable image"]}
     )
     notes = ("phantoms are drawn", "left out: cannot decode /somewhere/film.png")
-    plan = types.SimpleNamespace(left_out=left_out, notes=notes)
+    classes = ("normal", "covid-19")
+    plan = types.SimpleNamespace(left_out=left_out, notes=notes, classes=classes)
     patch(tasks, "plan_task", lambda *_args, **_options: plan)
     patch(tasks, "to_splits", lambda _plan: datasets.DatasetDict(splits))
     arguments = {"out": folder / "out", "release": release, "cache_dir": folder / "cache", "device": "cpu"}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -54,18 +57,79 @@ def test_rows_without_keys_do_not_count(store):
     assert cache.Store(store.folder, (2,), np.uint8).missing(["1"]) == ["1"]
 
 
-@pytest.mark.parametrize("damage", [b"", b"not an array"])
-def test_a_damaged_shard_is_named(store, damage):
+def array(rows):
+    file = io.BytesIO()
+    np.save(file, rows)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [
+        (".npy", b""),
+        (".npy", b"not an array"),
+        (".npy", array(np.zeros((1, 2), np.uint8))[:-1]),
+        (".npy", array(np.zeros((1, 2), np.uint8)) + b"more"),
+        (".npy", array(np.zeros((2, 2), np.uint8))),
+        (".npy", array(np.array([[None, None]]))),
+        (".keys", b""),
+        (".keys", b"2\n"),
+        (".keys", b"\xff\xfe"),
+    ],
+)
+def test_a_damaged_shard_is_named_and_the_others_stay(store, suffix, damage):
     store.add(["1"], make)
-    next(store.folder.glob("*.npy")).write_bytes(damage)
-    with pytest.raises(OutputError, match="is damaged.*remove the folder"):
+    damaged = next(store.folder.glob(f"*{suffix}"))
+    store.add(["2"], make)
+    damaged.write_bytes(damage)
+    with pytest.raises(OutputError, match=f"{damaged.stem}.npy is damaged.*remove {damaged.stem}.npy and"):
         cache.Store(store.folder, (2,), np.uint8)
+    for file in store.folder.glob(f"{damaged.stem}*"):
+        file.unlink()
+    mended = cache.Store(store.folder, (2,), np.uint8)
+    assert mended.missing(["1", "2"]) == ["1"]
+    assert mended.rows(["2"]).tolist() == [[2, 7]]
 
 
-def test_a_store_of_another_shape_is_refused(store):
+def test_many_rows_are_gathered_as_one_by_one(store):
+    """By shard, whatever the order and however often a row is asked for."""
+    keys = [str(n) for n in range(40)]
+    store.add(keys, make)
+    for count in (0, 1, 7, 200):
+        asked = [keys[n] for n in np.random.default_rng(count).integers(0, 40, count)]
+        found = store.rows(asked)
+        assert found.shape == (count, 2)
+        assert found.dtype == np.uint8
+        assert found[:, 0].tolist() == [int(key) for key in asked]
+        assert np.array_equal(store.take(store.places(asked)), found)
+    with pytest.raises(KeyError, match="absent"):
+        store.rows(["1", "absent"])
+
+
+def test_what_is_given_out_is_a_copy(store):
+    store.add(["1", "2", "3"], make)
+    for asked in (["1"], ["1", "2"]):
+        store.rows(asked)[:] = 0
+    assert store.rows(["1", "2"])[:, 0].tolist() == [1, 2]
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="no list of open files on this system")
+def test_a_store_holds_no_file_open(store):
+    def opened():
+        return len(list(Path("/dev/fd").iterdir()))
+
+    before = opened()
+    store.add([str(n) for n in range(60)], make)
+    other = cache.Store(store.folder, (2,), np.uint8)
+    assert other.rows(["59", "0"])[:, 0].tolist() == [59, 0]
+    assert opened() == before
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((3,), np.uint8), ((), np.uint8), ((2,), np.int8)])
+def test_a_store_of_another_kind_is_refused(store, shape, dtype):
     store.add(["1"], make)
-    with pytest.raises(OutputError, match="is damaged"):
-        cache.Store(store.folder, (3,), np.uint8)
+    with pytest.raises(OutputError, match="holds something else.*remove that folder"):
+        cache.Store(store.folder, shape, dtype)
 
 
 def test_a_full_disk_keeps_what_was_done(store, monkeypatch):

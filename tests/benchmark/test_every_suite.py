@@ -16,7 +16,7 @@ from covid_synth_data.benchmark.suite import Suite
 SIDE = 32
 ROWS = 20
 PHANTOM = {"size": SIDE, "patients": 10}
-LIMITS = {"max_positives": 3, "max_negatives": 5}
+LIMITS = {"max_positives": 3, "max_negatives": 5, "max_per_class": 5}
 POSITIVES = 18
 
 
@@ -28,7 +28,7 @@ def tiny(name: str) -> Suite:
     for regime in content["regimes"].values():
         regime |= {"positives": POSITIVES} if "positives" in regime else {}
     changes = {
-        "name": f"tiny-{name}", "image_size": SIDE, "data": data,
+        "name": f"tiny-{name}", "image_size": SIDE, "data": data, "folds": min(content["folds"], 2),
         "training": {"optimizer": "adam", "learning_rate": 0.01, "max_epochs": 1},
         "models": {"small-cnn": {"weights": "none"}},
         "profiles": {"quick": {"models": ["small-cnn"], "seeds": 1}},
@@ -94,13 +94,16 @@ def test_a_suite_runs_and_reports_every_regime(name, release, tmp_path):
         tasks=suite.tasks,
         device="cpu",
     )
-    wanted = [(task, regime) for task in suite.tasks for regime in suite.regimes_of(task)]
-    assert [path.parts[-4::2] for path in paths] == wanted
+    folds = range(suite.folds)
+    wanted = [(task, name) for task in suite.tasks for _ in folds for name in suite.regimes_of(task)]
+    assert [(path.parts[-5], path.parts[-2]) for path in paths] == wanted
     for path in paths:
         result = results.validate_result(path)
         made_of, rule = result.composition, result.regime_rule
         assert (result.suite, result.protocol, result.image_size) == (suite.name, suite.protocol, SIDE)
         assert made_of.synthetic.keys() == set(rule.synthetic)
+        assert list(made_of.classes) == result.classes
+        assert (result.metrics.multiclass is None) == (len(result.classes) == 2)
         assert made_of.real_negatives <= (suite.data.max_negatives or made_of.real_negatives)
         if rule.positives is not None:
             assert made_of.positives == POSITIVES
@@ -132,7 +135,7 @@ def test_what_a_release_lacks_is_skipped(tmp_path, shell):
     shell(*asked).error("cannot run without", "transfer-gan")
     done = shell(*asked, "--skip-missing")
     assert done.code == 0
-    assert "6 result files" in done.out
+    assert "7 result files" in done.out
     assert {found.parent.name for found in results.find(tmp_path / "out")} == {
-        "real", "real-balanced", "real-augmented", "baseline-gan", "mtt-gan", "real+mtt-gan",
+        "real", "real-balanced", "real-weighted", "real-augmented", "baseline-gan", "mtt-gan", "real+mtt-gan",
     }  # fmt: skip

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import numpy as np
 import pytest
 import torch
 
-from covid_synth_data.benchmark import augment, classifiers, networks
+from covid_synth_data.benchmark import augment, classifiers, networks, weights
 from covid_synth_data.errors import ConfigError, UnknownName, WeightsError
 
 
@@ -25,14 +26,47 @@ def films(n=2, side=64, seed=0):
         ("small-cnn", 64),
         ("vgg19", 4096),
         ("alexnet", 4096),
+        ("densenet121", 1024),
+        ("densenet169", 1664),
+        ("densenet201", 1920),
+        ("xrv-densenet121", 1024),
+        ("hussain-cnn", 512),
     ],
 )
-def test_a_film_gives_pooled_features_and_two_logits(name, width):
+def test_a_film_gives_pooled_features_and_a_logit_per_class(name, width):
     network = classifiers.build(name, "none", 0).eval()
     with torch.inference_mode():
         assert network.features(films()).shape == (2, width)
         assert network(films()).shape == (2, 2)
     assert network.head.weight.shape == (2, width)
+    assert network.weights == networks.NO_WEIGHTS
+
+
+def test_more_classes_change_the_dense_layer_alone():
+    two, four = (classifiers.build("small-cnn", "none", 0, classes).state_dict() for classes in (2, 4))
+    assert four["head.weight"].shape == (4, 64)
+    assert all(torch.equal(two[key], four[key]) for key in two if key.startswith("body."))
+    with pytest.raises(ConfigError, match="found 1 classes"):
+        classifiers.build("small-cnn", "none", 0, 1)
+
+
+def test_the_network_for_hussain2022_is_small():
+    network = classifiers.build("hussain-cnn", "none", 0, 4)
+    assert 1_000_000 < sum(value.numel() for value in network.parameters()) < 2_000_000
+    assert network.eval()(films(1, 96)).shape == (1, 4)
+
+
+def test_densenet_is_torchvisions():
+    """Its ReLU after the last batch norm is in torchvision's forward and not among its layers."""
+    from torchvision import models
+
+    network = classifiers.build("densenet121", "none", 0).eval()
+    original = models.densenet121(weights=None, num_classes=2).eval()
+    ours, theirs = network.state_dict(), original.state_dict()
+    original.load_state_dict(dict(zip(theirs, ours.values(), strict=True)))
+    batch = films()
+    with torch.inference_mode():
+        assert torch.allclose(network(batch), original((batch - network.mean) / network.std), atol=1e-5)
 
 
 def test_alexnet_is_torchvisions_but_for_the_number_of_outputs():
@@ -117,9 +151,9 @@ def test_weights_that_are_damaged_or_of_another_network(tmp_path, monkeypatch):
         classifiers.build("resnet50", "imagenet", 0)
     digest = hashlib.sha256(b"").hexdigest()
     monkeypatch.setattr(
-        networks,
+        weights,
         "_used",
-        lambda p: networks.WeightsUsed(name="imagenet", file=p.name, sha256="0676ba61" + digest[8:]),
+        lambda p: weights.WeightsUsed(name="imagenet", file=p.name, sha256="0676ba61" + digest[8:]),
     )
     with pytest.raises(WeightsError, match="cannot read"):
         classifiers.build("resnet50", "imagenet", 0)
@@ -128,11 +162,122 @@ def test_weights_that_are_damaged_or_of_another_network(tmp_path, monkeypatch):
         classifiers.build("resnet50", "imagenet", 0)
 
 
+def test_the_older_layer_names_of_the_densenets(tmp_path, monkeypatch):
+    """torchvision's files call a layer norm.1 where its networks have norm1, and count no batches."""
+    from torchvision import models
+
+    taught = models.densenet121(weights=None).state_dict()
+    older = {
+        re.sub(r"(denselayer\d+)\.(norm|conv)([12])\.", r"\1.\2.\3.", key): value
+        for key, value in taught.items()
+        if "num_batches" not in key
+    }
+    assert "features.denseblock1.denselayer1.norm.1.weight" in older
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    path = tmp_path / "checkpoints" / "densenet121-a639ec97.pth"
+    path.parent.mkdir()
+    torch.save(older, path)
+    with pytest.raises(WeightsError, match="is damaged"):
+        classifiers.build("densenet121", "imagenet", 0)
+    real = weights._used
+    monkeypatch.setattr(weights, "_used", lambda p: real(p).model_copy(update={"sha256": "a639ec97"}))
+    network = classifiers.build("densenet121-bgt", "imagenet", 0)
+    assert torch.equal(network.body[0].denseblock4.denselayer16.conv2.weight,
+                       taught["features.denseblock4.denselayer16.conv2.weight"])  # fmt: skip
+
+
+@pytest.fixture
+def xrv_file(tmp_path, monkeypatch):
+    """Where torchxrayvision keeps the weights, in a home of this test."""
+    from torchxrayvision import models
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    name = models.model_urls["densenet121-res224-all"]["weights_url"].rsplit("/", 1)[-1]
+    return tmp_path / ".torchxrayvision" / "models_data" / name
+
+
+class Backend:
+    """Stands in for what layers carried before torch 1.3."""
+
+    def __reduce__(self):
+        from torch.nn.backends.thnn import _get_thnn_function_backend
+
+        return _get_thnn_function_backend, ()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_chest_x_ray_weights_are_those_of_torchxrayvisions_file(xrv_file, zipped):
+    from torchxrayvision import models
+
+    original = models.DenseNet().eval()
+    batch = films(2, 64)
+    scaled = torch.nn.functional.interpolate(batch * 2048 - 1024, (224, 224), mode="bilinear", antialias=True)
+    with torch.inference_mode():
+        expected = original.features2(scaled)
+    if not zipped:  # as an old file has it: less in each layer than a layer of today, and something more
+        for layer in original.modules():
+            layer.__dict__["_backend"] = Backend()
+            for name in ("_non_persistent_buffers_set", "_state_dict_pre_hooks", "_backward_pre_hooks"):
+                del layer.__dict__[name]
+    xrv_file.parent.mkdir(parents=True)
+    torch.save(original, xrv_file, _use_new_zipfile_serialization=zipped)
+    network = classifiers.build("xrv-densenet121-frozen", "xrv", 0).eval()
+    with torch.inference_mode():
+        found = network.features(batch)
+    assert float((found - expected).abs().max()) < 1e-4 * float(expected.abs().max())
+    assert network.weights.name == "xrv"
+    assert network.weights.file == xrv_file.name
+    assert network.weights.sha256 == hashlib.sha256(xrv_file.read_bytes()).hexdigest()
+
+
+class Harmful:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_chest_x_ray_weights_that_are_absent_or_wrong(xrv_file, tmp_path):
+    def build():
+        classifiers.build("xrv-densenet121", "xrv", 0)
+
+    with pytest.raises(WeightsError, match='no file .*models_data.*seed0-best.pt.*weights "none"'):
+        build()
+    xrv_file.parent.mkdir(parents=True)
+    torch.save(torch.nn.Linear(2, 2), xrv_file)
+    with pytest.raises(WeightsError, match="another network"):
+        build()
+    harmful = torch.nn.Linear(2, 2)
+    harmful.more = Harmful(tmp_path / "harm")
+    torch.save(harmful, xrv_file)
+    with pytest.raises(WeightsError, match="another network"):
+        build()
+    assert not (tmp_path / "harm").exists()
+    torch.save(Harmful(tmp_path / "harm"), xrv_file)
+    with pytest.raises(WeightsError):
+        build()
+    assert not (tmp_path / "harm").exists()
+    xrv_file.write_bytes(b"half a download")
+    with pytest.raises(WeightsError, match="cannot read"):
+        build()
+
+
 def test_names_and_weights_that_do_not_exist():
     with pytest.raises(UnknownName, match="did you mean 'vgg16'"):
         classifiers.build("vgg-16", "none", 0)
     with pytest.raises(ConfigError, match="cannot start from weights 'none'"):
         classifiers.build("lite0-frozen", "none", 0)
+    with pytest.raises(ConfigError, match="cannot start from weights 'imagenet'; expected xrv or none"):
+        classifiers.build("xrv-densenet121", "imagenet", 0)
+
+
+def test_the_table_agrees_with_the_networks():
+    for name, entry in classifiers.CLASSIFIERS.items():
+        assert callable(getattr(networks, entry.body)), name
+        assert entry.frozen == (entry.learner != "network")
 
 
 def test_plain_augmentation_is_small_seeded_and_never_a_flip():

@@ -60,11 +60,20 @@ def put(value, *keys):
         (drop("seed"), "seed: Field required"),
         (drop("metrics", "auc", "low"), "metrics.auc.low: Field required"),
         (put(1, "extra"), "extra: Extra inputs"),
-        (put(2, "format"), "format: Input should be 1"),
-        (put(float("nan"), "predictions", 2, "probability"), "predictions.2.probability"),
+        (put(1, "format"), "format: Input should be 2"),
+        (put(float("nan"), "predictions", 2, "probabilities", 0), "predictions.2.probabilities.0"),
         (put(float("nan"), "metrics", "auc", "value"), "metrics.auc.value"),
-        (put(1.2, "predictions", 2, "probability"), "predictions.2.probability"),
-        (put(2, "predictions", 2, "label"), "predictions.2.label"),
+        (put(1.2, "predictions", 2, "probabilities", 1), "predictions.2.probabilities.1"),
+        (put([1.0], "predictions", 2, "probabilities"), "predictions.2.probabilities"),
+        (put([0.5, 0.2], "predictions", 2, "probabilities"), "sum"),
+        (put([0.2, 0.5, 0.3], "predictions", 2, "probabilities"), "do not fit the classes"),
+        (put(2, "predictions", 2, "label"), "the classes normal, covid-19 lack one, that of"),
+        (put(-1, "predictions", 2, "label"), "predictions.2.label"),
+        (put("pneumonia", "positive"), "the classes normal, covid-19 lack one, that of"),
+        (put(0, "fold"), "there is no fold 0 of 1"),
+        (put(5, "folds"), "there is no fold None of 5"),
+        (put(3, "composition", "classes", "normal"), "do not add up"),
+        (put("sideways", "preprocessing"), "preprocessing"),
         (put([], "predictions"), "predictions"),
         (put("../../x", "regime"), "regime"),
         (
@@ -83,7 +92,10 @@ def put(value, *keys):
         (put(11, "composition", "synthetic", "gnc"), "38 training films are not the 37"),
         (put(9, "regime_rule", "positives"), "the regime asks for 9 positives, 18 are stated"),
         (put(99, "fitting", "best_epoch"), "epoch 99 was kept of 3"),
-        (put("zunair2021", "suite"), "suite zunair2021 1.0.0 has no such regime"),
+        (
+            lambda content: content.update(suite="zunair2021", suite_version="2.0.0"),
+            "suite zunair2021 2.0.0 has no such regime",
+        ),
     ],
 )
 def test_files_that_contradict_themselves(path, change, text):
@@ -105,16 +117,10 @@ def test_more_real_films_than_the_suite_allows(path, monkeypatch):
         results.validate_result(path)
 
 
-def test_a_result_from_before_a_key_of_its_regime_is_still_one(path):
-    """Files that were shipped before regimes could count positives."""
-    edit(path, drop("regime_rule", "positives"))
-    assert results.validate_result(path).regime_rule.positives is None
-
-
 def test_a_prediction_that_was_touched_is_found(path):
     predictions = json.loads(path.read_text())["predictions"]
-    best = max((row for row in predictions if row["label"]), key=lambda row: row["probability"])
-    edit(path, put(0.0, "predictions", predictions.index(best), "probability"))
+    best = max((row for row in predictions if row["label"]), key=lambda row: row["probabilities"][1])
+    edit(path, put([1.0, 0.0], "predictions", predictions.index(best), "probabilities"))
     with pytest.raises(ResultError, match="the predictions give"):
         results.validate_result(path)
 
@@ -123,7 +129,8 @@ def test_one_class_only(path):
     content = json.loads(path.read_text())
     kept = [row for row in content["predictions"] if row["label"]]
     edit(path, put(kept, "predictions"))
-    edit(path, put({"negatives": 0, "positives": len(kept), "patients": 3}, "test"))
+    classes = {"normal": 0, "covid-19": len(kept)}
+    edit(path, put({"negatives": 0, "positives": len(kept), "patients": 3, "classes": classes}, "test"))
     with pytest.raises(ResultError, match="one class only"):
         results.validate_result(path)
 

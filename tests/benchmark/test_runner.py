@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 import covid_synth_data
 from covid_synth_data import pixels
-from covid_synth_data.benchmark import report, results, run, worker
+from covid_synth_data.benchmark import preprocessing, report, results, run, worker
 from covid_synth_data.benchmark.runner import plan
 from covid_synth_data.benchmark.suite import Data
 from covid_synth_data.errors import (
@@ -254,12 +254,16 @@ def test_the_test_set_chooses_nothing(bench):
     bench.splits["test"] = test.remove_columns("label").add_column("label", turned).cast(test.features)
     second = one(bench, "real+gnc", out=bench.arguments["out"] / "turned")
     assert second.fitting == first.fitting
-    assert [row.probability for row in second.predictions] == [row.probability for row in first.predictions]
+    assert [row.probabilities for row in second.predictions] == [
+        row.probabilities for row in first.predictions
+    ]
     assert second.metrics.auc.value == pytest.approx(1 - first.metrics.auc.value)
     bench.splits["test"] = real("test", 12, 6, 77)
     third = one(bench, "real+gnc", out=bench.arguments["out"] / "other")
     assert third.fitting == first.fitting
-    assert [row.probability for row in third.predictions] != [row.probability for row in first.predictions]
+    assert [row.probabilities for row in third.predictions] != [
+        row.probabilities for row in first.predictions
+    ]
 
 
 def test_validation_does_choose_the_epoch(bench):
@@ -375,7 +379,9 @@ def test_progress_reaches_its_end_in_each_stage(bench):
 
 def test_the_pixels_of_the_store_are_those_of_the_film(bench):
     run(bench.suite, **bench.arguments, regimes=["real"])
-    store = worker.Store(bench.arguments["cache_dir"] / "pixels-24", (24, 24), np.uint8)
+    store = worker.Store(
+        bench.arguments["cache_dir"] / f"pixels-24-{preprocessing.version('plain')}", (24, 24), np.uint8
+    )
     cell = bench.splits["test"].cast_column("image", datasets.Image(decode=False))[3]["image"]
     from covid_synth_data.benchmark.cache import content_key
 
@@ -420,7 +426,7 @@ def test_a_result_holds_everything(bench):
     (path,) = run(bench.suite, **bench.arguments, regimes=["real"])
     content = json.loads(path.read_text())
     assert path.relative_to(bench.arguments["out"]).parts == (
-        "miniature", "normal-vs-covid", "small-cnn", "real", "seed-0.json",
+        "miniature", "normal-vs-covid", "plain", "small-cnn", "real", "seed-0.json",
     )  # fmt: skip
     assert content["code"]["libraries"].keys() >= {"python", "torch", "numpy", "datasets"}
     assert content["hardware"]["device"] == "cpu"

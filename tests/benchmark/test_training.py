@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from covid_synth_data.benchmark import training
+from covid_synth_data.benchmark.cache import Store
 from covid_synth_data.benchmark.suite import Training
 from covid_synth_data.errors import DivergedError
 
@@ -96,6 +97,96 @@ def test_class_balanced_sampling_finds_more_of_the_rare_class():
         for kind in ("natural", "class-balanced")
     ]
     assert found[0] + 0.2 < found[1]
+
+
+def three(seed, counts=(60, 25, 5), gap=3.0):
+    """Clouds around the corners of a triangle."""
+    points = Points(1, 1, gap, seed)
+    points.labels = np.repeat(np.arange(len(counts)), counts).astype(np.int64)
+    corners = gap * np.array([[0, 0], [1, 0], [0, 1]])
+    noise = np.random.default_rng(seed).normal(0, 1, (len(points.labels), 2))
+    points.points = torch.from_numpy(corners[points.labels] + noise).float()
+    return points
+
+
+def test_three_classes_are_learned_and_their_probabilities_sum_to_one():
+    torch.manual_seed(0)
+    model = torch.nn.Linear(2, 3)
+    settings = FAST.model_copy(update={"max_epochs": 40})
+    training.fit(model, three(0), three(1), settings, sampling="class-balanced", seed=0, device=CPU)
+    test = three(2, (50, 50, 50))
+    found = training.class_probabilities(model, test)
+    assert found.shape == (150, 3)
+    assert np.allclose(found.sum(axis=1), 1)
+    assert (found.argmax(axis=1) == test.labels).mean() > 0.8
+    assert np.array_equal(training.probabilities(model, test), found[:, 1])
+
+
+def test_balanced_sampling_and_loss_treat_all_classes_alike():
+    labels = three(0).labels
+    order = training.draw_order(labels, "class-balanced", np.random.default_rng(0))
+    assert np.bincount(labels[order]).tolist() == [30, 30, 30]
+    gone = np.where(labels == 1, 2, labels)  # the middle class does not occur
+    order = training.draw_order(gone, "class-balanced", np.random.default_rng(0))
+    assert np.bincount(gone[order]).tolist() == [45, 0, 45]
+    losses = np.array([1.0, 5.0, 4.0, 4.0])
+    assert training.monitored(losses, np.array([0, 0, 2, 1]), "balanced-loss") == (3 + 4 + 4) / 3
+    assert training.monitored(losses, np.array([0, 0, 2, 2]), "balanced-loss") == 3.5
+    assert training.monitored(losses, np.array([0, 0, 2, 2]), "loss") == 3.5
+
+
+def test_film_weights_are_the_balanced_rule():
+    from sklearn.utils.class_weight import compute_sample_weight
+
+    for labels in (three(0).labels, np.array([2, 0, 2, 2])):
+        weights = training.film_weights(labels)
+        assert np.allclose(weights, compute_sample_weight("balanced", labels))
+        assert weights.mean() == pytest.approx(1)
+
+
+def test_a_class_weighted_step_is_that_of_the_weighted_mean_over_the_films():
+    """Also for a batch without the rare class, whose films then count for as little as their class says."""
+    train = Points(90, 10, 1, 0)
+    settings = FAST.model_copy(update={"max_epochs": 1, "batch_size": 100})
+    model, _ = fit(settings, train=train, loss="class-weighted")
+    by_hand = head()
+    optimizer = torch.optim.Adam(by_hand.parameters(), lr=settings.learning_rate)
+    order = np.random.default_rng([0, 1]).permutation(100)
+    labels = torch.from_numpy(train.labels[order])
+    weights = torch.tensor([100 / 180, 100 / 20])
+    each = torch.nn.functional.cross_entropy(by_hand(train.points[order]), labels, reduction="none")
+    (each * weights[labels]).mean().backward()
+    optimizer.step()
+    assert torch.allclose(model.weight, by_hand.weight, atol=1e-6)
+    assert not torch.equal(model.weight, fit(settings, train=train)[0].weight)
+
+
+def test_the_class_weighted_loss_finds_more_of_the_rare_class():
+    test = Points(200, 200, 1, 9)
+    found = [
+        (
+            training.probabilities(fit(FAST, train=Points(90, 10, 1, 0), loss=loss)[0], test)[200:] >= 0.5
+        ).mean()
+        for loss in ("plain", "class-weighted")
+    ]
+    assert found[0] + 0.2 < found[1]
+
+
+def test_a_feed_of_features_gives_films_and_their_variants(tmp_path):
+    keys = ["a", "b", "c"]
+    names = [*keys, *(training.view_key(key, view) for key in keys for view in (1, 2))]
+    store = Store(tmp_path, (1,), np.float32)
+    store.add(names, lambda part: np.array([[names.index(name)] for name in part], np.float32))
+    labels = np.array([0, 1, 2])
+    feed = training.FeatureFeed(store, keys, labels, CPU, views=2)
+    assert feed.batch(np.array([2, 0]), None)[:, 0].tolist() == [2, 0]
+    expected = {0: {0, 3, 4}, 1: {1, 5, 6}, 2: {2, 7, 8}}
+    rng = np.random.default_rng(0)
+    drawn = [feed.batch(np.array([0, 1, 2]), rng)[:, 0].tolist() for _ in range(50)]
+    assert {row: {batch[row] for batch in drawn} for row in range(3)} == expected
+    features, classes = feed.matrix()
+    assert features[:, 0].tolist() == [0, 1, 2, 3, 5, 7, 4, 6, 8]
+    assert classes.tolist() == [0, 1, 2] * 3
 
 
 def test_the_monitored_losses_differ_under_skew():
