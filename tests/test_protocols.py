@@ -421,6 +421,117 @@ def test_zunair2021_refuses_what_it_fixes(tmp_path: Path, monkeypatch: pytest.Mo
         plan_task("pneumonia-vs-covid", tmp_path, "zunair2021")
 
 
+# four classes
+
+
+def viral_and_opaque(root: Path, opaque: int = 24) -> Path:
+    """radiography with 60 COVID, 40 Normal, 30 Viral Pneumonia and some Lung_Opacity films."""
+    radiography(root, range(60), "COVID", first=1)
+    radiography(root, range(100, 140))
+    radiography(root, range(200, 230), "Viral Pneumonia", first=1)
+    radiography(root, range(300, 300 + opaque), "Lung_Opacity", first=1)
+    return root
+
+
+def test_hussain2022_is_eighty_to_twenty_in_each_class(tmp_path: Path) -> None:
+    found = plan_task("four-class-hussain", viral_and_opaque(tmp_path))
+    assert found.protocol == "hussain2022"
+    assert found.classes == found.task.classes
+    assert found.counts() == {
+        "train": {"normal": 29, "lung-opacity": 17, "viral-pneumonia": 22, "covid-19": 43},
+        "validation": {"normal": 3, "lung-opacity": 2, "viral-pneumonia": 2, "covid-19": 5},
+        "test": {"normal": 8, "lung-opacity": 5, "viral-pneumonia": 6, "covid-19": 12},
+    }
+    assert len(found.left_out) == 0
+    splits = to_splits(found)
+    assert splits["test"].features["label"].names == list(found.task.classes)
+    assert not find_leaks(splits)
+    other = plan_task("four-class-hussain", tmp_path, seed=1).frame
+    assert tuple(other["split"]) != tuple(found.frame["split"])
+
+
+def test_hussain2022_keeps_twins_on_one_side_and_under_one_name(tmp_path: Path) -> None:
+    viral_and_opaque(tmp_path)
+    folder = tmp_path / "COVID-19_Radiography_Dataset" / "COVID" / "images"
+    for n in range(2, 12):
+        retouched(film(0, 64), ("brighter", "contrast")[n % 2]).save(folder / f"COVID-{n}.png")
+    for seed in range(4):
+        frame = plan(tmp_path, "four-class-hussain", seed=seed)
+        twins = frame.loc[[f"radiography/COVID-{n}" for n in range(1, 12)]]
+        assert twins["split"].nunique() == 1
+        assert (twins["reason"] == "").all()
+        assert set(twins["patient_id"]) == {"radiography:film-COVID-1"}
+        assert set(frame.groupby("patient_id")["split"].nunique()) == {1}
+
+
+def test_hussain2022_leaves_out_films_under_two_classes(tmp_path: Path) -> None:
+    viral_and_opaque(tmp_path)
+    folder = tmp_path / "COVID-19_Radiography_Dataset"
+    retouched(film(3, 64), "contrast").save(folder / "Lung_Opacity" / "images" / "Lung_Opacity-5.png")
+    assert reasons(plan(tmp_path, "four-class-hussain")) == {
+        f"radiography/{name}": "same film under two classes" for name in ("COVID-4", "Lung_Opacity-5")
+    }
+
+
+def test_hussain2022_does_without_a_class_that_is_missing_and_says_so(tmp_path: Path) -> None:
+    found = plan_task("four-class-hussain", viral_and_opaque(tmp_path, opaque=0))
+    assert found.classes == ("normal", "viral-pneumonia", "covid-19")
+    assert len(found.task.classes) == 4
+    (note,) = [note for note in found.notes if note.startswith("LEFT OUT")]
+    assert "lung-opacity" in note
+    assert "3 classes of 4" in note
+    splits = to_splits(found)
+    assert splits["train"].features["label"].names == list(found.classes)
+    assert {code for part in splits.values() for code in part["label"]} == {0, 1, 2}
+    shutil.rmtree(tmp_path / "COVID-19_Radiography_Dataset" / "COVID")
+    with pytest.raises(
+        MissingSource, match="no usable lung-opacity and no covid-19 film; found normal, viral"
+    ):
+        plan_task("four-class-hussain", tmp_path)
+    with pytest.raises(ConfigError, match="hussain2022 fixes its sources; found rsna"):
+        plan_task("four-class-hussain", tmp_path, sources=["rsna"])
+
+
+def menon_tree(root: Path) -> Path:
+    """24 COVID-19 films of 12 patients, 12 films of each kind of children; one film states no kind."""
+    chestxray(root, [(n, xray(f"c{n:02d}.png", n // 2)) for n in range(24)])
+    folder = root / "chest_xray" / "train"
+    for n in range(12):
+        save(folder / "NORMAL" / f"IM-{n:04d}-0001.jpeg", 1000 + n, 64)
+        save(folder / "PNEUMONIA" / f"person{n}_bacteria_{n}.jpeg", 2000 + n, 64)
+        save(folder / "PNEUMONIA" / f"person{n + 50}_virus_{n}.jpeg", 3000 + n, 64)
+    save(folder / "PNEUMONIA" / "scan.jpeg", 4000, 64)
+    return root
+
+
+def test_four_classes_are_held_out_as_in_the_binary_tasks(tmp_path: Path) -> None:
+    menon_tree(tmp_path)
+    four = plan_task("four-class-menon", tmp_path)
+    assert four.protocol == "menon2020"
+    assert four.counts()["test"] == {
+        "normal": 4, "bacterial-pneumonia": 4, "viral-pneumonia": 4, "covid-19": 8,
+    }  # fmt: skip
+    mine = four.frame.set_index("image_id")
+    for task in (TASK, "pneumonia-vs-covid"):
+        both = plan(tmp_path, task, protocol="menon2020")
+        assert (both["split"] == mine.loc[both.index, "split"]).all()
+    assert reasons(mine) == {"kermany/scan": "bacterial or viral not stated"}
+    assert not find_leaks(to_splits(four))
+
+
+def test_a_film_of_two_kinds_of_pneumonia_is_left_out_of_the_task_with_kinds_alone(tmp_path: Path) -> None:
+    folder = menon_tree(tmp_path) / "chest_xray" / "train" / "PNEUMONIA"
+    shutil.copy(folder / "person4_bacteria_4.jpeg", folder / "person57_virus_7.jpeg")
+    binary = plan(tmp_path, "pneumonia-vs-covid", protocol="menon2020")
+    names = ["kermany/person4_bacteria_4", "kermany/person57_virus_7"]
+    assert binary.loc[names, "reason"].tolist() == ["", "same film as one kept from kermany"]
+    four = plan(tmp_path, "four-class-menon")
+    assert set(four.loc[names, "reason"]) == {"same film under two classes"}
+    assert set(four.loc[names, "split"]) == {""}
+    others = binary.index.drop(names)
+    assert (four.loc[others, "split"] == binary.loc[others, "split"]).all()
+
+
 def test_unknown_names(root: Path) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({"name": "normal-vs-covid19"}, "unknown task .* did you mean 'normal-vs-covid'"),

@@ -29,12 +29,17 @@ def _alone(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.M
         monkeypatch.delenv("COVID_SYNTH_SOURCES", raising=False)
 
 
+def unlicensed(filename: str, patient: object, **cells: object) -> dict[str, object]:
+    """A row that states no licence, so that no release can have used its film."""
+    return xray(filename, patient, license="", **cells)
+
+
 def rows() -> list[tuple[int | None, dict[str, object]]]:
     """60 COVID-19 films of 30 patients, 24 of other findings of 12, and of patient 7 two of each."""
     findings = ("No Finding", "Klebsiella", "ARDS", "Lipoid", "Tuberculosis", "Pneumonia/Viral/SARS")
-    films = [(n, xray(f"c{n:02d}.png", n // 2)) for n in range(60)]
-    films += [(100 + n, xray(f"o{n:02d}.png", 50 + n // 2, finding=findings[n % 6])) for n in range(24)]
-    films += [(200 + n, xray(f"both{n}.png", 7, finding="Pneumonia")) for n in range(2)]
+    films = [(n, unlicensed(f"c{n:02d}.png", n // 2)) for n in range(60)]
+    films += [(100 + n, unlicensed(f"o{n:02d}.png", 50 + n // 2, finding=findings[n % 6])) for n in range(24)]
+    films += [(200 + n, unlicensed(f"both{n}.png", 7, finding="Pneumonia")) for n in range(2)]
     return [
         *films,
         (300, xray("side.png", 90, finding="ARDS", view="L")),
@@ -49,7 +54,7 @@ def rows() -> list[tuple[int | None, dict[str, object]]]:
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tree that tests only read; two of its films look like one."""
     folder = tmp_path_factory.mktemp("matched")
-    films = [*rows(), (5, xray("twin.png", 80))]
+    films = [*rows(), (5, unlicensed("twin.png", 80))]
     chestxray(folder, films)
     retouched(film(5), "brighter").save(folder / "covid-chestxray-dataset" / "images" / "twin.png")
     return folder
@@ -158,20 +163,31 @@ def test_a_fold_of_a_protocol_without_folds() -> None:
 
 
 def test_more_folds_than_patients_leave_a_part_empty(tmp_path: Path) -> None:
-    films = [(n, xray(f"c{n}.png", n)) for n in range(20)]
-    films += [(100 + n, xray(f"o{n}.png", 50 + n, finding="SARS")) for n in range(3)]
+    films = [(n, unlicensed(f"c{n}.png", n)) for n in range(20)]
+    films += [(100 + n, unlicensed(f"o{n}.png", 50 + n, finding="SARS")) for n in range(3)]
     chestxray(tmp_path, films)
     with pytest.raises(EmptySplit, match="the test part of covid-vs-other .* has no other-finding film"):
         load_task(TASK, tmp_path, folds=5, fold=4)
 
 
-def test_permissive_films_stay_on_their_side(tmp_path: Path) -> None:
-    kept = [(key, row | {"license": ("CC0", "")[n % 2]}) for n, (key, row) in enumerate(rows())]
+def test_patients_of_whom_a_release_may_have_learned_are_always_trained_on(tmp_path: Path) -> None:
+    """Every fifth film is permissively licensed; its patient has another film that is not."""
+    kept = [(key, row | {"license": "CC0" if n % 10 == 0 else ""}) for n, (key, row) in enumerate(rows())]
     chestxray(tmp_path, kept)
-    for every, some in zip(frames(tmp_path), frames(tmp_path, licences="permissive"), strict=True):
-        assert set(some["source_license"]) == {"CC0 1.0"}
-        assert 0 < len(some) < len(every)
-        assert (some["split"] == every.loc[some.index, "split"]).all()
+    parts = frames(tmp_path)
+    free = parts[0]["source_license"] == "CC0 1.0"
+    released = set(parts[0].loc[free, "patient_id"])
+    assert len(released) > 5
+    tested = Counter()
+    for one in parts:
+        mine = one["patient_id"].isin(released)
+        assert set(one.loc[mine, "split"]) == {"train"}
+        tested.update(one.index[one["split"] == "test"])
+    assert set(tested) == set(parts[0].index[~parts[0]["patient_id"].isin(released)])
+    assert set(tested.values()) == {1}
+    assert "are always trained on" in " ".join(plan_task(TASK, tmp_path, folds=FOLDS, fold=0).notes)
+    with pytest.raises(ConfigError, match="not permissively licensed"):
+        plan_task(TASK, tmp_path, licences="permissive")
 
 
 def test_sources_are_fixed(tmp_path: Path) -> None:

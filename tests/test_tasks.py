@@ -54,10 +54,54 @@ def synthetic(real: datasets.Dataset, count: int = 3) -> datasets.Dataset:
 
 def test_the_tasks() -> None:
     tasks = {task.name: task for task in list_tasks()}
-    assert set(tasks) == {"normal-vs-covid", "pneumonia-vs-covid"}
+    assert {name: task.classes for name, task in tasks.items()} == {
+        "normal-vs-covid": ("normal", "covid-19"),
+        "pneumonia-vs-covid": ("pneumonia", "covid-19"),
+        "four-class-menon": ("normal", "bacterial-pneumonia", "viral-pneumonia", "covid-19"),
+        "four-class-hussain": ("normal", "lung-opacity", "viral-pneumonia", "covid-19"),
+        "covid-external": ("normal", "covid-19"),
+        "covid-vs-other": ("other-finding", "covid-19"),
+    }
     assert {task.positive for task in tasks.values()} == {"covid-19"}
     assert tasks[TASK].negative == "normal"
     assert tasks[TASK].protocols == ("clean", "zunair2021", "menon2020")
+    assert tasks["four-class-hussain"].negatives == ("normal", "lung-opacity", "viral-pneumonia")
+    with pytest.raises(ConfigError, match="four-class-menon has several negative classes"):
+        _ = tasks["four-class-menon"].negative
+
+
+PHANTOM: dict[str, Any] = {"sources": ["phantom"], "phantom": {"size": 32, "patients": 8}}
+
+
+def test_every_task_runs_on_phantoms_by_each_of_its_protocols() -> None:
+    for task in list_tasks():
+        for protocol in task.protocols:
+            if protocol == "zunair2021":
+                continue  # which takes no phantoms
+            plan = plan_task(task.name, protocol=protocol, **PHANTOM)
+            assert plan.classes == task.classes
+            assert set(plan.frame["class"]) == set(task.classes)
+            splits = to_splits(plan)
+            check_leaks(splits, pixels=False)
+            three = set(task.classes) <= set(schema.LABELS)
+            for name, part in splits.items():
+                names = part.features["label"].names
+                assert names == list(schema.LABELS if three else task.classes)
+                rows = plan.used[plan.used["split"] == name]
+                assert [names[code] for code in part["label"]] == rows["class"].tolist()
+                assert set(rows["class"]) == set(task.classes)
+    report = plan_task("four-class-menon", **PHANTOM).report()
+    assert "train       bacterial-pneumonia  phantom " in report
+
+
+def test_a_task_is_split_by_its_own_protocols_the_first_by_default() -> None:
+    for task in list_tasks():
+        assert plan_task(task.name, **PHANTOM).protocol == task.protocols[0]
+    with pytest.raises(ConfigError, match="four-class-menon is not split that way; found protocol clean; "
+                       "expected menon2020"):  # fmt: skip
+        plan_task("four-class-menon", protocol="clean", **PHANTOM)
+    with pytest.raises(ConfigError, match="expected clean or zunair2021 or menon2020"):
+        load_task(TASK, protocol="external", **PHANTOM)
 
 
 def test_load_task(splits: datasets.DatasetDict, root: Path) -> None:

@@ -64,18 +64,20 @@ def sources(root: Root = None, as_json: AsJson = False) -> None:
 def tasks(
     name: Annotated[str | None, typer.Argument(help="a task; without it all are listed")] = None,
     root: Root = None,
-    protocol: Annotated[str, typer.Option(help="clean, zunair2021 or menon2020")] = "clean",
+    protocol: Annotated[str | None, typer.Option(help="one of the task's; without it, its first")] = None,
     licences: Annotated[str, typer.Option(help="any or permissive")] = "any",
+    fold: Annotated[int | None, typer.Option(help="the fold of five that is tested on")] = None,
     seed: Seed = 0,
 ) -> None:
     """List the tasks, or plan one: films and patients per part, and what was left out and why."""
     from covid_synth_data.tasks import list_tasks, plan_task
 
     if name is None:
-        rows = [[t.name, t.negative, t.positive, t.description] for t in list_tasks()]
-        table("tasks", ["task", "negative", "positive", ""], rows)
+        rows = [[t.name, "\n".join(t.classes), "\n".join(t.protocols), t.description] for t in list_tasks()]
+        table("tasks", ["task", "classes", "protocols", ""], rows)
         return
-    say(plan_task(name, root, protocol=protocol, seed=seed, licences=licences).report())
+    plan = plan_task(name, root, protocol=protocol, seed=seed, licences=licences, fold=fold)
+    say(plan.report())
 
 
 @app.command()
@@ -125,7 +127,7 @@ def mix(
     synthetic: Annotated[str, typer.Option(help="configs to mix in, with commas: gnc,gpc")] = "gnc",
     release: Release = None,
     skew: Annotated[float, typer.Option(help="negatives / positives of the result")] = 1.0,
-    protocol: Annotated[str, typer.Option(help="clean, zunair2021 or menon2020")] = "clean",
+    protocol: Annotated[str | None, typer.Option(help="one of the task's; without it, its first")] = None,
     seed: Seed = 0,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="write the mixed set as parquet here")

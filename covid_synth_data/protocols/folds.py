@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from covid_synth_data import classes
+from covid_synth_data.errors import ConfigError
 from covid_synth_data.protocols import joining
 from covid_synth_data.protocols.request import Outcome, Request, check_fixed_sources
-from covid_synth_data.sources import read_source, table
+from covid_synth_data.sources import licences, read_source, table
 
 SOURCE: Final = "covid-chestxray"
 
@@ -27,11 +28,17 @@ def source_matched(request: Request) -> Outcome:
     Both classes come from one collection of figures of publications, so that the source gives nothing away.
     Other findings are all that the metadata state, "No Finding", ARDS alone and lipoid pneumonia included;
     films of which they say nothing ("todo", "Unknown") are left out. Patients and films are joined, and
-    repeated films kept once, as by `clean`. Folds are of whole patients, balanced in the films of each
-    class, and drawn by the seed: over all folds each film is tested on once. One of eight such folds of the
-    other patients validates. `sources` is None, or ["phantom"].
+    repeated films kept once, as by `clean`. Folds are of whole patients, balanced in the films of each class,
+    and drawn by the seed: over all folds each film is tested on once. One of eight such folds of the other
+    patients validates. Patients with a permissively licensed film are trained on in every fold and never
+    tested: a released generator may have learned from them. `sources` is None, or ["phantom"].
     """
     check_fixed_sources(request, "source-matched")
+    if request.licences == "permissive":
+        raise ConfigError(
+            "source-matched tests on films that are not permissively licensed", found="licences permissive",
+            expected="any", hint="leave licences out",
+        )  # fmt: skip
     phantom = request.wants_phantoms
     frame = (
         read_source("phantom", None, **(request.phantom or {}))
@@ -47,16 +54,30 @@ def source_matched(request: Request) -> Outcome:
     plays = (frame["reason"].iloc[joined.used] == "").to_numpy()
     at, patients = joined.used[plays], joined.patients[plays]
     kinds = np.array([request.classes.index(name) for name in frame["class"].iloc[at]], np.int64)
-    tested = grouped_folds(patients, kinds, request.folds, np.random.default_rng([request.seed, 0])) == fold
-    rest = np.flatnonzero(~tested)
+    free = np.flatnonzero(~_released(frame.iloc[at], patients, phantom))
+    random = np.random.default_rng([request.seed, 0])
+    dealt = grouped_folds(patients[free], kinds[free], request.folds, random)
+    tested = np.zeros(len(at), bool)
+    tested[free[dealt == fold]] = True
+    if len(free) < len(at):
+        notes.append(
+            f"{len(at) - len(free)} films of patients whose films a release may use are always trained on"
+        )
+    rest = free[dealt != fold]
     random = np.random.default_rng([request.seed, 1, fold])
     validates = rest[grouped_folds(patients[rest], kinds[rest], VALIDATION_FOLDS, random) == 0]
     parts = np.where(tested, "test", "train").astype(object)
     parts[validates] = "validation"
     frame.loc[at, "split"] = parts
-    if request.licences == "permissive":
-        joining.refuse_licences(frame)
     return Outcome(frame, notes)
+
+
+def _released(part: pd.DataFrame, patients: Ints, phantom: bool) -> npt.NDArray[np.bool_]:
+    """Which films are of patients of whom a released generator may have learned; of phantoms none."""
+    if phantom:
+        return np.zeros(len(part), bool)
+    may = part["source_license"].map(licences.is_permissive).to_numpy(bool)
+    return np.asarray(np.isin(patients, patients[may]))
 
 
 def _reasons(frame: pd.DataFrame) -> Any:
