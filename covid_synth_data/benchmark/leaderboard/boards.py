@@ -1,0 +1,179 @@
+"""What the leaderboard says, before it is drawn: test sets, the regimes tested on them, and their gains."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from covid_synth_data.benchmark import tables
+from covid_synth_data.benchmark.collecting import Group, collect
+from covid_synth_data.benchmark.leaderboard import testsets
+from covid_synth_data.benchmark.leaderboard.gains import Scores, Versus, versus
+from covid_synth_data.benchmark.suite import Suite, list_suites, load_suite
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row: a regime under one model and preprocessing. `versus` has one comparison for each baseline
+    (itself left out), `best` is the name of the baseline of its group with the highest AUC."""
+
+    group: Group
+    row: tables.Row
+    scores: Scores
+    baseline: bool
+    versus: tuple[Versus, ...]
+    best: str | None
+
+    @property
+    def gain(self) -> Versus | None:
+        """Against the best baseline; None for that itself, and where no baseline was run."""
+        return next((one for one in self.versus if one.baseline == self.best), None)
+
+
+@dataclass(frozen=True)
+class Block:
+    """The regimes that differ in nothing but what was trained on, best AUC first: same model, initial
+    weights, preprocessing and limit of real negatives. `missing` are baselines of the suite that were not
+    run."""
+
+    model: str
+    weights: str
+    preprocessing: str
+    limit: int | None
+    entries: tuple[Entry, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def best(self) -> Entry | None:
+        """The best baseline."""
+        return next((one for one in self.entries if one.row.regime == one.best), None)
+
+    @property
+    def name(self) -> str:
+        """In words."""
+        limit = "" if self.limit is None else f", at most {self.limit:,} real negatives"
+        return f"{self.model} ({self.weights}), {self.preprocessing} films{limit}"
+
+    def verdict(self) -> str:
+        """In one line, which gains are left over the best baseline."""
+        where = self.name
+        if self.best is None:
+            return f"{where}: no baseline was run, so no gain can be stated."
+        rivals = [one for one in self.entries if not one.baseline and one.gain is not None]
+        if not rivals:
+            return f"{where}: baselines only."
+        above = [one for one in rivals if one.gain and one.gain.auc.low > 0]
+        below = [one for one in rivals if one.gain and one.gain.auc.high < 0]
+        return (
+            f"{where}: the best baseline is {self.best.row.regime}. With synthetic films, a higher AUC by"
+            f" more than chance between patients explains: {_names(above)} ({len(above)} of {len(rivals)});"
+            f" a lower one: {_names(below)} ({len(below)} of {len(rivals)})."
+        )
+
+
+@dataclass(frozen=True)
+class Board:
+    """Everything that was tested on one set of films. `current` says whether the package still has this
+    version of the suite."""
+
+    suite: str
+    version: str
+    task: str
+    title: str
+    caution: str | None
+    current: bool
+    digest: str
+    blocks: tuple[Block, ...]
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All rows, block by block."""
+        return [entry for block in self.blocks for entry in block.entries]
+
+    @property
+    def first(self) -> tables.Row:
+        """A row that speaks for what all have in common."""
+        return self.blocks[0].entries[0].row
+
+    @property
+    def tested(self) -> str:
+        """The test set in words."""
+        row = self.first
+        folds = f", each tested once in {row.folds} folds by patient" if row.folds > 1 else ""
+        return (
+            f"{row.test_positives} {self.blocks[0].entries[0].group.first.positive} films and"
+            f" {row.test_negatives} others of {row.test_patients} patients{folds}"
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What the task says of its data, each once."""
+        return list(dict.fromkeys(note for entry in self.entries for note in entry.row.notes))
+
+
+def boards(results_dir: str | Path) -> list[Board]:
+    """The boards of all result files below `results_dir`, each validated first. Raises `ResultError`."""
+    found: dict[tuple[str, str, str], list[Group]] = defaultdict(list)
+    for group in collect(results_dir):
+        suite, version, task = group.key[:3]
+        found[suite, version, task].append(group)
+    return [_board(key, groups) for key, groups in found.items()]
+
+
+def _board(key: tuple[str, str, str], groups: Sequence[Group]) -> Board:
+    name, version, task = key
+    suite = load_suite(name) if name in list_suites() else None
+    current = suite is not None and suite.version == version
+    parts: dict[tuple[object, ...], list[Group]] = defaultdict(list)
+    for group in groups:
+        one = group.first
+        parts[one.preprocessing, one.model, one.weights.name, one.limit].append(group)
+    seed, first = groups[0].seeds[0], groups[0].first
+    return Board(
+        suite=name,
+        version=version,
+        task=task,
+        title=suite.title if suite else name,
+        caution=suite.caution if suite else None,
+        current=current,
+        digest=testsets.digest(testsets.films_of(seed.predictions, first.classes)),
+        blocks=tuple(_block(found, suite if current else None) for found in parts.values()),
+    )
+
+
+def _block(groups: Sequence[Group], suite: Suite | None) -> Block:
+    scores = {group.first.regime: Scores(group) for group in groups}
+    baselines = [group for group in groups if group.first.regime_rule.mix == "real"]
+    best = max(baselines, key=lambda group: scores[group.first.regime].auc, default=None)
+    entries = [
+        Entry(
+            group=group,
+            row=tables.row_of(group),
+            scores=scores[group.first.regime],
+            baseline=group in baselines,
+            versus=tuple(
+                versus(scores[group.first.regime], scores[other.first.regime], group, other)
+                for other in baselines
+                if other is not group
+            ),
+            best=best.first.regime if best else None,
+        )
+        for group in groups
+    ]
+    asked = suite.regimes_of(groups[0].first.task) if suite else []
+    wanted = [name for name in asked if suite and suite.regimes[name].mix == "real"]
+    first = groups[0].first
+    return Block(
+        model=first.model,
+        weights=first.weights.name,
+        preprocessing=first.preprocessing,
+        limit=first.limit,
+        entries=tuple(sorted(entries, key=lambda entry: -entry.scores.auc)),
+        missing=tuple(name for name in wanted if name not in scores),
+    )
+
+
+def _names(entries: Sequence[Entry]) -> str:
+    return ", ".join(entry.row.regime for entry in entries) or "none"

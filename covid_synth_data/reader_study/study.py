@@ -1,0 +1,84 @@
+"""The two files of a study beside its page: the key, which its maker keeps, and the answers of a reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, FiniteFloat, StringConstraints, ValidationError
+
+from covid_synth_data.config import Settings
+from covid_synth_data.errors import ResultError
+
+Side = Literal["left", "right"]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+PairId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+
+
+class KeyPair(Settings):
+    """A pair: the side of the real film, and the names of both films."""
+
+    id: PairId
+    real: Side
+    real_film: str
+    synthetic_film: str
+
+
+class Key(Settings):
+    """What scores a study. `study` is the digest that the page carries too; `size` is in pixels."""
+
+    format: Literal[1] = 1
+    study: Sha256
+    title: str
+    seed: Annotated[int, Field(ge=0)]
+    size: Annotated[int, Field(gt=0)]
+    real: list[str]
+    synthetic: str
+    package: str
+    pairs: Annotated[list[KeyPair], Field(min_length=1)]
+
+
+class Answer(Settings):
+    """What a reader said of a pair: the side taken for real, how sure (1 to 3), and the seconds it took."""
+
+    pair: PairId
+    real: Side
+    confidence: Annotated[int, Field(ge=1, le=3)] | None
+    seconds: Annotated[FiniteFloat, Field(ge=0)]
+
+
+class Answers(Settings):
+    """What the page exports; `reader` is the code that the reader chose."""
+
+    format: Literal[1] = 1
+    study: Sha256
+    reader: Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^\S(.*\S)?$")]
+    started: str
+    finished: str
+    answers: list[Answer]
+
+
+Model = TypeVar("Model", Key, Answers)
+
+
+def read(path: Path, model: type[Model]) -> Model:
+    """The file at `path` as a `model`, of the right form. Raises `ResultError`."""
+    what = "key of a reader study" if model is Key else "file of a reader's answers"
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ResultError(
+            f"cannot read {path}", found=str(error.strerror).lower(), expected=f"a {what}",
+            hint="check the path",
+        ) from error  # fmt: skip
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"]) or "the file"
+        value = "" if problem["type"] in ("missing", "json_invalid") else f", not {problem['input']!r:.60}"
+        raise ResultError(
+            f"{path} is no {what}", found=f"{where}: {problem['msg']}{value}",
+            expected="the file as it was written",
+            hint="ask for the key that was made with the page"
+            if model is Key
+            else "ask the reader to export the answers again",
+        ) from error  # fmt: skip
