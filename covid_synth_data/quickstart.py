@@ -147,7 +147,12 @@ def _mix(loaded: dict[str, datasets.Dataset]) -> str:
     # The imbalance of the papers, as the suite makes it.
     loaded["all"] = train
     loaded["real"] = composition.limited(
-        train, suite.positive, negatives=None, positives=data.max_positives, seed=data.split_seed
+        train,
+        suite.positive,
+        negatives=None,
+        positives=data.max_positives,
+        per_class=data.max_per_class,
+        seed=data.split_seed,
     )
     loaded["mixed"] = csd.mix(loaded["real"], loaded["synthetic"], skew=1.0)
     before, after = csd.skew(loaded["real"]), csd.skew(loaded["mixed"])

@@ -64,7 +64,8 @@ print(len(csd.mix(splits["train"], splits["validation"], synthetic_count=1)), "t
 
 
 FLOORS = {
-    "errors": 0, "schema": 0, "classes": 1, "leaks": 4, "reader_study": 7, "catalog": 0, "atomic": 1, "config": 1, "dicom": 1, "pixels": 2, "manifest": 2,
+    "errors": 0, "schema": 0, "catalog": 0, "classes": 1, "leaks": 4, "reader_study": 7,
+    "atomic": 1, "config": 1, "dicom": 1, "pixels": 2, "manifest": 2,
     "reading": 3, "sources": 3, "frontmatter": 3, "shards": 3, "remote": 4, "hub": 5,
     "references": 5, "versions": 6, "mixing": 2, "metrics": 2, "generators": 3, "tasks": 5,
     "duplicates": 3, "writing": 3, "sampling": 4,

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
+from covid_synth_data.benchmark import sharpness
 from covid_synth_data.pixels import Grey
 
 Film = npt.NDArray[np.float32]
@@ -22,8 +23,10 @@ COMMON_SIDE: Final = 128
 """Every film passes through this side: the smallest public sets come as 224 x 224 or 256 x 256."""
 
 BLUR: Final = 1.0
-"""Standard deviation, in pixels of the common side, of the Gaussian after it. It takes away the finest detail
-that is left, where ringing, the grid of a JPEG and the filter of an earlier resizing show."""
+"""Standard deviation, in pixels of the common side, of the Gaussian after it."""
+
+TURNS: Final = 2
+"""How often sharpness and tone are set in turn."""
 
 CUT: Final = 0.08
 """Share of each side that is cut off once the frame is gone: lead markers and letters stand there."""
@@ -127,6 +130,17 @@ def _margin(lines: Grey, low: float, high: float, tolerance: float) -> int:
 def standard(grey: Grey, box: Box) -> Film:
     """The part `box` of `grey` at the common side, sharpness and tone: float32 (COMMON_SIDE, COMMON_SIDE).
 
+    Sharpness and tone change each other, so they take turns.
+    """
+    film = reduced(grey, box)
+    for _ in range(TURNS):
+        film = tone(sharpness.even(film))
+    return film
+
+
+def reduced(grey: Grey, box: Box) -> Film:
+    """The part `box` of `grey` at the common side and tone, blurred: float32 (COMMON_SIDE, COMMON_SIDE).
+
     The aspect ratio is not kept. The tone comes first, so that two copies of a film that differ in their tone
     curve alone are the same picture when they are averaged and blurred; and again at the end, since both
     change the distribution.
@@ -189,6 +203,7 @@ def settings() -> dict[str, float]:
         "revision": REVISION,
         "common_side": COMMON_SIDE,
         "blur": BLUR,
+        "turns": TURNS,
         "cut": CUT,
         "frame_tolerance": FRAME_TOLERANCE,
         "frame_noise": FRAME_NOISE,

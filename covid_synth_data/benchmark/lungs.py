@@ -105,12 +105,12 @@ def _block(before: int, after: int) -> nn.Module:
 def find(grey: Grey, weights: Path = WEIGHTS) -> Fields:
     """The lung fields of `grey` (h, w). A film is looked at alone, by one thread. Raises `WeightsError`."""
     network = load(weights)
-    seen = harmonise.standard(grey, harmonise.without_frame(grey))
+    seen = harmonise.reduced(grey, harmonise.without_frame(grey))
     return believed(probabilities(network, seen))
 
 
 def probabilities(network: nn.Module, seen: harmonise.Film) -> npt.NDArray[np.float32]:
-    """How likely each pixel of a film in standard form (side, side) is lung, in [0, 1]; same shape."""
+    """How likely each pixel of `seen`, as `harmonise.reduced` gives it, is lung: same shape, in [0, 1]."""
     film = torch.from_numpy(np.ascontiguousarray(seen))[None, None].div(127.5).sub(1)
     before = torch.get_num_threads()
     torch.set_num_threads(1)

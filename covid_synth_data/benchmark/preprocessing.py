@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from covid_synth_data import pixels
-from covid_synth_data.benchmark import harmonise, lung_weights
+from covid_synth_data.benchmark import harmonise, lung_weights, sharpness
 from covid_synth_data.errors import BadImage, MissingExtra, UnknownName
 from covid_synth_data.pixels import Grey
 
@@ -77,7 +77,7 @@ def version(kind: str) -> str:
     if kind == PLAIN:
         rules |= {"revision": 1, "filter": "bilinear"}
     else:
-        rules |= {"harmonise": harmonise.settings()}
+        rules |= {"harmonise": harmonise.settings(), "sharpness": sharpness.settings()}
     if kind == LUNGS:
         rules |= {"lungs": _lungs().settings(), "weights": lung_weights.read_card().sha256}
     digest = hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()

@@ -40,8 +40,9 @@ class Cell(Settings):
 class Row(Settings):
     """A row of the table; counts are those of the first seed, `false_negatives` one per seed.
 
-    `sensitivity`, `specificity` and `auc` are those of the positive class against the rest; `accuracy` is
-    that of the class called; `macro_sensitivity` the mean over the classes, where there are more than two.
+    `sensitivity`, `specificity` and `auc` are those of the positive class against the rest; `accuracy` is that
+    of the class called. Where there are more than two classes, `macro_sensitivity` is the mean over them, and
+    the micro-averages are those of all pairs of a film and a class, of which the AUC alone has an interval.
     """
 
     suite: str
@@ -70,6 +71,9 @@ class Row(Settings):
     sensitivity_at: dict[str, Cell]
     accuracy: Cell
     macro_sensitivity: Cell | None
+    micro_auc: Cell | None
+    micro_precision: Cell | None
+    micro_specificity_at_sensitivity: Cell | None
     calibration_error: float
     notes: list[str]
 
@@ -78,11 +82,6 @@ def summarise(results_dir: str | Path) -> list[Row]:
     """One row for each suite, task, preprocessing, model and regime found below `results_dir`, in the order
     of the suites. Raises `ResultError` as `collecting.collect` does."""
     return [row_of(group) for group in collect(results_dir)]
-
-
-def report(results_dir: str | Path) -> str:
-    """The table of `summarise` as text, Markdown at the same time, with what its cells mean below it."""
-    return markdown(summarise(results_dir))
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -154,9 +153,21 @@ def row_of(group: Group) -> Row:
         },
         accuracy=_cell([(one.multiclass or one).accuracy for one in metrics]),
         macro_sensitivity=_cell([one.macro_sensitivity for one in each]) if each else None,
+        micro_auc=_cell([one.micro.auc for one in each]) if each else None,
+        micro_precision=_bare([one.micro.precision for one in each]),
+        micro_specificity_at_sensitivity=_bare([one.micro.specificity_at_sensitivity for one in each]),
         calibration_error=sum(one.calibration.error for one in metrics) / len(metrics),
         notes=list(dict.fromkeys(note for result in results for note in result.notes)),
     )
+
+
+def _bare(values: Sequence[float | None]) -> Cell | None:
+    """Numbers without intervals: the limits are those of the seeds. None where one is not defined."""
+    numbers = [value for value in values if value is not None]
+    if not numbers or len(numbers) < len(values):
+        return None
+    low, high = min(numbers), max(numbers)
+    return Cell(mean=sum(numbers) / len(numbers), lowest=low, highest=high, low=low, high=high)
 
 
 def _cell(values: Sequence[Proportion | Estimate]) -> Cell:

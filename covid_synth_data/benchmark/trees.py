@@ -95,7 +95,7 @@ def fit_features(
         weights = None if weights is None else weights[rows]
     estimator = _estimator(learner, seed)
     if learner == "trees":
-        import joblib  # type: ignore[import-untyped]
+        import joblib
 
         # Each tree has its own seed, so the threads change nothing; sums of votes are taken by one alone.
         with joblib.parallel_config(backend="threading"):

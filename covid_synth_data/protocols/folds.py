@@ -29,9 +29,9 @@ def source_matched(request: Request) -> Outcome:
     Other findings are all that the metadata state, "No Finding", ARDS alone and lipoid pneumonia included;
     films of which they say nothing ("todo", "Unknown") are left out. Patients and films are joined, and
     repeated films kept once, as by `clean`. Folds are of whole patients, balanced in the films of each class,
-    and drawn by the seed: over all folds each film is tested on once. One of eight such folds of the other
-    patients validates. Patients with a permissively licensed film are trained on in every fold and never
-    tested: a released generator may have learned from them. `sources` is None, or ["phantom"].
+    and drawn by the seed: over all folds each film but those below is tested on once. One of eight such folds
+    of the other patients validates. Patients with a permissively licensed film are trained on in every fold
+    and never tested: a released generator may have learned from them. `sources` is None, or ["phantom"].
     """
     check_fixed_sources(request, "source-matched")
     if request.licences == "permissive":
@@ -48,7 +48,7 @@ def source_matched(request: Request) -> Outcome:
     frame["class"] = classes.of(frame, request.classes)
     frame["split"], frame["reason"] = "", _reasons(frame)
     fold = request.fold if request.fold is not None else 0
-    notes = [f"fold {fold} of {request.folds}, counted from 0; over all folds each film is tested on once"]
+    notes = [f"fold {fold} of {request.folds}, counted from 0; over all folds each tested film is tested on once"]
     joined = joining.join(frame, notes)
     joining.drop_repeats(frame, joined, "class")
     plays = (frame["reason"].iloc[joined.used] == "").to_numpy()

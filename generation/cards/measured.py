@@ -140,12 +140,14 @@ def _benchmark(folder: Path, name: str, version: str) -> tuple[BenchmarkBlock, .
     files: dict[tuple[str, ...], list[Evidence]] = defaultdict(list)
     for path in results.find(folder):
         one = results.read_result(path)
-        files[one.suite, one.suite_version, one.task, one.model, one.regime].append(_evidence(folder, path))
-    groups: dict[tuple[str, str, str], list[tables.Row]] = defaultdict(list)
+        files[one.suite, one.suite_version, one.task, one.preprocessing, one.model, one.regime].append(
+            _evidence(folder, path)
+        )
+    groups: dict[tuple[str, ...], list[tables.Row]] = defaultdict(list)
     wanted = f"{name} {version}"
     for row in tables.summarise(folder):
         if row.dataset in (None, wanted):
-            groups[row.suite, row.suite_version, row.task].append(row)
+            groups[row.suite, row.suite_version, row.task, row.preprocessing].append(row)
     blocks = []
     for rows in groups.values():
         ours = {row.model for row in rows if row.dataset == wanted}
@@ -159,13 +161,14 @@ def _block(rows: Sequence[tables.Row], files: dict[tuple[str, ...], list[Evidenc
     first = rows[0]
 
     def behind(row: tables.Row) -> tuple[Evidence, ...]:
-        return tuple(files[row.suite, row.suite_version, row.task, row.model, row.regime])
+        return tuple(files[row.suite, row.suite_version, row.task, row.preprocessing, row.model, row.regime])
 
     points = list(first.sensitivity_at)
     caution = load_suite(first.suite).caution if first.suite in list_suites() else None
     remarks = dict.fromkeys([*([caution] if caution else []), *(note for row in rows for note in row.notes)])
     return BenchmarkBlock(
-        title=f"{first.suite} {first.suite_version}, {first.task} ({first.protocol})",
+        title=f"{first.suite} {first.suite_version}, {first.task} ({first.protocol}), {first.preprocessing}"
+        " films",
         tested=(
             Number(first.test_positives, behind(first)),
             Number(first.test_negatives, behind(first)),

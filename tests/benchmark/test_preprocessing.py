@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
+from scipy.fft import dctn
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from covid_synth_data.benchmark import harmonise, lung_weights, lungs, preprocessing
+from covid_synth_data.benchmark import harmonise, lung_weights, lungs, preprocessing, sharpness
 from covid_synth_data.errors import BadImage, UnknownName, WeightsError
 from covid_synth_data.pixels import load_grey, resize
 from covid_synth_data.sources import phantom
@@ -46,8 +48,9 @@ def framed(grey, width=14, level=0, letters=True):
 
 
 def elsewhere(grey):
-    """The same film as another hospital would have sent it: darker, in a frame with letters, as a JPEG."""
-    dark = np.rint(255 * (grey / 255.0) ** 1.6).astype(np.uint8)
+    """The same film as another hospital would have sent it: smaller, darker, in a frame with letters, as a
+    JPEG."""
+    dark = np.rint(255 * (resize(grey, 120) / 255.0) ** 1.6).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(framed(dark)).save(buffer, "JPEG", quality=80)
     return load_grey(buffer.getvalue())
@@ -91,14 +94,14 @@ def test_harmonising_shuts_a_planted_shortcut_and_keeps_the_disease(films):
     plain = preprocessing.prepare_batch(sent, 128, "plain")[0]
     done = preprocessing.prepare_batch(sent, 128, "harmonised")[0]
     assert probe(plain, made) > 0.99
-    assert probe(done, made) < 0.65
+    assert probe(done, made) < 0.65  # chance, give or take, on 80 films
     assert probe(done, disease) > 0.9
 
 
 def test_a_film_from_elsewhere_becomes_the_same_picture(film):
     ours, theirs = (preprocessing.prepare(one, 128, "harmonised").pixels for one in (film, elsewhere(film)))
     plain, plain_theirs = (preprocessing.prepare(one, 128).pixels for one in (film, elsewhere(film)))
-    assert np.abs(ours.astype(int) - theirs).mean() < 2
+    assert np.abs(ours.astype(int) - theirs).mean() < 4
     assert np.abs(plain.astype(int) - plain_theirs).mean() > 20
 
 
@@ -156,6 +159,37 @@ def test_the_order_of_grey_levels_stays():
     ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
     toned = harmonise.tone(ramp.astype(np.float32))[0]
     assert (np.diff(toned) > 0).all()
+
+
+def test_a_blurred_film_and_an_enhanced_one_get_one_sharpness(film):
+    """The power in each size of detail is that of the reference, whatever it was."""
+    image = Image.fromarray(film)
+    versions = [film, np.asarray(image.filter(ImageFilter.GaussianBlur(1.5))),
+                np.asarray(image.filter(ImageFilter.UnsharpMask(3, 150, 0)))]  # fmt: skip
+    before = [power(harmonise.reduced(one, harmonise.whole(one))) for one in versions]
+    after = [power(harmonise.standard(one, harmonise.whole(one))) for one in versions]
+    assert np.abs(before[1] - before[0]).max() > 0.5
+    assert np.abs(before[2] - before[0]).max() > 0.3
+    assert max(np.abs(one - after[0]).max() for one in after) < 0.15
+
+
+def power(film):
+    """Logarithm (base 10) of the power of detail from 8 to 60 half waves per side."""
+    waves = np.hypot(*np.indices(film.shape))
+    content = dctn(film - film.mean(), norm="ortho") ** 2
+    limits = np.geomspace(8, 60, 9)
+    return np.array([
+        np.log10(content[(waves >= low) & (waves < high)].mean()) for low, high in itertools.pairwise(limits)
+    ])  # fmt: skip
+
+
+def test_coarse_detail_is_left_alone(film):
+    seen = harmonise.reduced(film, harmonise.whole(film))
+    evened = sharpness.even(seen)
+    waves = np.hypot(*np.indices(seen.shape))
+    change = dctn(evened, norm="ortho") - dctn(seen, norm="ortho")
+    assert np.abs(change[waves < sharpness.COARSEST]).max() < 0.1
+    assert np.abs(change[waves > 10]).max() > 1
 
 
 # --- lungs ------------------------------------------------------------------------------------------------
@@ -345,7 +379,7 @@ def test_versions_change_with_the_rules_and_the_weights(monkeypatch, tmp_path):
 
 def test_every_constant_counts_in_the_version():
     """A constant that is added and forgotten in `settings` would leave stale films in a cache."""
-    for module in (harmonise, lungs):
+    for module in (harmonise, sharpness, lungs):
         names = {name for name in vars(module) if name.isupper() and not name.startswith("_")}
         assert {name.lower() for name in names - {"WEIGHTS", "WIDTHS"}} == set(module.settings())
 

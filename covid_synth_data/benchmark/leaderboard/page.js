@@ -24,7 +24,7 @@
     const sign = order === "ascending" ? 1 : -1;
     const key = (row) => row.cells[place].dataset.key;
     const compare = (a, b) => {
-      if (!numeric) return sign * key(a).localeCompare(key(b));
+      if (!numeric) return sign * ((key(a) > key(b)) - (key(a) < key(b)));
       // What has no number stands last in either order.
       if (key(a) === "" || key(b) === "") return (key(a) === "") - (key(b) === "");
       return sign * (Number(key(a)) - Number(key(b)));
