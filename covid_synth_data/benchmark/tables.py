@@ -40,9 +40,10 @@ class Cell(Settings):
 class Row(Settings):
     """A row of the table; counts are those of the first seed, `false_negatives` one per seed.
 
-    `sensitivity`, `specificity` and `auc` are those of the positive class against the rest; `accuracy` is that
-    of the class called. Where there are more than two classes, `macro_sensitivity` is the mean over them, and
-    the micro-averages are those of all pairs of a film and a class, of which the AUC alone has an interval.
+    `sensitivity`, `specificity` and `auc` are those of the positive class against the rest; `accuracy` is
+    that of the class called. Where there are more than two classes, `macro_sensitivity` is the mean over
+    them, and the micro-averages are those of all pairs of a film and a class, of which the AUC alone has an
+    interval.
     """
 
     suite: str

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from covid_synth_data.cli.common import AsJson, Release, Root, progress_bar, say, table
+from covid_synth_data.cli.common import AsJson, Release, Root, Seed, progress_bar, say, table
 from covid_synth_data.errors import UnknownName
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ app = typer.Typer(help="Run suites and print their tables.", no_args_is_help=Tru
 
 Results = Annotated[Path, typer.Option(help="the folder of the result files")]
 _RESULTS = Path("benchmarks/results")
+Preprocessing = Annotated[
+    str | None, typer.Option(help="plain, harmonised or lungs, in place of the suite's")
+]
 
 
 @app.command("list")
@@ -52,9 +55,7 @@ def run_suite(
     profile: Annotated[str | None, typer.Option(help="models, seeds and regimes for a purpose")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="how many seeds")] = None,
     weights: Annotated[str | None, typer.Option(help="initial weights: imagenet, xrv or none")] = None,
-    preprocessing: Annotated[
-        str | None, typer.Option(help="plain, harmonised or lungs, in place of the suite's")
-    ] = None,
+    preprocessing: Preprocessing = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="at most this many real negatives to train on")
     ] = None,
@@ -72,16 +73,12 @@ def run_suite(
     """Run SUITE: one result file per task, model, regime and seed; the same command goes on after a stop."""
     from covid_synth_data import benchmark
 
-    for kind, name, known in (
-        ("choice of weights", weights, ["imagenet", "xrv", "none"]),
-        ("preprocessing", preprocessing, ["plain", "harmonised", "lungs"]),
-    ):
-        if name is not None and name not in known:
-            raise UnknownName(kind, name, known)
+    if weights not in (None, "imagenet", "xrv", "none"):
+        raise UnknownName("choice of weights", weights, ["imagenet", "xrv", "none"])
     asked: dict[str, Any] = {
         "out": out, "root": root, "release": release, "version": version, "profile": profile, "tasks": task,
         "models": model, "regimes": regime, "seeds": seeds, "weights": weights,
-        "preprocessing": preprocessing, "limit": limit, "skip_missing": skip_missing, "device": device,
+        "preprocessing": _kind(preprocessing), "limit": limit, "skip_missing": skip_missing, "device": device,
     }  # fmt: skip
     with progress_bar("benchmark") as tick:
         if dry_run:
@@ -94,6 +91,15 @@ def run_suite(
         say(json.dumps([str(path) for path in paths], indent=1))
     else:
         say(f"{len(paths)} result files in {out}")
+
+
+def _kind(name: str | None) -> Any:
+    """A kind of preprocessing. Raises `UnknownName`."""
+    if name is not None:
+        from covid_synth_data.benchmark import preprocessing
+
+        preprocessing.check(name)
+    return name
 
 
 def _print_plan(lines: list[Line], as_json: bool) -> None:
@@ -138,3 +144,56 @@ def print_report(
     from covid_synth_data.benchmark import report
 
     say(report(results, published=published, figures=figures))
+
+
+@app.command("saliency")
+def draw_saliency(
+    suite: Annotated[str, typer.Argument(help="a suite, see covid-synth benchmark list")],
+    regime: Annotated[str, typer.Option(help="what the classifier is trained on")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="the picture, a PNG")],
+    model: Annotated[str | None, typer.Option(help="the classifier; else the first of the suite")] = None,
+    task: Annotated[str | None, typer.Option(help="a task of the suite")] = None,
+    seed: Seed = 0,
+    films: Annotated[int, typer.Option(min=2, max=48, help="how many films")] = 12,
+    of: Annotated[str, typer.Option(help="test, or a synthetic config of the regime")] = "test",
+    root: Root = None,
+    release: Release = None,
+    preprocessing: Preprocessing = None,
+    device: str = "auto",
+) -> None:
+    """Where a classifier looks: Grad-CAM over films. A picture of real films is for your own eyes alone."""
+    from covid_synth_data.benchmark.saliency import saliency
+
+    with progress_bar("saliency") as tick:
+        shown = saliency(
+            suite, out, regime=regime, model=model, task=task, seed=seed, films=films, of=of, root=root,
+            release=release, preprocessing=_kind(preprocessing), device=device, progress=tick,
+        )  # fmt: skip
+    say(f"{len(shown)} films in {out}")
+
+
+@app.command("map")
+def draw_map(
+    suite: Annotated[str, typer.Argument(help="a suite, see covid-synth benchmark list")],
+    config: Annotated[list[str], typer.Option(help="a synthetic config of the suite; again for more")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="the picture, a PNG; a JSON is written beside it")],
+    task: Annotated[str | None, typer.Option(help="a task of the suite")] = None,
+    films: Annotated[int, typer.Option(min=5, help="at most so many of each kind")] = 400,
+    seed: Seed = 0,
+    root: Root = None,
+    release: Release = None,
+    preprocessing: Preprocessing = None,
+    device: str = "auto",
+) -> None:
+    """Real and synthetic films in the plane: UMAP of fixed features, and how far they keep to themselves."""
+    from covid_synth_data.benchmark.feature_map import feature_map
+
+    with progress_bar("map") as tick:
+        found = feature_map(
+            suite, out, configs=config, task=task, films=films, seed=seed, root=root, release=release,
+            preprocessing=_kind(preprocessing), device=device, progress=tick,
+        )  # fmt: skip
+    for kind, shares in found["neighbours"].items():
+        share, chance = shares["share"], shares["chance"]
+        say(f"{kind}: {share:.2f} of the nearest neighbours are of that kind, by chance {chance:.2f}")
+    say(f"drawn in {out}")

@@ -48,7 +48,9 @@ def source_matched(request: Request) -> Outcome:
     frame["class"] = classes.of(frame, request.classes)
     frame["split"], frame["reason"] = "", _reasons(frame)
     fold = request.fold if request.fold is not None else 0
-    notes = [f"fold {fold} of {request.folds}, counted from 0; over all folds each tested film is tested on once"]
+    notes = [
+        f"fold {fold} of {request.folds}, counted from 0; over all folds each tested film is tested on once"
+    ]
     joined = joining.join(frame, notes)
     joining.drop_repeats(frame, joined, "class")
     plays = (frame["reason"].iloc[joined.used] == "").to_numpy()
