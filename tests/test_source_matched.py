@@ -142,7 +142,7 @@ def test_no_fold_means_the_first_and_says_so(root: Path) -> None:
     plan = plan_task(TASK, root)
     assert (plan.fold, plan.folds) == (0, 5)
     assert plan.frame.equals(plan_task(TASK, root, fold=0, folds=5).frame)
-    assert "fold 0 of 5, counted from 0; over all folds each film is tested on once" in plan.notes
+    assert "fold 0 of 5, counted from 0; over all folds each tested film is tested on once" in plan.notes
     assert plan.report().startswith("covid-vs-other, protocol source-matched, seed 0, fold 0 of 5\n")
 
 

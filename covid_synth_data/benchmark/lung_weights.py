@@ -20,7 +20,8 @@ HINT: Final = "install the package again, or choose another preprocessing"
 class Card(Settings):
     """What stands beside the weights: what they are, what they learned from, under which licences, how well.
 
-    `films` and `patients` were learned from (as `image_id` and `patient_id`); `dice` is measured on others.
+    `films` and `patients` were learned from (`image_id` and `patient_id`); `other_names` are ids under which
+    a source says that these films are known too; `dice` is measured on others.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Card(Settings):
     parameters: int
     films: list[str]
     patients: list[str]
+    other_names: list[str]
     film_licences: list[str]
     mask_licence: str
     training: dict[str, Any]

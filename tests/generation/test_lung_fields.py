@@ -179,6 +179,7 @@ def test_weights_are_saved_with_a_card_and_read_back(parts, tmp_path):
     card = lung_fields.save(path, network, tiny(steps=1, looks=1), parts)
     assert lung_weights.read(path)[0] == card
     assert card.films == parts["train"].image_ids
+    assert card.other_names == []
     assert set(card.dice) == {"validation", "test", "external"}
     read_back = lungs.load(path)
     for key, value in network.state_dict().items():
