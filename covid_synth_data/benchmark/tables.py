@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from covid_synth_data.benchmark.collecting import Group, collect
 from covid_synth_data.benchmark.suite import list_suites, load_suite
@@ -19,6 +21,10 @@ NOTES = (
     " the first fold, where there are folds.",
     "ECE: expected calibration error of the class that is called, in 15 bins, mean over the seeds.",
 )
+
+
+_FOLD: Final = re.compile(r"fold \d+ of \d+")
+"""What a task says of one fold has no place beside a row of all."""
 
 
 class Cell(Settings):
@@ -158,7 +164,7 @@ def row_of(group: Group) -> Row:
         micro_precision=_bare([one.micro.precision for one in each]),
         micro_specificity_at_sensitivity=_bare([one.micro.specificity_at_sensitivity for one in each]),
         calibration_error=sum(one.calibration.error for one in metrics) / len(metrics),
-        notes=list(dict.fromkeys(note for result in results for note in result.notes)),
+        notes=list(dict.fromkeys(note for one in results for note in one.notes if not _FOLD.match(note))),
     )
 
 
