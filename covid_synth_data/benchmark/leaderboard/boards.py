@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,8 +110,9 @@ class Board:
 
     @property
     def notes(self) -> list[str]:
-        """What the task says of its data, each once."""
-        return list(dict.fromkeys(note for entry in self.entries for note in entry.row.notes))
+        """What the task says of its data, each once; that there are folds is said by `tested`."""
+        notes = dict.fromkeys(note for entry in self.entries for note in entry.row.notes)
+        return [note for note in notes if not re.match(r"fold \d+ of \d+", note)]
 
 
 def boards(results_dir: str | Path) -> list[Board]:

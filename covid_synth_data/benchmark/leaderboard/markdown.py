@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from covid_synth_data.benchmark.leaderboard.boards import Block, Board, Entry
 from covid_synth_data.benchmark.tables import Cell
@@ -11,7 +10,8 @@ from covid_synth_data.benchmark.tables import Cell
 NOTES = (
     "Cells: mean over the seeds [lowest to highest limit of the seeds' own 95 % intervals]. AUC: bootstrap"
     " over patients. SE@SP: sensitivity at the threshold that gives that specificity on the same test films,"
-    " Clopper-Pearson. ECE: expected calibration error.",
+    " Clopper-Pearson. ECE: expected calibration error. Trained on: in the first fold, where there are"
+    " folds.",
     "Baselines (*) are trained on real films alone: as they are, drawn class by class, with a class-weighted"
     " loss, or plainly augmented. Gain: AUC minus that of the best baseline of the same model and films, with"
     " a 95 % interval of a bootstrap over patients, the same for both. The best baseline is the one that did"
@@ -20,11 +20,11 @@ NOTES = (
 )
 
 
-def render(boards: Sequence[Board], results_dir: Path) -> str:
+def render(boards: Sequence[Board], made_from: str) -> str:
     """The whole file."""
     parts = [
         "# Leaderboard",
-        f"Made from the result files in `{results_dir.name}/` by `covid-synth leaderboard build`; do not"
+        f"Made from the result files in `{made_from}/` by `covid-synth leaderboard build`; do not"
         " edit. `leaderboard.html` beside this file is the same with every interval, figure and comparison."
         " How to submit: `docs/leaderboard.md`.",
         *NOTES,

@@ -134,6 +134,11 @@ def _check_suite(one: Submitted) -> None:
             one, "is of another version of its suite", found=f"{result.suite} {result.suite_version}",
             expected=suite.version, hint="run the suite again with this version of the package",
         )  # fmt: skip
+    if result.regime not in suite.regimes_of(result.task):
+        raise _wrong(
+            one, "is of a regime that its task does not have", found=f"{result.regime} of {result.task}",
+            expected=", ".join(suite.regimes_of(result.task)), hint="run a regime of that task",
+        )  # fmt: skip
     if result.training != suite.training_of(result.model):
         raise _wrong(
             one, "was not trained as its suite says", found=str(result.training),
