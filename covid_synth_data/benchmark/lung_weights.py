@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from covid_synth_data.config import Settings
 from covid_synth_data.errors import WeightsError
 
-WEIGHTS: Final = Path(__file__).parent / "weights" / "lung-fields.safetensors"
+WEIGHTS: Final = Path(__file__).parent / "lung_fields" / "lung-fields.safetensors"
 """They have 0.8 MB and come with the package."""
 
 HINT: Final = "install the package again, or choose another preprocessing"

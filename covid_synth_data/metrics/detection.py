@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from scipy import stats
+from scipy import special, stats
 
 from covid_synth_data.config import Settings
 from covid_synth_data.errors import MetricError
@@ -98,10 +98,12 @@ def proportion(count: int, n: int, level: float = LEVEL) -> Proportion:
         raise MetricError(
             "a share is not defined", found=f"{count} of {n}", expected="0 <= count <= n, n >= 1"
         )
-    interval = stats.binomtest(count, n).proportion_ci(confidence_level=level, method="exact")
-    return Proportion(
-        value=count / n, low=float(interval.low), high=float(interval.high), count=int(count), n=int(n)
-    )
+    # The limits as quantiles of beta distributions: those of scipy's binomtest, which searches for them 50
+    # times longer.
+    tail = (1 - level) / 2
+    low = float(special.betaincinv(count, n - count + 1, tail)) if count else 0.0
+    high = float(special.betaincinv(count + 1, n - count, 1 - tail)) if count < n else 1.0
+    return Proportion(value=count / n, low=low, high=high, count=int(count), n=int(n))
 
 
 def confusion(labels: npt.ArrayLike, probabilities: npt.ArrayLike, threshold: float = 0.5) -> Confusion:

@@ -1,0 +1,49 @@
+"""Results of many kinds and the leaderboard made of them, once for all tests; and a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import chromium
+import pytest
+
+from covid_synth_data.benchmark.leaderboard import building
+from covid_synth_data.benchmark.leaderboard.boards import Board, boards
+from covid_synth_data.benchmark.tables import Row
+
+from . import made
+
+
+@pytest.fixture(scope="session")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of results; not to be changed."""
+    return made.everything(tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture(scope="session")
+def all_boards(everything: Path) -> list[Board]:
+    """What the leaderboard of `everything` says."""
+    return boards(everything)
+
+
+@pytest.fixture(scope="session")
+def rows(all_boards: list[Board]) -> list[Row]:
+    """Every row of it."""
+    return [entry.row for board in all_boards for entry in board.entries]
+
+
+@pytest.fixture(scope="session")
+def built(everything: Path, all_boards: list[Board], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The leaderboard of `everything`; not to be changed."""
+    folder = tmp_path_factory.mktemp("leaderboard")
+    building.write(all_boards, everything.name, folder, folder / "hub")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[chromium.Browser]:
+    if chromium.find() is None:
+        pytest.skip("no Chromium on this machine; CHROMIUM may name one")
+    with chromium.running() as found:
+        yield found

@@ -1,0 +1,217 @@
+"""What the leaderboard says, against numbers worked out apart from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+
+import numpy as np
+import pytest
+from support import tree
+
+from covid_synth_data.benchmark import leaderboard
+from covid_synth_data.benchmark.leaderboard import drawing, testsets
+from covid_synth_data.benchmark.leaderboard.boards import boards
+from covid_synth_data.benchmark.leaderboard.markdown import gain, signed, trained_on
+from covid_synth_data.errors import ResultError
+
+from . import made
+
+
+@pytest.fixture(scope="module")
+def found(all_boards):
+    return {board.suite: board for board in all_boards}
+
+
+def auc(result):
+    """The share of pairs of a positive and a negative film in the right order."""
+    place = result.classes.index(result.positive)
+    scores = np.array([row.probabilities[place] for row in result.predictions])
+    positive = np.array([row.label == place for row in result.predictions])
+    above = scores[positive][:, None] - scores[~positive][None]
+    return float(((above > 0) + (above == 0) / 2).mean())
+
+
+def test_every_regime_is_there_once(found, everything):
+    rows = [
+        (board.suite, entry.row.preprocessing, entry.row.model, entry.row.regime)
+        for board in found.values()
+        for entry in board.entries
+    ]
+    folders = {path.parent.relative_to(everything).parts for path in everything.rglob("seed-*.json")}
+    assert sorted(rows) == sorted((suite, kind, model, regime) for suite, _, kind, model, regime in folders)
+
+
+def test_gains_are_over_the_best_baseline(found):
+    block = found["zunair2021"].blocks[0]
+    mean = {
+        regime: np.mean([auc(made.made("zunair2021", regime, seed, skill=skill)) for seed in range(3)])
+        for regime, skill in (
+            ("real", 1.0),
+            ("real-balanced", 1.3),
+            ("real-augmented", 1.2),
+            ("real+gnc", 3.0),
+        )
+    }
+    best = max(("real", "real-balanced", "real-augmented"), key=mean.__getitem__)
+    assert block.best.row.regime == best
+    entry = next(one for one in block.entries if one.row.regime == "real+gnc")
+    assert entry.gain.baseline == best
+    assert entry.gain.auc.difference == pytest.approx(mean["real+gnc"] - mean[best])
+    assert entry.gain.auc.low <= entry.gain.auc.difference <= entry.gain.auc.high
+    assert {one.baseline for one in entry.versus} == {"real", "real-balanced", "real-augmented"}
+    for one in entry.versus:
+        assert one.auc.difference == pytest.approx(mean["real+gnc"] - mean[one.baseline])
+
+
+def test_the_test_of_calls_is_between_the_same_films(found):
+    block = found["zunair2021"].blocks[0]
+    entry = next(one for one in block.entries if one.row.regime == "real+gnc")
+    against = next(one for one in entry.versus if one.baseline == "real")
+
+    def right(regime, skill):
+        result = made.made("zunair2021", regime, 1, skill=skill)
+        return {row.image_id: (row.probabilities[1] >= 0.5) == (row.label == 1) for row in result.predictions}
+
+    old, new = right("real", 1.0), right("real+gnc", 3.0)
+    assert against.mcnemar[1].only_b == sum(new[name] and not old[name] for name in old)
+    assert against.mcnemar[1].only_a == sum(old[name] and not new[name] for name in old)
+
+
+def test_verdicts(found):
+    plain, bare, harmonised = found["zunair2021"].blocks
+    assert "the best baseline is real-balanced" in plain.verdict()
+    assert "explains: real+gnc (1 of 2); a lower one: synthetic-only (1 of 2)" in plain.verdict()
+    assert plain.missing == ("real-weighted",)
+    assert (bare.model, bare.best) == ("resnet50", None)
+    assert "no baseline was run, so no gain can be stated" in bare.verdict()
+    assert harmonised.preprocessing == "harmonised"
+    assert "explains: none (0 of 1)" in harmonised.verdict()
+    assert "baselines only" not in found["quickstart"].blocks[0].verdict()
+
+
+def test_other_weights_or_limits_are_no_baseline(tmp_path):
+    from covid_synth_data.benchmark import results
+
+    made.regimes(tmp_path, "quickstart", {"real": 1.0}, limit=20)
+    made.regimes(tmp_path, "quickstart", {"real-balanced": 1.0}, weights=results.Weights(name="imagenet"))
+    made.regimes(tmp_path, "quickstart", {"mixed": 1.0})
+    (board,) = boards(tmp_path)
+    assert [entry.gain for entry in board.entries] == [None, None, None]
+    assert len(board.blocks) == 3
+    assert any("at most 20 real negatives" in block.name for block in board.blocks)
+
+
+def test_folds_are_tested_as_one(found):
+    board = found["source-matched"]
+    assert board.first.folds == 5
+    assert board.first.test_positives + board.first.test_negatives == 5 * 16
+    assert "in 5 folds by patient" in board.tested
+    assert board.notes == ["these films are drawn"]
+
+
+def test_the_digest_of_a_test_set(found):
+    rows = sorted((image, ("normal", "covid-19")[label]) for image, _, label in made.films(2))
+    text = json.dumps([list(row) for row in rows], separators=(",", ":"))
+    assert found["quickstart"].digest == hashlib.sha256(text.encode()).hexdigest()
+    films = {name: (label, "p") for name, label in rows}
+    assert testsets.digest(dict(reversed(films.items()))) == found["quickstart"].digest
+    assert testsets.digest({**films, "one-more": ("normal", "p")}) != found["quickstart"].digest
+
+
+def test_markdown(built, found):
+    text = (built / "LEADERBOARD.md").read_text()
+    for board in found.values():
+        assert board.caution in text
+        assert board.digest[:16] in text
+        for entry in board.entries:
+            row = entry.row
+            lines = [line for line in text.splitlines() if line.startswith(f"| {row.regime} ")]
+            auc_cell = f" {row.auc.mean:.3f} [{row.auc.low:.3f} to {row.auc.high:.3f}] "
+            (line,) = {line for line in lines if auc_cell in line and gain(entry) in line}
+            assert line.startswith(f"| {row.regime} * ") == entry.baseline
+            assert trained_on(entry) in line
+    assert "no baseline" in text
+    assert "Baselines that were not run: real-weighted." in text
+
+
+def test_the_same_results_give_the_same_bytes(everything, built, tmp_path):
+    leaderboard.build(everything, tmp_path, tmp_path / "hub")
+    assert tree(tmp_path) == tree(built)
+
+
+def test_an_older_version_of_a_suite_is_told_apart(tmp_path):
+    made.regimes(tmp_path / "results", "quickstart", {"real": 1.0}, suite_version="1.0.0")
+    made.regimes(tmp_path / "results2", "quickstart", {"real": 1.0})
+    for path in (tmp_path / "results2").rglob("*.json"):
+        new = tmp_path / "results" / "newer" / path.name
+        new.parent.mkdir(exist_ok=True)
+        path.rename(new)
+    old, new = boards(tmp_path / "results")
+    assert (old.version, old.current, new.current) == ("1.0.0", False, True)
+    leaderboard.build(tmp_path / "results", tmp_path, tmp_path / "hub")
+    assert "not the suite as this package has it" in (tmp_path / "LEADERBOARD.md").read_text()
+    assert "1.0.0" not in (tmp_path / "hub" / "dataset" / "eval.yaml").read_text()
+
+
+def test_a_wrong_result_leaves_the_old_leaderboard(everything, built, tmp_path, shell):
+    out = tmp_path / "out"
+    leaderboard.build(everything / "quickstart", out)
+    before = tree(out)
+    (path, *_) = made.regimes(tmp_path / "results", "quickstart", {"real": 1.0})
+    path.write_text(path.read_text().replace('"seconds":1.5', '"seconds":NaN'))
+    shell("leaderboard", "build", tmp_path / "results", "-o", out).error("seconds", "seed-0.json")
+    assert tree(out) == before
+    shell("leaderboard", "build", tmp_path / "nowhere", "-o", out).error("no results")
+    with pytest.raises(ResultError):
+        leaderboard.build(tmp_path / "results", out)
+
+
+def test_the_command(everything, tmp_path, shell):
+    done = shell(
+        "leaderboard", "build", everything / "quickstart", "-o", tmp_path, "--hub-format", tmp_path / "hub"
+    )
+    assert done.code == 0, done
+    assert (tmp_path / "LEADERBOARD.md").is_file()
+    assert (tmp_path / "leaderboard.html").is_file()
+    assert (tmp_path / "hub" / "dataset" / "eval.yaml").is_file()
+
+
+def test_no_address_in_the_page_and_nothing_of_this_machine(built, everything):
+    text = (built / "leaderboard.html").read_text()
+    assert not re.search(r"https?://|@import|url\(|src=|<link(?! rel=\"icon\" href=\"data:,\")", text)
+    assert str(everything.parent) not in text + (built / "LEADERBOARD.md").read_text()
+
+
+def test_text_of_results_is_text(tmp_path):
+    nasty = '<img src=x onerror="alert(1)"></script><script>alert(2)</script>'
+    made.regimes(tmp_path / "results", "quickstart", {"real": 1.0}, notes=[nasty])
+    leaderboard.build(tmp_path / "results", tmp_path)
+    page = (tmp_path / "leaderboard.html").read_text()
+    assert nasty not in page
+    assert "&lt;img src=x" in page
+    assert page.count("<script") == 1
+
+
+def test_zero_has_no_sign():
+    assert [signed(value) for value in (-0.0004, 0.0004, -0.0006, 0.1)] == [
+        "0.000",
+        "0.000",
+        "-0.001",
+        "+0.100",
+    ]
+
+
+def test_histograms_add_up():
+    labels = np.array([1, 1, 1, 0, 0])
+    scores = np.array([[0.99, 1.0, 0.51, 0.0, 0.02]])
+    svg = drawing.confidence(labels, scores, "covid-19")
+    shares = re.findall(r"<title>([\d.]+) to ([\d.]+): ([\d.]+)% of these films", svg)
+    assert [(low, float(share)) for low, _, share in shares] == [
+        ("0.50", 33.3),
+        ("0.95", 66.7),
+        ("0.00", 100.0),
+    ]
+    assert svg.count('class="pos"') == 2
+    assert svg.count('class="neg"') == 1
