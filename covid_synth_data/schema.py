@@ -17,11 +17,21 @@ LABELS: Final = ("normal", "pneumonia", "covid-19")
 
 COVID: Final = LABELS.index("covid-19")
 
+MASK_LABELS: Final = ("background", "lung", "ground-glass opacity", "consolidation")
+"""What the values 0, 1, 2, 3 of a label map (`mask`) of a CT slice mean."""
+
 REAL_COLUMNS: Final = (
     "image", "label", "image_id", "patient_id", "view",
     "source_dataset", "source_id", "source_class", "source_license",
 )  # fmt: skip
 """`image_id` is unique over all sources (SOURCE/ID); `patient_id` is too (SOURCE:PATIENT)."""
+
+CT_COLUMNS: Final = (
+    "image", "mask", "label", "image_id", "patient_id", "slice", "view",
+    "source_dataset", "source_id", "source_class", "source_license",
+)  # fmt: skip
+"""Of a CT slice: `mask` is a grey image of the values of `MASK_LABELS`, of the size of `image`; `slice` is
+the slice's number within the patient."""
 
 SYNTHETIC_COLUMNS: Final = (
     "image", "label", "image_id", "subset", "generator", "seed",
@@ -31,17 +41,26 @@ SYNTHETIC_COLUMNS: Final = (
 is "full", or the crop of the source that was translated, as "crop:LEFT,TOP,RIGHT,BOTTOM" in thousandths of
 its width and height."""
 
+SYNTHETIC_CT_COLUMNS: Final = (SYNTHETIC_COLUMNS[0], "mask", *SYNTHETIC_COLUMNS[1:])
+"""Of a synthetic CT slice: `mask` is the label map that `image`, the lung alone on black, was drawn from;
+`source_id` is the real slice whose label map it was made of, `variant` what was done to that."""
+
 STRING_COLUMNS: Final = (
     "image_id", "patient_id", "view", "subset", "generator",
     "source_dataset", "source_id", "source_class", "source_license", "variant",
 )  # fmt: skip
 
 
+def synthetic_columns(dataset: str) -> tuple[str, ...]:
+    """The columns of a released dataset: those of CT slices have a label map."""
+    return SYNTHETIC_CT_COLUMNS if dataset == "covid-synth-ct" else SYNTHETIC_COLUMNS
+
+
 def features(columns: tuple[str, ...]) -> datasets.Features:
     """`datasets.Features` of the named columns, in that order.
 
-    `image` is an `Image` that is decoded lazily, `label` a `ClassLabel` over `LABELS`, `seed` an int64; the
-    rest are strings. Raises `KeyError` for a name that is no column of ours.
+    `image` and `mask` are `Image`s that are decoded lazily, `label` a `ClassLabel` over `LABELS`, `seed` and
+    `slice` are int64; the rest are strings. Raises `KeyError` for a name that is no column of ours.
     """
     import datasets
 
@@ -50,6 +69,7 @@ def features(columns: tuple[str, ...]) -> datasets.Features:
         "mask": datasets.Image(),
         "label": datasets.ClassLabel(names=list(LABELS)),
         "seed": datasets.Value("int64"),
+        "slice": datasets.Value("int64"),
     }
     kinds |= {name: datasets.Value("string") for name in STRING_COLUMNS}
     return datasets.Features({name: kinds[name] for name in columns})

@@ -39,8 +39,8 @@ class Family(ABC):
         """Fresh weights from the recipe's seed, on the device of `fabric`."""
         self.recipe = recipe
         self.fabric = fabric
-        self.now = 0
-        """The number of the step, set by the loop."""
+        self.now, self.total = 0, 0
+        """The number of the step and of all steps, set by the loop (`begin`)."""
         with torch.random.fork_rng(devices=[]):
             # Layers draw their initial weights from the global generator; its state is put back afterwards.
             torch.manual_seed(recipe.seed)
@@ -103,11 +103,29 @@ class Family(ABC):
         betas = (schedule.beta1, schedule.beta2)
         return Adam(list(parameters), schedule.learning_rate, betas, fused=on_gpu or None)
 
-    def update(self, name: str, loss: Tensor) -> None:
-        """One step of the optimiser `name` down `loss`, gradients averaged over the devices."""
+    def begin(self, now: int, total: int) -> None:
+        """Before step `now` of `total`: the learning rate that the schedule has for it."""
+        self.now, self.total = now, total
+        schedule = self.recipe.training
+        if schedule.decay:
+            left = min(1.0, (total - now) / (schedule.decay * total))
+            for optimizer in self.optimizers.values():
+                for group in optimizer.param_groups:
+                    group["lr"] = schedule.learning_rate * left
+
+    def measures(self, batches: Batches) -> Mapping[str, float]:
+        """What a look measures besides: nothing, unless a family knows what its images should be."""
+        return {}
+
+    def update(self, name: str, loss: Tensor | Iterable[Tensor]) -> None:
+        """One step of the optimiser `name` down `loss`, gradients averaged over the devices.
+
+        Several losses are added up; each is computed when the one before has given its gradients.
+        """
         optimizer = self.optimizers[name]
         optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
+        for part in [loss] if isinstance(loss, Tensor) else loss:
+            self.fabric.backward(part)
         if self.fabric.world_size > 1:
             for group in optimizer.param_groups:
                 for p in group["params"]:

@@ -16,6 +16,9 @@ from covid_synth_data.reading import batches
 SMOOTHING = 25
 """Steps that a point of the curve is the mean of."""
 
+MEASURED = ("frechet", "diversity", "psnr", "ssim", "rmse")
+"""What looks may have measured."""
+
 TITLES = {"frechet": "Frechet distance", "diversity": "diversity of samples"}
 
 
@@ -34,7 +37,7 @@ def curve(run: Path, path: Path) -> None:
         raise ConfigError(f"no file {metrics}", expected="the metrics.jsonl of a run", hint="check the path")
     records = _records(metrics)
     looks = _records(run / "looks.jsonl") if (run / "looks.jsonl").is_file() else []
-    measured = [name for name in ("frechet", "diversity") if looks and name in looks[0]]
+    measured = [name for name in MEASURED if looks and name in looks[0]]
     names = [name for name in records[0] if name not in ("step", "epoch")]
     count = len(names) + len(measured)
     figure, axes = plt.subplots(1, count, figsize=(3.2 * count, 2.6), constrained_layout=True)

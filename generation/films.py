@@ -15,7 +15,7 @@ from covid_synth_data import tasks
 from covid_synth_data.errors import EmptySplit
 from covid_synth_data.pixels import Grey, load_grey
 from generation.crops import THOUSANDTHS, WHOLE, Crop, cut
-from generation.recipe import Data, FilmData, PairData, Recipe
+from generation.recipe import Data, FilmData, PairData, Recipe, SliceData
 
 if TYPE_CHECKING:
     import datasets
@@ -109,9 +109,14 @@ def training_films(recipe: Recipe, root: Path | None, progress: Callable[[int, i
     """The films of each class of a recipe; `progress` gets (done, all).
 
     For `PairData` those of the source and of the target class, the same number of each; for `FilmData` those
-    of its classes in their order, `crops` copies of each film side by side.
+    of its classes in their order, `crops` copies of each film side by side. For `SliceData` CT slices with
+    their label maps (`slices.Slices`).
     """
     data = recipe.data
+    if isinstance(data, SliceData):
+        from generation import slices
+
+        return [*slices.training_slices(recipe, root, progress)]
     plans = [_plan(data, task, root) for task in data.tasks]
     rows = _rows(data, plans)
     pair = isinstance(data, PairData)

@@ -53,7 +53,7 @@ class Looks:
         """Draw, show, measure, check. Raises `DivergedError` after `PATIENCE` looks at collapsed samples."""
         columns = self.trainee.preview(self.batches, ROWS)
         grid.write(self.folder / "samples" / f"step-{step:08d}.png", columns)
-        record = {"step": step, **self._measure()}
+        record = {"step": step, **self._measure(), **self.trainee.measures(self.batches)}
         previous = [one["frechet"] for one in self.records if "frechet" in one]
         if self.schedule.keep == "best" and record["frechet"] < min(previous, default=float("inf")):
             self._keep()

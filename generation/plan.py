@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from covid_synth_data.errors import BadImage, ConfigError
-from covid_synth_data.generators.trained import Sampler, Translator
+from covid_synth_data.generators.trained import LabelTranslator, Sampler, Trained, Translator
 from covid_synth_data.manifest import SourceFilms
 from covid_synth_data.pixels import Grey, load_grey
 from generation import crops
 from generation.crops import THOUSANDTHS, WHOLE, Crop
 from generation.films import of_class, training_rows
-from generation.recipe import FilmData, PairData, Recipe, Release
+from generation.recipe import FilmData, PairData, Recipe, Release, SliceRelease
 
 if TYPE_CHECKING:
     import datasets
@@ -65,7 +65,7 @@ class Maker(ABC):
 
     @abstractmethod
     def lineage(self, row: Row) -> dict[str, Any]:
-        """The columns source_dataset, source_id, source_class and source_license of a row."""
+        """The columns source_dataset, source_id, source_class and source_license of a row, and `mask`."""
 
 
 class Translations(Maker):
@@ -145,12 +145,16 @@ class Samples(Maker):
         return {**dict.fromkeys(LINEAGE), "source_license": " AND ".join(self.licences)}
 
 
-def maker(recipe: Recipe, release: Release, generator: Translator | Sampler, root: Path | None) -> Maker:
+def maker(recipe: Recipe, release: Release, generator: Trained, root: Path | None) -> Maker:
     """The maker that suits the recipe. Raises `ConfigError` when the weights are of the other kind."""
     if isinstance(generator, Translator) and isinstance(recipe.data, PairData):
         return Translations(recipe, release, generator, root)
     if isinstance(generator, Sampler) and isinstance(recipe.data, FilmData):
         return Samples(recipe, release, generator)
+    if isinstance(generator, LabelTranslator) and isinstance(release, SliceRelease):
+        from generation.ct_release import LabelMaps  # it builds on this module
+
+        return LabelMaps(recipe, release, generator, root)
     raise ConfigError(
         f"{recipe.name} does not go with the weights {generator.card.name}", found=f"a {generator.card.kind}",
         expected="the other kind of generator", hint="give the weights that were trained by this recipe",

@@ -22,12 +22,18 @@ FAMILIES: Final = {
     "acgan": "generation.acgan:ACGAN",
     "iagan": "generation.iagan:IAGAN",
     "diffaug": "generation.diffaug:DiffAug",
+    "ct-global-local": "generation.ct_global_local:GlobalLocal",
+    "pix2pix": "generation.label_rivals:Pix2Pix",
+    "pix2pixhd": "generation.label_rivals:Pix2PixHD",
+    "spade": "generation.label_rivals:SPADE",
+    "sean": "generation.label_rivals:SEAN",
 }
 """Family name to "module:class". A family brings its recipe model, its networks and its step."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=80)]
 Positive = Annotated[int, Field(gt=0)]
 Part = Literal["train", "validation"]
+SlicePart = Literal["train", "validation", "generation_test"]
 Label = Literal["normal", "pneumonia", "covid-19"]
 
 
@@ -84,8 +90,26 @@ class FilmData(Data):
     balanced: bool = True
 
 
+class SliceData(Data):
+    """CT slices with their label maps, for a generator from label maps (jiang2020, Sect. IV.A).
+
+    The generator's training slices of the split: those of its patients, or drawn slice by slice as in the
+    paper. An epoch has `copies` draws of each slice, each augmented anew (Table I: 300 to 12,000). `area`
+    says whether the lung alone is drawn, on black, or the whole slice. The slices of the split's validation
+    patients are kept for the looks; where it has none (split "paper"), a share `held_out` of each patient's.
+    """
+
+    split: Literal["patient", "paper"] = "patient"
+    area: Literal["lung", "slice"] = "lung"
+    augment: bool = True
+    copies: Positive = 40
+    least_lung: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    """The share of a slice that must be lung: what has next to none teaches to draw black."""
+    held_out: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
+
+
 class Schedule(Settings):
-    """How long, how fast, and how often to look and save. No decay of the learning rate."""
+    """How long, how fast, and how often to look and save."""
 
     epochs: Positive | None = None
     steps: Positive | None = None
@@ -94,6 +118,8 @@ class Schedule(Settings):
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-4
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """The last part of the run over which the learning rate falls to zero in a line; 0: it stays."""
     flip: bool = False
     """Mirror films at random. Clinically wrong (the heart changes side), hence off."""
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
@@ -139,6 +165,15 @@ class Release(Settings):
     quality: Annotated[int, Field(ge=1, le=100)] = 95
 
 
+class SliceRelease(Release):
+    """CT slices of new label maps: real ones of `parts` of the split, augmented, and with lesions moved."""
+
+    parts: list[SlicePart] = Field(min_length=1, default_factory=lambda: list[SlicePart](("train",)))
+    """Whose label maps: a benchmark must test on none of these slices."""
+    moved: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """The share of the label maps that have another patient's lesions; the others are augmented."""
+
+
 class Recipe(Settings):
     """The part that all families share; a family's model narrows `data` and adds `network` and `losses`."""
 
@@ -149,7 +184,7 @@ class Recipe(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     start: Name | None = None
     """The recipe whose finished run the networks start from (transfer learning)."""
-    data: PairData | FilmData
+    data: PairData | FilmData | SliceData
     training: Schedule
     release: Release | None = None
 
@@ -157,6 +192,8 @@ class Recipe(Settings):
         """sha256 of everything that training depends on; what is saved for a release does not count."""
         content = self.model_dump(exclude={"release", "tag"})
         content["training"].pop("checkpoint_seconds")
+        if not self.training.decay:
+            content["training"].pop("decay")  # as the recipes from before it was known
         if self.training.keep == "last":
             content["training"].pop("looks")
             content["training"].pop("frechet")

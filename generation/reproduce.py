@@ -23,11 +23,12 @@ from pydantic import ValidationError
 
 from covid_synth_data import manifest, references, shards
 from covid_synth_data.errors import ConfigError, CorruptRelease, MissingSource, ReleaseError
-from covid_synth_data.generators.trained import Sampler, Translator, load_file
+from covid_synth_data.generators.trained import LabelTranslator, Sampler, Trained, Translator, load_file
 from covid_synth_data.pixels import Grey, load_grey
 from covid_synth_data.writing import encode_image
 from generation import crops, plan
-from generation.recipe import PairData, Recipe, Release, family
+from generation.ct_release import LabelMaps
+from generation.recipe import PairData, Recipe, Release, SliceRelease, family
 from generation.release import device_kind
 
 Progress = Callable[[int, int], None]
@@ -160,15 +161,17 @@ def _shares(rows: dict[str, int], wanted: int) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class _Job:
-    """All that rows of one subset are made from; `cells` are undecoded films by source and id."""
+    """All that rows of one subset are made from; `cells` are undecoded films by source and id, `maker` has
+    the label maps of slices."""
 
     folder: Path
     files: list[manifest.File]
     settings: Release
     recipe: Recipe
-    generator: Translator | Sampler
+    generator: Trained
     cells: dict[tuple[str, str], Any]
     agree: dict[str, bool]
+    maker: LabelMaps | None
 
 
 def _job(folder: Path, listed: manifest.Manifest, name: str, root: Path | None, device: str) -> _Job:
@@ -182,7 +185,9 @@ def _job(folder: Path, listed: manifest.Manifest, name: str, root: Path | None, 
             hint="fetch the release again",
         )  # fmt: skip
     generator = load_file(_weights(folder, listed, subset), device)
-    if isinstance(generator, Translator) != isinstance(recipe.data, PairData):
+    drawn = isinstance(generator, LabelTranslator)
+    wrong = isinstance(generator, Translator) != isinstance(recipe.data, PairData)
+    if wrong or drawn != isinstance(settings, SliceRelease):
         raise CorruptRelease(
             f"the recipe of {name!r} in {folder} does not go with its weights", found=generator.card.kind,
             expected="the other kind of generator", hint="fetch the release again",
@@ -195,11 +200,15 @@ def _job(folder: Path, listed: manifest.Manifest, name: str, root: Path | None, 
         agree = {source: at_hand.get(source) == known for source, known in subset.sources.items()}
         names = zip(films["source_dataset"], films["source_id"], strict=True)
         cells = dict(zip(names, films["image"], strict=True))
+    maker = None
+    if isinstance(generator, LabelTranslator) and isinstance(settings, SliceRelease):
+        maker = LabelMaps(recipe, settings, generator, root)
+        agree = {source: maker.sources.get(source) == known for source, known in subset.sources.items()}
     files = shards.of(listed, name)
     for file in files:  # before anything is drawn from the numbers that the manifest claims
         with shards.opened(folder, file):
             pass
-    return _Job(folder, files, settings, recipe, generator, cells, agree)
+    return _Job(folder, files, settings, recipe, generator, cells, agree, maker)
 
 
 def _recipe(folder: Path, subset: manifest.Subset) -> Recipe:
@@ -297,6 +306,9 @@ def _compare(job: _Job, batch: tuple[list[Row], int], *, exact: bool) -> list[Ou
 
 def _make(job: _Job, rows: Sequence[Row]) -> Grey:
     """The films of the rows, uint8 (n, size, size), as the network makes them now."""
+    if job.maker is not None:
+        return job.maker.again(rows)
+    assert not isinstance(job.generator, LabelTranslator)  # noqa: S101 - it has a maker
     kinds = {str(row["variant"]).partition(":")[0] for row in rows}
     known = {"noise"} if isinstance(job.generator, Sampler) else {"full", "crop"}
     if not kinds <= known:

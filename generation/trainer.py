@@ -104,7 +104,7 @@ def train(
     saved_at = time.monotonic()
     for now in range(step or 0, total):
         batch = batches.batch(now)
-        trainee.now = now
+        trainee.begin(now, total)
         with _seeded(recipe.seed, now, fabric):
             losses = trainee.step(*batch)
         log.add(now, now // batches.per_epoch, losses)

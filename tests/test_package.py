@@ -69,7 +69,7 @@ FLOORS = {
     "reading": 3, "sources": 3, "frontmatter": 3, "shards": 3, "remote": 4, "hub": 5,
     "references": 5, "versions": 6, "mixing": 2, "metrics": 2, "generators": 3, "tasks": 5,
     "duplicates": 3, "writing": 3, "sampling": 4,
-    "protocols": 4, "benchmark": 6, "extractor": 7, "quickstart": 7, "cli": 8,
+    "protocols": 4, "ct": 4, "benchmark": 6, "extractor": 7, "quickstart": 7, "cli": 8,
 }  # fmt: skip
 
 

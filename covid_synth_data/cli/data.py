@@ -193,7 +193,7 @@ def sample(
 ) -> None:
     """Images of a trained generator: from noise, or translated from films."""
     from covid_synth_data import sampling
-    from covid_synth_data.generators.trained import Translator, load_file, locate
+    from covid_synth_data.generators.trained import Sampler, Translator, load_file, locate
 
     if kind not in ("png", "release"):
         raise UnknownName("format", kind, ["png", "release"])
@@ -204,6 +204,11 @@ def sample(
             raise ConfigError(f"{name} translates films", expected="--from FOLDER", hint="give it films")
         say(f"{sampling.translate(generator, films, count, out)} films in {out}")
         return
+    if not isinstance(generator, Sampler):
+        raise ConfigError(
+            f"{name} draws CT slices from label maps", expected="a generator from noise or from films",
+            hint=f"give them in Python: generators.load({name!r}).translate(label_maps)",
+        )  # fmt: skip
     if films is not None:
         raise ConfigError(f"{name} starts from noise", found=f"--from {films}", hint="leave --from out")
     with progress_bar("sampling") as tick:

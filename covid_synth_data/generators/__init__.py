@@ -5,6 +5,7 @@
     covid = translator.translate(films)                       uint8 (n, h, w) -> uint8 (n, h, w)
     sampler = generators.load("wgan.v1")
     covid = sampler.sample(100, seed=0)                       uint8 (100, size, size), image i from (seed, i)
+    slices = generators.load("ct-global-local.cpu").translate(maps)   uint8 (n, h, w), labels 0 to 3
 
 Weights are safetensors files with a JSON file of the same name beside them (`weights.Card`); nothing else
 is ever loaded. A new architecture is one module here and one line in `ARCHITECTURES`.
@@ -23,7 +24,7 @@ from covid_synth_data.errors import ConfigError, MissingExtra, UnknownName
 if TYPE_CHECKING:
     from torch import nn
 
-    from covid_synth_data.generators.trained import Sampler, Translator
+    from covid_synth_data.generators.trained import Trained
 
 ARCHITECTURES: Final[Mapping[str, str]] = {
     "cyclegan-unet": "cyclegan:UNetGenerator",
@@ -36,6 +37,11 @@ ARCHITECTURES: Final[Mapping[str, str]] = {
     "acgan": "acgan:ACGANGenerator",
     "iagan": "iagan:IAGANGenerator",
     "diffaug-gan": "diffaug:DiffAugGenerator",
+    "ct-global-local": "ct_global_local:GlobalLocalGenerator",
+    "pix2pix": "pix2pix:Pix2PixGenerator",
+    "pix2pixhd": "pix2pixhd:Pix2PixHDGenerator",
+    "spade": "spade:SPADEGenerator",
+    "sean": "sean:SEANGenerator",
 }
 """Architecture name to "module:class" in this package."""
 
@@ -65,13 +71,13 @@ def list(root: str | Path | None = None) -> builtins.list[str]:
     return sorted(trained.find(root))
 
 
-def load(name: str, root: str | Path | None = None, device: str = "auto") -> Translator | Sampler:
+def load(name: str, root: str | Path | None = None, device: str = "auto") -> Trained:
     """The trained generator `name`, its checksum verified, on `device` ("auto", "cpu", "cuda", "cuda:1").
 
-    A `Translator` turns films into films, a `Sampler` noise into films. `root` is a release folder, a folder
-    that holds weights, or a repository as "ORG/NAME@v1.0.0"; without it the releases of a checkout are
-    searched, then the repositories of `catalog.REPOSITORIES` on the Hub. Raises `UnknownName`,
-    `WeightsError`, `MissingExtra`.
+    A `Translator` turns films into films, a `Sampler` noise into films, a `LabelTranslator` label maps into
+    CT slices. `root` is a release folder, a folder that holds weights, or a repository as "ORG/NAME@v1.0.0";
+    without it the releases of a checkout are searched, then the repositories of `catalog.REPOSITORIES` on the
+    Hub. Raises `UnknownName`, `WeightsError`, `MissingExtra`.
     """
     try:
         from covid_synth_data.generators import trained

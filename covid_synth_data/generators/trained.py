@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from covid_synth_data import catalog
 from covid_synth_data.errors import ConfigError, UnknownName, WeightsError
 from covid_synth_data.generators import build, noise, remote, weights
 from covid_synth_data.generators.folding import for_inference
+from covid_synth_data.generators.label_maps import one_hot
 from covid_synth_data.pixels import Grey
 
 CHECKOUT = Path(__file__).resolve().parents[2] / "releases"
@@ -103,6 +105,58 @@ class Sampler:
         return known.index(label) if self.card.classes else None
 
 
+class LabelTranslator:
+    """A trained generator of CT slices from label maps.
+
+    Attributes: `card` (what it is and how it was trained), `network`, `device`.
+    """
+
+    def __init__(self, network: nn.Module, card: weights.Card, device: torch.device) -> None:
+        """`network` with its weights; it is moved to `device` and set to evaluation."""
+        self.card = card
+        self.device = device
+        self.network = network.to(device).eval()
+        if device.type == "cuda":
+            self.network = self.network.to(memory_format=torch.channels_last)
+
+    def translate(self, label_maps: Grey, seed: int = 0, batch_size: int = 4, *, start: int = 0) -> Grey:
+        """Label maps uint8 (n, side, side), values 0 to 3, to slices uint8 of the same shape.
+
+        A slice shows the lung on black where the network learned so (`card.options["area"]`). Image i depends
+        on its map and, where the network takes noise, on (seed, `start` + i) alone. Maps should have the side
+        `card.size`; other multiples of 16 work for most networks. fp32 everywhere. Raises `ConfigError`.
+        """
+        if label_maps.ndim != 3 or label_maps.dtype != np.uint8:
+            raise ConfigError(
+                "label maps of a wrong kind", found=f"{label_maps.dtype} {label_maps.shape}",
+                expected="uint8 (n, side, side)",
+            )  # fmt: skip
+        for name, value in (("seed", seed), ("start", start), ("batch_size", batch_size - 1)):
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+                raise ConfigError(f"no such {name}", found=repr(value), expected="a whole number from 0 on")
+        made = np.empty_like(label_maps)
+        for first in range(0, len(label_maps), batch_size):
+            part = torch.from_numpy(np.ascontiguousarray(label_maps[first : first + batch_size]))
+            with torch.inference_mode():
+                drawn = self._draw(one_hot(part).to(self.device), int(seed), start + first)
+                made[first : first + len(part)] = noise.to_bytes(drawn).cpu().numpy()
+        return made
+
+    def _draw(self, maps: torch.Tensor, seed: int, first: int) -> torch.Tensor:
+        latent = int(self.network.latent)  # type: ignore[arg-type]
+        if not latent:
+            return self.network(maps)  # type: ignore[no-any-return]
+        drawn = [noise.noise("normal", latent, seed, first + i) for i in range(len(maps))]
+        return self.network(maps, torch.from_numpy(np.stack(drawn)).to(self.device))  # type: ignore[no-any-return]
+
+
+Trained = Translator | Sampler | LabelTranslator
+
+KINDS: Final[Mapping[str, type[Trained]]] = {
+    "translator": Translator, "sampler": Sampler, "label-to-image": LabelTranslator
+}  # fmt: skip
+
+
 def find(root: str | Path | None = None) -> Mapping[str, Path]:
     """Names "architecture.tag" to weights files below the release `root`, or below a checkout's releases."""
     folders = [Path(root)] if root is not None else sorted(CHECKOUT.glob("*")) if CHECKOUT.is_dir() else []
@@ -115,7 +169,7 @@ def find(root: str | Path | None = None) -> Mapping[str, Path]:
     return found
 
 
-def load(name: str, root: str | Path | None = None, device: str = "auto") -> Translator | Sampler:
+def load(name: str, root: str | Path | None = None, device: str = "auto") -> Trained:
     """See `covid_synth_data.generators.load`."""
     return load_file(locate(name, root), device)
 
@@ -148,7 +202,7 @@ def locate(name: str, root: str | Path | None = None) -> Path:
     )
 
 
-def load_file(path: Path, device: str = "auto") -> Translator | Sampler:
+def load_file(path: Path, device: str = "auto") -> Trained:
     """The trained generator of a weights file. Raises `WeightsError`, `UnknownName`."""
     tensors, card = weights.read(path)
     network = build(card.architecture, **card.options)
@@ -160,8 +214,7 @@ def load_file(path: Path, device: str = "auto") -> Translator | Sampler:
             found=" ".join(str(error).split())[:200],
             hint="fetch the release again",
         ) from error
-    kind = Sampler if card.kind == "sampler" else Translator
-    return kind(network, card, pick_device(device))
+    return KINDS[card.kind](network, card, pick_device(device))
 
 
 def pick_device(device: str = "auto") -> torch.device:

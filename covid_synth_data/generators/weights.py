@@ -18,14 +18,15 @@ from covid_synth_data.errors import WeightsError
 class Card(Settings):
     """What stands beside the weights: enough to build the network and to know where it comes from.
 
-    `kind` is translator (film to film) or sampler (noise to film). `size` is the side in pixels of the films
-    it was trained on; `source_class` and `target_class` the direction of a translation; a sampler makes
-    `classes`, or `target_class` alone, or neither where it learned from several classes at once. `training`
-    says what was trained on, how long, and with which losses.
+    `kind` is translator (film to film), sampler (noise to film) or label-to-image (label map to CT
+    slice). `size` is the side in pixels of the films it was trained on; `source_class` and `target_class` the
+    direction of a translation; a sampler makes `classes`, or `target_class` alone, or neither where it
+    learned from several classes at once. `training` says what was trained on, how long, and with which
+    losses.
     """
 
     name: str
-    kind: Literal["translator", "sampler"] = "translator"
+    kind: Literal["translator", "sampler", "label-to-image"] = "translator"
     architecture: str
     options: dict[str, int | float | str | bool]
     size: int

@@ -1,16 +1,18 @@
-"""Real chest X-rays: one module per public set, all read into the same columns.
+"""Real chest X-rays and CT slices: one module per public set, all read into the same columns.
 
     read_source("covid-chestxray", root)     every row of the set as a pandas frame, with the reason where a
                                              row is not used
     load_source("covid-chestxray", root)     the usable rows as a `datasets.Dataset`, images decoded lazily
 
-A new source is one new module with `INFO` and `read(root, **options)`, and one line in `_MODULES`.
+A new source is one new module with `INFO` and `read(root, **options)`, and one line in `_MODULES`. Sources of
+CT slices have a label map beside each image (`schema.CT_COLUMNS`) and a `to_dataset` of their own.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
@@ -38,11 +40,16 @@ _MODULES: Final = {
     "rsna": "rsna",
     "kermany": "kermany",
     "radiography": "radiography",
+    "covid-ct": "covid_ct",
     "phantom": "phantom",
+    "ct-phantom": "ct_phantom",
 }
 """Name of the source to its module in this package, in the order in which they are listed."""
 
-_ROOTLESS: Final = ("rsna", "phantom")
+_BUILT_IN: Final = ("phantom", "ct-phantom")
+"""Sources that are made by a procedure and look at no root."""
+
+_ROOTLESS: Final = ("rsna", *_BUILT_IN)
 """Sources whose rows can be read without a root: metadata from a package, or made by a procedure."""
 
 _VIEWS: Final = ("frontal", "all")
@@ -58,7 +65,8 @@ def read_source(name: str, root: str | Path | None = None, **options: Any) -> pd
 
     `root` is the folder that holds the set's folder, or that folder itself; None means the folder that the
     environment variable COVID_SYNTH_SOURCES names. `options` are the source's own: `metadata` of
-    covid-chestxray; `size`, `patients`, `seed` of phantom. Reads no pixels. Raises `UnknownName`,
+    covid-chestxray; `check`, `window` of covid-ct; `size`, `patients`, `seed` of phantom; `slices` besides
+    of ct-phantom. Reads no pixels, but those of covid-ct unless `check` is False. Raises `UnknownName`,
     `ConfigError` for an unknown option, `MissingSource`, `BadMetadata`, `MissingExtra`.
     """
     module = _module(name)
@@ -70,7 +78,7 @@ def read_source(name: str, root: str | Path | None = None, **options: Any) -> pd
                 expected="one of " + ", ".join(allowed) if allowed else "no options",
                 hint="remove it",
             )
-    folder = disk.resolve_root(root) if name != "phantom" else None
+    folder = disk.resolve_root(root) if name not in _BUILT_IN else None
     if folder is None and name not in _ROOTLESS:
         raise disk.missing(_info(name), f"no root, and {disk.ENVIRONMENT} is not set")
     frame: pd.DataFrame = module.read(folder, **options)
@@ -80,7 +88,7 @@ def read_source(name: str, root: str | Path | None = None, **options: Any) -> pd
 def load_source(
     name: str, root: str | Path | None = None, *, views: str = "frontal", **options: Any
 ) -> datasets.Dataset:
-    """The usable rows of a source as a Dataset with the columns `schema.REAL_COLUMNS`.
+    """The usable rows of a source as a Dataset with the columns `schema.REAL_COLUMNS` (CT: `CT_COLUMNS`).
 
     `views` is "frontal", or "all" to keep lateral films and films of unstated view. `image` is decoded to a
     PIL image when a row is read, in the mode of its file. Root, options and errors are those of
@@ -95,7 +103,9 @@ def load_source(
         raise disk.missing(
             _info(name), f"no usable image in {len(frame)} rows ({', '.join(reason) or 'empty'})"
         )
-    return table.to_dataset(rows)
+    to_dataset: Callable[[pd.DataFrame], datasets.Dataset]
+    to_dataset = getattr(_module(name), "to_dataset", table.to_dataset)
+    return to_dataset(rows)
 
 
 def source_status(name: str, root: str | Path | None = None) -> SourceStatus:
@@ -104,7 +114,7 @@ def source_status(name: str, root: str | Path | None = None) -> SourceStatus:
     Raises `UnknownName` and, where the root itself does not exist, `MissingSource`.
     """
     info = _info(name)
-    if name == "phantom":
+    if name in _BUILT_IN:
         return SourceStatus(
             name, None, info.expected_images, info.expected_images, 0, "built in, made when asked for"
         )
@@ -113,7 +123,7 @@ def source_status(name: str, root: str | Path | None = None) -> SourceStatus:
     if folder is None or base is None:
         return SourceStatus(name, None, 0, info.expected_images, 0, "not found" if base else "no root given")
     try:
-        frame = read_source(name, base)
+        frame = read_source(name, base, **_quick(name))
     except (SourceError, MissingExtra) as error:
         return SourceStatus(
             name, folder, 0, info.expected_images, 0, f"unreadable: {error}", problem=str(error)
@@ -124,6 +134,11 @@ def source_status(name: str, root: str | Path | None = None) -> SourceStatus:
     usable = int((frame["excluded"] == "").sum())
     summary += f", {absent:,} rows without a file" if absent else ""
     return SourceStatus(name, folder, images, info.expected_images, absent, f"{summary}, {usable:,} usable")
+
+
+def _quick(name: str) -> dict[str, Any]:
+    """The options with which a source is read without decoding its files."""
+    return {"check": False} if "check" in inspect.signature(_module(name).read).parameters else {}
 
 
 def _module(name: str) -> ModuleType:

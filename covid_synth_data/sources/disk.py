@@ -50,8 +50,9 @@ def find(info: SourceInfo, root: Path) -> Path | None:
         named.append(root)
     candidates = [*named, *(folder / folder.name for folder in named), root]
     for folder in candidates:
-        if info.markers and all((folder / marker).exists() for marker in info.markers):
-            return folder
+        for markers in (info.markers, info.other_markers):
+            if markers and all((folder / marker).exists() for marker in markers):
+                return folder
     return next((folder for folder in named if folder.is_dir()), None)
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """A public set of chest X-rays.
+    """A public set of chest X-rays or CT slices.
 
     `classes` are the labels (of `schema.LABELS`) that it has, `licence` the licence of all its images or
     "per image", `folders` the names under which its folder is looked for in a root, `expected_images` the
     number of images of the full public original. `markers` are paths inside the set's folder; where all of
-    them exist, the root itself is taken for that folder, whatever its name is.
+    them exist, the root itself is taken for that folder, whatever its name is; `other_markers` are those of a
+    second layout of the same set.
     """
 
     name: str
@@ -27,6 +28,7 @@ class SourceInfo:
     folders: tuple[str, ...]
     expected_images: int
     markers: tuple[str, ...] = ()
+    other_markers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

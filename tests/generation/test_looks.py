@@ -40,6 +40,9 @@ class Trainee:
     def samples(self, count: int, batches: object) -> np.ndarray:
         return (self.spread * spread_films(count).astype(float)).round().astype(np.uint8)
 
+    def measures(self, batches: object) -> dict[str, float]:
+        return {"psnr": 20.0}
+
     def inference_network(self) -> torch.nn.Module:
         return self.network
 
@@ -73,7 +76,7 @@ def test_a_look_records_diversity_and_leaves_a_picture(tmp_path):
     looked(tmp_path, [0.5], 2)
     (line,) = lines(tmp_path / "looks.jsonl")
     films = spread_films(looks.CHECKED)
-    assert line.keys() == {"step", "diversity", "diversity_films"}
+    assert line.keys() == {"step", "diversity", "diversity_films", "psnr"}
     assert line["step"] == 1
     assert line["diversity_films"] == pytest.approx(fidelity.diversity(films), abs=1e-4)
     assert line["diversity"] == pytest.approx(line["diversity_films"] / 2, rel=0.02)

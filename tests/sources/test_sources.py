@@ -15,13 +15,13 @@ from covid_synth_data.sources import load_source, read_source, source_status, ta
 from .conftest import grey, xray
 
 Make = Callable[..., Path]
-PUBLIC = ("covid-chestxray", "covid-19-image-repository", "rsna", "kermany", "radiography")
+PUBLIC = ("covid-chestxray", "covid-19-image-repository", "rsna", "kermany", "radiography", "covid-ct")
 NEED_ROOT = tuple(name for name in PUBLIC if name != "rsna")
 
 
 def test_list_sources() -> None:
     infos = sources.list_sources()
-    assert tuple(info.name for info in infos) == (*PUBLIC, "phantom")
+    assert tuple(info.name for info in infos) == (*PUBLIC, "phantom", "ct-phantom")
     assert covid_synth_data.list_sources is sources.list_sources
     for info in infos:
         assert set(info.classes) <= set(schema.LABELS)
