@@ -1,8 +1,9 @@
 """Metrics: pure functions over arrays, which know no files, datasets or networks.
 
 One module per kind of question: `detection` (does a classifier find the disease, and how sure is that
-number), `fidelity` (how near made films are to real ones, and whether they differ from each other). A module
-is imported when it is asked for.
+number), `fidelity` (how near made films are to real ones, and whether they differ from each other),
+`segmentation` (how well the lesions of a CT slice are outlined), `image_quality` (how near a made CT slice is
+to the real one of the same label map). A module is imported when it is asked for.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["detection", "fidelity"]
+__all__ = ["detection", "fidelity", "image_quality", "segmentation"]
 
 if TYPE_CHECKING:
-    from covid_synth_data.metrics import detection, fidelity
+    from covid_synth_data.metrics import detection, fidelity, image_quality, segmentation
 
 
 def __getattr__(name: str) -> Any:
