@@ -26,7 +26,10 @@ class DatasetEntry:
     default: bool = False
 
 
-REPOSITORIES: Final = {"covid-synth-cxr": "covid-synth-data/covid-synth-cxr"}
+REPOSITORIES: Final = {
+    "covid-synth-cxr": "covid-synth-data/covid-synth-cxr",
+    "covid-synth-ct": "covid-synth-data/covid-synth-ct",
+}
 """Dataset name to the Hub repository that `load_dataset` reads when no folder is given."""
 
 PAPERS: Final = {
@@ -43,6 +46,8 @@ PAPERS: Final = {
     "motamed2021": "Motamed et al. 2021, Data augmentation using generative adversarial networks (GANs) for"
     " GAN-based detection of pneumonia and COVID-19 in chest X-ray images, Informatics in Medicine"
     " Unlocked 27",
+    "jiang2020": "Jiang et al. 2020, COVID-19 CT image synthesis with a conditional generative adversarial"
+    " network, IEEE Journal of Biomedical and Health Informatics 25(2), arXiv:2007.14638",
     "diffaug-gan": "Zhao et al. 2020, Differentiable augmentation for data-efficient GAN training,"
     " arXiv:2006.10738; Huang et al. 2024, The GAN is dead; long live the GAN! A modern baseline GAN,"
     " arXiv:2501.05441",
@@ -97,6 +102,10 @@ DATASETS: Final = (
     DatasetEntry(
         "covid-synth-cxr", "diffaug-gan", 10_192, 128, "diffaug-gan", ("diffaug-gan",), "diffaug-gan",
         "diffaug-gan", "A small GAN of today: relativistic loss, gradient penalties, augmented discriminator",
+    ),
+    DatasetEntry(
+        "covid-synth-ct", "ct", 10_220, 512, "ct-global-local", ("ct",), "ct", "jiang2020",
+        "CT slices drawn from label maps, the lung alone, each with its label map", default=True,
     ),
 )  # fmt: skip
 """The table. A new family adds its rows here."""

@@ -38,9 +38,14 @@ def name_of(subset: str, index: int, count: int) -> str:
     return f"{subset}-{index:05d}-of-{count:05d}.parquet"
 
 
-def write(path: Path, rows: Iterable[dict[str, Any]], tick: Callable[[int], None]) -> None:
-    """Write rows of `schema.SYNTHETIC_COLUMNS` as one parquet file, atomically. `tick` gets rows done."""
-    features = schema.features(schema.SYNTHETIC_COLUMNS)
+def write(
+    path: Path,
+    rows: Iterable[dict[str, Any]],
+    tick: Callable[[int], None],
+    columns: tuple[str, ...] = schema.SYNTHETIC_COLUMNS,
+) -> None:
+    """Write rows of these columns as one parquet file, atomically. `tick` gets rows done."""
+    features = schema.features(columns)
     with (
         replacing(path) as temporary,
         pq.ParquetWriter(temporary, features.arrow_schema, compression="snappy") as writer,

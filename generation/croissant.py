@@ -17,13 +17,19 @@ NAME: Final = "croissant.json"
 CONFORMS: Final = "http://mlcommons.org/croissant/1.0"
 PARQUET: Final = "application/x-parquet"
 LABELS: Final = "labels"
+CT: Final = "covid-synth-ct"
 
 ABOUT: Final = (
     "Synthetic chest X-rays: every image was made by a generator; its label says what it shows, whatever"
     " class the real film had that it was made from. Not for diagnosis."
 )
 
-KINDS: Final = {"image": "sc:ImageObject", "label": "sc:Integer", "seed": "sc:Integer"}
+KINDS: Final = {
+    "image": "sc:ImageObject",
+    "mask": "sc:ImageObject",
+    "label": "sc:Integer",
+    "seed": "sc:Integer",
+}
 """Column to its type; the rest are texts."""
 
 DESCRIPTIONS: Final = {
@@ -38,6 +44,20 @@ DESCRIPTIONS: Final = {
     "source_class": "class of that film in its source",
     "source_license": "licence of that film",
     "variant": "what of the film was translated, or which draw of the noise",
+}
+CT_ABOUT: Final = (
+    "Synthetic CT slices of lungs with COVID-19: each was drawn by a generator from the label map beside"
+    " it, and shows the lung alone. Not for diagnosis."
+)
+CT_DESCRIPTIONS: Final = {
+    **DESCRIPTIONS,
+    "image": "the synthetic lung on black, 8-bit grey",
+    "mask": "its label map: 0 background, 1 lung, 2 ground-glass opacity, 3 consolidation",
+    "source_dataset": "source of the real slice whose label map it was made of",
+    "source_id": "name of that slice in its source",
+    "source_class": "class of that slice in its source",
+    "source_license": "licence of that slice",
+    "variant": "what was done to that label map",
 }
 
 _TERMS: Final = (
@@ -76,13 +96,18 @@ def describe(listed: Manifest) -> dict[str, Any]:
         "@type": "sc:Dataset",
         "conformsTo": CONFORMS,
         "name": listed.name,
-        "description": ABOUT,
+        "description": CT_ABOUT if listed.name == CT else ABOUT,
         "url": page,
         "version": listed.version,
         "license": licensing.addresses(
             dataset.licences_of(listed), f"{page}/blob/v{listed.version}/LICENSE.md"
         ),
-        "keywords": ["COVID-19", "chest X-ray", "synthetic data", "generative adversarial network"],
+        "keywords": [
+            "COVID-19",
+            "computed tomography" if listed.name == CT else "chest X-ray",
+            "synthetic data",
+            "generative adversarial network",
+        ],
         "creator": {"@type": "sc:Organization", "name": "The covid-synth-data developers"},
         "citeAs": "; ".join(papers),
         "isLiveDataset": False,
@@ -150,19 +175,19 @@ def _records(entry: catalog.DatasetEntry) -> dict[str, Any]:
         "name": entry.config,
         "description": entry.description,
         "key": {"@id": f"{entry.config}/image_id"},
-        "field": [_field(entry, column) for column in schema.SYNTHETIC_COLUMNS],
+        "field": [_field(entry, column) for column in schema.synthetic_columns(entry.dataset)],
     }
 
 
 def _field(entry: catalog.DatasetEntry, column: str) -> dict[str, Any]:
     source: dict[str, Any] = {"fileSet": {"@id": _shards(entry)}, "extract": {"column": column}}
-    if column == "image":
+    if column in ("image", "mask"):
         source["transform"] = {"jsonPath": "bytes"}
     field: dict[str, Any] = {
         "@type": "cr:Field",
         "@id": f"{entry.config}/{column}",
         "name": column,
-        "description": DESCRIPTIONS[column],
+        "description": (CT_DESCRIPTIONS if entry.dataset == CT else DESCRIPTIONS)[column],
         "dataType": KINDS.get(column, "sc:Text"),
         "source": source,
     }

@@ -23,12 +23,24 @@ KNOWN: Final = {
 }
 """Our names to the Hub's identifier and the address of the text. "CC BY" is what names no version."""
 
+SHARE_ALIKE: Final = {
+    "CC BY-NC-SA 3.0": ("cc-by-nc-sa-3.0", f"{_CC}/licenses/by-nc-sa/3.0/"),
+    "CC BY-NC-SA 4.0": ("cc-by-nc-sa-4.0", f"{_CC}/licenses/by-nc-sa/4.0/"),
+}
+"""Restricted licences that a release stands under as a whole where they are those of all its films."""
+
 PUBLIC_DOMAIN: Final = ("public domain", licences.NIH)
 
 
 def restricted(names: Iterable[str]) -> list[str]:
     """Those of `names` that do not allow derived images under our terms: NC, ND, SA, unknown, free text."""
     return sorted({name for name in names if not licences.is_permissive(name)})
+
+
+def shared_alike(names: Iterable[str]) -> str | None:
+    """The share-alike licence that is the only one among `names`: what is derived has to keep it."""
+    found = set(names)
+    return next(iter(found)) if len(found) == 1 and found <= SHARE_ALIKE.keys() else None
 
 
 def needs_credit(licence: str) -> bool:
@@ -56,6 +68,8 @@ def header(names: Iterable[str]) -> dict[str, Any]:
     Public domain adds no terms, so beside other licences it is left out; restricted ones make it "other".
     """
     names = sorted(set(names))
+    if shared_alike(names):
+        return {"license": SHARE_ALIKE[names[0]][0]}
     if restricted(names):
         return {"license": "other", "license_name": "restricted-sources", "license_link": "LICENSE.md"}
     found = sorted({KNOWN[name][0] for name in names if name in KNOWN})
@@ -66,4 +80,5 @@ def header(names: Iterable[str]) -> dict[str, Any]:
 
 def addresses(names: Iterable[str], otherwise: str) -> list[str]:
     """Where the texts of the licences stand; `otherwise` for what has no text of its own."""
-    return sorted({KNOWN[name][1] if name in KNOWN else otherwise for name in names})
+    texts = KNOWN | SHARE_ALIKE
+    return sorted({texts[name][1] if name in texts else otherwise for name in names})

@@ -26,7 +26,7 @@ import torch
 from covid_synth_data import __version__, manifest, schema, writing
 from covid_synth_data.atomic import copy_file, output_errors, write_text
 from covid_synth_data.errors import ReleaseError, VersionExists, WeightsError
-from covid_synth_data.generators.trained import Sampler, Translator, load_file
+from covid_synth_data.generators.trained import Trained, load_file
 from covid_synth_data.pixels import Grey
 from generation import cards, licensing, plan
 from generation.recipe import Recipe, Release
@@ -44,7 +44,7 @@ class Job:
 
     recipe: Recipe
     release: Release
-    generator: Translator | Sampler
+    generator: Trained
     maker: plan.Maker
     weights: Path
 
@@ -106,7 +106,7 @@ def release(
                 progress(start + count, len(rows))
 
             with contextlib.closing(_records(job, part)) as records:
-                writing.write(work / name, records, tick)
+                writing.write(work / name, records, tick, schema.synthetic_columns(settings.dataset))
         done += len(part)
         progress(done, len(rows))
     learned = generator.card.training["learned_from"]["films"]
@@ -172,7 +172,7 @@ def _finished(out: Path, settings: Release, work: Path, name: str) -> bool:
 
 
 def _records(job: Job, rows: Sequence[plan.Row]) -> Generator[dict[str, Any]]:
-    """The rows as `schema.SYNTHETIC_COLUMNS` has them, in order. The network and encoding overlap."""
+    """The rows as the columns of the dataset have them, in order. The network and encoding overlap."""
     settings = job.release
     with ThreadPoolExecutor(WORKERS) as pool, job.maker.images(rows) as batches:
 

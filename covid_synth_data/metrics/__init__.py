@@ -3,7 +3,9 @@
 One module per kind of question: `detection` (does a classifier find the disease, and how sure is that
 number), `multiclass` (the same for K classes), `calibration` (do its probabilities mean what they say),
 `comparison` (is one classifier better than another, or was it chance), `fidelity` (how near made films are
-to real ones, and whether they differ from each other). A module is imported when it is asked for.
+to real ones, and whether they differ from each other), `segmentation` (how well the lesions of a CT slice are
+outlined), `image_quality` (how near a made CT slice is to the real one of the same label map). A module is
+imported when it is asked for.
 """
 
 from __future__ import annotations
@@ -11,10 +13,20 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["calibration", "comparison", "detection", "fidelity", "multiclass"]
+__all__ = [
+    "calibration", "comparison", "detection", "fidelity", "image_quality", "multiclass", "segmentation",
+]  # fmt: skip
 
 if TYPE_CHECKING:
-    from covid_synth_data.metrics import calibration, comparison, detection, fidelity, multiclass
+    from covid_synth_data.metrics import (
+        calibration,
+        comparison,
+        detection,
+        fidelity,
+        image_quality,
+        multiclass,
+        segmentation,
+    )
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,7 @@ from generation.cards.measured import Measured
 
 SIZES: Final = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
 SOURCE_TAGS: Final = "extended|other-"
+TASKS: Final = ("image-classification", "unconditional-image-generation")
 
 
 def card(listed: Manifest, measured: Measured, credits: Iterable[Credit], sheets: Iterable[str]) -> str:
@@ -33,10 +34,11 @@ def card(listed: Manifest, measured: Measured, credits: Iterable[Credit], sheets
         total=sum(subset.rows for subset in listed.subsets.values()),
         licences=licences_of(listed),
         restricted=licensing.restricted(licences_of(listed)),
+        shared_alike=licensing.shared_alike(licences_of(listed)),
         sources=known,
         used=used,
         owed=summary(credits, {info.name: info.homepage for info in known}),
-        columns=schema.SYNTHETIC_COLUMNS,
+        columns=schema.synthetic_columns(listed.name),
         papers=[catalog.PAPERS[name] for name in papers],
         sheets=list(sheets),
         measured=measured,
@@ -85,6 +87,11 @@ def facts(subset: Subset) -> list[str]:
     ]
     if "source_class" in data:
         found.append(f"each image is a translation of a real {data['source_class']} film to COVID-19")
+    elif "split" in data:
+        found.append(
+            "each image is the lung alone, drawn from a label map of a real slice that was augmented"
+            f" (in {settings.get('moved', 0):.0%} of the rows: that has the lesions of another patient)"
+        )
     elif "classes" in data:
         classes = ", ".join(data["classes"])
         found.append(f"each image was drawn from noise by a generator that learned from {classes} films")
@@ -106,22 +113,30 @@ def header(listed: Manifest) -> dict[str, Any]:
     """The YAML block: licence, tags, and for each config its files, features and sizes."""
     configs = configs_of(listed)
     total = sum(subset.rows for subset in listed.subsets.values())
+    of_slices = "mask" in schema.synthetic_columns(listed.name)
     found: dict[str, Any] = {
-        "pretty_name": "Synthetic COVID-19 chest X-rays",
+        "pretty_name": "Synthetic COVID-19 CT slices" if of_slices else "Synthetic COVID-19 chest X-rays",
         "version": listed.version,
         "language": ["en"],
         **licensing.header(licences_of(listed)),
         "annotations_creators": ["machine-generated"],
         "source_datasets": [f"{SOURCE_TAGS}{name}" for name in sorted(used_sources(listed))],
-        "task_categories": ["image-classification", "unconditional-image-generation"],
+        "task_categories": ["image-segmentation"] if of_slices else list(TASKS),
         "size_categories": [next((name for bound, name in SIZES if total < bound), "100K<n<1M")],
-        "tags": ["medical", "chest-x-ray", "covid-19", "synthetic", "gan", "croissant"],
+        "tags": [
+            "medical",
+            "ct" if of_slices else "chest-x-ray",
+            "covid-19",
+            "synthetic",
+            "gan",
+            "croissant",
+        ],
         "configs": [],
         "dataset_info": [],
     }
     if listed.restricted:
         found["tags"].append("restricted-sources")
-    features = schema.features(schema.SYNTHETIC_COLUMNS)._to_yaml_list()
+    features = schema.features(schema.synthetic_columns(listed.name))._to_yaml_list()
     for entry in configs:
         files = [file for file in listed.files if file.subset in entry.subsets]
         size = sum(file.size for file in files)

@@ -58,6 +58,7 @@ def licence(listed: manifest.Manifest) -> str:
                 (name, licensing.addresses([name], ""), licensing.needs_credit(name)) for name in names
             ],
             restricted=licensing.restricted(names),
+            shared_alike=licensing.shared_alike(names),
         )
     )
 

@@ -1,0 +1,109 @@
+"""From a regime to the list of training slices: which are real, which synthetic, which made of real ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from covid_synth_data.benchmark.segmentation.suite import Regime
+from covid_synth_data.config import Settings
+from covid_synth_data.ct import augment
+from covid_synth_data.errors import EmptySplit, ImpossibleMix
+
+Count = Annotated[int, Field(ge=0)]
+Origin = Literal["real", "synthetic"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One training slice: number `index` of the real or synthetic ones, changed by the variant `variant` of
+    `ct.augment` ("full": as it is)."""
+
+    origin: Origin
+    index: int
+    variant: str = augment.FULL
+
+
+class Composition(Settings):
+    """What was trained on: `real` slices, each once, `synthetic` ones, real ones `repeated` and `augmented`.
+
+    `available` real slices could have been; `generators` are those of the synthetic ones.
+    """
+
+    available: Annotated[int, Field(gt=0)]
+    real: Count
+    synthetic: Count
+    repeated: Count
+    augmented: Count
+    generators: list[str]
+
+    @property
+    def total(self) -> int:
+        """Slices in an epoch."""
+        return self.real + self.synthetic + self.repeated + self.augmented
+
+
+def compose(regime: Regime, real: int, synthetic: int, seed: int) -> list[Item]:
+    """The training slices of `regime` out of `real` and `synthetic` ones at hand.
+
+    Draws depend on (seed, kind of draw) alone and are nested: replace-20 takes away what replace-10 does and
+    more, and remove-50 takes away what replace-50 does. Raises `EmptySplit` without a real slice,
+    `ImpossibleMix` where there are too few synthetic ones.
+    """
+    if real < 1:
+        raise EmptySplit("no real slice to train on", found="0", expected="at least one")
+    count = round((regime.fraction or 0) * real)
+    every = [Item("real", index) for index in range(real)]
+    if regime.synthetic and count > synthetic:
+        raise ImpossibleMix(
+            f"{count} synthetic slices cannot be put beside {real} real ones",
+            found=f"{synthetic} of training slices in the release",
+            expected=f"at least {count}",
+            hint="make a release with more images, or choose a smaller fraction",
+        )
+    order = np.random.default_rng([seed, 1]).permutation(real).tolist()
+    drawn = np.random.default_rng([seed, 2]).permutation(synthetic)[:count].tolist()
+    kept = sorted(order[count:])
+    if regime.kind == "remove":
+        return [every[index] for index in kept]
+    if regime.kind == "replace":
+        return [*(every[index] for index in kept), *(Item("synthetic", index) for index in drawn)]
+    if regime.kind == "extend":
+        return [*every, *(Item("synthetic", index) for index in drawn)]
+    again = [order[i % real] for i in range(count)]
+    if regime.kind == "duplicate":
+        return [*every, *(every[index] for index in again)]
+    if regime.kind == "augment":
+        return [*every, *(Item("real", index, augment.variant(seed, i)) for i, index in enumerate(again))]
+    return every
+
+
+def describe(items: Sequence[Item], available: int, generators: Sequence[str]) -> Composition:
+    """The counts of a list of `compose`; `generators[i]` made the synthetic slice i."""
+    plain = Counter(item.index for item in items if item.origin == "real" and item.variant == augment.FULL)
+    drawn = [item.index for item in items if item.origin == "synthetic"]
+    return Composition(
+        available=available,
+        real=len(plain),
+        synthetic=len(drawn),
+        repeated=plain.total() - len(plain),
+        augmented=sum(item.origin == "real" and item.variant != augment.FULL for item in items),
+        generators=sorted({generators[index] for index in drawn}),
+    )
+
+
+def expected(regime: Regime, available: int) -> dict[str, int]:
+    """The counts that a regime must lead to."""
+    count = round((regime.fraction or 0) * available)
+    taken = count if regime.kind in ("replace", "remove") else 0
+    return {
+        "real": available - taken,
+        "synthetic": count if regime.synthetic else 0,
+        "repeated": count if regime.kind == "duplicate" else 0,
+        "augmented": count if regime.kind == "augment" else 0,
+    }
