@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from covid_synth_data.cli import guarded, progress_bar, say
+from generation import ct_commands
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(ct_commands.app, name="ct")
 
 RecipePath = Annotated[Path, typer.Argument(help="a recipe, e.g. generation/recipes/cyclegan-nc.toml")]
 Root = Annotated[

@@ -1,4 +1,4 @@
-"""`python -m generation.ct_commands`: what is made and measured of CT slices, beside training and release."""
+"""`python -m generation ct`: what is made and measured of CT slices, beside training."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from covid_synth_data.cli import guarded, progress_bar, say
+from covid_synth_data.cli import progress_bar, say
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(help="CT slices: release, image quality, sheets.", no_args_is_help=True)
 
 Weights = Annotated[list[Path], typer.Argument(help="weights of generators from label maps, ours first")]
 Root = Annotated[
@@ -93,31 +93,3 @@ def sheet(
             hint="name one of them",
         )
     say(f"written {out}")
-
-
-@app.command()
-def segment(
-    out: Annotated[Path, typer.Option(help="the folder of the result files")],
-    root: Root = None,
-    released: Annotated[Path | None, typer.Option("--release", help="the release folder")] = None,
-    suite: Annotated[str, typer.Option(help="name or TOML file")] = "jiang2020",
-    protocol: Annotated[str | None, typer.Option(help="patient or paper")] = None,
-    profile: Annotated[str | None, typer.Option(help="quick or paper")] = None,
-    regimes: Annotated[str | None, typer.Option(help="names with commas between; default all")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="how many")] = None,
-    device: Device = "auto",
-) -> None:
-    """Train U-Nets by a suite (Tables III, IV), print the tables; the same command goes on after a stop."""
-    from covid_synth_data.benchmark import segmentation
-
-    with progress_bar("segmentation") as tick:
-        segmentation.run(
-            suite, out=out, root=root, release=released, protocol=protocol, profile=profile,
-            regimes=regimes.split(",") if regimes else None, seeds=seeds, device=device,
-            progress=tick,
-        )  # fmt: skip
-    say(segmentation.report(out))
-
-
-if __name__ == "__main__":
-    guarded(app)

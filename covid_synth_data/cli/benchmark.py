@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from covid_synth_data.cli import segmentation
 from covid_synth_data.cli.common import AsJson, Release, Root, Seed, progress_bar, say, table
-from covid_synth_data.errors import UnknownName
+from covid_synth_data.errors import ConfigError, UnknownName
 
 if TYPE_CHECKING:
     from covid_synth_data.benchmark.costing import Line
@@ -40,6 +41,7 @@ def show(as_json: AsJson = False) -> None:
         ):  # fmt: skip
             say(f"  {kind:<9} {', '.join(names)}")
         say("")
+    segmentation.describe()
 
 
 @app.command("run")
@@ -68,6 +70,7 @@ def run_suite(
         typer.Option(help="share the trainings out over the Ray cluster at this address, or local"),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done and its cost")] = False,
+    protocol: Annotated[str | None, typer.Option(help="of a suite of CT slices: patient or paper")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run SUITE: one result file per task, model, regime and seed; the same command goes on after a stop."""
@@ -80,6 +83,11 @@ def run_suite(
         "models": model, "regimes": regime, "seeds": seeds, "weights": weights,
         "preprocessing": _kind(preprocessing), "limit": limit, "skip_missing": skip_missing, "device": device,
     }  # fmt: skip
+    if segmentation.knows(suite):
+        segmentation.run(suite, {**asked, "ray": ray, "dry_run": dry_run}, protocol)
+        return
+    if protocol is not None:
+        raise ConfigError(f"the suite {suite} fixes its protocol", found=protocol, hint="leave it out")
     with progress_bar("benchmark") as tick:
         if dry_run:
             lines = benchmark.dry_run(suite, **asked, progress=tick)
@@ -143,7 +151,7 @@ def print_report(
     """Print the table of all result files, each validated against its own predictions."""
     from covid_synth_data.benchmark import report
 
-    say(report(results, published=published, figures=figures))
+    say(segmentation.report(results, lambda: report(results, published=published, figures=figures)))
 
 
 @app.command("saliency")
