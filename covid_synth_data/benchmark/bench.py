@@ -58,12 +58,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run whose data are chosen: `digest` stands for everything that its predictions depend on, `notes`
-    say what a reader should know of the generators of its regime."""
+    """A run whose data are chosen: `digest` stands for everything that its predictions depend on, `tested`
+    are the ids of the films to be predicted, `notes` say what a reader should know of the generators of its
+    regime."""
 
     run: Run
     path: Path
     train: composition.Films
+    tested: frozenset[str]
     made_of: results.Composition
     digest: str
     notes: list[str]
@@ -152,7 +154,8 @@ class Bench:
         path = self.settings.out / results.place(
             suite.name, run.task, self.settings.preprocessing, run.model, run.regime, run.seed, run.fold
         )
-        return Prepared(run, path, rows, made_of, self._digest(run, rows, part), notes)
+        tested = frozenset(splits["test"]["image_id"][:])
+        return Prepared(run, path, rows, tested, made_of, self._digest(run, rows, part), notes)
 
     def _digest(self, run: Run, rows: composition.Films, part: Part) -> str:
         suite, kind = self.suite, self.settings.preprocessing
@@ -270,5 +273,12 @@ def done(one: Prepared) -> bool:
             found=f"inputs {result.inputs[:12]}",
             expected=one.digest[:12],
             hint="choose another folder for the results, or remove that file",
+        )
+    if strange := {row.image_id for row in result.predictions} ^ one.tested:
+        raise ResultError(
+            f"{one.path} does not predict the films of the test set, each once",
+            found=f"{len(strange)} unknown or missing image ids, the first is {min(strange)!r}",
+            expected=f"the {len(one.tested)} films of the test set",
+            hint="remove the file and run the same again",
         )
     return True

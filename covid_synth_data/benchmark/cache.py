@@ -1,10 +1,11 @@
 """Arrays on disk, one row per film, found by the content of the film: what is decoded once stays decoded.
 
-A store is a folder of shards. A shard is `NAME.npy`, an array of shape (rows, ...), and `NAME.keys`, one key
-per row; NAME is the digest of the keys. The keys are written last and both files appear whole or not at
-all, so a shard counts once its keys are there: whoever is killed loses the shard in work and nothing else,
-and two processes that make the same shard write the same bytes. As a key is the hash of the film's encoded
-bytes, a store can never answer with the pixels of other data.
+A store is a folder of shards. A shard is `NAME.npy`, an array of shape (rows, ...), `NAME.sha256`, the digest
+of that file, and `NAME.keys`, one key per row; NAME is the digest of the keys. The keys are written last and
+each file appears whole or not at all, so a shard counts once all three are there: whoever is killed loses the
+shard in work and nothing else, and two processes that make the same shard write the same bytes. As a key is
+the hash of the film's encoded bytes, and the rows are held against their digest before the first of them is
+given out, a store does not answer with the pixels of other data.
 """
 
 from __future__ import annotations
@@ -52,8 +53,11 @@ class Store:
         self.dtype = np.dtype(dtype)
         self._shards: list[Array] = []
         self._where: dict[str, tuple[int, int]] = {}
+        self._unchecked: dict[int, Path] = {}
         for keys in sorted(folder.glob("*.keys")):
-            self._open(keys)
+            if keys.with_suffix(".sha256").exists():
+                self._unchecked[len(self._shards)] = keys.with_suffix(".npy")
+                self._open(keys)
 
     def missing(self, keys: Sequence[str]) -> list[str]:
         """Those of `keys` that have no row yet, each once, in their order."""
@@ -75,8 +79,10 @@ class Store:
             if rows.shape != (len(part), *self.shape) or rows.dtype != self.dtype:
                 raise ValueError(f"rows of shape {rows.shape} and type {rows.dtype} do not fit the store")
             name = _name("\n".join(part))
-            with atomic.replacing(self.folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
-                np.save(file, rows)
+            with atomic.replacing(self.folder / f"{name}.npy") as temporary:
+                _save(temporary, rows)
+            digest = _digest(self.folder / f"{name}.npy")
+            atomic.write_text(self.folder / f"{name}.sha256", digest + "\n")
             atomic.write_text(self.folder / f"{name}.keys", "\n".join(part) + "\n")
             self._open(self.folder / f"{name}.keys")
             if advance:
@@ -91,11 +97,16 @@ class Store:
         return np.array([self._where[key] for key in keys], np.int64).reshape(-1, 2)
 
     def take(self, places: Places) -> Array:
-        """The rows at `places`, shape (len(places), *shape), copied, each shard gone through once."""
+        """The rows at `places`, shape (len(places), *shape), copied, each shard gone through once.
+
+        Raises `OutputError` where a shard that is used for the first time does not hold what was written.
+        """
         out = np.empty((len(places), *self.shape), self.dtype)
         order = np.argsort(places[:, 0], kind="stable")
         shards, starts = np.unique(places[order, 0], return_index=True)
         for shard, at in zip(shards, np.split(order, starts)[1:], strict=True):
+            if shard in self._unchecked:
+                self._check(int(shard))
             if len(at) == 1:  # the common case of a small batch from a large store
                 out[at[0]] = self._shards[shard][places[at[0], 1]]
             else:
@@ -124,6 +135,17 @@ class Store:
         self._shards.append(rows)
         self._where |= {name: (len(self._shards) - 1, row) for row, name in enumerate(names)}
 
+    def _check(self, shard: int) -> None:
+        path = self._unchecked[shard]
+        try:
+            found = _digest(path)
+            wanted = path.with_suffix(".sha256").read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise self._damaged(path, str(error), "an array and its digest") from error
+        if found != wanted:
+            raise self._damaged(path, "rows of other films", "the rows that were written for its keys")
+        self._unchecked.pop(shard, None)
+
     def _damaged(self, path: Path, found: str, expected: str) -> OutputError:
         both = f"{path.name} and {path.with_suffix('.keys').name}"
         return OutputError(
@@ -132,6 +154,14 @@ class Store:
             expected=expected,
             hint=f"remove {both}, the next run makes them again",
         )
+
+
+def _save(path: Path, rows: Array) -> None:
+    """Write a .npy file of format 1.0. `np.save` does not say that a disk is full, but how much it wrote."""
+    rows = np.ascontiguousarray(rows)
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(rows))
+        file.write(rows.data)
 
 
 def _map(path: Path) -> Array:
@@ -153,6 +183,12 @@ def _map(path: Path) -> Array:
     if content.size != wanted:
         raise ValueError(f"{content.size} bytes and not {wanted}")
     return np.frombuffer(content, dtype, math.prod(shape), start).reshape(shape)
+
+
+def _digest(path: Path) -> str:
+    """Hex SHA-256 of a file, read piece by piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _name(keys: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,6 +25,9 @@ from covid_synth_data.errors import ClusterError, ConfigError, CovidSynthError, 
 
 RETRIES: Final = 2
 """How often the trainings of a worker that died are given to another."""
+
+KNOCK_SECONDS: Final = 10.0
+"""How long an address may take to answer at all."""
 
 
 def run(
@@ -68,9 +72,10 @@ def connected(address: str) -> Iterator[Any]:
     before = ray.is_initialized()
     if not before:
         try:
+            _knock(address)
             options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
             ray.init(address=None if address == "local" else address, **options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise ConfigError(
                 f"no Ray cluster answers at {address!r}", found=str(error).split("\n")[0][:120],
                 expected='HOST:PORT, ray://HOST:PORT, "auto" or "local"',
@@ -81,6 +86,14 @@ def connected(address: str) -> Iterator[Any]:
     finally:
         if not before:
             ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise `OSError` within seconds where nothing listens at HOST:PORT; Ray itself tries for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS):
+            pass
 
 
 def _share_out(

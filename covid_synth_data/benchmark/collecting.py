@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from covid_synth_data.benchmark.results import Metrics, Prediction, Result, find, measure, validate_result
-from covid_synth_data.benchmark.suite import list_suites, load_suite
+from covid_synth_data.benchmark.suite import Regime, list_suites, load_suite
 from covid_synth_data.errors import ResultError
 
 Key = tuple[str, str, str, str, str, str]
@@ -27,6 +27,11 @@ class Seed:
     results: tuple[Result, ...]
     predictions: tuple[Prediction, ...]
     metrics: Metrics
+
+    @property
+    def regime_rule(self) -> Regime:
+        """What the regime is; the same in all folds."""
+        return self.results[0].regime_rule
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,15 @@ def collect(results_dir: str | Path) -> list[Group]:
     ]
     _same_films(groups)
     return sorted(groups, key=lambda group: _rank(group.key))
+
+
+def comparable(groups: Sequence[Group]) -> list[list[Group]]:
+    """The groups that differ in nothing but the regime: same suite and version, task, preprocessing, model,
+    initial weights and limit of real negatives. In the order in which they come."""
+    together: dict[tuple[object, ...], list[Group]] = defaultdict(list)
+    for group in groups:
+        together[*group.key[:5], group.first.weights.name, group.first.limit].append(group)
+    return list(together.values())
 
 
 def pool(found: Sequence[Result]) -> Seed:

@@ -1,8 +1,10 @@
-"""Regimes against each other on the same test films: the gain over real films alone, and over the best that
-real films can do without a generator.
+"""Regimes against baselines on the same test films. A baseline is a regime of real films alone (`mix` is
+`real`); an honest one does something about the imbalance or the scarcity that costs no generator. What a
+gain over them is, and when it survives, is in `gains`.
 
 A film counts as called rightly, for two classes, when its probability of the positive class is 0.5 or more
 for a positive and below for a negative; for more classes, when its own class has the highest probability.
+Sensitivity and specificity are those of the positive class against the rest at 0.5, for more classes too.
 What the tests take for granted is said in `metrics.comparison`. Seeds are trainings of the same regime,
 tested on the same films: their tests are repetitions and not independent evidence, so they are not combined.
 """
@@ -10,12 +12,13 @@ tested on the same films: their tests are repetitions and not independent eviden
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Final, Protocol
 
 import numpy as np
 
+from covid_synth_data.benchmark.suite import Regime
 from covid_synth_data.config import Settings
 from covid_synth_data.errors import ResultError
 from covid_synth_data.metrics import comparison, detection
@@ -23,10 +26,11 @@ from covid_synth_data.metrics.comparison import Comparison, Difference, Fisher
 from covid_synth_data.metrics.detection import Bools, Floats, Ints
 
 REAL: Final = "real"
-HONEST: Final = ("balanced", "weighted", "augmented")
-"""Words in the names of regimes of real films alone that do what can be done without a generator."""
 SPECIFICITY: Final = 0.90
 """Where sensitivities are compared too, since what 0.5 means moves with the skew of the training films."""
+
+CALL: Final = 0.5
+"""Of two classes, the positive one is called at this probability or more, as in all tables."""
 
 SEED: Final = 0
 """The bootstrap is part of the metric and not of the experiment, so its seed never changes."""
@@ -62,6 +66,10 @@ class ResultLike(Protocol):
     @property
     def regime(self) -> str:
         """What was trained on."""
+
+    @property
+    def regime_rule(self) -> Regime:
+        """How that was put together; it says which regimes are baselines."""
 
     @property
     def predictions(self) -> Sequence[PredictionLike]:
@@ -102,45 +110,30 @@ class SeedComparison(Settings):
 class Pair(Settings):
     """A regime against a baseline: a comparison per seed that both have, and the differences over the seeds.
 
-    Each difference is the regime minus the baseline, in [-1, 1].
+    Each difference is the regime minus the baseline, in [-1, 1]. `sensitivity_at` has one for each
+    specificity of `metrics.detection.SPECIFICITIES`, by its two digits. `mean_auc` is the difference of the
+    AUCs' means over the seeds, its interval a bootstrap over patients, the same patients for both regimes
+    and for all seeds. `honest` says that the baseline does something about the imbalance (see
+    `suite.Regime.honest`), `regime_is_baseline` that the regime is trained on real films alone too.
     """
 
     baseline: str
     regime: str
+    honest: bool
+    regime_is_baseline: bool
     seeds: list[SeedComparison]
     accuracy: Spread
     sensitivity: Spread
-    sensitivity_at_specificity: Spread
+    specificity: Spread
+    sensitivity_at: dict[str, Spread]
     auc: Spread
+    mean_auc: Difference
 
 
-class Gain(Settings):
-    """What a regime gains in one metric, in means over the seeds.
-
-    `over_real` is None without a regime `real`. `best` is the baseline, `real` or an honest one, that leaves
-    the smallest gain in this metric: chosen on the test films, which can only make the gain look smaller.
-    `survives` says that the gain over it is above zero under every seed and more than chance under each: the
-    corrected p below 0.05, for the AUC the interval over patients above zero. None where no honest baseline
-    was run.
-    """
-
-    regime: str
-    metric: str
-    over_real: float | None
-    best: str
-    over_best: float
-    survives: bool | None
-
-
-def default_baselines(regimes: Sequence[str]) -> list[str]:
-    """The baselines among `regimes`: `real`, then the honest ones (class-balanced, weighted, augmented)."""
-    honest = [name for name in regimes if _is_honest(name)]
-    return [*([REAL] if REAL in regimes else []), *honest]
-
-
-def _is_honest(regime: str) -> bool:
-    """Real films alone, treated: `real-balanced`, never `real+wgan-augmented`."""
-    return regime.startswith(f"{REAL}-") and "+" not in regime and any(word in regime for word in HONEST)
+def baselines_of(results: Sequence[ResultLike]) -> list[str]:
+    """The regimes among `results` that are trained on real films alone, `real` first."""
+    names = dict.fromkeys(one.regime for one in results if one.regime_rule.baseline)
+    return sorted(names, key=lambda name: name != REAL)
 
 
 def compare(
@@ -157,14 +150,15 @@ def compare(
     `ResultError` where there is no baseline, or results were tested on different films.
     """
     runs = _runs(results, positive, replicates)
-    regimes = list(dict.fromkeys(regime for regime, _ in runs))
-    chosen = list(baselines) if baselines is not None else default_baselines(regimes)
+    rules = {one.regime: one.regime_rule for one in results}
+    regimes = list(rules)
+    chosen = list(baselines) if baselines is not None else baselines_of(results)
     unknown = [name for name in chosen if name not in regimes]
     if not chosen or unknown:
         raise ResultError(
             "there is no baseline to compare with",
             found=", ".join(regimes) or "no results",
-            expected=", ".join(unknown) or f"{REAL}, or {REAL}-{', '.join(HONEST)}",
+            expected=", ".join(unknown) or 'a regime of real films alone (mix = "real")',
             hint="run the baselines too, or name another",
         )
     pairs = []
@@ -176,44 +170,11 @@ def compare(
         }
         found = {(name, seed): _one(runs, baseline, name, seed) for name in family for seed in family[name]}
         seeds = _corrected(found)
-        pairs += [_pair(baseline, name, [seeds[name, seed] for seed in family[name]]) for name in family]
+        pairs += [
+            _pair(runs, rules, (baseline, name), [seeds[name, seed] for seed in family[name]])
+            for name in family
+        ]
     return pairs
-
-
-def gains(pairs: Sequence[Pair]) -> list[Gain]:
-    """For each regime that is no baseline: the gains over `real` and over the best baseline."""
-    baselines = {pair.baseline for pair in pairs}
-    regimes = dict.fromkeys(pair.regime for pair in pairs if pair.regime not in baselines)
-    return [_gain(regime, metric, pairs) for regime in regimes for metric in _METRICS]
-
-
-def table(pairs: Sequence[Pair]) -> str:
-    """The gains as text, Markdown at the same time; `NOTES` say what its columns mean."""
-    lines = [["regime", "metric", "gain over real", "best baseline", "gain over it", "survives"]]
-    for gain in gains(pairs):
-        survives = {True: "yes", False: "no", None: "not tested"}[gain.survives]
-        lines.append(
-            [
-                gain.regime,
-                gain.metric,
-                _signed(gain.over_real),
-                gain.best,
-                _signed(gain.over_best),
-                survives,
-            ]
-        )
-    text = ["| " + " | ".join(line) + " |" for line in lines]
-    text.insert(1, "|" + "---|" * len(lines[0]))
-    return "\n".join(text) + "\n"
-
-
-NOTES: Final = (
-    "Gains are differences of means over the seeds. Best baseline: of the regimes with real films alone (as"
-    " they are, class-balanced, weighted, augmented) the one that leaves the smallest gain in that metric.",
-    "Survives: above zero under every seed, and not by chance under any: McNemar's p, corrected after Holm"
-    " over the regimes, below 0.05; for the AUC, the interval over patients above zero.",
-    "McNemar takes films for independent; films of one patient are not, so a yes is a little too easy.",
-)
 
 
 class _Run:
@@ -230,20 +191,28 @@ class _Run:
         labels = np.array([row.label for row in rows])
         several = probabilities.shape[1] > 2
         called = probabilities.argmax(axis=1) == labels
-        self.right: Bools = called if several else (self.scores >= 0.5) == (self.truth == 1)
+        self.right: Bools = called if several else (self.scores >= CALL) == (self.truth == 1)
 
     @property
     def found(self) -> Bools:
-        """Which positives were called so."""
-        found: Bools = self.right[self.truth == 1]
+        """Which positives have a probability of 0.5 or more, however many classes there are."""
+        found: Bools = self.scores[self.truth == 1] >= CALL
         return found
 
+    @property
+    def specificity(self) -> float:
+        """The share of the rest with a probability of the positive class below 0.5."""
+        return float((self.scores[self.truth == 0] < CALL).mean())
+
     @cached_property
-    def found_at_specificity(self) -> Bools:
-        """Which positives are found at the threshold that gives a specificity of 0.90."""
-        point = detection.sensitivity_at_specificity(self.truth, self.scores, SPECIFICITY)
-        found: Bools = self.scores[self.truth == 1] > point.threshold
-        return found
+    def found_at(self) -> dict[float, Bools]:
+        """Which positives are found at the threshold that gives a specificity, for each that is reported."""
+        positives = self.scores[self.truth == 1]
+        return {
+            target: positives
+            > detection.sensitivity_at_specificity(self.truth, self.scores, target).threshold
+            for target in detection.SPECIFICITIES
+        }
 
     @cached_property
     def auc(self) -> float:
@@ -287,7 +256,7 @@ def _one(runs: Runs, baseline: str, regime: str, seed: int) -> SeedComparison:
     a, b = runs[baseline, seed], runs[regime, seed]
     positives, at_specificity = (
         comparison.mcnemar(a.found, b.found),
-        comparison.mcnemar(a.found_at_specificity, b.found_at_specificity),
+        comparison.mcnemar(a.found_at[SPECIFICITY], b.found_at[SPECIFICITY]),
     )
     films = comparison.mcnemar(a.right, b.right)
     whose = a.patients[a.truth == 1]
@@ -326,50 +295,36 @@ def _corrected(found: dict[tuple[str, int], SeedComparison]) -> dict[tuple[str, 
     return changed
 
 
-def _pair(baseline: str, regime: str, seeds: list[SeedComparison]) -> Pair:
+def _pair(
+    runs: Runs, rules: Mapping[str, Regime], names: tuple[str, str], seeds: list[SeedComparison]
+) -> Pair:
+    baseline, regime = names
+    a, b = ([runs[name, one.seed] for one in seeds] for name in names)
+    drawn = np.mean([new.drawn - old.drawn for old, new in zip(a, b, strict=True)], axis=0)
     return Pair(
         baseline=baseline,
         regime=regime,
+        honest=rules[baseline].honest,
+        regime_is_baseline=rules[regime].baseline,
         seeds=seeds,
         accuracy=_spread([one.films.difference for one in seeds]),
         sensitivity=_spread([one.positives.difference for one in seeds]),
-        sensitivity_at_specificity=_spread([one.at_specificity.difference for one in seeds]),
+        specificity=_spread([new.specificity - old.specificity for old, new in zip(a, b, strict=True)]),
+        sensitivity_at={
+            f"{target:.2f}": _spread(
+                [
+                    float(new.found_at[target].mean() - old.found_at[target].mean())
+                    for old, new in zip(a, b, strict=True)
+                ]
+            )
+            for target in detection.SPECIFICITIES
+        },
         auc=_spread([one.auc.difference for one in seeds]),
+        mean_auc=comparison.difference(
+            float(np.mean([one.auc for one in a])), float(np.mean([one.auc for one in b])), drawn
+        ),
     )
 
 
 def _spread(values: Sequence[float]) -> Spread:
     return Spread(mean=float(np.mean(values)), lowest=min(values), highest=max(values))
-
-
-_METRICS: Final[dict[str, tuple[str, Callable[[SeedComparison], bool]]]] = {
-    "sensitivity at 0.5": ("sensitivity", lambda one: one.positives_holm < 0.05),
-    "sensitivity at specificity 0.90": (
-        "sensitivity_at_specificity",
-        lambda one: one.at_specificity_holm < 0.05,
-    ),
-    "accuracy": ("accuracy", lambda one: one.films_holm < 0.05),
-    "AUC": ("auc", lambda one: one.auc.low > 0),
-}
-"""Each metric of a gain: its spread in a pair, and whether one seed shows more than chance."""
-
-
-def _gain(regime: str, metric: str, pairs: Sequence[Pair]) -> Gain:
-    attribute, clear = _METRICS[metric]
-    mine = [pair for pair in pairs if pair.regime == regime]
-    means = {pair.baseline: getattr(pair, attribute).mean for pair in mine}
-    tested = any(pair.baseline != REAL for pair in mine)
-    best = min(mine, key=lambda pair: means[pair.baseline])
-    above = getattr(best, attribute).lowest > 0 and all(map(clear, best.seeds))
-    return Gain(
-        regime=regime,
-        metric=metric,
-        over_real=means.get(REAL),
-        best=best.baseline,
-        over_best=means[best.baseline],
-        survives=above if tested else None,
-    )
-
-
-def _signed(value: float | None) -> str:
-    return "not run" if value is None else f"{value:+.3f}"

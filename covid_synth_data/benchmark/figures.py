@@ -6,6 +6,8 @@ reliability diagrams, and the sensitivity against the skew of what was trained o
 
 from __future__ import annotations
 
+import itertools
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -35,9 +37,14 @@ def draw(groups: Sequence[Group], folder: Path) -> dict[str, Path]:
         name = f"{suite} {version}, {task}, {kind} films, {model}"
         stem = "-".join((suite, task, kind, model))
         for what, text, panel, size in (
-            ("confidence", "confidence", confidence, (3.1, 2.4)),
-            ("confusion", "confusion matrices", confusion, (3.1, 3.0)),
-            ("reliability", "reliability", reliability, (3.1, 2.9)),
+            ("confidence", "confidence (first seed)", confidence, (3.1, 2.4)),
+            (
+                "confusion",
+                "confusion matrices: share of the row, films (mean over the seeds)",
+                confusion,
+                (3.1, 3.0),
+            ),
+            ("reliability", "reliability (first seed)", reliability, (3.1, 2.9)),
         ):
             path = folder / f"{stem}-{what}.png"
             _save(_panels(rows, panel, size, f"{name}: {text}"), path)
@@ -76,7 +83,15 @@ def confusion(axes: Axes, group: Group) -> None:
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (i, j), share in np.ndenumerate(shares):
         text = f"{share:.2f}\n{counts[i, j] / len(group.seeds):,.1f}"
-        axes.text(j, i, text, ha="center", va="center", fontsize=6, color="white" if share > 0.6 else "black")
+        axes.text(
+            j,
+            i,
+            text,
+            ha="center",
+            va="center",
+            fontsize=8 if len(classes) == 2 else 6,
+            color="white" if share > 0.6 else "black",
+        )
     axes.set_xticks(range(len(classes)), classes, fontsize=6, rotation=20 if len(classes) > 2 else 0)
     axes.set_yticks(range(len(classes)), classes, fontsize=6, rotation=90, va="center")
     axes.set(xlabel="called", ylabel="is")
@@ -99,10 +114,17 @@ def reliability(axes: Axes, group: Group) -> None:
 
 def skews(groups: Sequence[Group], title: str) -> Any:
     """Sensitivity at 0.5 and at a specificity of 0.90 against the skew of the training films: the mean of the
-    seeds, with the lowest and highest limit of their intervals."""
-    figure = _figure(7.0, 3.4)
+    seeds, with the lowest and highest limit of their intervals. Each regime has a sign of its own."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    figure = _figure(8.6, 3.6)
     axes = figure.subplots(1, 2, sharey=True)
+    signs = {True: itertools.cycle(_SQUARE_SIGNS), False: itertools.cycle(_ROUND_SIGNS)}
     for number, group in enumerate(groups):
+        real = group.first.regime_rule.baseline
+        sign, filled = next(signs[real])
+        # Regimes of the same skew would lie on one another.
+        skew = group.first.composition.skew * 1.04 ** (number - len(groups) / 2)
         for at, side in enumerate(axes):
             every = [
                 seed.metrics.sensitivity if at == 0 else seed.metrics.sensitivity_at[0].sensitivity
@@ -110,24 +132,29 @@ def skews(groups: Sequence[Group], title: str) -> Any:
             ]
             mean = sum(one.value for one in every) / len(every)
             low, high = min(one.low for one in every), max(one.high for one in every)
-            real = group.first.regime_rule.mix == "real"
-            # Regimes of the same skew would lie on one another.
-            skew = group.first.composition.skew * 1.06 ** (number - len(groups) / 2)
+            colour = _OURS if real else _POSITIVE
             side.errorbar(
-                [skew], [mean], yerr=[[mean - low], [high - mean]], fmt="s" if real else "o", markersize=4,
-                color=_OURS if real else _POSITIVE, markerfacecolor="white" if number % 2 else None,
-                linewidth=0.8,
+                [skew], [mean], yerr=[[mean - low], [high - mean]], fmt=sign, markersize=5, color=colour,
+                markerfacecolor=colour if filled else "white", linewidth=0.8, label=group.key[5],
             )  # fmt: skip
-            if at == 0:
-                side.annotate(
-                    group.key[5], (skew, mean), fontsize=5, xytext=(3, 3), textcoords="offset points"
-                )
     for side, text in zip(axes, ("at 0.5", "at specificity 0.90"), strict=True):
         side.set(xscale="log", ylim=(-0.02, 1.05), xlabel="negatives / positives (training)", title=text)
         side.title.set_fontsize(8)
+        low, high = side.get_xlim()
+        # Room beside the signs, and at least one decade's worth of labelled ticks.
+        side.set_xlim(low / 1.3, high * 1.3)
+        side.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        side.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        side.xaxis.set_minor_formatter(NullFormatter())
     axes[0].set_ylabel("sensitivity")
-    figure.suptitle(f"{title}\nsquares: real films alone; circles: with synthetic films", fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=6.5)
+    figure.suptitle(f"{title}: sensitivity against skew, with 95 % limits", fontsize=8)
     return figure
+
+
+_SQUARE_SIGNS: Final = [(sign, filled) for filled in (True, False) for sign in "sXDP"]
+_ROUND_SIGNS: Final = [(sign, filled) for filled in (True, False) for sign in "o^v<>ph*8d"]
+"""Of real films alone, and of regimes with synthetic films; more than any suite has."""
 
 
 def _panels(groups: Sequence[Group], panel: Any, size: tuple[float, float], title: str) -> Any:
@@ -141,7 +168,8 @@ def _panels(groups: Sequence[Group], panel: Any, size: tuple[float, float], titl
     for axes, group in zip(grid.flat, groups, strict=False):
         panel(axes, group)
         axes.set_title(group.key[5], fontsize=8)
-    figure.suptitle(title, fontsize=9)
+    # A title wider than a figure of one panel would be cut.
+    figure.suptitle("\n".join(textwrap.wrap(title, int(14 * figure.get_figwidth()))), fontsize=9)
     return figure
 
 

@@ -7,8 +7,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from covid_synth_data.benchmark import comparisons, tables
-from covid_synth_data.benchmark.collecting import Group, collect
+from covid_synth_data.benchmark import comparisons, gains, tables
+from covid_synth_data.benchmark.collecting import Group, collect, comparable
 
 
 def report(
@@ -26,9 +26,14 @@ def report(
     """
     groups = collect(results_dir)
     rows = [tables.row_of(group) for group in groups]
-    parts = [tables.markdown(rows)]
-    if comparing:
-        parts += _gains(groups)
+    compared = _gains(groups) if comparing else {}
+    parts = ["# Benchmark report"]
+    for block in tables.blocks(rows):
+        row = block[0]
+        parts += tables.section(block)
+        parts += compared.get((row.suite, row.suite_version, row.task, row.preprocessing), [])
+    notes = [*tables.NOTES, *(gains.NOTES if compared else ())]
+    parts += ["## How to read the tables", "\n".join(f"- {note}" for note in notes)]
     if published:
         from covid_synth_data.benchmark import published as papers
 
@@ -41,19 +46,24 @@ def report(
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
-def _gains(groups: Sequence[Group]) -> list[str]:
-    """What each regime gains over the real films alone and over the best honest baseline."""
-    together: dict[tuple[str, ...], list[Group]] = {}
-    for group in groups:
-        together.setdefault(group.key[:5], []).append(group)
-    parts = []
-    for (suite, version, task, kind, model), mine in together.items():
+def _gains(groups: Sequence[Group]) -> dict[tuple[str, ...], list[str]]:
+    """What each regime gains over the real films alone and over the best baseline, by test set and
+    preprocessing: a table and a verdict for each model."""
+    parts: dict[tuple[str, ...], list[str]] = {}
+    for mine in comparable(groups):
         first = mine[0].first
         seeds = [seed for group in mine for seed in group.seeds]
-        regimes = [group.key[5] for group in mine]
-        if len(regimes) < 2 or not comparisons.default_baselines(regimes):
+        if len(mine) < 2 or not comparisons.baselines_of(seeds):
             continue
         pairs = comparisons.compare(seeds, positive=first.classes.index(first.positive))
-        title = f"{suite} {version}, {task}, {kind} films, {model}"
-        parts.append(f"Gains, {title}\n\n{comparisons.table(pairs)}")
-    return ["## Gains", *parts, "\n\n".join(comparisons.NOTES)] if parts else []
+        found = gains.gains(pairs)
+        if found:
+            limit = "" if first.limit is None else f", at most {first.limit:,} real negatives"
+            parts.setdefault(mine[0].key[:4], []).extend(
+                [
+                    f"### Gains, {first.model} ({first.weights.name}){limit}",
+                    gains.table(pairs),
+                    f"**{gains.verdict(found)}**",
+                ]
+            )
+    return parts

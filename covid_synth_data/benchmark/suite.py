@@ -99,10 +99,14 @@ class Regime(Settings):
         return self.model_dump(exclude={"title"}, exclude_defaults=True)
 
     @property
+    def baseline(self) -> bool:
+        """Whether this is real films alone: what a regime with synthetic films is compared with."""
+        return self.mix == "real"
+
+    @property
     def honest(self) -> bool:
-        """Whether this is a baseline of real films that does something about the imbalance or the
-        scarcity."""
-        return self.mix == "real" and (
+        """Whether this is a baseline that does something about the imbalance or the scarcity."""
+        return self.baseline and (
             self.sampling != "natural" or self.loss != "plain" or self.augment != "none"
         )
 

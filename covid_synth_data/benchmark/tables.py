@@ -10,16 +10,18 @@ from typing import Final
 
 from covid_synth_data.benchmark.collecting import Group, collect
 from covid_synth_data.benchmark.suite import list_suites, load_suite
+from covid_synth_data.benchmark.text import markdown_table
 from covid_synth_data.config import Settings
 from covid_synth_data.metrics.detection import Estimate, Proportion
 
-NOTES = (
+NOTES: Final = (
     "Each cell: mean over the seeds {lowest to highest seed} [lowest to highest limit of the seeds' own 95 %"
     " intervals]. Sensitivity, specificity: Clopper-Pearson over films; AUC: bootstrap over patients.",
+    "Trained on: real negatives and positives + synthetic films; in the first fold, where there are folds."
+    " Skew: negatives / positives of all of them.",
+    "FN: false negatives, positives below a probability of 0.5; one number per seed.",
     "SE@SP: sensitivity at the threshold that gives that specificity on the same test films.",
-    "Skew: negatives / positives of the training films. Train: real negatives, real positives, synthetic; in"
-    " the first fold, where there are folds.",
-    "ECE: expected calibration error of the class that is called, in 15 bins, mean over the seeds.",
+    "ECE: expected calibration error of the class called, in 15 bins, mean over the seeds; 0 is best.",
 )
 
 
@@ -92,33 +94,32 @@ def summarise(results_dir: str | Path) -> list[Row]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The tables of `rows`, one for each test set and preprocessing."""
-    blocks: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        blocks[title_of(row)].append(row)
-    parts = [
-        "\n\n".join([title, _markdown(block), *(f"Note: {text}" for text in _remarks(block))])
-        for title, block in blocks.items()
-    ]
+    """The tables of `rows`, one for each test set and preprocessing, and what their columns mean."""
+    parts = [part for block in blocks(rows) for part in section(block)]
     return "\n\n".join([*parts, *NOTES]) + "\n"
 
 
-def title_of(row: Row) -> str:
-    """What the rows of one table have in common."""
-    folds = f", in {row.folds} folds by patient" if row.folds > 1 else ""
-    return (
-        f"{row.suite} {row.suite_version}, {row.task} ({row.protocol}), {row.preprocessing} films: tested on"
-        f" {row.test_positives} positive and {row.test_negatives} negative films of {row.test_patients}"
-        f" patients{folds}"
-    )
+def blocks(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows that stand in one table: one test set and preprocessing."""
+    found: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row.suite, row.suite_version, row.task, row.preprocessing].append(row)
+    return list(found.values())
 
 
-def _remarks(rows: Sequence[Row]) -> list[str]:
-    """The caution of the suite, where the package has it, and what the task said of its data, each once."""
-    caution = load_suite(rows[0].suite).caution if rows[0].suite in list_suites() else None
-    return list(
-        dict.fromkeys([*([caution] if caution else []), *(note for row in rows for note in row.notes)])
-    )
+def section(rows: Sequence[Row]) -> list[str]:
+    """A heading, the test set, what to beware of, and the table; for the rows of one block."""
+    row = rows[0]
+    folds = f", each once, in {row.folds} folds by patient" if row.folds > 1 else ""
+    caution = load_suite(row.suite).caution if row.suite in list_suites() else None
+    return [
+        f"## {row.suite} {row.suite_version}: {row.task}, {row.preprocessing} films",
+        f"Protocol {row.protocol}, tested on {row.test_positives:,} positive and {row.test_negatives:,}"
+        f" negative films of {row.test_patients:,} patients{folds}.",
+        *([f"> {caution}"] if caution else []),
+        _markdown(rows),
+        *(f"Note: {text}" for text in dict.fromkeys(note for row in rows for note in row.notes)),
+    ]
 
 
 def row_of(group: Group) -> Row:
@@ -192,7 +193,7 @@ def _markdown(rows: Sequence[Row]) -> str:
     points = list(rows[0].sensitivity_at)
     several = len(rows[0].classes) > 2
     header = [
-        "model (weights)", "regime", "train", "skew", "seeds", "FN", "sensitivity at 0.5",
+        "model (weights)", "regime", "trained on", "skew", "seeds", "FN", "sensitivity at 0.5",
         "specificity at 0.5", "AUC", *(f"SE@SP {point}" for point in points), "ECE",
         *(["accuracy", "mean sensitivity of the classes"] if several else []),
     ]  # fmt: skip
@@ -200,7 +201,7 @@ def _markdown(rows: Sequence[Row]) -> str:
         [
             f"{row.model} ({row.weights})",
             row.regime,
-            _train(row),
+            trained_on(row),
             f"{row.skew:.2f}",
             str(len(row.seeds)),
             f"{', '.join(map(str, row.false_negatives))} of {row.test_positives}",
@@ -213,15 +214,10 @@ def _markdown(rows: Sequence[Row]) -> str:
         ]
         for row in rows
     ]
-    widths = [max(len(line[column]) for line in [header, *cells]) for column in range(len(header))]
-    lines = [
-        "| " + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) + " |"
-        for line in [header, *cells]
-    ]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines)
+    return markdown_table([header, *cells])
 
 
-def _train(row: Row) -> str:
-    synthetic = " + ".join(f"{count} {name}" for name, count in row.synthetic.items())
-    return f"{row.real_negatives} - / {row.real_positives} +" + (f" / {synthetic}" if synthetic else "")
+def trained_on(row: Row) -> str:
+    """The training films in a few words."""
+    synthetic = "".join(f" + {count:,} {name}" for name, count in row.synthetic.items())
+    return f"{row.real_negatives:,} neg, {row.real_positives:,} pos{synthetic}"

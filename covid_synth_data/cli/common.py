@@ -33,7 +33,8 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     import rich.console
     import rich.table
 
-    drawn = rich.table.Table(*columns, title=title, title_justify="left", box=rich.box.SIMPLE_HEAD)
+    heads = [rich.table.Column(name, overflow="fold") for name in columns]
+    drawn = rich.table.Table(*heads, title=title, title_justify="left", box=rich.box.SIMPLE_HEAD)
     for row in rows:
         drawn.add_row(*row)
     rich.console.Console().print(drawn, markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from pathlib import Path
 
@@ -55,6 +56,34 @@ def test_rows_without_keys_do_not_count(store):
     store.add(["1"], make)
     next(store.folder.glob("*.keys")).unlink()
     assert cache.Store(store.folder, (2,), np.uint8).missing(["1"]) == ["1"]
+
+
+def test_rows_without_a_digest_do_not_count(store):
+    """Nothing would say whose they are."""
+    store.add(["1"], make)
+    next(store.folder.glob("*.sha256")).unlink()
+    assert cache.Store(store.folder, (2,), np.uint8).missing(["1"]) == ["1"]
+
+
+def test_rows_of_other_films_are_refused_and_the_rest_stays(store):
+    """Two shards of one shape whose arrays were exchanged, and a third."""
+    for key in "123":
+        store.add([key], make)
+    one, two = (next(p for p in store.folder.glob("*.npy") if np.load(p)[0, 0] == n) for n in (1, 2))
+    content = one.read_bytes(), two.read_bytes()
+    two.write_bytes(content[0])
+    one.write_bytes(content[1])
+    found = cache.Store(store.folder, (2,), np.uint8)
+    for key, path in (("1", one), ("2", two)):
+        with pytest.raises(OutputError, match=f"{path.name} is damaged; found rows of other films.*remove"):
+            found.rows(["3", key])
+    assert found.rows(["3"]).tolist() == [[3, 7]]
+    for path in (one, two):
+        path.unlink()
+        path.with_suffix(".keys").unlink()
+    mended = cache.Store(store.folder, (2,), np.uint8)
+    mended.add(["1", "2", "3"], make)
+    assert mended.rows(["1", "2", "3"])[:, 0].tolist() == [1, 2, 3]
 
 
 def array(rows):
@@ -133,18 +162,27 @@ def test_a_store_of_another_kind_is_refused(store, shape, dtype):
 
 
 def test_a_full_disk_keeps_what_was_done(store, monkeypatch):
-    import errno
-
     store.add(["1"], make)
 
     def full(*_arguments):
         raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr(cache.np, "save", full)
+    monkeypatch.setattr(cache, "_save", full)
     with pytest.raises(OutputError, match="free some space"):
         store.add(["2"], make)
     monkeypatch.undo()
     assert cache.Store(store.folder, (2,), np.uint8).rows(["1"]).tolist() == [[1, 7]]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_called_so(tmp_path):
+    """By the system's own word for it; NumPy's would be how many bytes it could write."""
+    with pytest.raises(OSError, match="No space left") as found:
+        cache._save(Path("/dev/full"), np.zeros((512, 4096), np.uint8))
+    assert found.value.errno == errno.ENOSPC
+    rows = np.arange(6, dtype=np.float32).reshape(2, 3)
+    cache._save(tmp_path / "rows.npy", rows)
+    assert (tmp_path / "rows.npy").read_bytes() == array(rows)
 
 
 def test_the_key_is_the_content_wherever_it_lies(tmp_path):

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -107,11 +108,16 @@ def test_a_worker_that_dies_again_and_again_is_named(cluster, tmp_path, monkeypa
     assert [results.validate_result(path).regime for path in paths] == ["real", "balanced", "weighted"]
 
 
-def test_no_cluster_answers(tmp_path):
-    if ray.is_initialized():
-        pytest.skip("a cluster is connected in this process")
-    with pytest.raises(ConfigError, match="no Ray cluster answers at '127.0.0.1:1'"):
-        run(SUITE, **arguments(tmp_path), ray="127.0.0.1:1")
+@pytest.mark.parametrize("address", ["127.0.0.1:{}", "ray://127.0.0.1:{}"])
+def test_no_cluster_answers(tmp_path, monkeypatch, address):
+    """Said within seconds, though Ray would try for minutes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("Ray was asked"))
+    with pytest.raises(ConfigError, match="no Ray cluster answers at .*refused"):
+        run(SUITE, **arguments(tmp_path), ray=address.format(port))
 
 
 @pytest.mark.parametrize(

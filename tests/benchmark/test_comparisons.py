@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from covid_synth_data.benchmark import comparisons
+from covid_synth_data.benchmark import comparisons, gains
+from covid_synth_data.benchmark.suite import Regime
 from covid_synth_data.errors import ResultError
 from covid_synth_data.metrics import comparison, detection
 
@@ -25,6 +26,17 @@ class Run:
     regime: str
     seed: int
     predictions: list[Film]
+
+    @property
+    def regime_rule(self):
+        """What a suite would say of a regime of that name."""
+        augmented = {"augment": "plain"} if self.regime == "real-balanced" else {}
+        real = (
+            {"mix": "real", **augmented}
+            if self.regime.split("-")[0] == "real" and "+" not in self.regime
+            else None
+        )
+        return Regime(title="", **(real or {"mix": "add", "synthetic": ["gnc"]}))
 
 
 LABELS = np.repeat([0, 1], [60, 30])
@@ -111,14 +123,22 @@ def test_holm_is_over_the_regimes_of_one_baseline_and_seed():
 
 
 def test_the_baselines_are_real_films_alone():
-    names = [
-        "gnc", "real+gnc", "real-augmented", "real", "real-balanced", "real+wgan-augmented", "real-weighted",
-        "real-balanced-augmented", "augmented-gan",
-    ]  # fmt: skip
-    assert comparisons.default_baselines(names) == [
-        "real", "real-augmented", "real-balanced", "real-weighted", "real-balanced-augmented",
-    ]  # fmt: skip
-    assert comparisons.default_baselines(["gnc"]) == []
+    """Whatever they are called: the rule of the regime says it."""
+
+    @dataclass(frozen=True)
+    class Named:
+        regime: str
+        regime_rule: Regime
+        seed: int = 0
+        predictions: tuple[Film, ...] = ()
+
+    real = {
+        "weighted": {"loss": "class-weighted"}, "a": {"sampling": "class-balanced"}, "real": {}, "small": {},
+    }  # fmt: skip
+    found = [Named(name, Regime(title="", mix="real", **rule)) for name, rule in real.items()]
+    rest = [Named("real-balanced", Regime(title="", mix="add", synthetic=["gnc"]))]
+    assert comparisons.baselines_of([*found, *found, *rest]) == ["real", "weighted", "a", "small"]
+    assert comparisons.baselines_of(rest) == []
 
 
 def test_every_regime_meets_every_baseline():
@@ -131,9 +151,7 @@ def test_every_regime_meets_every_baseline():
 
 
 def gain(results, regime, metric):
-    (found,) = [
-        one for one in comparisons.gains(compare(results)) if (one.regime, one.metric) == (regime, metric)
-    ]
+    (found,) = [one for one in gains.gains(compare(results)) if (one.regime, one.metric) == (regime, metric)]
     return found
 
 
@@ -142,37 +160,55 @@ def test_a_gain_over_real_that_class_balancing_reaches_too_does_not_survive():
     for metric in ("AUC", "accuracy", "sensitivity at 0.5", "sensitivity at specificity 0.90"):
         found = gain(results, "gan", metric)
         assert found.over_real > 0.1
-        assert (found.best, found.over_best, found.survives) == ("real-balanced", 0, False)
+        assert (found.best, found.over_best.mean, found.survives) == ("real-balanced", 0, False)
 
 
 def test_a_gain_over_all_baselines_survives_and_the_best_may_be_real_itself():
     found = gain(runs(real=0.6, real_balanced=0.1, gan=4.0), "gan", "AUC")
     assert (found.best, found.survives) == ("real", True)
-    assert found.over_best == found.over_real
-    assert gain(runs(real=0.6, real_balanced=0.1, gan=4.0), "gan", "accuracy").survives
+    assert found.over_best.mean == found.over_real
+    assert 0 < found.low <= found.over_best.mean <= found.high
+    assert found.p is None
+    counted = gain(runs(real=0.6, real_balanced=0.1, gan=4.0), "gan", "accuracy")
+    assert counted.survives
+    pairs = compare(runs(real=0.6, real_balanced=0.1, gan=4.0))
+    assert counted.p == max(one.films_holm for one in pair(pairs, counted.best, "gan").seeds)
+    assert counted.low is None
 
 
 def test_a_gain_under_one_seed_only_does_not_survive():
     results = [*runs(real=0.3, real_balanced=0.3), run("gan", 4.0, 0), run("gan", 0.2, 1)]
     found = gain(results, "gan", "AUC")
-    assert found.over_best > 0
+    assert found.over_best.mean > 0
     assert not found.survives
 
 
 def test_without_an_honest_baseline_nothing_is_said_to_survive():
     results = runs(real=0.2, gan=4.0)
     assert gain(results, "gan", "AUC").survives is None
-    assert "not tested" in comparisons.table(compare(results))
+    assert "not tested" in gains.table(compare(results))
+    assert "nothing is said to survive" in gains.verdict(gains.gains(compare(results)))
 
 
 def test_the_table():
-    text = comparisons.table(compare(runs(real=0.2, real_balanced=2.5, gan=2.5)))
-    (line,) = [line for line in text.splitlines() if line.startswith("| gan | AUC")]
-    assert line.split(" | ")[3:] == ["real-balanced", "+0.000", "no |"]
+    text = gains.table(compare(runs(real=0.2, real_balanced=2.5, gan=2.5)))
+    (line,) = [line for line in text.splitlines() if line.startswith("| gan ") and " AUC " in line]
+    cells = [cell.strip() for cell in line.split(" | ")]
+    assert cells[3:] == ["real-balanced", "0.000 [0.000 to 0.000]", "", "no       |"]
+    (line,) = [line for line in text.splitlines() if " accuracy " in line]
+    assert [cell.strip() for cell in line.split(" | ")][4:6] == ["0.000", "1"]
     assert len([line for line in text.splitlines() if line.startswith("|")]) == 2 + 4
-    assert any("independent" in note for note in comparisons.NOTES)
-    no_real = compare(runs(real_balanced=0.5, gan=2.5))
-    assert "not run" in comparisons.table(no_real)
+    assert any("independent" in note for note in gains.NOTES)
+    assert "not run" in gains.table(compare(runs(real_balanced=0.5, gan=2.5)))
+
+
+def test_the_verdict_names_what_survives():
+    found = gains.gains(compare(runs(real=0.6, real_balanced=0.1, gan=4.0, wgan=0.1)))
+    text = gains.verdict(found)
+    assert text.startswith("Gains that survive: gan in AUC, sensitivity at specificity 0.90")
+    assert text.endswith(" No gain of wgan does.")
+    assert gains.verdict([one for one in found if one.regime == "wgan"]) == "No gain survives (wgan)."
+    assert gains.verdict([]) == "No regime with synthetic films was run."
 
 
 def test_of_several_classes_the_one_called_counts():
@@ -181,7 +217,8 @@ def test_of_several_classes_the_one_called_counts():
     found = pair(compare([a, b], positive=2), "real", "gan").seeds[0]
     called = [np.array([film.probabilities for film in one.predictions]).argmax(axis=1) for one in (a, b)]
     assert found.films == comparison.mcnemar(called[0] == labels, called[1] == labels)
-    assert found.positives == comparison.mcnemar(called[0][60:] == 2, called[1][60:] == 2)
+    at_half = [np.array([film.probabilities[2] >= 0.5 for film in one.predictions])[60:] for one in (a, b)]
+    assert found.positives == comparison.mcnemar(*at_half)
     assert found.auc.a == detection.auc(labels == 2, [film.probabilities[2] for film in a.predictions])
 
 

@@ -263,7 +263,8 @@ def test_a_row_stands_beside_its_cell_and_both_keep_their_numbers(printed):
     assert "91.87" in line
     assert "40.00" in line
     assert "zunair2021, Table 1: theirs and ours" in text
-    assert "zunair2021, Table 2" in lines(text, "nothing of ours")[0]
+    assert lines(text, "- zunair2021, Table 2") == ["- zunair2021, Table 2: 28 numbers, 14 of them flagged"]
+    assert "nothing of ours beside it" in text
     assert "5.44" not in text  # 25.0 - 19.56: the two are never combined
 
 
@@ -289,7 +290,10 @@ def test_preprocessings_are_lines_of_their_own(printed):
 
 def test_rows_of_other_suites_papers_and_tasks_stay_out(printed):
     text = published.beside([row(suite="generators"), row(task="covid-external")], printed)
-    assert "| Real" not in text
+    assert "|" not in text
+    assert "Theirs: as printed" not in text
+    other_model = published.beside([row(model="lite0-frozen")], printed)
+    assert other_model == text
     menon = row(suite="menon2020-binary", model="vgg19", regime="mtt-gan")
     text = published.beside([menon], printed)
     assert "menon2020, Table 1: theirs and ours" in text

@@ -156,7 +156,7 @@ def test_the_table_shows_every_number_with_its_interval(bench):
         for cell in (row.sensitivity, row.specificity, row.auc, *row.sensitivity_at.values()):
             assert cell.low <= cell.lowest <= cell.mean <= cell.highest <= cell.high
             assert str(cell) in text
-    assert "20 - / 6 + / 4 gnc" in text
+    assert "20 neg, 6 pos + 4 gnc" in text
     assert "Note: phantoms are drawn" in text
     assert "95 %" in text
     lengths = {len(line) for line in text.splitlines() if line.startswith("|")}

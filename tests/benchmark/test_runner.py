@@ -343,6 +343,17 @@ def test_results_of_other_data_are_not_taken_for_done(bench):
         one(bench, "real")
 
 
+def test_predictions_of_unknown_films_are_not_taken_for_done(bench):
+    """The file agrees with itself and says the right inputs; only the run knows its test films."""
+    (path,) = run(bench.suite, **bench.arguments, regimes=["real"])
+    content = json.loads(path.read_text())
+    content["predictions"][0]["image_id"] = "elsewhere/1"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ResultError, match=r"does not predict the films.*2 unknown or missing.*'elsewhere/1'"):
+        run(bench.suite, **bench.arguments, regimes=["real"])
+    assert json.loads(path.read_text()) == content
+
+
 def test_a_broken_result_stops_the_run_and_stays(bench):
     (path,) = run(bench.suite, **bench.arguments, regimes=["real"])
     path.write_bytes(path.read_bytes()[:500])

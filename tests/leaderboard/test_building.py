@@ -57,12 +57,12 @@ def test_gains_are_over_the_best_baseline(found):
     best = max(("real", "real-balanced", "real-augmented"), key=mean.__getitem__)
     assert block.best.row.regime == best
     entry = next(one for one in block.entries if one.row.regime == "real+gnc")
-    assert entry.gain.baseline == best
-    assert entry.gain.auc.difference == pytest.approx(mean["real+gnc"] - mean[best])
-    assert entry.gain.auc.low <= entry.gain.auc.difference <= entry.gain.auc.high
+    assert entry.gain.best == best
+    assert entry.gain.over_best.mean == pytest.approx(mean["real+gnc"] - mean[best])
+    assert entry.limits[0] <= entry.gain.over_best.mean <= entry.limits[1]
     assert {one.baseline for one in entry.versus} == {"real", "real-balanced", "real-augmented"}
     for one in entry.versus:
-        assert one.auc.difference == pytest.approx(mean["real+gnc"] - mean[one.baseline])
+        assert one.mean_auc.difference == pytest.approx(mean["real+gnc"] - mean[one.baseline])
 
 
 def test_the_test_of_calls_is_between_the_same_films(found):
@@ -75,19 +75,23 @@ def test_the_test_of_calls_is_between_the_same_films(found):
         return {row.image_id: (row.probabilities[1] >= 0.5) == (row.label == 1) for row in result.predictions}
 
     old, new = right("real", 1.0), right("real+gnc", 3.0)
-    assert against.mcnemar[1].only_b == sum(new[name] and not old[name] for name in old)
-    assert against.mcnemar[1].only_a == sum(old[name] and not new[name] for name in old)
+    assert against.seeds[1].seed == 1
+    assert against.seeds[1].films.only_b == sum(new[name] and not old[name] for name in old)
+    assert against.seeds[1].films.only_a == sum(old[name] and not new[name] for name in old)
 
 
 def test_verdicts(found):
     plain, bare, harmonised = found["zunair2021"].blocks
     assert "the best baseline is real-balanced" in plain.verdict()
-    assert "explains: real+gnc (1 of 2); a lower one: synthetic-only (1 of 2)" in plain.verdict()
+    assert (
+        "survives for: real+gnc (1 of 2); it is lower by more than chance for: synthetic-only (1 of 2)"
+        in (plain.verdict())
+    )
     assert plain.missing == ("real-weighted",)
     assert (bare.model, bare.best) == ("resnet50", None)
     assert "no baseline was run, so no gain can be stated" in bare.verdict()
     assert harmonised.preprocessing == "harmonised"
-    assert "explains: none (0 of 1)" in harmonised.verdict()
+    assert "survives for: none (0 of 1)" in harmonised.verdict()
     assert "baselines only" not in found["quickstart"].blocks[0].verdict()
 
 
@@ -131,7 +135,7 @@ def test_markdown(built, found):
             auc_cell = f" {row.auc.mean:.3f} [{row.auc.low:.3f} to {row.auc.high:.3f}] "
             (line,) = {line for line in lines if auc_cell in line and gain(entry) in line}
             assert line.startswith(f"| {row.regime} * ") == entry.baseline
-            assert trained_on(entry) in line
+            assert trained_on(row) in line
     assert "no baseline" in text
     assert "Baselines that were not run: real-weighted." in text
 

@@ -7,30 +7,58 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from covid_synth_data.benchmark import tables
-from covid_synth_data.benchmark.collecting import Group, collect
+import numpy as np
+
+from covid_synth_data.benchmark import comparisons, gains, tables
+from covid_synth_data.benchmark.collecting import Group, collect, comparable
 from covid_synth_data.benchmark.leaderboard import testsets
-from covid_synth_data.benchmark.leaderboard.gains import Scores, Versus, versus
 from covid_synth_data.benchmark.suite import Suite, list_suites, load_suite
+from covid_synth_data.metrics.detection import Floats, Ints
 
 
 @dataclass(frozen=True)
 class Entry:
     """A row: a regime under one model and preprocessing. `versus` has one comparison for each baseline
-    (itself left out), `best` is the name of the baseline of its group with the highest AUC."""
+    (itself left out), `best` is the name of the baseline of its block with the highest AUC."""
 
     group: Group
     row: tables.Row
-    scores: Scores
     baseline: bool
-    versus: tuple[Versus, ...]
+    versus: tuple[comparisons.Pair, ...]
     best: str | None
 
     @property
-    def gain(self) -> Versus | None:
-        """Against the best baseline; None for that itself, and where no baseline was run."""
-        return next((one for one in self.versus if one.baseline == self.best), None)
+    def gain(self) -> gains.Gain | None:
+        """In the AUC, over the best baseline; None for that itself, and where no baseline was run."""
+        if not self.versus or self.row.regime == self.best:
+            return None
+        return gains.gain(self.row.regime, "AUC", self.versus)
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """Of the gain: its 95 % interval."""
+        gain = self.gain
+        return None if gain is None or gain.low is None or gain.high is None else (gain.low, gain.high)
+
+    @property
+    def mark(self) -> Literal["up", "down", ""]:
+        """Whether the gain survives (`gains`), or is a loss by the same rule."""
+        gain, limits = self.gain, self.limits
+        if gain is None or limits is None:
+            return ""
+        if gain.survives:
+            return "up"
+        return "down" if gain.over_best.highest < 0 and limits[1] < 0 else ""
+
+    @property
+    def scores(self) -> tuple[Ints, Floats]:
+        """Labels (films,), 1 for the positive class, and its probabilities (seeds, films)."""
+        place = self.group.first.classes.index(self.group.first.positive)
+        rows = [sorted(seed.predictions, key=lambda row: row.image_id) for seed in self.group.seeds]
+        labels = np.array([row.label == place for row in rows[0]], dtype=np.int64)
+        return labels, np.array([[row.probabilities[place] for row in one] for one in rows])
 
 
 @dataclass(frozen=True)
@@ -65,12 +93,12 @@ class Block:
         rivals = [one for one in self.entries if not one.baseline and one.gain is not None]
         if not rivals:
             return f"{where}: baselines only."
-        above = [one for one in rivals if one.gain and one.gain.auc.low > 0]
-        below = [one for one in rivals if one.gain and one.gain.auc.high < 0]
+        above = [one for one in rivals if one.mark == "up"]
+        below = [one for one in rivals if one.mark == "down"]
         return (
-            f"{where}: the best baseline is {self.best.row.regime}. With synthetic films, a higher AUC by"
-            f" more than chance between patients explains: {_names(above)} ({len(above)} of {len(rivals)});"
-            f" a lower one: {_names(below)} ({len(below)} of {len(rivals)})."
+            f"{where}: the best baseline is {self.best.row.regime}. A higher AUC with synthetic films"
+            f" survives for: {_names(above)} ({len(above)} of {len(rivals)}); it is lower by more than chance"
+            f" for: {_names(below)} ({len(below)} of {len(rivals)})."
         )
 
 
@@ -128,10 +156,6 @@ def _board(key: tuple[str, str, str], groups: Sequence[Group]) -> Board:
     name, version, task = key
     suite = load_suite(name) if name in list_suites() else None
     current = suite is not None and suite.version == version
-    parts: dict[tuple[object, ...], list[Group]] = defaultdict(list)
-    for group in groups:
-        one = group.first
-        parts[one.preprocessing, one.model, one.weights.name, one.limit].append(group)
     seed, first = groups[0].seeds[0], groups[0].first
     return Board(
         suite=name,
@@ -141,39 +165,37 @@ def _board(key: tuple[str, str, str], groups: Sequence[Group]) -> Board:
         caution=suite.caution if suite else None,
         current=current,
         digest=testsets.digest(testsets.films_of(seed.predictions, first.classes)),
-        blocks=tuple(_block(found, suite if current else None) for found in parts.values()),
+        blocks=tuple(_block(found, suite if current else None) for found in comparable(groups)),
     )
 
 
 def _block(groups: Sequence[Group], suite: Suite | None) -> Block:
-    scores = {group.first.regime: Scores(group) for group in groups}
-    baselines = [group for group in groups if group.first.regime_rule.mix == "real"]
-    best = max(baselines, key=lambda group: scores[group.first.regime].auc, default=None)
+    first = groups[0].first
+    baselines = [group.first.regime for group in groups if group.first.regime_rule.baseline]
+    pairs = comparisons.compare(
+        [seed for group in groups for seed in group.seeds], positive=first.classes.index(first.positive)
+    ) if baselines else []  # fmt: skip
+    rows = {group.first.regime: tables.row_of(group) for group in groups}
+    best = max(baselines, key=lambda name: rows[name].auc.mean, default=None)
     entries = [
         Entry(
             group=group,
-            row=tables.row_of(group),
-            scores=scores[group.first.regime],
-            baseline=group in baselines,
-            versus=tuple(
-                versus(scores[group.first.regime], scores[other.first.regime], group, other)
-                for other in baselines
-                if other is not group
-            ),
-            best=best.first.regime if best else None,
+            row=rows[group.first.regime],
+            baseline=group.first.regime in baselines,
+            versus=tuple(pair for pair in pairs if pair.regime == group.first.regime),
+            best=best,
         )
         for group in groups
     ]
     asked = suite.regimes_of(groups[0].first.task) if suite else []
-    wanted = [name for name in asked if suite and suite.regimes[name].mix == "real"]
-    first = groups[0].first
+    wanted = [name for name in asked if suite and suite.regimes[name].baseline]
     return Block(
         model=first.model,
         weights=first.weights.name,
         preprocessing=first.preprocessing,
         limit=first.limit,
-        entries=tuple(sorted(entries, key=lambda entry: -entry.scores.auc)),
-        missing=tuple(name for name in wanted if name not in scores),
+        entries=tuple(sorted(entries, key=lambda entry: -entry.row.auc.mean)),
+        missing=tuple(name for name in wanted if name not in rows),
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from covid_synth_data.benchmark.leaderboard.boards import Block, Board, Entry
-from covid_synth_data.benchmark.tables import Cell
+from covid_synth_data.benchmark.tables import Cell, trained_on
+from covid_synth_data.benchmark.text import markdown_table, signed
 
 NOTES = (
     "Cells: mean over the seeds [lowest to highest limit of the seeds' own 95 % intervals]. AUC: bootstrap"
@@ -14,7 +16,8 @@ NOTES = (
     " folds.",
     "Baselines (*) are trained on real films alone: as they are, drawn class by class, with a class-weighted"
     " loss, or plainly augmented. Gain: AUC minus that of the best baseline of the same model and films, with"
-    " a 95 % interval of a bootstrap over patients, the same for both. The best baseline is the one that did"
+    " a 95 % interval of a bootstrap over patients, the same for both. ▲: it survives, being above zero"
+    " under every seed with its interval; ▼: below zero likewise. The best baseline is the one that did"
     " best on these test films, which favours the baselines a little. Intervals are not corrected for the"
     " number of regimes, and cover neither other seeds nor other splits.",
 )
@@ -58,13 +61,7 @@ def table(block: Block) -> str:
         *(["accuracy"] if several else []), "gain in AUC",
     ]  # fmt: skip
     lines = [header, *(_cells(entry, several) for entry in block.entries)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    drawn = [
-        "| " + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) + " |"
-        for line in lines
-    ]
-    drawn.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(drawn)
+    return markdown_table(lines)
 
 
 def _cells(entry: Entry, several: bool) -> list[str]:
@@ -72,7 +69,7 @@ def _cells(entry: Entry, several: bool) -> list[str]:
     return [
         row.regime + (" *" if entry.baseline else ""),
         row.dataset or "",
-        trained_on(entry),
+        trained_on(row),
         f"{row.skew:.2f}",
         str(len(row.seeds)),
         cell(row.auc),
@@ -88,21 +85,12 @@ def cell(value: Cell) -> str:
     return f"{value.mean:.3f} [{value.low:.3f} to {value.high:.3f}]"
 
 
-def trained_on(entry: Entry) -> str:
-    """The composition in a few words."""
-    row = entry.row
-    synthetic = "".join(f" + {count:,} {name}" for name, count in row.synthetic.items())
-    return f"{row.real_negatives:,} neg, {row.real_positives:,} pos{synthetic}"
-
-
 def gain(entry: Entry) -> str:
     """The gain over the best baseline with its interval."""
-    if entry.gain is None:
+    if entry.gain is None or entry.limits is None:
         return "best baseline" if entry.best else "no baseline"
-    auc = entry.gain.auc
-    return f"{signed(auc.difference)} [{signed(auc.low)} to {signed(auc.high)}]"
+    low, high = entry.limits
+    return f"{signed(entry.gain.over_best.mean)} [{signed(low)} to {signed(high)}]{_MARKS[entry.mark]}"
 
 
-def signed(value: float) -> str:
-    """A difference with its sign; what rounds to zero has none that means anything."""
-    return f"{value:+.3f}" if f"{value:.3f}" not in ("0.000", "-0.000") else "0.000"
+_MARKS: Final = {"up": " ▲", "down": " ▼", "": ""}

@@ -9,10 +9,11 @@ from itertools import chain
 from markupsafe import Markup
 
 from covid_synth_data import __version__
+from covid_synth_data.benchmark import tables
 from covid_synth_data.benchmark.leaderboard import drawing, markdown
 from covid_synth_data.benchmark.leaderboard.boards import Board, Entry
-from covid_synth_data.benchmark.leaderboard.markdown import signed
 from covid_synth_data.benchmark.results import Metrics
+from covid_synth_data.benchmark.text import signed
 from covid_synth_data.metrics import multiclass
 from covid_synth_data.metrics.detection import Estimate, Proportion
 
@@ -85,12 +86,10 @@ def cells(entry: Entry) -> list[CellShown]:
 
 
 def _gain(entry: Entry) -> CellShown:
-    if entry.gain is None:
+    if entry.gain is None or entry.limits is None:
         return CellShown("best baseline" if entry.best else "no baseline", "", "0" if entry.best else "")
-    auc = entry.gain.auc
-    return CellShown(
-        signed(auc.difference), f"{signed(auc.low)} to {signed(auc.high)}", f"{auc.difference:.6f}"
-    )
+    mean, (low, high) = entry.gain.over_best.mean, entry.limits
+    return CellShown(signed(mean), f"{signed(low)} to {signed(high)}", f"{mean:.6f}")
 
 
 def confusion(entry: Entry) -> list[tuple[str, list[str]]]:
@@ -130,7 +129,7 @@ def figures(entry: Entry) -> list[Markup]:
     # Safe: both are made of numbers and of names that the result's own pattern keeps to letters and digits.
     return [
         Markup(drawing.reliability(bins, what)),  # noqa: S704
-        Markup(drawing.confidence(entry.scores.labels, entry.scores.values, positive)),  # noqa: S704
+        Markup(drawing.confidence(*entry.scores, positive)),  # noqa: S704
     ]
 
 
@@ -178,5 +177,5 @@ def render(boards: Sequence[Board]) -> str:
     environment.globals |= {function.__name__.lstrip("_"): function for function in helpers}
     return environment.get_template("page.html.jinja").render(
         boards=boards, filters=filters(boards), notes=markdown.NOTES, version=__version__,
-        total=sum(len(board.entries) for board in boards), trained_on=markdown.trained_on,
+        total=sum(len(board.entries) for board in boards), trained_on=tables.trained_on,
     )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from covid_synth_data.benchmark.published.cells import Cell
 from covid_synth_data.benchmark.published.errata import contradictions
+from covid_synth_data.benchmark.text import markdown_table
 
 if TYPE_CHECKING:
     from covid_synth_data.benchmark import tables
@@ -20,6 +21,11 @@ LEGEND: Final = (
     " combined; a difference between them is no finding. Compare regimes within a column.",
     'Flag: the printed number does not follow from what is printed with it. "not in the paper": our baselines'
     " of real films, without which a gain cannot be judged, and further regimes.",
+)
+WITHOUT: Final = (
+    "Printed, and nothing of ours beside it in these results, which are of other models or tasks (profile"
+    " `paper` has the papers' networks); the numbers are in `benchmarks/published/`. Flagged: they"
+    " contradict what is printed with them, see `docs/errata.md`."
 )
 HEADER: Final = ["model", "regime", "metric", "theirs", "ours", "flag", "what differs"]
 
@@ -39,7 +45,8 @@ def beside(ours_rows: Sequence[tables.Row], cells: Sequence[Cell]) -> str:
     """A table for each printed table that we have a row for, with what its columns mean below.
 
     A row belongs to a cell when its suite is of that paper and task, model and regime are those of the cell.
-    Our regimes that the paper lacks follow theirs. Printed tables without any row of ours are named.
+    Our regimes that the paper lacks follow theirs. A printed number that nothing of ours stands beside is
+    a line that says so; a table of nothing else is named in one line.
     """
     flags: dict[Cell, list[str]] = defaultdict(list)
     for found in contradictions(cells):
@@ -52,15 +59,21 @@ def beside(ours_rows: Sequence[tables.Row], cells: Sequence[Cell]) -> str:
         title = f"{paper}, {'text' if name == 'text' else f'Table {name}'}"
         tasks = {cell.task for cell in printed if cell.model_here}
         rows = [row for row in ours_rows if _of_paper(row, paper) and row.task in tasks]
-        if not rows:
-            without.append(title)
+        matched = [(cell, row) for cell in printed for row in _matching(cell, rows)]
+        added = _additions(printed, rows)
+        if not added and not any(row is not None for _, row in matched):
+            wrong = sum(cell in flags for cell in printed)
+            flagged = f", {wrong} of them flagged" if wrong else ""
+            without.append(f"{title}: {len(printed)} numbers{flagged}")
             continue
-        lines = [_line(cell, row, flags) for cell in printed for row in _matching(cell, rows)]
-        lines += _additions(printed, rows)
-        parts += [f"{title}: theirs and ours", _markdown([HEADER, *lines])]
+        lines = [_line(cell, row, flags) for cell, row in matched]
+        lines += added
+        parts += [f"### {title}: theirs and ours", markdown_table([HEADER, *lines])]
+    if parts:
+        parts += LEGEND
     if without:
-        parts.append(f"Printed, and nothing of ours beside it here: {'; '.join(without)}.")
-    return "\n\n".join([*parts, *LEGEND]) + "\n"
+        parts.append(WITHOUT + "\n\n" + "\n".join(f"- {text}" for text in without))
+    return "\n\n".join(parts) + "\n"
 
 
 def _of_paper(row: tables.Row, paper: str) -> bool:
@@ -133,14 +146,3 @@ def _differs(cell: Cell, row: tables.Row | None) -> str:
 def _setting(row: tables.Row) -> str:
     seeds = "1 seed" if len(row.seeds) == 1 else f"{len(row.seeds)} seeds"
     return f"protocol {row.protocol}, {row.preprocessing} films, weights {row.weights}, {seeds}"
-
-
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
-    cells = [[text.replace("|", "\\|") for text in line] for line in lines]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
-    text = [
-        "| " + " | ".join(part.ljust(width) for part, width in zip(line, widths, strict=True)) + " |"
-        for line in cells
-    ]
-    text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(text)
