@@ -136,7 +136,7 @@ class LabelTranslator:
                 raise ConfigError(f"no such {name}", found=repr(value), expected="a whole number from 0 on")
         made = np.empty_like(label_maps)
         for first in range(0, len(label_maps), batch_size):
-            part = torch.from_numpy(np.ascontiguousarray(label_maps[first : first + batch_size]))
+            part = torch.from_numpy(np.array(label_maps[first : first + batch_size]))
             with torch.inference_mode():
                 drawn = self._draw(one_hot(part).to(self.device), int(seed), start + first)
                 made[first : first + len(part)] = noise.to_bytes(drawn).cpu().numpy()
