@@ -27,6 +27,7 @@ def tiny(name: str) -> Suite:
     data |= {key: LIMITS[key] for key in LIMITS if key in data}
     for regime in content["regimes"].values():
         regime |= {"positives": POSITIVES} if "positives" in regime else {}
+        regime |= {"skew": 1.0} if "skew" in regime else {}
     changes = {
         "name": f"tiny-{name}", "image_size": SIDE, "data": data, "folds": min(content["folds"], 2),
         "training": {"optimizer": "adam", "learning_rate": 0.01, "max_epochs": 1},
