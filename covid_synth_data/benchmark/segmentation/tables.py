@@ -9,12 +9,18 @@ from typing import Final
 
 import numpy as np
 
+from covid_synth_data.benchmark.segmentation import beside
 from covid_synth_data.benchmark.segmentation.results import Result, find, validate_result
 from covid_synth_data.benchmark.segmentation.suite import list_suites, load_suite
 from covid_synth_data.errors import ResultError
 from covid_synth_data.metrics import segmentation
 
 Group = list[Result]
+
+OWN: Final = "ct-global-local"
+"""The architecture that the paper means where it names none."""
+
+_OF: Final = "jiang2020"
 
 NAMES: Final = {"ggo": "GGO", "consolidation": "consolidation", "infection": "infection"}
 SHORT: Final = {"dice": "Dice", "sensitivity": "Sen", "specificity": "Spec"}
@@ -64,10 +70,26 @@ def _block(groups: Sequence[Group]) -> list[str]:
     suite = load_suite(first.suite) if first.suite in list_suites() else None
     remarks = [*([suite.caution] if suite and suite.caution else [])]
     remarks += [note for group in groups for result in group for note in result.notes]
+    theirs = ["Theirs beside ours", _beside(groups), f"Note: {beside.NOTE}"] if first.suite == _OF else []
     return [
-        title, _markdown(_paper_rows(groups)), _markdown(_honest_rows(groups)),
+        title, _markdown(_paper_rows(groups)), _markdown(_honest_rows(groups)), *theirs,
         *(f"Note: {text}" for text in dict.fromkeys(remarks)),
     ]  # fmt: skip
+
+
+def _beside(groups: Sequence[Group]) -> str:
+    """The printed Tables III and IV, each cell with ours."""
+    from covid_synth_data.benchmark import published
+
+    ours: dict[tuple[str, str, str, str], str] = {}
+    for group in groups:
+        generators = group[0].composition.generators
+        made_by = generators[0].partition(".")[0] if len(generators) == 1 else ""
+        for structure in NAMES:
+            for measure in segmentation.MEASURES:
+                means = [getattr(getattr(one.metrics, structure).folds, measure) for one in group]
+                ours[group[0].regime, made_by, structure, measure] = _cell(means)
+    return _markdown(beside.rows(published.load(), ours, OWN))
 
 
 def _paper_rows(groups: Sequence[Group]) -> list[list[str]]:
