@@ -105,6 +105,15 @@ def _in_process(main: Callable[[], None], capfd, monkeypatch) -> Shell:
 
 
 @pytest.fixture
+def real_root() -> Path:
+    """The folder of the real sets; tests that need it are marked `real_data`."""
+    root = os.environ.get("COVID_SYNTH_SOURCES")
+    if not root:
+        pytest.skip("COVID_SYNTH_SOURCES does not name a folder with the real sets")
+    return Path(root)
+
+
+@pytest.fixture
 def shell(capfd, monkeypatch) -> Shell:
     """`covid-synth` within this process: shell("info", "--json")."""
     from covid_synth_data import cli

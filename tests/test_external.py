@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -214,19 +213,16 @@ def test_phantoms_are_split_as_by_clean() -> None:
 @pytest.mark.real_data
 @pytest.mark.slow
 def test_external_on_the_real_sets(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    real_root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    given_root = os.environ.get("COVID_SYNTH_SOURCES")
-    if not given_root:
-        pytest.skip("COVID_SYNTH_SOURCES does not name a folder with the real sets")
     monkeypatch.setenv("COVID_SYNTH_CACHE", str(tmp_path_factory.getbasetemp() / "fingerprints"))
-    plan = plan_task(TASK, given_root)
+    plan = plan_task(TASK, real_root)
     found = plan.used.groupby(["split", "class"]).size()
     assert 1_500 < found["test", "covid-19"] < 1_716
     assert 1_700 < found["test", "normal"] < 1_800
     assert 400 < found["train", "covid-19"] + found["validation", "covid-19"] <= 423
     assert found["validation", "covid-19"] > 20
-    clean = plan_task("normal-vs-covid", given_root).frame.set_index("image_id")["split"]
+    clean = plan_task("normal-vs-covid", real_root).frame.set_index("image_id")["split"]
     normals = plan.used[plan.used["class"] == "normal"]
     assert (normals["split"] == clean[normals["image_id"]].to_numpy()).all()
     splits = to_splits(plan)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable
@@ -266,13 +265,10 @@ def test_a_number_that_whole_patients_cannot_make_is_said(tmp_path: Path) -> Non
 @pytest.mark.real_data
 @pytest.mark.slow
 def test_menon2020_on_the_real_sets(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    real_root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    given_root = os.environ.get("COVID_SYNTH_SOURCES")
-    if not given_root:
-        pytest.skip("COVID_SYNTH_SOURCES does not name a folder with the real sets")
     monkeypatch.setenv("COVID_SYNTH_CACHE", str(tmp_path_factory.getbasetemp() / "fingerprints"))
-    plans = [plan_task(task, given_root, "menon2020") for task in TASKS]
+    plans = [plan_task(task, real_root, "menon2020") for task in TASKS]
     tests = [one.used[one.used["split"] == "test"] for one in plans]
     assert [one.counts()["test"] for one in plans] == [
         {"normal": 68, "covid-19": 68}, {"pneumonia": 136, "covid-19": 68},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -219,11 +218,8 @@ def test_groups_stay_together_whatever_they_are(films, folds: int, seed: int) ->
 
 
 @pytest.mark.real_data
-def test_source_matched_on_the_real_set() -> None:
-    given_root = os.environ.get("COVID_SYNTH_SOURCES")
-    if not given_root:
-        pytest.skip("COVID_SYNTH_SOURCES does not name a folder with the real sets")
-    parts = frames(Path(given_root), folds=5)
+def test_source_matched_on_the_real_set(real_root: Path) -> None:
+    parts = frames(real_root, folds=5)
     tested = Counter(name for one in parts for name in one.index[one["split"] == "test"])
     may = parts[0]["source_license"].map(licences.is_permissive)
     released = set(parts[0].loc[may, "patient_id"])
@@ -237,4 +233,4 @@ def test_source_matched_on_the_real_set() -> None:
         check = one.groupby(["split", "class"]).size()
         assert check["test", "other-finding"] >= 15
         assert check["validation", "other-finding"] >= 6
-    check_leaks(to_splits(plan_task(TASK, given_root, fold=3)))
+    check_leaks(to_splits(plan_task(TASK, real_root, fold=3)))

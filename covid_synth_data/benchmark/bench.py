@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,11 @@ class Part:
     left_out: list[results.LeftOut]
     notes: list[str]
 
+    @cached_property
+    def ids(self) -> dict[str, list[str]]:
+        """The ids of the films of each of the three parts, read once for all runs."""
+        return {name: list(rows["image_id"][:]) for name, rows in self.splits.items()}
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -82,12 +88,16 @@ class Bench:
     def run(self, runs: Sequence[Run]) -> list[Path]:
         """Do all runs that have no result yet; the paths of all results, in the order of `runs`."""
         paths: dict[Run, Path] = {}
-        for task, fold in dict.fromkeys((run.task, run.fold) for run in runs):
-            part = self.part(task, fold)
-            prepared = self.prepare(part, [run for run in runs if (run.task, run.fold) == (task, fold)])
+        for part, prepared in self.parts(runs):
             self._work([one for one in prepared if not done(one)], part)
             paths |= {one.run: one.path for one in prepared}
         return [paths[run] for run in runs]
+
+    def parts(self, runs: Sequence[Run]) -> Iterator[tuple[Part, list[Prepared]]]:
+        """Each task and fold of `runs`, planned once, with its runs prepared."""
+        for task, fold in dict.fromkeys((run.task, run.fold) for run in runs):
+            part = self.part(task, fold)
+            yield part, self.prepare(part, [run for run in runs if (run.task, run.fold) == (task, fold)])
 
     def part(self, task: str, fold: int | None) -> Part:
         """The three parts of a task; training films are thinned out as the suite says."""
@@ -148,13 +158,13 @@ class Bench:
         rows = composition.films(mixed, part.classes, suite.positive)
         made_of = composition.describe(
             rows,
-            frozenset(splits["train"]["image_id"][:]),
+            frozenset(part.ids["train"]),
             {config: frozenset(synthetic.configs[config]["image_id"][:]) for config in regime.synthetic},
         )
         path = self.settings.out / results.place(
             suite.name, run.task, self.settings.preprocessing, run.model, run.regime, run.seed, run.fold
         )
-        tested = frozenset(splits["test"]["image_id"][:])
+        tested = frozenset(part.ids["test"])
         return Prepared(run, path, rows, tested, made_of, self._digest(run, rows, part), notes)
 
     def _digest(self, run: Run, rows: composition.Films, part: Part) -> str:
@@ -172,8 +182,8 @@ class Bench:
                 "weights": self.settings.weights or suite.models[run.model].weights,
                 "dataset": used.model_dump() if used else None,
                 "train": rows.ids,
-                "validation": list(part.splits["validation"]["image_id"][:]),
-                "test": list(part.splits["test"]["image_id"][:]),
+                "validation": part.ids["validation"],
+                "test": part.ids["test"],
             }
         )
 

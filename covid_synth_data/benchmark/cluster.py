@@ -45,20 +45,13 @@ def run(
     cluster answers, `ClusterError` when a node dies again and again, and what the runs themselves raise;
     results that came back before stay.
     """
-    ready = _prepare(bench, runs)
+    found = {one.run: one for _, prepared in bench.parts(runs) for one in prepared}
+    ready = [found[run] for run in runs]
     pending = [one for one in ready if not done(one)]
     if pending:
         with connected(address) as ray:
             _share_out(ray, bench, pending, release, version)
     return [one.path for one in ready]
-
-
-def _prepare(bench: Bench, runs: Sequence[Run]) -> list[Prepared]:
-    found: dict[Run, Prepared] = {}
-    for task, fold in dict.fromkeys((run.task, run.fold) for run in runs):
-        mine = [run for run in runs if (run.task, run.fold) == (task, fold)]
-        found |= {one.run: one for one in bench.prepare(bench.part(task, fold), mine)}
-    return [found[run] for run in runs]
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +33,12 @@ class Films:
     def positives(self) -> npt.NDArray[np.bool_]:
         """Which films are of the positive class, shape (n,)."""
         return np.asarray(self.labels == self.classes.index(self.positive))
+
+    def select(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> Films:
+        """Those in `rows`, in that order."""
+        places = np.asarray(rows, np.int64)
+        ids, patients = [self.ids[row] for row in places], [self.patients[row] for row in places]
+        return replace(self, ids=ids, labels=self.labels[places], patients=patients)
 
     def counts(self) -> dict[str, int]:
         """Films by class."""

@@ -44,12 +44,10 @@ def estimate(bench: Bench, runs: Sequence[Run]) -> list[Line]:
     """A line for each task and model; folds are summed. Raises what `Bench.prepare` does."""
     found: dict[tuple[str, str], list[tuple[Prepared, bool]]] = {}
     tested: dict[str, set[str]] = {}
-    for task, fold in dict.fromkeys((run.task, run.fold) for run in runs):
-        part = bench.part(task, fold)
-        for split in ("validation", "test"):
-            tested.setdefault(task, set()).update(part.splits[split]["image_id"][:])
-        for one in bench.prepare(part, [run for run in runs if (run.task, run.fold) == (task, fold)]):
-            found.setdefault((task, one.run.model), []).append((one, done(one)))
+    for part, prepared in bench.parts(runs):
+        for one in prepared:
+            tested.setdefault(one.run.task, set()).update(part.ids["validation"], part.ids["test"])
+            found.setdefault((one.run.task, one.run.model), []).append((one, done(one)))
     return [_line(bench, task, model, rows, tested[task]) for (task, model), rows in found.items()]
 
 

@@ -126,10 +126,7 @@ def _some(
     rows = np.flatnonzero(wanted)
     if len(rows) > count:
         rows = np.sort(np.random.default_rng([seed, 0x3A9]).choice(rows, count, replace=False))
-    return composition.Films(
-        [films.ids[row] for row in rows], films.labels[rows], [films.patients[row] for row in rows],
-        films.classes, films.positive,
-    )  # fmt: skip
+    return films.select(rows)
 
 
 def _draw(path: Path, content: Mapping[str, Any]) -> None:

@@ -36,10 +36,7 @@ def plan(
     """What these arguments of `run` ask for, in their order. Raises `UnknownName`, `ConfigError`."""
     name = suite.choose("profile", [profile])[0] if profile is not None else next(iter(suite.profiles))
     base = suite.profiles[name]
-    seeds = base.seeds if seeds is None else seeds
-    numbers = list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
-    if not numbers or min(numbers) < 0:
-        raise ConfigError("no such seeds", found=str(seeds), expected="a number of seeds, or seeds from 0 on")
+    numbers = seed_numbers(base.seeds if seeds is None else seeds)
     asked = suite.choose("regime", regimes if regimes is not None else base.regimes or list(suite.regimes))
     folds: Sequence[int | None] = range(suite.folds) if suite.folds > 1 else [None]
     chosen = [
@@ -59,6 +56,14 @@ def plan(
             hint="see covid-synth benchmark list",
         )
     return chosen
+
+
+def seed_numbers(seeds: int | Sequence[int]) -> list[int]:
+    """The seeds 0 to n - 1 of a number n, or those of a list, each once. Raises `ConfigError`."""
+    numbers = list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
+    if not numbers or min(numbers) < 0:
+        raise ConfigError("no such seeds", found=str(seeds), expected="a number of seeds, or seeds from 0 on")
+    return numbers
 
 
 def check_weights(suite: Suite, runs: Sequence[Run], weights: Weights | None) -> None:

@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import Field, FiniteFloat, ValidationError
 
@@ -23,6 +23,8 @@ from covid_synth_data.metrics import calibration, detection, multiclass
 TOLERANCE: Final = 1e-9
 BOOTSTRAP_SEED: Final = 0
 """The bootstrap is part of the metric and not of the experiment, so its seed never changes."""
+
+AnyResult = TypeVar("AnyResult", bound=Settings)
 
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
@@ -202,26 +204,36 @@ def place(
 
 def find(folder: Path) -> list[Path]:
     """All result files below `folder`, sorted. Raises `ResultError` when there is none."""
-    files = sorted(folder.rglob("seed-*.json")) if folder.is_dir() else []
+    return files_named(folder, "seed-*.json")
+
+
+def files_named(folder: Path, pattern: str) -> list[Path]:
+    """The files below `folder` that fit `pattern`, sorted. Raises `ResultError` when there is none."""
+    files = sorted(folder.rglob(pattern)) if folder.is_dir() else []
     if not files:
         raise ResultError(
             f"no results in {folder}",
-            found="no files seed-*.json" if folder.is_dir() else "no such folder",
+            found=f"no files {pattern}" if folder.is_dir() else "no such folder",
             expected="the folder that a benchmark run wrote to",
             hint="run a benchmark first, or give its output folder",
         )
     return files
 
 
-def write_result(path: Path, result: Result) -> None:
+def write_result(path: Path, result: Settings) -> None:
     """Write the file, whole or not at all. Raises `OutputError`."""
     atomic.write_text(path, result.model_dump_json() + "\n")
 
 
 def read_result(path: Path) -> Result:
     """The file at `path`, of the right form; its numbers are not checked. Raises `ResultError`."""
+    return parse(path, Result)
+
+
+def parse(path: Path, kind: type[AnyResult]) -> AnyResult:
+    """The file at `path` as a `kind` of result. Raises `ResultError` with the first thing that is wrong."""
     try:
-        return Result.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except OSError as error:
         raise ResultError(f"cannot read {path}", found=str(error.strerror), hint="check the path") from error
     except ValidationError as error:

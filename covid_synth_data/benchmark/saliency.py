@@ -111,10 +111,7 @@ def _some(films: composition.Films, count: int, seed: int) -> composition.Films:
     rest = rng.permutation(np.flatnonzero(~films.positives))
     half = max(count // 2, count - len(rest))
     rows = [*positive[:half], *rest[: count - len(positive[:half])]]
-    return composition.Films(
-        [films.ids[row] for row in rows], films.labels[rows], [films.patients[row] for row in rows],
-        films.classes, films.positive,
-    )  # fmt: skip
+    return films.select(rows)
 
 
 def _draw(path: Path, pixels: Any, heat: Any, sure: Any, films: composition.Films, title: str) -> None:

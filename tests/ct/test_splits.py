@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
@@ -110,11 +109,8 @@ def test_wrong_arguments(tmp_path):
 
 
 @pytest.mark.real_data
-def test_the_real_set():
-    root = os.environ.get("COVID_SYNTH_SOURCES")
-    if not root:
-        pytest.skip("COVID_SYNTH_SOURCES does not name a folder with the real sets")
-    plan = splits.plan_slices(root, check=False)
+def test_the_real_set(real_root):
+    plan = splits.plan_slices(real_root, check=False)
     assert plan.left_out == {"no lung in the label map": 115, "no infection": 341}
     counted = {patient: count for part in plan.counts().values() for patient, count in part.items()}
     assert counted == {f"covid-ct:{patient}": infected for patient, (infected, _) in REAL.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -274,12 +273,9 @@ def test_the_shipped_recipes_of_menon2020_keep_its_hold_out():
 
 @pytest.mark.real_data
 @pytest.mark.slow
-def test_no_test_film_is_trained_on_in_the_real_sets(monkeypatch, tmp_path_factory):
-    root = os.environ.get("COVID_SYNTH_SOURCES")
-    if not root:
-        pytest.skip("COVID_SYNTH_SOURCES does not name a folder with the real sets")
+def test_no_test_film_is_trained_on_in_the_real_sets(real_root, monkeypatch, tmp_path_factory):
     monkeypatch.setenv("COVID_SYNTH_CACHE", str(tmp_path_factory.getbasetemp() / "fingerprints"))
-    plan = planner(Path(root))
+    plan = planner(real_root)
     monkeypatch.setattr(films, "_plan", plan)
     published = [made for made in FROM_NOISE if made.data.protocol == "menon2020"]
     for made in published:

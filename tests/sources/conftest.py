@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -30,14 +29,6 @@ ChestxrayTree = Callable[..., Path]
 def _no_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if "real_data" not in request.keywords:
         monkeypatch.delenv("COVID_SYNTH_SOURCES", raising=False)
-
-
-@pytest.fixture
-def real_root() -> Path:
-    root = os.environ.get("COVID_SYNTH_SOURCES")
-    if not root:
-        pytest.skip("COVID_SYNTH_SOURCES does not name a folder with the real sets")
-    return Path(root)
 
 
 def grey(path: Path, seed: int = 0, size: tuple[int, int] = (12, 10)) -> Path:

@@ -11,10 +11,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, FiniteFloat, ValidationError
+from pydantic import Field, FiniteFloat
 
-from covid_synth_data import atomic
-from covid_synth_data.benchmark.results import Code, Count, Dataset, Hardware, Sha256
+from covid_synth_data.benchmark.results import (
+    Code,
+    Count,
+    Dataset,
+    Hardware,
+    Sha256,
+    files_named,
+    parse,
+)
 from covid_synth_data.benchmark.segmentation.composition import Composition, expected
 from covid_synth_data.benchmark.segmentation.suite import (
     Network,
@@ -117,38 +124,12 @@ def path_of(out: Path, suite: str, protocol: str, profile: str, regime: str, see
 
 def find(folder: Path) -> list[Path]:
     """All result files below `folder`, sorted. Raises `ResultError` when there is none."""
-    files = sorted(folder.rglob("segmentation-*.json")) if folder.is_dir() else []
-    if not files:
-        raise ResultError(
-            f"no results of segmentation in {folder}",
-            found="no files segmentation-*.json" if folder.is_dir() else "no such folder",
-            expected="the folder that a run wrote to",
-            hint="run the suite first, or give its output folder",
-        )
-    return files
-
-
-def write_result(path: Path, result: Result) -> None:
-    """Write the file, whole or not at all. Raises `OutputError`."""
-    atomic.write_text(path, result.model_dump_json() + "\n")
+    return files_named(folder, "segmentation-*.json")
 
 
 def read_result(path: Path) -> Result:
     """The file at `path`, of the right form; its numbers are not checked. Raises `ResultError`."""
-    try:
-        return Result.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ResultError(f"cannot read {path}", found=str(error.strerror), hint="check the path") from error
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"]) or "the file"
-        found = "" if problem["type"] in ("missing", "json_invalid") else f", not {problem['input']!r:.60}"
-        raise ResultError(
-            f"{path} is not a result file of segmentation",
-            found=f"{where}: {problem['msg']}{found}",
-            expected="every field of a result, with a finite value",
-            hint="remove the file and run that part again",
-        ) from error
+    return parse(path, Result)
 
 
 def validate_result(path: str | Path) -> Result:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covid_synth_data.benchmark import released
-from covid_synth_data.benchmark.results import Dataset
+from covid_synth_data.benchmark.planning import seed_numbers
+from covid_synth_data.benchmark.results import Dataset, write_result
 from covid_synth_data.benchmark.segmentation import composition, data, results
 from covid_synth_data.benchmark.segmentation.suite import Profile, Suite, load_suite
 from covid_synth_data.benchmark.suite import digest_of
@@ -93,10 +94,7 @@ def plan(
     """What these arguments of `run` ask for, seed by seed. Raises `UnknownName`, `ConfigError`."""
     chosen = suite if isinstance(suite, Suite) else load_suite(suite)
     base = chosen.profiles[chosen.choose("profile", profile)]
-    seeds = base.seeds if seeds is None else seeds
-    numbers = list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
-    if not numbers or min(numbers) < 0:
-        raise ConfigError("no such seeds", found=str(seeds), expected="a number of seeds, or seeds from 0 on")
+    numbers = seed_numbers(base.seeds if seeds is None else seeds)
     names = chosen.choose_regimes(list(regimes if regimes is not None else base.regimes or chosen.regimes))
     if not names:
         raise ConfigError("nothing to run", found="no regimes", expected="at least one")
@@ -214,7 +212,7 @@ class _Bench:
     def _write(self, one: Prepared, outcome: Any, test: data.Slices, seconds: float) -> None:
         regime = self.suite.regimes[one.run.regime]
         slices = measured(test, outcome.found)
-        results.write_result(
+        write_result(
             one.path,
             results.Result(
                 suite=self.suite.name,

@@ -12,6 +12,7 @@ import numpy as np
 from covid_synth_data.benchmark.segmentation import beside
 from covid_synth_data.benchmark.segmentation.results import Result, find, validate_result
 from covid_synth_data.benchmark.segmentation.suite import list_suites, load_suite
+from covid_synth_data.benchmark.text import markdown_table
 from covid_synth_data.errors import ResultError
 from covid_synth_data.metrics import segmentation
 
@@ -72,7 +73,7 @@ def _block(groups: Sequence[Group]) -> list[str]:
     remarks += [note for group in groups for result in group for note in result.notes]
     theirs = ["Theirs beside ours", _beside(groups), f"Note: {beside.NOTE}"] if first.suite == _OF else []
     return [
-        title, _markdown(_paper_rows(groups)), _markdown(_honest_rows(groups)), *theirs,
+        title, markdown_table(_paper_rows(groups)), markdown_table(_honest_rows(groups)), *theirs,
         *(f"Note: {text}" for text in dict.fromkeys(remarks)),
     ]  # fmt: skip
 
@@ -89,7 +90,7 @@ def _beside(groups: Sequence[Group]) -> str:
             for measure in segmentation.MEASURES:
                 means = [getattr(getattr(one.metrics, structure).folds, measure) for one in group]
                 ours[group[0].regime, made_by, structure, measure] = _cell(means)
-    return _markdown(beside.rows(published.load(), ours, OWN))
+    return markdown_table(beside.rows(published.load(), ours, OWN))
 
 
 def _paper_rows(groups: Sequence[Group]) -> list[list[str]]:
@@ -156,17 +157,6 @@ def _of_patient(group: Group, patient: str) -> str:
 def _range(values: Sequence[float]) -> str:
     low, high = f"{100 * min(values):.2f}", f"{100 * max(values):.2f}"
     return "" if low == high else f" {{{low} to {high}}}"
-
-
-def _markdown(rows: Sequence[Sequence[str]]) -> str:
-    """The rows, the header first, as a Markdown table with columns of even width."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |"
-        for row in rows
-    ]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines)
 
 
 def _name(result: Result) -> str:
