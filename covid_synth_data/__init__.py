@@ -18,9 +18,9 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "list_datasets": "catalog",
-    "load_dataset": "hub",
-    "verify": "hub",
-    "diff": "versions",
+    "load_dataset": "release.loading",
+    "verify": "release.loading",
+    "diff": "release.diff",
     "list_sources": "sources",
     "load_source": "sources",
     "list_tasks": "tasks",
@@ -58,11 +58,11 @@ __all__ = [
 if TYPE_CHECKING:
     from covid_synth_data import benchmark, errors, generators, metrics, schema
     from covid_synth_data.catalog import list_datasets
-    from covid_synth_data.hub import load_dataset, verify
     from covid_synth_data.mixing import extend, mix, replace, skew
+    from covid_synth_data.release.diff import diff
+    from covid_synth_data.release.loading import load_dataset, verify
     from covid_synth_data.sources import list_sources, load_source
     from covid_synth_data.tasks import find_leaks, list_tasks, load_task
-    from covid_synth_data.versions import diff
 
 
 def __getattr__(name: str) -> Any:

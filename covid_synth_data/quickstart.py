@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from covid_synth_data.atomic import write_text
 from covid_synth_data.errors import CorruptRelease, CovidSynthError, MissingExtra
+from covid_synth_data.files.atomic import write_text
 
 if TYPE_CHECKING:
     import datasets
@@ -83,7 +83,7 @@ def run(out: Path, say: Callable[[str], None], progress: Callable[[str], Any]) -
          f"covid-synth benchmark run quickstart --release {release} --out {out / 'results'}",
          lambda: _benchmark(release, out / "results", progress))  # fmt: skip
     from covid_synth_data.benchmark import report
-    from covid_synth_data.benchmark.tables import summarise
+    from covid_synth_data.benchmark.report.tables import summarise
 
     say("\n" + report(out / "results"))
     page.rows = list(summarise(out / "results"))
@@ -122,7 +122,7 @@ def _generation(*arguments: str) -> str:
 
 
 def _verify(release: Path) -> str:
-    from covid_synth_data.hub import verify
+    from covid_synth_data.release.loading import verify
 
     report = verify(release)
     if not report.whole:
@@ -139,7 +139,8 @@ def _load(release: Path, loaded: dict[str, datasets.Dataset]) -> str:
 
 def _mix(loaded: dict[str, datasets.Dataset]) -> str:
     import covid_synth_data as csd
-    from covid_synth_data.benchmark import composition, load_suite
+    from covid_synth_data.benchmark import load_suite
+    from covid_synth_data.benchmark.data import composition
 
     suite = load_suite("quickstart")
     data = suite.data

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from covid_synth_data import protocols, schema
+from covid_synth_data import schema
 from covid_synth_data.errors import ConfigError, EmptySplit, UnknownName
-from covid_synth_data.leaks import LeakReport, check_leaks, find_leaks, near_duplicates
 from covid_synth_data.sources import list_sources, table
+from covid_synth_data.splits import protocols
+from covid_synth_data.splits.leaks import LeakReport, check_leaks, find_leaks, near_duplicates
 
 if TYPE_CHECKING:
     import datasets

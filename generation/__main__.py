@@ -33,14 +33,15 @@ def train(
     ] = None,
 ) -> None:
     """Train the generator of RECIPE; the same command goes on after a stop."""
-    from generation import films, lineage, trainer
+    from generation.data import films
     from generation.recipe import load_recipe
+    from generation.training import lineage, loop
 
     loaded = load_recipe(recipe)
     folder = out or Path("runs") / loaded.name
     started_from = (start or folder.parent / loaded.start) if loaded.start else None
     lineage.origin(loaded, started_from)  # before any film is read, so that a missing run is said at once
-    fabric = trainer.make_fabric(loaded, device, devices)
+    fabric = loop.make_fabric(loaded, device, devices)
     fabric.launch()
     with progress_bar("reading films") as tick:
         classes = films.training_films(loaded, root, tick)
@@ -49,7 +50,7 @@ def train(
     length = f"{schedule.steps} steps" if schedule.steps else f"{schedule.epochs} epochs"
     say(f"{loaded.name}: {counts} films of {loaded.data.size} px, {length}, {fabric.device}")
     with progress_bar("training") as tick:
-        run = trainer.train(loaded, classes, folder, fabric, tick, started_from)
+        run = loop.train(loaded, classes, folder, fabric, tick, started_from)
     say(f"weights  {run.weights}\nsamples  {folder / 'samples'}\nmetrics  {folder / 'metrics.jsonl'}")
 
 
@@ -67,8 +68,8 @@ def release(
 ) -> None:
     """Make the images of RECIPE into a release folder; the same command goes on after a stop."""
     from covid_synth_data.errors import ConfigError, WeightsError
-    from generation import release as releases
     from generation.recipe import load_recipe
+    from generation.releasing import build as releases
 
     loaded = load_recipe(recipe)
     if loaded.release is None:
@@ -94,7 +95,7 @@ def curve(
     out: Annotated[Path, typer.Option("-o", "--out", help="the PNG file")],
 ) -> None:
     """Plot the losses of a run over its steps, and the Frechet distances of its looks."""
-    from generation import figures
+    from generation.report import figures
 
     figures.curve(run, out)
     say(f"written {out}")
@@ -108,9 +109,9 @@ def sheet(
     seed: Annotated[int, typer.Option(min=0, help="of the samples of weights")] = 0,
 ) -> None:
     """A grid of generated films, spread evenly over a config of a release, or sampled from weights."""
-    from covid_synth_data import manifest
     from covid_synth_data.errors import ConfigError
-    from generation import figures
+    from covid_synth_data.release import manifest
+    from generation.report import figures
 
     if source.suffix == ".safetensors":
         figures.samples(source, out, seed)
@@ -137,7 +138,7 @@ def publish(
     ] = "permissive",
 ) -> None:
     """Publish a release folder on the Hub as the tag vX.Y.Z; the same command goes on after a stop."""
-    from generation import publish as publishing
+    from generation.releasing import publish as publishing
 
     with progress_bar("verifying") as tick:
         planned = publishing.plan(folder, repo, version, private, tick, licences)
@@ -157,14 +158,15 @@ def card(
     sheets: Annotated[bool, typer.Option("--sheets", help="add a sheet of images of each config")] = False,
 ) -> None:
     """Write the cards of a release again, with what was measured since, and list them in its manifest."""
-    from covid_synth_data import manifest
-    from generation import cards, figures
-    from generation.cards.dataset import configs_of
+    from covid_synth_data.release import manifest
+    from generation.releasing import documents
+    from generation.releasing.documents.dataset import configs_of
+    from generation.report import figures
 
     listed = manifest.read(folder)
     for entry in configs_of(listed) if sheets else []:
         figures.sheet(folder, listed.name, entry.config, folder / "sheets" / f"{entry.config}.png")
-    manifest.write(folder, cards.complete(folder, listed, results=results))
+    manifest.write(folder, documents.complete(folder, listed, results=results))
     say(f"written {folder / 'README.md'}, croissant.json and the cards of the weights")
 
 
@@ -178,7 +180,7 @@ def reproduce(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON for a script")] = False,
 ) -> None:
     """Make rows of a release again and compare them with the published pixels; exit code 1 if any differ."""
-    from generation import reproduce as reproducing
+    from generation.releasing import reproduce as reproducing
 
     with progress_bar("making again") as tick:
         report = reproducing.reproduce(release, root, rows, seed, device, tick)

@@ -31,10 +31,10 @@ def release(
     device: Device = "auto",
 ) -> None:
     """Draw slices of new label maps into a release folder; the same command goes on after a stop."""
-    from generation import ct_release
+    from generation.releasing import label_maps
 
     with progress_bar("releasing") as tick:
-        ct_release.release(
+        label_maps.release(
             weights, root, out, count=count, version=version, moved=moved, parts=parts.split(","),
             device=device, progress=tick,
         )  # fmt: skip
@@ -52,8 +52,8 @@ def quality(
     device: Device = "auto",
 ) -> None:
     """Compare drawn test slices with the real ones (Table II): a JSON file per generator, and the table."""
-    from covid_synth_data.extractor import Extractor
-    from generation import ct_quality
+    from covid_synth_data.classifiers.extractor import Extractor
+    from generation.report import ct_quality
 
     features, results = Extractor(device), []
     with progress_bar("measuring") as tick:
@@ -80,7 +80,7 @@ def sheet(
 ) -> None:
     """Label maps beside what generators draw for them, with a part enlarged (Fig. 6 and 7)."""
     from covid_synth_data.errors import ConfigError
-    from generation import ct_figures
+    from generation.report import ct_figures
 
     if with_real and weights:
         ct_figures.of_real(out, weights, root, cases)

@@ -11,22 +11,22 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from covid_synth_data.config import Settings, read_toml
 from covid_synth_data.errors import ConfigError, UnknownName
+from covid_synth_data.files.models import Settings, read_toml
 
 FAMILIES: Final = {
-    "cyclegan": "generation.cyclegan:CycleGAN",
-    "menon2020": "generation.menon:Menon",
-    "wgan": "generation.wgan:WGAN",
-    "dcgan": "generation.dcgan:DCGAN",
-    "acgan": "generation.acgan:ACGAN",
-    "iagan": "generation.iagan:IAGAN",
-    "diffaug": "generation.diffaug:DiffAug",
-    "ct-global-local": "generation.ct_global_local:GlobalLocal",
-    "pix2pix": "generation.label_rivals:Pix2Pix",
-    "pix2pixhd": "generation.label_rivals:Pix2PixHD",
-    "spade": "generation.label_rivals:SPADE",
-    "sean": "generation.label_rivals:SEAN",
+    "cyclegan": "generation.families.cyclegan:CycleGAN",
+    "menon2020": "generation.families.menon:Menon",
+    "wgan": "generation.families.wgan:WGAN",
+    "dcgan": "generation.families.dcgan:DCGAN",
+    "acgan": "generation.families.acgan:ACGAN",
+    "iagan": "generation.families.iagan:IAGAN",
+    "diffaug": "generation.families.diffaug_gan:DiffAug",
+    "ct-global-local": "generation.families.label_maps.ct_global_local:GlobalLocal",
+    "pix2pix": "generation.families.label_maps.baselines:Pix2Pix",
+    "pix2pixhd": "generation.families.label_maps.baselines:Pix2PixHD",
+    "spade": "generation.families.label_maps.baselines:SPADE",
+    "sean": "generation.families.label_maps.baselines:SEAN",
 }
 """Family name to "module:class". A family brings its recipe model, its networks and its step."""
 

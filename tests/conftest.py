@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support import film, write_root
+
+from tests.support import film, write_root
 
 # Read when huggingface_hub and datasets are imported.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -134,12 +135,14 @@ def made_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the recipe, a run and a release of it, made once by the maintainers' commands."""
     folder = tmp_path_factory.mktemp("made")
     (folder / "tiny.toml").write_text(TINY_RECIPE)
-    from generation import films, release, trainer
+    from generation.data import films
     from generation.recipe import load_recipe
+    from generation.releasing import build as release
+    from generation.training import loop
 
     recipe = load_recipe(folder / "tiny.toml")
     both = films.training_films(recipe, None, lambda *_: None)
-    run = trainer.train(recipe, both, folder / "run", trainer.make_fabric(recipe, "cpu"), lambda *_: None)
+    run = loop.train(recipe, both, folder / "run", loop.make_fabric(recipe, "cpu"), lambda *_: None)
     release.release(recipe, None, run.weights, folder / "covid-synth-cxr", "cpu", lambda *_: None)
     return folder
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from support import film, tree
+
+from tests.support import film, tree
 
 NAME = "cyclegan-unet.tiny"
 FULL = OSError(28, "No space left on device")
@@ -370,7 +371,7 @@ def test_disk_full_while_sampling(shell, world, monkeypatch):
 
 
 def test_disk_full_while_training(maintain, world, monkeypatch):
-    import generation.checkpoint
+    import generation.training.checkpoint
 
     run = world.folder / "new"
 
@@ -379,7 +380,7 @@ def test_disk_full_while_training(maintain, world, monkeypatch):
         raise FULL
 
     with monkeypatch.context() as patch:
-        patch.setattr(generation.checkpoint, "save_file", full)
+        patch.setattr(generation.training.checkpoint, "save_file", full)
         maintain("train", world.recipe, "--out", run, "--device", "cpu").error("no space left", "step-")
     assert [name for name, content in tree(run).items() if content is not None] == []
     assert maintain("train", world.recipe, "--out", run, "--device", "cpu").code == 0

@@ -20,11 +20,12 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support import tree
 
 import covid_synth_data as csd
-from covid_synth_data import frontmatter, manifest, pixels, reading, shards
 from covid_synth_data.errors import BadImage, CorruptRelease, ReleaseError
+from covid_synth_data.files import pixels
+from covid_synth_data.release import batches, card_yaml, manifest, shards
+from tests.support import tree
 
 Attack = Callable[[Path], None]
 SECRET = "root:x:0:0"
@@ -243,7 +244,7 @@ def test_cards_with_tricks(release, refused, text, monkeypatch, tmp_path):
 def test_a_card_too_large_to_be_one(release, refused):
     path = release / "README.md"
     with path.open("r+b") as file:
-        file.truncate(frontmatter.MAX_BYTES + 1)
+        file.truncate(card_yaml.MAX_BYTES + 1)
     agree(release, path)
     refused("README.md cannot be trusted", "4,194,305 bytes", commands="load diff")
 
@@ -350,7 +351,7 @@ def test_an_image_bomb_in_a_shard(release, refused, shell, maintain, side):
     maintain("reproduce", release, "--rows", 24).error("gnc-00005", "not a plausible X-ray")
     rows = csd.load_dataset("covid-synth-cxr", "gnc", root=release)
     with pytest.raises(BadImage, match="not a plausible X-ray"):
-        list(reading.batches(rows, batch_size=4))
+        list(batches.batches(rows, batch_size=4))
     assert csd.verify(release).whole
     assert shell("diff", release, release).code == 0
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
@@ -381,7 +382,7 @@ def test_the_checks_let_a_sound_release_pass(release, shell, maintain):
     assert maintain("reproduce", release, "--rows", 8).code == 0
     assert len(csd.load_dataset("covid-synth-cxr", "gnc", root=release)) == 24
     assert shards.unlike_a_shard(pq.read_metadata(shard_of(release)), 12) is None
-    assert frontmatter.configs(release) == {"gnc": ["cyclegan/gnc-*.parquet"]}
+    assert card_yaml.configs(release) == {"gnc": ["cyclegan/gnc-*.parquet"]}
     assert datasets.load_dataset(str(release), "gnc", split="train").num_rows == 24
     with pytest.raises(CorruptRelease):
-        frontmatter.check(release, manifest.read(release), "gpc", ("gpc",))
+        card_yaml.check(release, manifest.read(release), "gpc", ("gpc",))

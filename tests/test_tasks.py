@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from trees import film, radiography, repository, retouched, usual
 
 from covid_synth_data import find_leaks, list_tasks, load_task, mix, schema
 from covid_synth_data.errors import BadImage, ConfigError, LeakError
 from covid_synth_data.sources import rsna
 from covid_synth_data.tasks import check_leaks, near_duplicates, plan_task, to_splits
+from tests.trees import film, radiography, repository, retouched, usual
 
 TASK = "normal-vs-covid"
 SOURCES = ["covid-19-image-repository", "covid-chestxray", "radiography"]

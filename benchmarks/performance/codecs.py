@@ -20,9 +20,9 @@ from machine import write
 from PIL import Image
 from skimage.metrics import structural_similarity
 
+from covid_synth_data.files.pixels import load_grey
 from covid_synth_data.generators.trained import load_file
-from covid_synth_data.pixels import load_grey
-from covid_synth_data.writing import encode_image
+from covid_synth_data.release.writing import encode_image
 
 CHOICES = [("png", 0), ("webp", 80), ("webp", 90), ("webp", 95), ("jpeg", 75), ("jpeg", 85), ("jpeg", 90),
            ("jpeg", 95), ("jpeg", 98)]  # fmt: skip

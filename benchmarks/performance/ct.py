@@ -21,16 +21,16 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from generation.footprint import peak_bytes
 from generators import FrameLoop, finish, fresh_weights, gpu_peak, rounded, spread
 from machine import alternate, ratio, write
 
 from covid_synth_data.generators import build, trained, weights
 from covid_synth_data.generators.label_maps import one_hot, reduce
 from covid_synth_data.generators.noise import to_bytes
-from generation.footprint import peak_bytes
-from generation.label_family import LabelRecipe
+from generation.data.slices import Slices
+from generation.families.label_maps.family import LabelRecipe
 from generation.recipe import load_recipe
-from generation.slices import Slices
 
 RECIPE = Path("generation/recipes/ct-global-local.toml")
 PLAIN = "plain fp32"

@@ -26,11 +26,11 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from covid_synth_data.benchmark import training
-from covid_synth_data.benchmark.cache import Store, content_key
-from covid_synth_data.benchmark.classifiers import build
+from covid_synth_data.benchmark.data.store import Store, content_key
 from covid_synth_data.benchmark.suite import Training
-from covid_synth_data.pixels import load_grey
+from covid_synth_data.benchmark.training import fit
+from covid_synth_data.classifiers.registry import build
+from covid_synth_data.files.pixels import load_grey
 
 STORED, SIDE, BATCH = 256, 224, 16
 SETTINGS = Training(optimizer="adadelta", learning_rate=1e-3, batch_size=BATCH, max_epochs=1, patience=1)
@@ -49,10 +49,10 @@ def draw(seed: int) -> Image.Image:
 class Memory:
     """A feed of float tensors that were made before."""
 
-    def __init__(self, films: torch.Tensor, labels: training.Rows) -> None:
+    def __init__(self, films: torch.Tensor, labels: fit.Rows) -> None:
         self.films, self.labels = films, labels
 
-    def batch(self, rows: training.Rows, rng: np.random.Generator | None) -> torch.Tensor:
+    def batch(self, rows: fit.Rows, rng: np.random.Generator | None) -> torch.Tensor:
         return self.films[rows]
 
 
@@ -102,16 +102,16 @@ def main() -> None:
         store = Store(folder / "cache", (SIDE, SIDE), np.uint8)
         filling = seconds(lambda: decode(store, files))
         keys = list(files)
-        stored = training.PixelFeed(store, keys, labels, CPU)
+        stored = fit.PixelFeed(store, keys, labels, CPU)
         memory = Memory(torch.from_numpy(store.rows(keys)).unsqueeze(1).float() / 255.0, labels)
-        few = training.PixelFeed(store, keys[:8] + keys[-8:], np.r_[labels[:8], labels[-8:]], CPU)
+        few = fit.PixelFeed(store, keys[:8] + keys[-8:], np.r_[labels[:8], labels[-8:]], CPU)
         loader = DataLoader(pictures, BATCH, shuffle=True, num_workers=asked.workers)
         textbook = build("small-cnn", "none", 0)
         optimizer = torch.optim.Adadelta(textbook.parameters(), lr=SETTINGS.learning_rate)
 
-        def ours(feed: training.Feed) -> dict[str, torch.Tensor]:
+        def ours(feed: fit.Feed) -> dict[str, torch.Tensor]:
             model = build("small-cnn", "none", 0)
-            training.fit(model, feed, few, SETTINGS, sampling="natural", seed=0, device=CPU)
+            fit.fit(model, feed, few, SETTINGS, sampling="natural", seed=0, device=CPU)
             return model.state_dict()
 
         runs = {

@@ -34,10 +34,10 @@ from machine import RESULTS, alternate, describe, peak_mib, ratio, seconds
 from plain import PlainLoop, plain_network, sample, translate
 
 from covid_synth_data.generators import build, noise, trained, weights
-from generation import trainer
-from generation.adversarial import Family
-from generation.films import Films
+from generation.data.films import Films
 from generation.recipe import PairData, Recipe, family, load_recipe
+from generation.training import loop as trainer
+from generation.training.family import Family
 
 FULL: dict[str, dict[str, Any]] = {
     "cyclegan-nc": {}, "mtt-gan": {"batch_size": 4}, "wgan": {"batch_size": 8}, "dcgan": {"batch_size": 32},
@@ -81,7 +81,7 @@ def films_of(recipe: Recipe, count: int) -> list[Films]:
 
 
 class FrameLoop:
-    """A step as the loop of `generation.trainer` does it."""
+    """A step as the loop of `generation.training.loop` does it."""
 
     def __init__(self, recipe: Recipe, films: list[Films], device: str) -> None:
         self.recipe, self.fabric, self.now = recipe, trainer.make_fabric(recipe, device), 0
@@ -287,7 +287,7 @@ def measure(name: str, schedule: str, asked: argparse.Namespace) -> dict[str, An
 
 def wgan_parquet(count: int) -> dict[str, Any]:
     """`count` images of the full-width WGAN as a release folder, on two threads."""
-    from covid_synth_data.sampling import write_release
+    from covid_synth_data.generators.sampling import write_release
 
     torch.set_num_threads(2)
     with tempfile.TemporaryDirectory() as name:

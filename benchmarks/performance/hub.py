@@ -25,13 +25,13 @@ from pathlib import Path
 
 from machine import alternate, ratio, seconds, write
 
-from covid_synth_data.hub import verify
+from covid_synth_data.release.loading import verify
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
-from hub.client import TESTS, client_environment
-from hub.releases import build
-from hub.server import WRITER
+from tests.hub.client import TESTS, client_environment
+from tests.hub.releases import build
+from tests.hub.server import WRITER
 
 REPO = "test-org/covid-synth-cxr"
 SIDE = 132

@@ -21,10 +21,10 @@ from machine import write
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
-from hub import matrix
-from hub.client import Client
-from hub.releases import build
-from hub.server import WRITER, running
+from tests.hub import matrix
+from tests.hub.client import Client
+from tests.hub.releases import build
+from tests.hub.server import WRITER, running
 
 
 def main() -> None:

@@ -20,10 +20,10 @@ from training import PlainUpConv
 
 from covid_synth_data.generators.cyclegan import UpConv
 from covid_synth_data.generators.layers import UpsampleConv
-from generation import trainer
-from generation.diffaugment import DRAWS, augment
-from generation.films import Films
+from generation.data.films import Films
+from generation.families.augmentation import DRAWS, augment
 from generation.recipe import PairData, Recipe, family
+from generation.training import loop as trainer
 
 Losses = dict[str, Tensor]
 

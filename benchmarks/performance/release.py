@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from machine import peak_mib, ratio, seconds, write
 
-from covid_synth_data import writing
 from covid_synth_data.generators.trained import load_file
-from generation import plan
-from generation import release as releases
+from covid_synth_data.release import writing
 from generation.recipe import load_recipe
+from generation.releasing import build as releases
+from generation.releasing import makers
 
 
 def main() -> None:
@@ -43,9 +43,11 @@ def main() -> None:
     recipe = type(loaded).model_validate(content)
     translator = load_file(asked.weights)
     batch = recipe.release.batch_size
-    films = plan.source_films(recipe, asked.root)
+    films = makers.source_films(recipe, asked.root)
     cells = films["image"][: asked.images]
-    ready = np.stack([plan.cut(cells[i % len(cells)], plan.WHOLE, recipe.data.size) for i in range(batch)])
+    ready = np.stack(
+        [makers.cut(cells[i % len(cells)], makers.WHOLE, recipe.data.size) for i in range(batch)]
+    )
 
     def bare() -> None:
         for _ in range(asked.images // batch):

@@ -3,7 +3,7 @@
     python benchmarks/performance/training.py [--size 128] [--batch 4] [--steps 6] [--rounds 5]
 
 The plain loop is what one would write from the paper: `nn.Upsample` and a 4x4 convolution, an eager fp32
-step, films converted on the way in. Ours is `generation.trainer.train`, checkpoints and logging included,
+step, films converted on the way in. Ours is `generation.training.loop.train`, checkpoints and logging included,
 in the same precision; the second table line is ours with the bf16 that the CPU recipes ask for. Prints
 images per second and their ratio, and the resident memory after each epoch of a longer run.
 """
@@ -21,9 +21,9 @@ from machine import ratio, resident_mib, seconds, write
 from torch import nn
 
 from covid_synth_data.generators.cyclegan import PatchCritic, UNetGenerator, UpConv
-from generation import trainer
-from generation.films import Films
+from generation.data.films import Films
 from generation.recipe import load_recipe
+from generation.training import loop
 
 
 class PlainUpConv(nn.Module):
@@ -125,7 +125,7 @@ def main() -> None:
     def ours(precision: str, epochs: int = 1, tick: object = lambda *_: None) -> None:
         with tempfile.TemporaryDirectory() as folder:
             made = recipe(epochs, precision)
-            trainer.train(made, films, Path(folder), trainer.make_fabric(made), tick)
+            loop.train(made, films, Path(folder), loop.make_fabric(made), tick)
 
     plain = PlainLoop(asked.size, asked.batch, tuple(pixels))
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -15,18 +15,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _WHERE = {
-    "dry_run": "runner",
+    "dry_run": "running.run",
     "list_suites": "suite",
     "load_suite": "suite",
-    "report": "reporting",
-    "run": "runner",
+    "report": "report.report",
+    "run": "running.run",
 }
 
 __all__ = ["dry_run", "list_suites", "load_suite", "report", "run"]
 
 if TYPE_CHECKING:
-    from covid_synth_data.benchmark.reporting import report
-    from covid_synth_data.benchmark.runner import dry_run, run
+    from covid_synth_data.benchmark.report.report import report
+    from covid_synth_data.benchmark.running.run import dry_run, run
     from covid_synth_data.benchmark.suite import list_suites, load_suite
 
 

@@ -14,10 +14,10 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import Field, FiniteFloat, ValidationError
 
-from covid_synth_data import atomic
 from covid_synth_data.benchmark.suite import Kind, Name, Regime, Training, Version, list_suites, load_suite
-from covid_synth_data.config import Settings
 from covid_synth_data.errors import MetricError, ResultError
+from covid_synth_data.files import atomic
+from covid_synth_data.files.models import Settings
 from covid_synth_data.metrics import calibration, detection, multiclass
 
 TOLERANCE: Final = 1e-9

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from covid_synth_data.config import Settings, read_toml
 from covid_synth_data.errors import ConfigError, UnknownName
+from covid_synth_data.files.models import Settings, read_toml
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+._-]*$")]
 """Names become folders of the results, so they are kept to what is safe in a path."""
@@ -238,7 +238,7 @@ def load_suite(name: str | Path) -> Suite:
 
 def _check_models(path: Path, suite: Suite) -> Suite:
     """`suite`, or `ConfigError` when it names a classifier that is in no table."""
-    from covid_synth_data.benchmark.classifiers import CLASSIFIERS
+    from covid_synth_data.classifiers.registry import CLASSIFIERS
 
     for model in suite.models:
         if model not in CLASSIFIERS:

@@ -13,7 +13,7 @@ from covid_synth_data.cli.common import AsJson, Release, Root, Seed, progress_ba
 from covid_synth_data.errors import ConfigError, UnknownName
 
 if TYPE_CHECKING:
-    from covid_synth_data.benchmark.costing import Line
+    from covid_synth_data.benchmark.running.dry_run import Line
 
 app = typer.Typer(help="Run suites and print their tables.", no_args_is_help=True)
 
@@ -104,7 +104,7 @@ def run_suite(
 def _kind(name: str | None) -> Any:
     """A kind of preprocessing. Raises `UnknownName`."""
     if name is not None:
-        from covid_synth_data.benchmark import preprocessing
+        from covid_synth_data.preprocessing import films as preprocessing
 
         preprocessing.check(name)
     return name
@@ -170,7 +170,7 @@ def draw_saliency(
     device: str = "auto",
 ) -> None:
     """Where a classifier looks: Grad-CAM over films. A picture of real films is for your own eyes alone."""
-    from covid_synth_data.benchmark.saliency import saliency
+    from covid_synth_data.benchmark.explain.saliency import saliency
 
     with progress_bar("saliency") as tick:
         shown = saliency(
@@ -194,7 +194,7 @@ def draw_map(
     device: str = "auto",
 ) -> None:
     """Real and synthetic films in the plane: UMAP of fixed features, and how far they keep to themselves."""
-    from covid_synth_data.benchmark.feature_map import feature_map
+    from covid_synth_data.benchmark.explain.feature_map import feature_map
 
     with progress_bar("map") as tick:
         found = feature_map(

@@ -85,7 +85,7 @@ def verify(folder: Annotated[Path, typer.Argument(help="a release folder")], as_
     """Check every byte and count of a release against its manifest."""
     from dataclasses import asdict
 
-    from covid_synth_data.hub import verify as check
+    from covid_synth_data.release.loading import verify as check
 
     with progress_bar("verifying") as tick:
         report = check(folder, tick)
@@ -113,7 +113,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """What changed from OLD to NEW: rows, columns, configs, weights, recipe, licences."""
-    from covid_synth_data import versions
+    from covid_synth_data.release import diff as versions
 
     with progress_bar("comparing") as tick:
         found = versions.diff(old, new, tick)
@@ -155,7 +155,7 @@ def _write_parquet(rows: datasets.Dataset, path: Path, tick: Callable[[int, int]
     import pyarrow.parquet as pq
     from datasets.table import embed_table_storage
 
-    from covid_synth_data.atomic import replacing
+    from covid_synth_data.files.atomic import replacing
 
     with (
         replacing(path) as temporary,
@@ -192,7 +192,7 @@ def sample(
     device: str = "auto",
 ) -> None:
     """Images of a trained generator: from noise, or translated from films."""
-    from covid_synth_data import sampling
+    from covid_synth_data.generators import sampling
     from covid_synth_data.generators.trained import Sampler, Translator, load_file, locate
 
     if kind not in ("png", "release"):

@@ -25,7 +25,7 @@ def build(
     ] = None,
 ) -> None:
     """Write LEADERBOARD.md and one self-contained HTML page from result files."""
-    from covid_synth_data.benchmark import leaderboard
+    from covid_synth_data import leaderboard
 
     for path in leaderboard.build(results, out, hub_format):
         say(str(path))
@@ -46,7 +46,7 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Recompute every metric from the predictions; refuse what does not match, or does not belong."""
-    from covid_synth_data.benchmark import leaderboard
+    from covid_synth_data import leaderboard
 
     with progress_bar("validating") as tick:
         report = leaderboard.validate(files, against=against, root=root, release=release, progress=tick)

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from covid_synth_data import pixels
 from covid_synth_data.ct import labels
 from covid_synth_data.errors import BadImage
-from covid_synth_data.sources import nifti, slice_table
+from covid_synth_data.files import nifti, pixels
+from covid_synth_data.sources import slice_table
 
 Row = dict[str, Any]
 """A slice: `image` and `mask` as cells {"bytes", "path"}, `image_id`, `patient_id`, `slice`, `label`, the

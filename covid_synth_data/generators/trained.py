@@ -13,10 +13,10 @@ from torch import nn
 
 from covid_synth_data import catalog
 from covid_synth_data.errors import ConfigError, UnknownName, WeightsError
+from covid_synth_data.files.pixels import Grey
 from covid_synth_data.generators import build, noise, remote, weights
 from covid_synth_data.generators.folding import for_inference
 from covid_synth_data.generators.label_maps import one_hot
-from covid_synth_data.pixels import Grey
 
 CHECKOUT = Path(__file__).resolve().parents[2] / "releases"
 

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from covid_synth_data.atomic import replacing, write_text
-from covid_synth_data.config import Settings
 from covid_synth_data.errors import WeightsError
+from covid_synth_data.files.atomic import replacing, write_text
+from covid_synth_data.files.models import Settings
 
 
 class Card(Settings):

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from covid_synth_data.config import Settings
 from covid_synth_data.errors import MetricError
+from covid_synth_data.files.models import Settings
 from covid_synth_data.metrics.detection import Bools, Floats, Proportion, Share, proportion
 from covid_synth_data.metrics.multiclass import checked
 

@@ -26,8 +26,8 @@ import numpy.typing as npt
 from pydantic import Field
 from scipy import stats
 
-from covid_synth_data.config import Settings
 from covid_synth_data.errors import MetricError
+from covid_synth_data.files.models import Settings
 from covid_synth_data.metrics.detection import (
     LEVEL,
     REPLICATES,

@@ -20,8 +20,8 @@ import numpy.typing as npt
 from pydantic import Field
 from scipy import special, stats
 
-from covid_synth_data.config import Settings
 from covid_synth_data.errors import MetricError
+from covid_synth_data.files.models import Settings
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

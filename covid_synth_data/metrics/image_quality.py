@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, FiniteFloat
 
-from covid_synth_data.config import Settings
 from covid_synth_data.errors import MetricError, MissingExtra
+from covid_synth_data.files.models import Settings
 from covid_synth_data.metrics import fidelity
 
 Images = npt.NDArray[Any]

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from pydantic import Field, FiniteFloat
 from scipy import special
 
-from covid_synth_data.config import Settings
 from covid_synth_data.errors import MetricError
+from covid_synth_data.files.models import Settings
 
 Ints = npt.NDArray[np.int64]
 Maps = npt.NDArray[Any]

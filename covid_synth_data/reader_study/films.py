@@ -62,12 +62,13 @@ def synthetic_films(what: str, release: str | Path | None, version: str | None, 
 
     Raises `UnknownName`, the errors of `load_dataset`, and `EmptySplit` where there is no such film.
     """
-    from covid_synth_data import catalog, hub
+    from covid_synth_data import catalog
+    from covid_synth_data.release import loading
 
     if what not in {entry.config for entry in catalog.DATASETS} and Path(what).is_dir():
         return _in_folder(Path(what))
     dataset = catalog.DATASETS[0].dataset
-    return _of_label(hub.load_dataset(dataset, what, version=version, root=release), what, label)
+    return _of_label(loading.load_dataset(dataset, what, version=version, root=release), what, label)
 
 
 def _in_folder(folder: Path) -> list[Film]:

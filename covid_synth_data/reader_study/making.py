@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from covid_synth_data import __version__, atomic
+from covid_synth_data import __version__
 from covid_synth_data.errors import ConfigError, LeakError
+from covid_synth_data.files import atomic
 from covid_synth_data.reader_study import films
 from covid_synth_data.reader_study.study import Key, KeyPair, Side
 
 if TYPE_CHECKING:
-    from covid_synth_data.pixels import Grey
+    from covid_synth_data.files.pixels import Grey
 
 Progress = Callable[[int, int], None]
 
@@ -114,7 +115,7 @@ def _drawn(
 
 def _different(chosen: Sequence[films.Film]) -> Iterator[tuple[str, Grey]]:
     """Names and pixels of `chosen`, copies of a film that came before left out."""
-    from covid_synth_data.pixels import load_grey
+    from covid_synth_data.files.pixels import load_grey
 
     seen = set()
     for film in chosen:
@@ -151,7 +152,7 @@ def _encoded(drawn: Sequence[tuple[str, Grey]], side: int, tick: Progress) -> li
     """PNG files without compression, all of one length: neither size nor format tells films apart."""
     from PIL import Image
 
-    from covid_synth_data.pixels import resize
+    from covid_synth_data.files.pixels import resize
 
     shown: list[Shown] = []
     for name, grey in drawn:

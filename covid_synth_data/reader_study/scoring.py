@@ -12,8 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from covid_synth_data.config import Settings
 from covid_synth_data.errors import ResultError
+from covid_synth_data.files.models import Settings
 from covid_synth_data.metrics.detection import Proportion, proportion
 from covid_synth_data.reader_study.study import Answers, Key, read
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, FiniteFloat, StringConstraints, ValidationError
 
-from covid_synth_data.config import Settings
 from covid_synth_data.errors import ResultError
+from covid_synth_data.files.models import Settings
 
 Side = Literal["left", "right"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -16,9 +16,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from covid_synth_data import pixels
 from covid_synth_data.errors import BadImage, ConfigError
-from covid_synth_data.sources import disk, nifti, slice_table, table
+from covid_synth_data.files import nifti, pixels
+from covid_synth_data.sources import disk, slice_table, table
 from covid_synth_data.sources.info import SourceInfo
 from covid_synth_data.sources.slice_table import to_dataset
 

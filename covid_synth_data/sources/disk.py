@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from covid_synth_data.dicom import DICOM_SUFFIXES
 from covid_synth_data.errors import BadMetadata, MissingSource, SourceError
+from covid_synth_data.files.dicom import DICOM_SUFFIXES
 from covid_synth_data.sources.info import SourceInfo
 from covid_synth_data.sources.table import stem
 

@@ -16,9 +16,10 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from covid_synth_data import pixels, schema
+from covid_synth_data import schema
 from covid_synth_data.errors import BadImage
-from covid_synth_data.sources import nifti, table
+from covid_synth_data.files import nifti, pixels
+from covid_synth_data.sources import table
 
 if TYPE_CHECKING:
     import datasets

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from covid_synth_data import dicom, schema
+from covid_synth_data import schema
 from covid_synth_data.errors import MissingSource, SourceError
+from covid_synth_data.files import dicom
 
 if TYPE_CHECKING:
     import datasets

@@ -14,9 +14,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from covid_synth_data import hub, tasks
+from covid_synth_data import tasks
 from covid_synth_data.benchmark.suite import Suite
 from covid_synth_data.errors import ReleaseError
+from covid_synth_data.release import loading
 from covid_synth_data.schema import COVID, REAL_COLUMNS, SYNTHETIC_COLUMNS, features
 
 SIDE = 24
@@ -118,7 +119,7 @@ def prepare(folder: Path, patch: Callable[[object, str, object], None]) -> types
             raise ReleaseError(f"{root} does not hold the config {config!r}")
         return configs[config]
 
-    patch(hub, "load_dataset", load_dataset)
+    patch(loading, "load_dataset", load_dataset)
     left_out = pd.DataFrame(
         {"source_dataset": ["phantom"] * 3, "reason": ["lateral", "lateral", "unreadable image"]}
     )

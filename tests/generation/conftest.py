@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny import VARIANTS, recipe_of, train
 
-from generation.films import Films, training_films
+from generation.data.films import Films, training_films
 from generation.recipe import Recipe, load_recipe
-from generation.trainer import Run
+from generation.training.loop import Run
+from tests.generation.tiny import VARIANTS, recipe_of, train
 
 TINY = """
 name = "tiny"

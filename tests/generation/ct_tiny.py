@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tiny import quick_features
 
-from generation import slices, trainer
-from generation.label_family import LabelRecipe
+from generation.data import slices
+from generation.data.slices import Slices
+from generation.families.label_maps.family import LabelRecipe
 from generation.recipe import family
-from generation.slices import Slices
+from generation.training import loop
+from tests.generation.tiny import quick_features
 
 SIDE = 64
 STEPS = 6
@@ -63,15 +64,15 @@ def few(count: int) -> Slices:
     return replace(whole, pixels=whole.pixels[:count], maps=whole.maps[:count])
 
 
-def train(recipe: LabelRecipe, folder: Path, progress: Any = lambda *_: None) -> trainer.Run:
+def train(recipe: LabelRecipe, folder: Path, progress: Any = lambda *_: None) -> loop.Run:
     """A run on one CPU device."""
     with quick_features():
-        return trainer.train(recipe, [slices_of()], folder, trainer.make_fabric(recipe, "cpu"), progress)
+        return loop.train(recipe, [slices_of()], folder, loop.make_fabric(recipe, "cpu"), progress)
 
 
 def trainee_of(recipe: LabelRecipe) -> Any:
     """The family before its first step."""
-    return family(recipe.family)(recipe, trainer.make_fabric(recipe, "cpu"))
+    return family(recipe.family)(recipe, loop.make_fabric(recipe, "cpu"))
 
 
 def random_maps(count: int, side: int = SIDE, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from covid_synth_data.pixels import resize
-from generation import films as reading
-from generation import looks, trainer
-from generation.films import Films
+from covid_synth_data.files.pixels import resize
+from generation.data import films as reading
+from generation.data.films import Films
 from generation.recipe import FilmData, Recipe, family
+from generation.training import evaluation, loop
 
 STEPS = 5
 """Of each tiny recipe; its looks, and so its checkpoints, come after steps 2 and 5."""
@@ -163,14 +163,14 @@ def stop_at(step: int) -> Callable[[int, int, str], None]:
 def quick_features() -> Iterator[None]:
     """Looks within it measure the features of `Means`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(looks, "Extractor", Means)
+        patch.setattr(evaluation, "Extractor", Means)
         yield
 
 
 def train(
     recipe: Recipe, folder: Path, start: Path | None = None, progress: Any = lambda *_: None
-) -> trainer.Run:
+) -> loop.Run:
     """A run on one CPU device."""
-    fabric = trainer.make_fabric(recipe, "cpu")
+    fabric = loop.make_fabric(recipe, "cpu")
     with quick_features():
-        return trainer.train(recipe, films_of(recipe), folder, fabric, progress, start)
+        return loop.train(recipe, films_of(recipe), folder, fabric, progress, start)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from network_checks import alone_as_together, gradients_flow, output_shapes, trained_count
 from torch import nn
 
 from covid_synth_data import generators
 from covid_synth_data.errors import ConfigError
 from covid_synth_data.generators.ct_global_local import DESUM, GlobalLocalGenerator, Weighting
 from covid_synth_data.generators.label_maps import BLACK, one_hot
+from tests.generators.network_checks import alone_as_together, gradients_flow, output_shapes, trained_count
 
 
 def maps_of(count: int = 2, side: int = 32, seed: int = 0) -> torch.Tensor:

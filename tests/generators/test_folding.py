@@ -7,12 +7,12 @@ import copy
 import numpy as np
 import pytest
 import torch
-from support import sampler_weights
 from torch import nn
 
 from covid_synth_data import generators
 from covid_synth_data.generators.folding import PhaseConv, fold_norms, split_phases
 from covid_synth_data.generators.trained import load_file
+from tests.support import sampler_weights
 
 NETWORKS = {
     "baseline-gan": ({"width": 4, "latent": 8}, 6, 0),

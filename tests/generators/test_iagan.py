@@ -4,15 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from network_checks import (
-    alone_as_together,
-    gradients_flow,
-    output_shapes,
-    same_in_channels_last,
-    trained_count,
-    warm_up,
-    works_in_autocast,
-)
 from torch import nn
 
 from covid_synth_data.errors import ConfigError
@@ -21,6 +12,15 @@ from covid_synth_data.generators.iagan import (
     IAGANGenerator,
     InceptionResidual,
     SelfAttention,
+)
+from tests.generators.network_checks import (
+    alone_as_together,
+    gradients_flow,
+    output_shapes,
+    same_in_channels_last,
+    trained_count,
+    warm_up,
+    works_in_autocast,
 )
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from network_checks import (
+from torch import nn
+
+from covid_synth_data.errors import ConfigError
+from covid_synth_data.generators.menon import MenonDiscriminator, MenonGenerator
+from tests.generators.network_checks import (
     alone_as_together,
     gradients_flow,
     keras_count,
@@ -14,10 +18,6 @@ from network_checks import (
     warm_up,
     works_in_autocast,
 )
-from torch import nn
-
-from covid_synth_data.errors import ConfigError
-from covid_synth_data.generators.menon import MenonDiscriminator, MenonGenerator
 
 
 @pytest.fixture

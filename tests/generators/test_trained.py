@@ -8,12 +8,12 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from support import sampler_weights
 
 from covid_synth_data import generators
 from covid_synth_data.errors import ConfigError, UnknownName, WeightsError
 from covid_synth_data.generators import noise, weights
 from covid_synth_data.generators.trained import Sampler, Translator, load_file
+from tests.support import sampler_weights
 
 
 @pytest.fixture

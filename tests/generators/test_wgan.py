@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from network_checks import (
+from torch import nn
+
+from covid_synth_data.errors import ConfigError
+from covid_synth_data.generators.layers import UpsampleConv
+from covid_synth_data.generators.wgan import WGANCritic, WGANGenerator
+from tests.generators.network_checks import (
     alone_as_together,
     gradients_flow,
     keras_count,
@@ -14,11 +19,6 @@ from network_checks import (
     warm_up,
     works_in_autocast,
 )
-from torch import nn
-
-from covid_synth_data.errors import ConfigError
-from covid_synth_data.generators.layers import UpsampleConv
-from covid_synth_data.generators.wgan import WGANCritic, WGANGenerator
 
 
 @pytest.fixture

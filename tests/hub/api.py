@@ -12,10 +12,10 @@ from urllib.parse import parse_qs, quote
 
 import yaml
 
-from hub.store import LFS_SIZE, LFS_SUFFIXES, Commit, Entry, Refused, Repo
+from tests.hub.store import LFS_SIZE, LFS_SUFFIXES, Commit, Entry, Refused, Repo
 
 if TYPE_CHECKING:
-    from hub.server import Body, Hub
+    from tests.hub.server import Body, Hub
 
 DATE = "2026-01-01T00:00:00.000Z"
 

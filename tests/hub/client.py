@@ -144,7 +144,7 @@ def _fork_runs() -> None:
     import pyarrow.parquet  # noqa: F401
 
     import generation.__main__
-    import generation.publish  # noqa: F401
+    import generation.releasing.publish  # noqa: F401
 
     for line in sys.stdin:
         reader, writer = os.pipe()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hub.client import Client
-from hub.releases import build
-from hub.server import WRITER, Hub, running
+from tests.hub.client import Client
+from tests.hub.releases import build
+from tests.hub.server import WRITER, Hub, running
 
 REPO = "test-org/covid-synth-cxr"
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hub.client import Client, Outcome
-from hub.faults import Kind, Request
-from hub.releases import content
-from hub.server import Hub
+from tests.hub.client import Client, Outcome
+from tests.hub.faults import Kind, Request
+from tests.hub.releases import content
+from tests.hub.server import Hub
 
 REPO = "test-org/covid-synth-cxr"
 

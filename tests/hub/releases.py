@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import yaml
 from PIL import Image
 
-from covid_synth_data import catalog, manifest, schema
+from covid_synth_data import catalog, schema
+from covid_synth_data.release import manifest
 
 NAME = "covid-synth-cxr"
 

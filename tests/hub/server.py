@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from hub import api
-from hub.api import Answer, as_json
-from hub.faults import Faults, Kind
-from hub.store import Refused, Store
+from tests.hub import api
+from tests.hub.api import Answer, as_json
+from tests.hub.faults import Faults, Kind
+from tests.hub.store import Refused, Store
 
 WRITER = "hf_write_secret_of_the_tests"
 READER = "hf_read_secret_of_the_tests"

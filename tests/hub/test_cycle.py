@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from hub.conftest import REPO
+from tests.hub.conftest import REPO
 
 
 @pytest.fixture
 def versions(made_release: Path, tmp_path: Path) -> tuple[Path, Path]:
     """The release of the tests, and a next version of it: 30 images instead of 24, by the same weights."""
-    from generation import release
     from generation.recipe import load_recipe
+    from generation.releasing import build
 
     text = (made_release / "tiny.toml").read_text()
     (tmp_path / "next.toml").write_text(
@@ -22,7 +22,7 @@ def versions(made_release: Path, tmp_path: Path) -> tuple[Path, Path]:
     )
     recipe = load_recipe(tmp_path / "next.toml")
     weights = made_release / "run" / "tiny.safetensors"
-    newer = release.release(recipe, None, weights, tmp_path / "covid-synth-cxr", "cpu", lambda *_: None)
+    newer = build.release(recipe, None, weights, tmp_path / "covid-synth-cxr", "cpu", lambda *_: None)
     return made_release / "covid-synth-cxr", newer
 
 

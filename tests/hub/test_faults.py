@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hub import matrix
-from hub.faults import Kind, Request
+from tests.hub import matrix
+from tests.hub.faults import Kind, Request
 
 PUSH: dict[Kind, tuple[str, ...]] = {
     "kill-before": ("/commit/main", "/tag/"),

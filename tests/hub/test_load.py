@@ -10,10 +10,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from hub.client import Client, client_environment
-from hub.conftest import REPO
-from hub.releases import build
-from hub.server import READER, WRITER, Hub
+from tests.hub.client import Client, client_environment
+from tests.hub.conftest import REPO
+from tests.hub.releases import build
+from tests.hub.server import READER, WRITER, Hub
 
 LOADED = """
 import hashlib, json

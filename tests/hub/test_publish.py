@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 
-from hub import releases
-from hub.conftest import REPO
-from hub.releases import build, content
-from hub.server import READER, WRITER
+from tests.hub import releases
+from tests.hub.conftest import REPO
+from tests.hub.releases import build, content
+from tests.hub.server import READER, WRITER
 
 KEPT = ".gitattributes"
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from covid_synth_data import manifest, writing
 from covid_synth_data.generators import build as network
 from covid_synth_data.generators import weights
-from hub.conftest import REPO
-from hub.releases import build
+from covid_synth_data.release import manifest, writing
+from tests.hub.conftest import REPO
+from tests.hub.releases import build
 
 SAMPLE = """
 import hashlib, json

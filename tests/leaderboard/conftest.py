@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import chromium
 import pytest
 
-from covid_synth_data.benchmark.leaderboard import building
-from covid_synth_data.benchmark.leaderboard.boards import Board, boards
-from covid_synth_data.benchmark.tables import Row
+from covid_synth_data.benchmark.report.tables import Row
+from covid_synth_data.leaderboard import building
+from covid_synth_data.leaderboard.boards import Board, boards
+from tests import chromium
 
 from . import made
 

@@ -8,13 +8,13 @@ import re
 
 import numpy as np
 import pytest
-from support import tree
 
-from covid_synth_data.benchmark import leaderboard
-from covid_synth_data.benchmark.leaderboard import drawing, testsets
-from covid_synth_data.benchmark.leaderboard.boards import boards
-from covid_synth_data.benchmark.leaderboard.markdown import gain, signed, trained_on
+from covid_synth_data import leaderboard
 from covid_synth_data.errors import ResultError
+from covid_synth_data.leaderboard import drawing, testsets
+from covid_synth_data.leaderboard.boards import boards
+from covid_synth_data.leaderboard.markdown import gain, signed, trained_on
+from tests.support import tree
 
 from . import made
 

@@ -8,7 +8,7 @@ import huggingface_hub
 import pytest
 import yaml
 
-from covid_synth_data.benchmark.leaderboard import hub_results
+from covid_synth_data.leaderboard import hub_results
 
 
 @pytest.fixture(scope="module")

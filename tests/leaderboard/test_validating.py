@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from covid_synth_data.benchmark import leaderboard, results
-from covid_synth_data.benchmark.leaderboard import validating
+from covid_synth_data import leaderboard
+from covid_synth_data.benchmark import results
 from covid_synth_data.benchmark.suite import load_suite
 from covid_synth_data.errors import CovidSynthError, ResultError
+from covid_synth_data.leaderboard import validating
 
 from . import made
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import chromium
 import pytest
-from support import film
 
 from covid_synth_data import reader_study
+from tests import chromium
+from tests.support import film
 
 PAIRS = 6
 

@@ -11,10 +11,10 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from support import film
 
 from covid_synth_data import reader_study
 from covid_synth_data.errors import ConfigError, LeakError, UnknownName
+from tests.support import film
 
 from .conftest import PAIRS
 

@@ -16,7 +16,7 @@ from .conftest import PAIRS
 
 def test_the_radiologists_of_the_paper(make, tmp_path):
     for number in range(30):
-        from support import film
+        from tests.support import film
 
         film(tmp_path / "real" / f"more-{number}.png", 300 + number, side=80)
         film(tmp_path / "made" / f"more-{number}.png", 400 + number, side=64)

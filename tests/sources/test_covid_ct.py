@@ -14,11 +14,11 @@ from PIL import Image
 from covid_synth_data import schema
 from covid_synth_data.ct import slices
 from covid_synth_data.errors import BadImage, BadMetadata, ConfigError, MissingExtra, MissingSource
+from covid_synth_data.files import nifti
 from covid_synth_data.sources import (
     covid_ct,
     ct_phantom,
     load_source,
-    nifti,
     read_source,
     slice_table,
     source_status,

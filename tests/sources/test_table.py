@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from covid_synth_data import pixels, schema
+from covid_synth_data import schema
 from covid_synth_data.errors import MissingSource, SourceError
+from covid_synth_data.files import pixels
 from covid_synth_data.sources import table
 
 from .conftest import grey

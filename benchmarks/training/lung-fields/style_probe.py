@@ -21,8 +21,8 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from covid_synth_data.benchmark import preprocessing
-from covid_synth_data.pixels import load_grey
+from covid_synth_data.files.pixels import load_grey
+from covid_synth_data.preprocessing import films as preprocessing
 from covid_synth_data.sources import read_source
 
 FILMS = 120

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from covid_synth_data.benchmark.published import Cell
+from covid_synth_data.benchmark.report.published import Cell
 
 TABLES: Final = ("3", "4")
 STRUCTURES: Final = {

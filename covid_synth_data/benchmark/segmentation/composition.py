@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import Field
 
 from covid_synth_data.benchmark.segmentation.suite import Regime
-from covid_synth_data.config import Settings
 from covid_synth_data.ct import augment
 from covid_synth_data.errors import EmptySplit, ImpossibleMix
+from covid_synth_data.files.models import Settings
 
 Count = Annotated[int, Field(ge=0)]
 Origin = Literal["real", "synthetic"]

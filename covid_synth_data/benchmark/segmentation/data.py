@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from covid_synth_data import manifest
 from covid_synth_data.benchmark.segmentation.composition import Item
 from covid_synth_data.benchmark.segmentation.suite import Protocol, Suite
 from covid_synth_data.ct import augment, labelmaps, splits
@@ -23,6 +22,7 @@ from covid_synth_data.ct.complement import complement
 from covid_synth_data.ct.labels import lung_field
 from covid_synth_data.ct.slices import Row, read_slice, resize_image, resize_mask, rows
 from covid_synth_data.errors import EmptySplit, LeakError, ReleaseError
+from covid_synth_data.release import manifest
 from covid_synth_data.sources import disk, read_source
 
 if TYPE_CHECKING:

@@ -32,8 +32,8 @@ from covid_synth_data.benchmark.segmentation.suite import (
     load_suite,
 )
 from covid_synth_data.benchmark.suite import Name, Version
-from covid_synth_data.config import Settings
 from covid_synth_data.errors import MetricError, ResultError
+from covid_synth_data.files.models import Settings
 from covid_synth_data.metrics import segmentation
 
 SEED: Final = 0

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from covid_synth_data.benchmark import released
-from covid_synth_data.benchmark.planning import seed_numbers
+from covid_synth_data.benchmark.data import released
+from covid_synth_data.benchmark.request import seed_numbers
 from covid_synth_data.benchmark.results import Dataset, write_result
 from covid_synth_data.benchmark.segmentation import composition, data, results
 from covid_synth_data.benchmark.segmentation.suite import Profile, Suite, load_suite

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, model_validator
 
 from covid_synth_data.benchmark.suite import Name, Version
-from covid_synth_data.config import Settings, read_toml
 from covid_synth_data.errors import ConfigError, UnknownName
+from covid_synth_data.files.models import Settings, read_toml
 
 Part = Literal["train", "validation", "generation_test", "segmentation_test"]
 Parts = Annotated[list[Part], Field(min_length=1)]

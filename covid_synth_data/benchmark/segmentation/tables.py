@@ -9,10 +9,10 @@ from typing import Final
 
 import numpy as np
 
+from covid_synth_data.benchmark.report.markdown import markdown_table
 from covid_synth_data.benchmark.segmentation import beside
 from covid_synth_data.benchmark.segmentation.results import Result, find, validate_result
 from covid_synth_data.benchmark.segmentation.suite import list_suites, load_suite
-from covid_synth_data.benchmark.text import markdown_table
 from covid_synth_data.errors import ResultError
 from covid_synth_data.metrics import segmentation
 
@@ -80,7 +80,7 @@ def _block(groups: Sequence[Group]) -> list[str]:
 
 def _beside(groups: Sequence[Group]) -> str:
     """The printed Tables III and IV, each cell with ours."""
-    from covid_synth_data.benchmark import published
+    from covid_synth_data.benchmark.report import published
 
     ours: dict[tuple[str, str, str, str], str] = {}
     for group in groups:

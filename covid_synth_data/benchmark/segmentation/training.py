@@ -16,8 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from covid_synth_data.benchmark.networks import seeded
 from covid_synth_data.benchmark.segmentation.suite import Network, Training
+from covid_synth_data.classifiers.networks import seeded
 from covid_synth_data.errors import DivergedError, MissingExtra
 from covid_synth_data.metrics import segmentation
 

@@ -11,11 +11,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from covid_synth_data.benchmark import results, worker
-from covid_synth_data.benchmark.networks import seeded
+from covid_synth_data.benchmark import results
 from covid_synth_data.benchmark.segmentation import training
 from covid_synth_data.benchmark.segmentation.data import Slices
 from covid_synth_data.benchmark.segmentation.suite import Profile
+from covid_synth_data.benchmark.training import worker
+from covid_synth_data.classifiers.networks import seeded
 
 Grey = npt.NDArray[np.uint8]
 

@@ -18,11 +18,11 @@ import pandas as pd
 from PIL import Image
 
 from covid_synth_data.errors import ConfigError
+from covid_synth_data.files.nifti import WINDOW, shown
 from covid_synth_data.sources import slice_table
 from covid_synth_data.sources.ct_phantom import body as anatomy
 from covid_synth_data.sources.ct_phantom import lesions as disease
 from covid_synth_data.sources.info import SourceInfo
-from covid_synth_data.sources.nifti import WINDOW, shown
 from covid_synth_data.sources.slice_table import to_dataset
 
 __all__ = ["INFO", "SIDES", "draw", "read", "to_dataset"]

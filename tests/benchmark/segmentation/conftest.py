@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from covid_synth_data import manifest, schema, writing
+from covid_synth_data import schema
 from covid_synth_data.benchmark.segmentation.suite import Suite, load_suite
 from covid_synth_data.ct import labelmaps, phantom, splits
 from covid_synth_data.ct.complement import lung_only
 from covid_synth_data.ct.slices import png
+from covid_synth_data.release import manifest, writing
 
 SIDE = 64
 LINEAGE = ("source_dataset", "source_id", "source_class", "source_license")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from covid_synth_data.benchmark import published
+from covid_synth_data.benchmark.report import published
 from covid_synth_data.benchmark.segmentation import beside, load_suite
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from covid_synth_data import load_dataset, manifest
+from covid_synth_data import load_dataset
 from covid_synth_data.benchmark.segmentation import data
 from covid_synth_data.benchmark.segmentation.composition import Item
 from covid_synth_data.ct import augment, labelmaps
 from covid_synth_data.ct.labels import lung_field
 from covid_synth_data.ct.slices import read_slice
 from covid_synth_data.errors import EmptySplit, LeakError, ReleaseError
+from covid_synth_data.release import manifest
 
 from .conftest import SIDE
 

@@ -1,0 +1,108 @@
+"""The released configs that a suite asks for: loaded, identified, and kept apart from the test films."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from covid_synth_data.benchmark import results
+from covid_synth_data.errors import CorruptRelease, LeakError, ReleaseError
+from covid_synth_data.release import loading, manifest
+
+if TYPE_CHECKING:
+    import datasets
+
+Loaded = tuple[dict[str, "datasets.Dataset"], results.Dataset | None, dict[str, str]]
+
+
+def load(name: str, configs: Sequence[str], release: str | Path | None, version: str | None) -> Loaded:
+    """The configs of a dataset, where they come from, and for each that is not there the reason.
+
+    Raises `CorruptRelease` where a config holds films of a subset that is not its own.
+    """
+    found: dict[str, datasets.Dataset] = {}
+    missing: dict[str, str] = {}
+    if release is None and configs:
+        try:
+            # All configs from one version, should a newer appear meanwhile.
+            version = loading.release_manifest(name, version).version
+        except CorruptRelease:
+            raise
+        except ReleaseError as error:
+            return found, None, dict.fromkeys(configs, str(error))
+    for config in configs:
+        try:
+            found[config] = loading.load_dataset(name, config, split="train", version=version, root=release)
+        except CorruptRelease:
+            raise
+        except ReleaseError as error:
+            missing[config] = str(error)
+    for config, rows in found.items():
+        strange = set(rows.unique("subset")) - set(loading.entry(name, config).subsets)
+        if strange:
+            raise CorruptRelease(
+                f"the config {config!r} holds films of other subsets", found=", ".join(map(str, strange)),
+                expected=", ".join(loading.entry(name, config).subsets),
+                hint="the file patterns in the release's README.md take in too much; make it again",
+            )  # fmt: skip
+    if not found:
+        return found, None, missing
+    folder = loading.release_folder(name, version, release)
+    listed = manifest.read(folder)
+    digest = hashlib.sha256((folder / manifest.NAME).read_bytes()).hexdigest()
+    return found, results.Dataset(name=listed.name, version=listed.version, manifest_sha256=digest), missing
+
+
+def learned(
+    name: str, configs: Sequence[str], release: str | Path | None, version: str | None = None
+) -> dict[str, manifest.Learned]:
+    """Whom the generators of the configs learned from, as the manifest of the release says."""
+    if not configs:
+        return {}
+    subsets = loading.release_manifest(name, version, release).subsets
+    parts = {
+        config: [subsets[s].learned_from for s in loading.entry(name, config).subsets] for config in configs
+    }
+    return {
+        config: manifest.Learned(
+            films=sorted({film for one in part for film in one.films}),
+            patients=sorted({patient for one in part for patient in one.patients}),
+        )
+        for config, part in parts.items()
+    }
+
+
+def together(parts: Sequence[datasets.Dataset]) -> datasets.Dataset:
+    """What identifies the films of all configs, so that each other part is read once to be compared."""
+    import datasets
+
+    columns = ("image", "image_id", "source_dataset", "source_id")
+    return datasets.concatenate_datasets(
+        [part.select_columns([name for name in columns if name in part.column_names]) for part in parts]
+    )
+
+
+def check_generators(
+    splits: datasets.DatasetDict, taught_by: Sequence[manifest.Learned], saw: Sequence[str]
+) -> list[str]:
+    """Raise `LeakError` where a film or patient of validation or test taught one of the generators.
+
+    Parts in `saw` may have: the note that says so, if they did, is returned.
+    """
+    films = {name for one in taught_by for name in one.films}
+    patients = {name for one in taught_by for name in one.patients}
+    notes = []
+    for part in ("validation", "test"):
+        rows = zip(splits[part]["image_id"], splits[part]["patient_id"], strict=True)
+        shared = [film for film, patient in rows if film in films or patient in patients]
+        if shared and part in saw:
+            notes.append(f"{len(shared)} {part} films, or others of their patients, taught a generator")
+        elif shared:
+            raise LeakError(
+                f"the {part} part has films that a generator of the release learned from",
+                found=f"{len(shared)}, e.g. {shared[0]}", expected="none",
+                hint="use the sources and the split seed that the release was made with",
+            )  # fmt: skip
+    return notes

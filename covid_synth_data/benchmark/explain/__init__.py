@@ -1,0 +1,1 @@
+"""Where a classifier looks, and how its features lie."""

@@ -1,0 +1,135 @@
+"""Where a classifier looks: Grad-CAM over films (Selvaraju et al. 2017; zunair2021, Fig. 1), by captum.
+
+A result file holds no weights, but a training is a pure function of its inputs: it is done again, then looked
+into. The picture shows films: of real ones it is for its user's eyes alone, as their licences differ.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from covid_synth_data.benchmark.data import composition
+from covid_synth_data.benchmark.request import plan
+from covid_synth_data.benchmark.running.run import open_bench
+from covid_synth_data.benchmark.suite import Suite, load_suite
+from covid_synth_data.classifiers.registry import CLASSIFIERS
+from covid_synth_data.errors import ConfigError, MissingExtra
+from covid_synth_data.files import atomic
+
+if TYPE_CHECKING:
+    import torch
+
+COLUMNS: Final = 6
+
+
+def saliency(
+    suite: str | Path | Suite,
+    path: str | Path,
+    *,
+    regime: str,
+    model: str | None = None,
+    task: str | None = None,
+    seed: int = 0,
+    films: int = 12,
+    of: str = "test",
+    **options: Any,
+) -> list[str]:
+    """Draw `films` films with the Grad-CAM of the positive class over them into the PNG at `path`.
+
+    The classifier is `model` (None: the first of the suite's first profile) trained by `regime` with `seed`.
+    The films are drawn from the test part, as many positives as others, or, with `of` the name of a synthetic
+    config of the regime, from that. Of a suite with folds the first is taken. `options` are those of
+    `runner.run`. Returns the image ids. Raises what `run` does, and `ConfigError` for a model without a
+    network.
+    """
+    chosen = suite if isinstance(suite, Suite) else load_suite(suite)
+    runs = plan(
+        chosen, models=[model] if model else None, regimes=[regime], seeds=[seed],
+        tasks=[task] if task else None,
+    )[:1]  # fmt: skip
+    if CLASSIFIERS[runs[0].model].learner not in ("head", "network"):
+        raise ConfigError(
+            f"{runs[0].model} is no network that could be looked into", hint="choose one without trees"
+        )
+    if of != "test" and of not in chosen.regimes[regime].synthetic:
+        raise ConfigError(
+            f"regime {regime} does not use {of!r}",
+            expected=", ".join(["test", *chosen.regimes[regime].synthetic]),
+        )
+    bench, (run,) = open_bench(chosen, runs, out=Path(path).parent, **options)
+    part = bench.part(run.task, run.fold)
+    (ready,) = bench.prepare(part, [run])
+    hand, others = bench.worker(part), bench.others(part)
+    rule = chosen.regimes[regime]
+    hand.fill(run.model, [(ready.train, rule)], [others["validation"]])
+    network, _ = hand.learn(run.model, rule, seed, ready.train, others["validation"], f"{run.model} {regime}")
+    shown = others["test"]
+    if of != "test":
+        shown = composition.films(bench.synthetic.configs[of], part.classes, chosen.positive)
+    shown = _some(shown, films, seed)
+    pixels = hand.films(shown)
+    heat, sure = maps(network, pixels, part.classes.index(chosen.positive))
+    title = (
+        f"{chosen.name} {chosen.version}, {run.model}, {regime}, seed {seed}: Grad-CAM of {chosen.positive}"
+    )
+    _draw(Path(path), pixels, heat, sure, shown, title)
+    return shown.ids
+
+
+def maps(network: Any, pixels: Any, target: int) -> tuple[Any, Any]:
+    """Grad-CAM of class `target` at the last feature map, float (n, side, side) in [0, 1] each film by
+    itself, and the probabilities (n,) of that class, for films uint8 (n, side, side)."""
+    import torch
+
+    try:
+        from captum.attr import LayerAttribution, LayerGradCam
+    except ModuleNotFoundError as error:
+        raise MissingExtra(str(error.name), "figures") from error
+
+    network.eval()
+    device = next(network.parameters()).device
+    films = torch.from_numpy(np.asarray(pixels)).to(device).unsqueeze(1).float() / 255.0
+    heat, sure = [], []
+    for film in films[:, None]:
+        found: torch.Tensor = LayerGradCam(network, network.body).attribute(
+            film, target=target, relu_attributions=True
+        )
+        large = LayerAttribution.interpolate(found, tuple(film.shape[-2:]), "bilinear")[0, 0].detach()
+        heat.append((large / large.max().clamp_min(1e-12)).cpu().numpy())
+        with torch.no_grad():
+            sure.append(float(network(film).softmax(dim=1)[0, target]))
+    return np.stack(heat), np.array(sure)
+
+
+def _some(films: composition.Films, count: int, seed: int) -> composition.Films:
+    """`count` films, as many positives as others where there are both, drawn by `seed`, positives first."""
+    rng = np.random.default_rng([seed, 0x5EE])
+    positive = rng.permutation(np.flatnonzero(films.positives))
+    rest = rng.permutation(np.flatnonzero(~films.positives))
+    half = max(count // 2, count - len(rest))
+    rows = [*positive[:half], *rest[: count - len(positive[:half])]]
+    return films.select(rows)
+
+
+def _draw(path: Path, pixels: Any, heat: Any, sure: Any, films: composition.Films, title: str) -> None:
+    from matplotlib.figure import Figure
+
+    columns = min(COLUMNS, len(pixels))
+    rows = -(-len(pixels) // columns)
+    figure = Figure(figsize=(1.7 * columns, 3.7 * rows + 0.5), layout="constrained")
+    grid = figure.subplots(2 * rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for number in range(len(pixels)):
+        top, column = 2 * (number // columns), number % columns
+        grid[top, column].imshow(pixels[number], cmap="gray", vmin=0, vmax=255)
+        grid[top, column].set_title(films.classes[films.labels[number]], fontsize=7)
+        grid[top + 1, column].imshow(pixels[number], cmap="gray", vmin=0, vmax=255)
+        grid[top + 1, column].imshow(heat[number], cmap="inferno", alpha=0.5, vmin=0, vmax=1)
+        grid[top + 1, column].set_title(f"p = {sure[number]:.2f}", fontsize=7)
+    figure.suptitle(title, fontsize=8)
+    with atomic.replacing(path) as temporary, temporary.open("wb") as file:
+        figure.savefig(file, format="png", dpi=110, metadata={"Software": None})

@@ -1,0 +1,1 @@
+"""Training of one classifier: fitting, augmentation, trees, and the worker that does one run."""

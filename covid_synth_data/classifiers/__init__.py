@@ -1,0 +1,1 @@
+"""Classifiers: the table of models, their networks and weights, and the feature extractor."""

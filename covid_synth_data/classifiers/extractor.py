@@ -1,0 +1,92 @@
+"""Fixed features of films for the metrics of fidelity: one frozen network, the same for every generator.
+
+    features = Extractor(device="auto")
+    fidelity.frechet_distance(features(real), features(fake))
+
+The network is the benchmark's EfficientNet-Lite0 with ImageNet weights, which come in a package and so are at
+hand without a network connection. Distances in its features are not those printed as "FID", which are taken
+with Inception v3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from covid_synth_data.classifiers import registry
+from covid_synth_data.errors import ConfigError, MissingExtra
+
+if TYPE_CHECKING:
+    import torch
+
+WIDTH: Final = 1280
+SIDE: Final = 224
+BATCHES: Final = {"cpu": 2}
+"""Films per batch by kind of device; 256 elsewhere. Small maps stay in a CPU's own caches."""
+
+
+class Extractor:
+    """Frozen EfficientNet-Lite0, ImageNet weights, films resized to 224 x 224, global average pooling.
+
+    Attributes: `name` (what the numbers must be recorded with), `width` (1280), `device`, `sha256` of the
+    weights file.
+    """
+
+    name: Final = f"efficientnet-lite0/imagenet/{SIDE}"
+    width: Final = WIDTH
+
+    def __init__(self, device: str | torch.device = "auto", batch_size: int | None = None) -> None:
+        """Load the network on `device` ("auto": CUDA, MPS or the CPU, the first there is), or a torch.device.
+
+        `batch_size` changes memory and speed, and features by no more than rounding. Raises `MissingExtra`
+        without the extra [benchmark], `ConfigError` for a device that is not there.
+        """
+        try:
+            import torch
+
+            from covid_synth_data.benchmark.training import worker
+        except ModuleNotFoundError as error:
+            raise MissingExtra(str(error.name), "benchmark") from error
+        if batch_size is not None and batch_size < 1:
+            raise ConfigError("no such batch size", found=str(batch_size), expected="1 or more")
+        self.device: torch.device = worker.pick_device(device) if isinstance(device, str) else device
+        self.batch_size = batch_size or BATCHES.get(self.device.type, 256)
+        network = registry.build("lite0-frozen", "imagenet", 0)
+        self.sha256 = str(network.weights.sha256)
+        network = network.eval().requires_grad_(False).to(self.device)
+        self._network = network.to(memory_format=torch.channels_last)
+
+    def __call__(self, films: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Features float32 (n, 1280) of films uint8 (n, h, w) of any size; each row is its film's alone.
+
+        Films are resized to 224 x 224 on the device, bilinear with antialiasing, the aspect ratio not kept.
+        In full fp32: autocast and the TF32 of cuDNN are off meanwhile. Raises `ConfigError`.
+        """
+        import torch
+
+        if films.ndim != 3 or films.dtype != np.uint8 or 0 in films.shape[1:]:
+            raise ConfigError(
+                "films of a wrong kind", found=f"{films.dtype} {films.shape}", expected="uint8 (n, h, w)"
+            )
+        out = np.empty((len(films), self.width), np.float32)
+        # TF32 would cost a distance its last digits, and more on some GPUs than on others.
+        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+        plain = torch.autocast(self.device.type, enabled=False)
+        with exact, plain, torch.inference_mode():
+            for start in range(0, len(films), self.batch_size):
+                part = films[start : start + self.batch_size]
+                out[start : start + len(part)] = self._features(part).cpu().numpy()
+        return out
+
+    def _features(self, films: npt.NDArray[np.uint8]) -> Any:
+        """The features (n, 1280) of one batch, still on the device."""
+        import torch
+        from torch.nn import functional as F
+
+        pixels = torch.from_numpy(films.copy()).to(self.device)
+        shades = pixels.unsqueeze(1).float().div_(255.0)
+        if shades.shape[-2:] != (SIDE, SIDE):
+            shades = F.interpolate(shades, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
+        return self._network.features(shades)

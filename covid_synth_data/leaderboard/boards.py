@@ -1,0 +1,203 @@
+"""What the leaderboard says, before it is drawn: test sets, the regimes tested on them, and their gains."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from covid_synth_data.benchmark.report import comparisons, gains, tables
+from covid_synth_data.benchmark.report.collect import Group, collect, comparable
+from covid_synth_data.benchmark.suite import Suite, list_suites, load_suite
+from covid_synth_data.leaderboard import testsets
+from covid_synth_data.metrics.detection import Floats, Ints
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row: a regime under one model and preprocessing. `versus` has one comparison for each baseline
+    (itself left out), `best` is the name of the baseline of its block with the highest AUC."""
+
+    group: Group
+    row: tables.Row
+    baseline: bool
+    versus: tuple[comparisons.Pair, ...]
+    best: str | None
+
+    @property
+    def gain(self) -> gains.Gain | None:
+        """In the AUC, over the best baseline; None for that itself, and where no baseline was run."""
+        if not self.versus or self.row.regime == self.best:
+            return None
+        return gains.gain(self.row.regime, "AUC", self.versus)
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """Of the gain: its 95 % interval."""
+        gain = self.gain
+        return None if gain is None or gain.low is None or gain.high is None else (gain.low, gain.high)
+
+    @property
+    def mark(self) -> Literal["up", "down", ""]:
+        """Whether the gain survives (`gains`), or is a loss by the same rule."""
+        gain, limits = self.gain, self.limits
+        if gain is None or limits is None:
+            return ""
+        if gain.survives:
+            return "up"
+        return "down" if gain.over_best.highest < 0 and limits[1] < 0 else ""
+
+    @property
+    def scores(self) -> tuple[Ints, Floats]:
+        """Labels (films,), 1 for the positive class, and its probabilities (seeds, films)."""
+        place = self.group.first.classes.index(self.group.first.positive)
+        rows = [sorted(seed.predictions, key=lambda row: row.image_id) for seed in self.group.seeds]
+        labels = np.array([row.label == place for row in rows[0]], dtype=np.int64)
+        return labels, np.array([[row.probabilities[place] for row in one] for one in rows])
+
+
+@dataclass(frozen=True)
+class Block:
+    """The regimes that differ in nothing but what was trained on, best AUC first: same model, initial
+    weights, preprocessing and limit of real negatives. `missing` are baselines of the suite that were not
+    run."""
+
+    model: str
+    weights: str
+    preprocessing: str
+    limit: int | None
+    entries: tuple[Entry, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def best(self) -> Entry | None:
+        """The best baseline."""
+        return next((one for one in self.entries if one.row.regime == one.best), None)
+
+    @property
+    def name(self) -> str:
+        """In words."""
+        limit = "" if self.limit is None else f", at most {self.limit:,} real negatives"
+        return f"{self.model} ({self.weights}), {self.preprocessing} films{limit}"
+
+    def verdict(self) -> str:
+        """In one line, which gains are left over the best baseline."""
+        where = self.name
+        if self.best is None:
+            return f"{where}: no baseline was run, so no gain can be stated."
+        rivals = [one for one in self.entries if not one.baseline and one.gain is not None]
+        if not rivals:
+            return f"{where}: baselines only."
+        above = [one for one in rivals if one.mark == "up"]
+        below = [one for one in rivals if one.mark == "down"]
+        return (
+            f"{where}: the best baseline is {self.best.row.regime}. A higher AUC with synthetic films"
+            f" survives for: {_names(above)} ({len(above)} of {len(rivals)}); it is lower by more than chance"
+            f" for: {_names(below)} ({len(below)} of {len(rivals)})."
+        )
+
+
+@dataclass(frozen=True)
+class Board:
+    """Everything that was tested on one set of films. `current` says whether the package still has this
+    version of the suite."""
+
+    suite: str
+    version: str
+    task: str
+    title: str
+    caution: str | None
+    current: bool
+    digest: str
+    blocks: tuple[Block, ...]
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All rows, block by block."""
+        return [entry for block in self.blocks for entry in block.entries]
+
+    @property
+    def first(self) -> tables.Row:
+        """A row that speaks for what all have in common."""
+        return self.blocks[0].entries[0].row
+
+    @property
+    def tested(self) -> str:
+        """The test set in words."""
+        row = self.first
+        folds = f", each tested once in {row.folds} folds by patient" if row.folds > 1 else ""
+        return (
+            f"{row.test_positives} {self.blocks[0].entries[0].group.first.positive} films and"
+            f" {row.test_negatives} others of {row.test_patients} patients{folds}"
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What the task says of its data, each once; that there are folds is said by `tested`."""
+        notes = dict.fromkeys(note for entry in self.entries for note in entry.row.notes)
+        return [note for note in notes if not re.match(r"fold \d+ of \d+", note)]
+
+
+def boards(results_dir: str | Path) -> list[Board]:
+    """The boards of all result files below `results_dir`, each validated first. Raises `ResultError`."""
+    found: dict[tuple[str, str, str], list[Group]] = defaultdict(list)
+    for group in collect(results_dir):
+        suite, version, task = group.key[:3]
+        found[suite, version, task].append(group)
+    return [_board(key, groups) for key, groups in found.items()]
+
+
+def _board(key: tuple[str, str, str], groups: Sequence[Group]) -> Board:
+    name, version, task = key
+    suite = load_suite(name) if name in list_suites() else None
+    current = suite is not None and suite.version == version
+    seed, first = groups[0].seeds[0], groups[0].first
+    return Board(
+        suite=name,
+        version=version,
+        task=task,
+        title=suite.title if suite else name,
+        caution=suite.caution if suite else None,
+        current=current,
+        digest=testsets.digest(testsets.films_of(seed.predictions, first.classes)),
+        blocks=tuple(_block(found, suite if current else None) for found in comparable(groups)),
+    )
+
+
+def _block(groups: Sequence[Group], suite: Suite | None) -> Block:
+    first = groups[0].first
+    baselines = [group.first.regime for group in groups if group.first.regime_rule.baseline]
+    pairs = comparisons.compare(
+        [seed for group in groups for seed in group.seeds], positive=first.classes.index(first.positive)
+    ) if baselines else []  # fmt: skip
+    rows = {group.first.regime: tables.row_of(group) for group in groups}
+    best = max(baselines, key=lambda name: rows[name].auc.mean, default=None)
+    entries = [
+        Entry(
+            group=group,
+            row=rows[group.first.regime],
+            baseline=group.first.regime in baselines,
+            versus=tuple(pair for pair in pairs if pair.regime == group.first.regime),
+            best=best,
+        )
+        for group in groups
+    ]
+    asked = suite.regimes_of(groups[0].first.task) if suite else []
+    wanted = [name for name in asked if suite and suite.regimes[name].baseline]
+    return Block(
+        model=first.model,
+        weights=first.weights.name,
+        preprocessing=first.preprocessing,
+        limit=first.limit,
+        entries=tuple(sorted(entries, key=lambda entry: -entry.row.auc.mean)),
+        missing=tuple(name for name in wanted if name not in rows),
+    )
+
+
+def _names(entries: Sequence[Entry]) -> str:
+    return ", ".join(entry.row.regime for entry in entries) or "none"

@@ -1,0 +1,38 @@
+"""Writing the leaderboard: Markdown for a repository, one HTML page for people, the Hub's format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from covid_synth_data.files import atomic
+from covid_synth_data.leaderboard import hub_results, markdown, page
+from covid_synth_data.leaderboard.boards import Board, boards
+
+MARKDOWN = "LEADERBOARD.md"
+PAGE = "leaderboard.html"
+
+
+def build(results_dir: str | Path, out: str | Path, hub_format: str | Path | None = None) -> list[Path]:
+    """Write `out`/LEADERBOARD.md and `out`/leaderboard.html from the result files below `results_dir`.
+
+    With `hub_format`, a folder, the Hub's files for the same results too (see `hub_results`). Returns the
+    paths written. Every file is validated first, and nothing is written where one is wrong. The same results
+    give the same bytes. Raises `ResultError`, `OutputError`.
+    """
+    return write(boards(results_dir), Path(results_dir).name, out, hub_format)
+
+
+def write(
+    found: Sequence[Board], made_from: str, out: str | Path, hub_format: str | Path | None = None
+) -> list[Path]:
+    """Write boards that were made already; `made_from` is the name of their folder. Raises `OutputError`."""
+    files = {
+        Path(out) / MARKDOWN: markdown.render(found, made_from),
+        Path(out) / PAGE: page.render(found),
+    }
+    if hub_format is not None:
+        files |= hub_results.files(found, Path(hub_format))
+    for path, text in files.items():
+        atomic.write_text(path, text)
+    return list(files)

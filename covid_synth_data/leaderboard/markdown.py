@@ -1,0 +1,96 @@
+"""The leaderboard as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from covid_synth_data.benchmark.report.markdown import markdown_table, signed
+from covid_synth_data.benchmark.report.tables import Cell, trained_on
+from covid_synth_data.leaderboard.boards import Block, Board, Entry
+
+NOTES = (
+    "Cells: mean over the seeds [lowest to highest limit of the seeds' own 95 % intervals]. AUC: bootstrap"
+    " over patients. SE@SP: sensitivity at the threshold that gives that specificity on the same test films,"
+    " Clopper-Pearson. ECE: expected calibration error. Trained on: in the first fold, where there are"
+    " folds.",
+    "Baselines (*) are trained on real films alone: as they are, drawn class by class, with a class-weighted"
+    " loss, or plainly augmented. Gain: AUC minus that of the best baseline of the same model and films, with"
+    " a 95 % interval of a bootstrap over patients, the same for both. ▲: it survives, being above zero"
+    " under every seed with its interval; ▼: below zero likewise. The best baseline is the one that did"
+    " best on these test films, which favours the baselines a little. Intervals are not corrected for the"
+    " number of regimes, and cover neither other seeds nor other splits.",
+)
+
+
+def render(boards: Sequence[Board], made_from: str) -> str:
+    """The whole file."""
+    parts = [
+        "# Leaderboard",
+        f"Made from the result files in `{made_from}/` by `covid-synth leaderboard build`; do not"
+        " edit. `leaderboard.html` beside this file is the same with every interval, figure and comparison."
+        " How to submit: `docs/leaderboard.md`.",
+        *NOTES,
+        *(_board(board) for board in boards),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _board(board: Board) -> str:
+    older = "" if board.current else " (not the suite as this package has it)"
+    parts = [
+        f"## {board.suite} {board.version}: {board.task}{older}",
+        f"{board.title}. Tested on {board.tested}; test set `{board.digest[:16]}`.",
+        *([f"> {board.caution}"] if board.caution else []),
+    ]
+    for block in board.blocks:
+        parts += [f"### {block.name}", table(block), block.verdict()]
+        if block.missing:
+            parts.append(f"Baselines that were not run: {', '.join(block.missing)}.")
+    parts += [f"Note: {note}" for note in board.notes]
+    return "\n\n".join(parts)
+
+
+def table(block: Block) -> str:
+    """The rows of a block, best AUC first."""
+    first = block.entries[0].row
+    several = len(first.classes) > 2
+    header = [
+        "regime", "dataset", "trained on", "skew", "seeds", "AUC",
+        *(f"SE@SP {point}" for point in first.sensitivity_at), "ECE",
+        *(["accuracy"] if several else []), "gain in AUC",
+    ]  # fmt: skip
+    lines = [header, *(_cells(entry, several) for entry in block.entries)]
+    return markdown_table(lines)
+
+
+def _cells(entry: Entry, several: bool) -> list[str]:
+    row = entry.row
+    return [
+        row.regime + (" *" if entry.baseline else ""),
+        row.dataset or "",
+        trained_on(row),
+        f"{row.skew:.2f}",
+        str(len(row.seeds)),
+        cell(row.auc),
+        *(cell(value) for value in row.sensitivity_at.values()),
+        f"{row.calibration_error:.3f}",
+        *([cell(row.accuracy)] if several else []),
+        gain(entry),
+    ]
+
+
+def cell(value: Cell) -> str:
+    """A mean with its limits."""
+    return f"{value.mean:.3f} [{value.low:.3f} to {value.high:.3f}]"
+
+
+def gain(entry: Entry) -> str:
+    """The gain over the best baseline with its interval."""
+    if entry.gain is None or entry.limits is None:
+        return "best baseline" if entry.best else "no baseline"
+    low, high = entry.limits
+    return f"{signed(entry.gain.over_best.mean)} [{signed(low)} to {signed(high)}]{_MARKS[entry.mark]}"
+
+
+_MARKS: Final = {"up": " ▲", "down": " ▼", "": ""}

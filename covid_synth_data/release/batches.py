@@ -1,0 +1,58 @@
+"""Released or real images into batches of pixels, for loops that are not built on a `DataLoader`."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from covid_synth_data.errors import ConfigError
+from covid_synth_data.files.pixels import Grey, load_grey
+
+if TYPE_CHECKING:
+    import datasets
+
+
+def batches(
+    dataset: datasets.Dataset, batch_size: int = 64, size: int | None = None, workers: int = 2
+) -> Iterator[tuple[Grey, npt.NDArray[np.int64]]]:
+    """Batches (images uint8 (n, height, width), labels int64 (n,)) in the order of the dataset.
+
+    The last batch may be smaller. `size` resizes to (size, size); without it all images must have one size.
+    `workers` threads decode ahead of the consumer, straight from the memory-mapped table: no image is held
+    beyond the few batches under way. Raises `ConfigError`, `BadImage`.
+    """
+    import datasets
+
+    if batch_size < 1 or workers < 1:
+        raise ConfigError(
+            "batches of nothing", found=f"batch_size {batch_size}, workers {workers}", expected="at least 1"
+        )
+    cells = dataset.select_columns(["image", "label"]).cast_column("image", datasets.Image(decode=False))
+    ready: deque[tuple[list[Future[Grey]], npt.NDArray[np.int64]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+
+        def collect() -> tuple[Grey, npt.NDArray[np.int64]]:
+            futures, labels = ready.popleft()
+            films = [future.result() for future in futures]
+            if len({film.shape for film in films}) > 1:
+                raise ConfigError(
+                    "images of several sizes in one batch", found=str(sorted({f.shape for f in films})[:3]),
+                    expected="one size", hint="give size=",
+                )  # fmt: skip
+            return np.stack(films), labels
+
+        try:
+            for rows in cells.iter(batch_size):
+                futures = [pool.submit(load_grey, cell, size) for cell in rows["image"]]
+                ready.append((futures, np.asarray(rows["label"], np.int64)))
+                if len(ready) > 2:
+                    yield collect()
+            while ready:
+                yield collect()
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,268 @@
+"""Released datasets: found in a folder or on the Hub, loaded with `datasets`, verified by their manifest."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from covid_synth_data import catalog
+from covid_synth_data.errors import CorruptRelease, CovidSynthError, OutputError, ReleaseError, UnknownName
+from covid_synth_data.release import card_yaml, hub, manifest, shards
+
+if TYPE_CHECKING:
+    import datasets
+
+_CANNOT_WRITE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
+
+
+def entry(name: str, config: str | None = None) -> catalog.DatasetEntry:
+    """The catalog entry of a config; the default config where `config` is None. Raises `UnknownName`.
+
+    `name` is a dataset, or a repository of it: ORG/DATASET.
+    """
+    dataset = name.rpartition("/")[2]
+    configs = {item.config: item for item in catalog.DATASETS if item.dataset == dataset}
+    if not configs:
+        raise UnknownName("dataset", name, {item.dataset for item in catalog.DATASETS})
+    if config is None:
+        return next((item for item in configs.values() if item.default), next(iter(configs.values())))
+    if config not in configs:
+        raise UnknownName(f"config of {dataset}", config, configs)
+    return configs[config]
+
+
+def repository(name: str) -> str:
+    """The Hub repository of a dataset; ORG/DATASET is one already, a fork or a mirror's."""
+    return name if "/" in name else catalog.REPOSITORIES[entry(name).dataset]
+
+
+def release_folder(name: str, version: str | None = None, root: str | Path | None = None) -> Path:
+    """The folder with the manifest of a release; found where `load_dataset` finds the same arguments.
+
+    Of a release on the Hub it holds the manifest, in the cache, and what else was fetched before.
+    """
+    if root is not None:
+        folder = _folder(Path(root), entry(name).dataset)
+        _listed(folder, version)
+        return folder
+    repo = repository(name)
+    return hub.fetch(repo, hub.resolve(repo, version)).folder
+
+
+def release_manifest(
+    name: str, version: str | None = None, root: str | Path | None = None
+) -> manifest.Manifest:
+    """What a release was made from, and its files; found where `load_dataset` finds the same arguments."""
+    return manifest.read(release_folder(name, version, root))
+
+
+def load_dataset(
+    name: str,
+    config: str | None = None,
+    split: str = "train",
+    version: str | None = None,
+    root: str | Path | None = None,
+    streaming: bool = False,
+) -> datasets.Dataset:
+    """A config of a released dataset, in `schema.SYNTHETIC_COLUMNS`, images decoded when they are read.
+
+    `name` is a dataset, or a repository of it (ORG/DATASET). `root` is a release folder, or a folder that
+    holds one named like the dataset; without it the Hub is read, or the mirror that HF_ENDPOINT names, at the
+    tag of `version`: X.Y.Z, or None and "latest" for the newest published. What is in the cache needs no
+    network, and what comes from the Hub is compared with the manifest before its first use.
+
+    With `streaming` the result is a `datasets.IterableDataset` that reads shards as it goes; those that are
+    not in the cache come unchecked. Raises `UnknownName`, `ReleaseError` when the version or config is not
+    there, `CorruptRelease` when files of the config are missing, cut short or changed, `HubError`.
+    """
+    chosen = entry(name, config)
+    if split != "train":
+        raise UnknownName("split", split, ["train"])
+    if root is None:
+        return _from_hub(repository(name), chosen, version, streaming)
+    folder = _folder(Path(root), chosen.dataset)
+    listed = _listed(folder, version)
+    _check_subsets(str(folder), listed, chosen)
+    _check_shards(folder, listed, chosen.subsets)
+    card_yaml.check(folder, listed, chosen.config, chosen.subsets)
+    return _read(folder, chosen.config, str(folder), streaming=streaming)
+
+
+def _from_hub(repo: str, chosen: catalog.DatasetEntry, version: str | None, streaming: bool) -> Any:
+    """The config from the cache and the Hub; shards are named one by one, whatever the card says of them."""
+    exact = hub.resolve(repo, version, chosen.subsets)
+    found = hub.fetch(repo, exact)
+    _check_subsets(f"{repo} v{exact}", found.listed, chosen)
+    if streaming and not found.holds(chosen.subsets):
+        return _stream(repo, found, chosen)
+    found = hub.fetch(repo, exact, chosen.subsets)
+    files = [str(found.folder / file.path) for file in found.files(chosen.subsets)]
+    return _read(found.folder, chosen.config, "parquet", data_files=files, streaming=streaming)
+
+
+def _stream(repo: str, found: hub.Snapshot, chosen: catalog.DatasetEntry) -> Any:
+    """Shards that are read over the network, at the commit of the tag."""
+    import datasets
+
+    where = f"hf://datasets/{repo}@{found.folder.name}"
+    files = [f"{where}/{file.path}" for file in found.files(chosen.subsets)]
+    with hub.explained(f"{repo} v{found.listed.version} cannot be streamed"):
+        return datasets.load_dataset(
+            "parquet", chosen.config, data_files=files, split="train", streaming=True
+        )
+
+
+def _read(folder: Path, config: str, path: str, **options: Any) -> Any:
+    """`datasets.load_dataset`; what it raises becomes one line about the config of the release `folder`."""
+    import datasets
+    import yaml
+
+    # Besides raising, datasets logs a shard that it cannot read; the error below says it once.
+    logging.getLogger("datasets.packaged_modules.parquet.parquet").setLevel(logging.CRITICAL)
+    try:
+        return datasets.load_dataset(path, config, split="train", **options)
+    except (OSError, ValueError, yaml.YAMLError, datasets.exceptions.DatasetsError) as error:
+        raise _unreadable(folder, config, error) from error
+
+
+def _listed(folder: Path, version: str | None) -> manifest.Manifest:
+    """The manifest of a folder, which holds one version. Raises `ReleaseError` when another is asked for."""
+    listed = manifest.read(folder)
+    if version not in (None, hub.LATEST, listed.version):
+        raise ReleaseError(
+            f"{folder} is another version", found=listed.version, expected=version,
+            hint="leave version out, or give the folder of that version",
+        )  # fmt: skip
+    return listed
+
+
+def _check_subsets(where: str, listed: manifest.Manifest, chosen: catalog.DatasetEntry) -> None:
+    missing = [subset for subset in chosen.subsets if subset not in listed.subsets]
+    if missing:
+        raise ReleaseError(
+            f"{where} does not hold the config {chosen.config!r}",
+            found="subsets " + ", ".join(sorted(listed.subsets)), expected=", ".join(chosen.subsets),
+            hint="release the missing subset into the same folder, or load one that is there",
+        )  # fmt: skip
+
+
+def _folder(root: Path, name: str) -> Path:
+    """`root` itself or `root`/`name`, whichever has a manifest (`root` where neither has, for the error)."""
+    below = root / name
+    return below if not (root / manifest.NAME).is_file() and below.is_dir() else root
+
+
+def _unreadable(folder: Path, config: str, error: Exception) -> CovidSynthError:
+    """The error for a config that `datasets` could not read, or could not keep in its cache."""
+    import datasets
+
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    if isinstance(cause, OSError) and cause.errno in _CANNOT_WRITE:
+        return OutputError(
+            f"cannot write to the cache {datasets.config.HF_DATASETS_CACHE}",
+            found=(cause.strerror or str(cause)).lower(), expected="a writable place with enough room",
+            hint="free some space, or let HF_DATASETS_CACHE name another folder",
+        )  # fmt: skip
+    return CorruptRelease(
+        f"the config {config!r} of {folder} cannot be read",
+        found=(str(cause).splitlines() or [type(cause).__name__])[0], expected="the files as released",
+        hint=f"covid-synth verify {folder} says which file differs; fetch the release again",
+    )  # fmt: skip
+
+
+def _check_shards(folder: Path, listed: manifest.Manifest, subsets: tuple[str, ...]) -> None:
+    """The quick part of `verify`, done on every load: where each shard lies, its size, rows and columns."""
+    for file in listed.files:
+        if file.subset in subsets:
+            with shards.opened(folder, file):
+                pass
+
+
+@dataclass
+class Report:
+    """What `verify` found: files and bytes read, and one line per problem (none: the release is whole)."""
+
+    files: int = 0
+    size: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def whole(self) -> bool:
+        """True when nothing is wrong."""
+        return not self.problems
+
+
+def verify(folder: str | Path, progress: Callable[[int, int], None] | None = None) -> Report:
+    """Check every byte and every count of a release against its manifest, reading each file once.
+
+    `progress` gets (bytes read, all bytes). Finds changed, missing, cut and added files, symbolic links, and
+    row counts that differ between shards and manifest. Raises `ReleaseError` when `folder` is no release.
+    """
+    folder = Path(folder)
+    listed = manifest.read(folder)
+    report = Report()
+    total = sum(file.size for file in listed.files)
+    with ThreadPoolExecutor(4) as pool:
+        for file, problem in zip(
+            listed.files, pool.map(lambda f: _check(folder, f), listed.files), strict=True
+        ):
+            report.files += 1
+            report.size += file.size
+            if problem:
+                report.problems.append(problem)
+            if file.subset:
+                report.rows[file.subset] = report.rows.get(file.subset, 0) + (file.rows or 0)
+            if progress:
+                progress(report.size, total)
+    known = {file.path for file in listed.files} | {manifest.NAME}
+    report.problems += [
+        f"{path.relative_to(folder)}: not in the manifest"
+        for path in sorted(folder.rglob("*"))
+        if (path.is_file() or path.is_symlink())
+        and path.relative_to(folder).as_posix() not in known
+        and not _ignored(path, folder)
+    ]
+    for name, subset in listed.subsets.items():
+        if report.rows.get(name, 0) != subset.rows:
+            report.problems.append(f"{name}: found {report.rows.get(name, 0)} rows, expected {subset.rows}")
+    return report
+
+
+def _ignored(path: Path, folder: Path) -> bool:
+    """Hidden files and folders (.git, .cache) are no part of a release."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _check(folder: Path, file: manifest.File) -> str | None:
+    """What is wrong with one listed file, or None."""
+    path = folder / file.path
+    if not manifest.is_inside(folder, file.path) or not path.is_file():
+        return f"{file.path}: " + ("missing" if manifest.is_inside(folder, file.path) else "a symbolic link")
+    size = path.stat().st_size
+    if size != file.size:
+        return f"{file.path}: found {size} bytes, expected {file.size}"
+    with path.open("rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    if digest != file.sha256:
+        return f"{file.path}: content differs (sha256 {digest[:12]}, expected {file.sha256[:12]})"
+    if file.rows is not None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with path.open("rb") as handle:  # pyarrow opens no path that is not UTF-8
+                problem = shards.unlike_a_shard(pq.read_metadata(handle), file.rows)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            return f"{file.path}: not a parquet file ({str(error).splitlines()[0]})"
+        if problem:
+            return f"{file.path}: found {problem[0]}, expected {problem[1]}"
+    return None

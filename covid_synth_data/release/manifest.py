@@ -1,0 +1,151 @@
+"""`manifest.json` of a release: what is in it, byte for byte, and what it was made from."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, ValidationError, field_validator
+
+from covid_synth_data.errors import CorruptRelease, ReleaseError
+from covid_synth_data.files.atomic import write_text
+from covid_synth_data.files.models import Settings
+
+NAME: Final = "manifest.json"
+
+MAX_BYTES: Final = 64 * 2**20
+"""A manifest of 100,000 films has about 10 MB; one far above that is a mistake or an attack."""
+
+MAX_ROWS: Final = 10_000_000
+"""Rows of a release or shard that are believed at most; ours have tens of thousands."""
+
+Count = Annotated[int, Field(ge=0)]
+Rows = Annotated[int, Field(ge=0, le=MAX_ROWS)]
+
+
+class File(Settings):
+    """A file of the release: POSIX path relative to its folder, size in bytes, rows where it is a shard."""
+
+    path: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    size: Count
+    rows: Rows | None = None
+    subset: str | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _stays_inside(cls, path: str) -> str:
+        parts = PurePosixPath(path)
+        if parts.is_absolute() or ".." in parts.parts or not parts.parts or "\\" in path or "\0" in path:
+            raise ValueError("a path inside the release")
+        if str(parts) != path:
+            raise ValueError("the shortest spelling of a path inside the release")
+        return path
+
+
+class SourceFilms(Settings):
+    """The real films of one source: how many, and sha256 over their ids and file contents."""
+
+    films: Count
+    sha256: str
+
+
+class Learned(Settings):
+    """Whom a generator learned from: `image_id`s, other names of the same films included, and `patient_id`s.
+
+    A benchmark must not test on them, and no row of the dataset says so for the target class.
+    """
+
+    films: list[str]
+    patients: list[str]
+
+
+class Subset(Settings):
+    """What one subset was made from.
+
+    `recipe` is the recipe as read, `weights` the path of a file, `device` the kind of machine that the
+    network ran on, as `torch` names it (None where an older release does not say).
+    """
+
+    rows: Rows
+    generator: str
+    weights: str
+    recipe: dict[str, Any]
+    sources: dict[str, SourceFilms]
+    learned_from: Learned
+    licences: list[str]
+    code_version: str
+    git: str
+    libraries: dict[str, str]
+    device: str | None = None
+
+
+class Manifest(Settings):
+    """The whole file. `format` is raised when a reader of this version could misunderstand a newer one.
+
+    `restricted` names the licences among those of the subsets that do not allow reuse under our terms
+    (NC, ND, SA, unknown): a release that has any is no release of the project's own.
+    """
+
+    format: Literal[1]
+    name: str
+    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+    subsets: dict[str, Subset]
+    files: list[File]
+    restricted: list[str] = Field(default_factory=list)
+
+    @field_validator("files")
+    @classmethod
+    def _each_once(cls, files: list[File]) -> list[File]:
+        if len({file.path for file in files}) < len(files):
+            raise ValueError("each path once")
+        return files
+
+
+def read(folder: Path) -> Manifest:
+    """The manifest of the release `folder`. Raises `ReleaseError`, or `CorruptRelease` when unreadable."""
+    path = folder / NAME
+    if not path.is_file():
+        raise ReleaseError(
+            f"{folder} is not a release", found=f"no {NAME}" if folder.is_dir() else "no such folder",
+            expected=f"a folder with {NAME}", hint="check the path",
+        )  # fmt: skip
+    if not is_inside(folder, NAME) or path.stat().st_size > MAX_BYTES:
+        raise CorruptRelease(
+            f"{path} is no manifest of ours",
+            found=f"{path.stat().st_size:,} bytes" if is_inside(folder, NAME) else "a symbolic link",
+            expected=f"a file of at most {MAX_BYTES:,} bytes", hint="fetch the release again",
+        )  # fmt: skip
+    try:
+        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        found, expected = str(error), f"the {NAME} of a release"
+        if isinstance(error, ValidationError):
+            problem = error.errors()[0]
+            where = ".".join(map(str, problem["loc"])) or "the whole file"
+            found = f"{where} = {problem['input']!r:.80}"
+            expected = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        raise CorruptRelease(
+            f"{path} cannot be read", found=found, expected=expected, hint="fetch the release again"
+        ) from error
+
+
+def is_inside(folder: Path, path: str) -> bool:
+    """Whether `folder`/`path` is reached without a symbolic link, wherever that would lead.
+
+    The Hub's cache keeps a snapshot as links into its own folder `blobs`; these count as files.
+    """
+    home, real = Path(os.path.realpath(folder)), Path(os.path.realpath(folder / path))
+    cached = home.parent.name == "snapshots" and real.parent == home.parent.parent / "blobs"
+    return cached or real == home / path
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest, atomically; files sorted by path so that equal content gives equal bytes."""
+    content = manifest.model_dump(exclude_none=True)
+    for name, subset in manifest.subsets.items():  # a null of the recipe is a value
+        content["subsets"][name]["recipe"] = subset.recipe
+    content["files"] = sorted(content["files"], key=lambda file: file["path"])
+    write_text(folder / NAME, json.dumps(content, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,80 @@
+"""Parquet shards of a release: rows with encoded images, written as they are made."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from covid_synth_data import schema
+from covid_synth_data.errors import CorruptRelease
+from covid_synth_data.files.atomic import replacing
+from covid_synth_data.files.pixels import Grey
+from covid_synth_data.release import manifest
+
+ROW_GROUP: Final = 256
+"""Rows a reader fetches together when it streams."""
+
+
+def encode_image(film: Grey, codec: str, quality: int) -> bytes:
+    """A grey film (height, width) as the bytes of a png, jpeg or webp file; `quality` is for the last two."""
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {
+        "png": {"compress_level": 6},
+        "jpeg": {"quality": quality, "optimize": True},
+        "webp": {"quality": quality, "method": 4},
+    }[codec]
+    Image.fromarray(film).save(buffer, codec.upper(), **options)
+    return buffer.getvalue()
+
+
+def name_of(subset: str, index: int, count: int) -> str:
+    """The file name of shard `index` of `count`."""
+    return f"{subset}-{index:05d}-of-{count:05d}.parquet"
+
+
+def write(
+    path: Path,
+    rows: Iterable[dict[str, Any]],
+    tick: Callable[[int], None],
+    columns: tuple[str, ...] = schema.SYNTHETIC_COLUMNS,
+) -> None:
+    """Write rows of these columns as one parquet file, atomically. `tick` gets rows done."""
+    features = schema.features(columns)
+    with (
+        replacing(path) as temporary,
+        pq.ParquetWriter(temporary, features.arrow_schema, compression="snappy") as writer,
+    ):
+        waiting: list[dict[str, Any]] = []
+
+        def flush() -> None:
+            writer.write_table(pa.Table.from_pylist(waiting, schema=features.arrow_schema))
+            waiting.clear()
+
+        for done, row in enumerate(rows, 1):
+            waiting.append(row)
+            if len(waiting) == ROW_GROUP:
+                flush()
+            tick(done)
+        if waiting:
+            flush()
+
+
+def entry(folder: Path, path: str, subset: str | None = None) -> manifest.File:
+    """The manifest's entry for the file at `path` below `folder`. Raises `CorruptRelease`."""
+    with (folder / path).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        rows = pq.read_metadata(folder / path).num_rows if subset else None
+    except pa.ArrowException as error:
+        raise CorruptRelease(
+            f"{folder / path} is damaged", found=str(error), hint="delete it and run again"
+        ) from error
+    size = (folder / path).stat().st_size
+    return manifest.File(path=path, sha256=digest, size=size, rows=rows, subset=subset)

@@ -1,0 +1,1 @@
+"""Who is trained and tested on: classes, duplicates, leaks, and one protocol per paper."""

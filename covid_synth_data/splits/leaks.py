@@ -1,0 +1,133 @@
+"""Whether the parts of a split are separate: patients, films, files, and films that look alike."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from covid_synth_data import schema
+from covid_synth_data.errors import BadImage, ConfigError, LeakError
+from covid_synth_data.splits import duplicates
+
+if TYPE_CHECKING:
+    import datasets
+
+
+@dataclass(frozen=True)
+class LeakReport:
+    """What stands on both sides, per pair of parts; true when there is anything."""
+
+    found: dict[tuple[str, str], dict[str, list[str]]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Whether anything leaks."""
+        return bool(self.found)
+
+    def summary(self) -> str:
+        """One line."""
+        return "; ".join(
+            f"{a} and {b} share {len(names)} {what} (e.g. {names[0]})"
+            for (a, b), kinds in self.found.items()
+            for what, names in kinds.items()
+        )
+
+
+def find_leaks(splits: Mapping[str, datasets.Dataset], *, pixels: bool = True) -> LeakReport:
+    """Everything that two parts of a split share: patients, rows, source films, and equal image files.
+
+    Works on real, synthetic and mixed sets: a synthetic row counts for the film it was made from. With
+    `pixels` the image files are read and compared byte for byte. Rows need `image_id`.
+    """
+    held = {name: _identities(part, pixels) for name, part in splits.items()}
+    names = list(splits)
+    found: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for i, a in enumerate(names):
+        for b in names[i + 1 :]:
+            shared = {what: _shared(held[a][what], held[b].get(what, {})) for what in held[a]}
+            if any(shared.values()):
+                found[a, b] = {what: values for what, values in shared.items() if values}
+    return LeakReport(found)
+
+
+def _shared(mine: Mapping[str, str], others: Mapping[str, str]) -> list[str]:
+    """The names of what both hold; both names where they differ."""
+    both = mine.keys() & others.keys()
+    return sorted(mine[key] if mine[key] == others[key] else f"{mine[key]} = {others[key]}" for key in both)
+
+
+def check_leaks(splits: Mapping[str, datasets.Dataset], *, pixels: bool = True) -> None:
+    """Raise `LeakError` with what `find_leaks` finds, in one line."""
+    leaks = find_leaks(splits, pixels=pixels)
+    if leaks:
+        raise LeakError(
+            "training, validation and test films are not separate", found=leaks.summary(),
+            expected="no patient and no film in two parts", hint="use the protocol clean",
+        )  # fmt: skip
+
+
+def _identities(part: datasets.Dataset, pixels: bool) -> dict[str, dict[str, str]]:
+    """What identifies the patients and films of a part, by kind: each identity and how to name it."""
+    import datasets
+
+    columns = part.column_names
+    if "image_id" not in columns:
+        raise ConfigError(
+            "rows without image_id", found=", ".join(columns), expected=", ".join(schema.REAL_COLUMNS)
+        )
+
+    def values(name: str) -> list[Any]:
+        return list(part[name]) if name in columns else [None] * len(part)
+
+    films = {
+        f"{source}/{name}"
+        for source, name in zip(values("source_dataset"), values("source_id"), strict=True)
+        if source is not None and name is not None
+    }
+    held = {
+        "patients": {value: value for value in values("patient_id") if value is not None},
+        "rows": {value: value for value in values("image_id")},
+        "source films": {value: value for value in films},
+    }
+    if pixels and "image" in columns:
+        cells = part.select_columns(["image"]).cast_column("image", datasets.Image(decode=False))["image"]
+        held["equal files"] = {
+            hashlib.sha256(_read(cell)).hexdigest(): name
+            for cell, name in zip(cells, values("image_id"), strict=True)
+        }
+    return held
+
+
+def _read(cell: Mapping[str, Any]) -> bytes:
+    """The encoded image of an undecoded cell. Raises `BadImage`."""
+    if cell["bytes"] is not None:
+        return bytes(cell["bytes"])
+    try:
+        return Path(cell["path"]).read_bytes()
+    except OSError as error:
+        raise BadImage(
+            f"cannot read {cell['path']}", found=str(error.strerror).lower(), expected="an image file",
+            hint="the source changed since the split was made; make it again",
+        ) from error  # fmt: skip
+
+
+def near_duplicates(
+    a: datasets.Dataset, b: datasets.Dataset, threshold: float = duplicates.SAME_FILM
+) -> list[tuple[str, str]]:
+    """Pairs (image_id of `a`, image_id of `b`) of films that look the same; decodes all of both."""
+    import datasets
+
+    ids, cells = [], []
+    for part in (a, b):
+        ids += list(part["image_id"])
+        cells += list(
+            part.select_columns(["image"]).cast_column("image", datasets.Image(decode=False))["image"]
+        )
+    found = duplicates.fingerprints([cell["path"] or "" for cell in cells], [cell["bytes"] for cell in cells])
+    pairs = np.unique(duplicates.pairs(found, threshold), axis=0)
+    across = pairs[(pairs[:, 0] < len(a)) & (pairs[:, 1] >= len(a))]
+    return [(ids[i], ids[j]) for i, j in across.tolist()]

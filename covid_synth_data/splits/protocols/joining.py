@@ -1,0 +1,109 @@
+"""Which rows are one film, and which are one patient's, by what sources say and by what films look like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from covid_synth_data.sources import licences
+from covid_synth_data.splits import duplicates
+
+Labels = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Of the rows `used` (m,) of a frame, by position: `films` (m,) and `patients` (m,), numbers that are
+    equal where two rows are one film, or one patient's. The rows of a film have one patient."""
+
+    used: Labels
+    films: Labels
+    patients: Labels
+
+
+def join(frame: pd.DataFrame, notes: list[str]) -> Joined:
+    """Join the rows of `frame` that have no `reason`; unreadable ones get theirs, and a note.
+
+    Patients are joined where their names are equal, where a source says two rows are one film
+    (`same_film`), and where films look like one patient's (`duplicates.SAME_PATIENT`). Phantoms are compared
+    by their bytes and names alone.
+    """
+    used: Labels = np.flatnonzero((frame["reason"] == "").to_numpy())
+    found = duplicates.fingerprints(
+        [str(frame["path"].iat[i]) for i in used], [_content(frame["bytes"].iat[i]) for i in used]
+    )
+    bad = np.array([bool(problem) for problem in found.problems], bool)
+    notes += [f"left out: {found.problems[i]}" for i in np.flatnonzero(bad)[:3]]
+    frame.loc[used[bad], "reason"] = "unreadable image"
+    part = frame.iloc[used]
+    # Phantoms are drawn with their patients known; likeness would only join what is drawn alike.
+    real = not (part["source_dataset"] == "phantom").all()
+    equal = duplicates.equal_pairs(found.digests)
+    linked = duplicates.pairs(found, duplicates.SAME_PATIENT) if real else equal
+    alike = duplicates.alike(found, linked, duplicates.SAME_FILM) if real else equal
+    told = _told(part)
+    named = duplicates.equal_pairs(part["patient_id"].tolist())
+    return Joined(
+        used,
+        films=duplicates.components(len(part), alike, told),
+        patients=duplicates.components(len(part), linked, told, named),
+    )
+
+
+TWO_CLASSES: Final = "same film under two classes"
+
+
+def drop_repeats(frame: pd.DataFrame, joined: Joined, by: str = "label") -> None:
+    """Keep the first row of each film; none where its rows disagree about the class (the column `by`)."""
+    frame.loc[contradictions(frame, joined, by), "reason"] = TWO_CLASSES
+    for rows in _repeated(frame, joined, by):
+        kept = frame["source_dataset"].iat[rows["at"].to_numpy()[0]]
+        frame.loc[rows["at"].to_numpy()[1:], "reason"] = f"same film as one kept from {kept}"
+
+
+def contradictions(frame: pd.DataFrame, joined: Joined, by: str) -> list[int]:
+    """Positions of the rows of films whose rows disagree about the class (the column `by`)."""
+    films = [rows for rows in _repeated(frame, joined, by) if rows["class"].nunique() > 1]
+    return [at for rows in films for at in rows["at"].tolist()]
+
+
+def _repeated(frame: pd.DataFrame, joined: Joined, by: str) -> list[pd.DataFrame]:
+    """Position `at` and `class` of the rows of each film that takes part more than once, film by film."""
+    part = frame.iloc[joined.used]
+    table = pd.DataFrame({"film": joined.films, "class": part[by].to_numpy(), "at": joined.used})
+    table = table[(part["reason"] == "").to_numpy()]
+    table = table[table["film"].duplicated(keep=False)]
+    return [rows for _, rows in table.groupby("film", sort=True)]
+
+
+def refuse_licences(frame: pd.DataFrame) -> None:
+    """Take out of the splits what is not permissively licensed.
+
+    To be called after the split, so that a patient is on the same side whatever licences were asked for: a
+    generator trained on permissive training films must not have seen another benchmark's test patient.
+    """
+    refused = ~frame["source_license"].map(licences.is_permissive) & (frame["reason"] == "")
+    frame.loc[refused, "reason"] = "licence is not permissive"
+    frame.loc[refused, "split"] = ""
+
+
+def _told(part: pd.DataFrame) -> Any:
+    """Index pairs of rows that a source itself says are one film (column `same_film`)."""
+    if "same_film" not in part.columns:
+        return np.empty((0, 2), np.int64)
+    where = {name: i for i, name in enumerate(part["image_id"])}
+    pairs = [
+        (i, where[other])
+        for i, other in enumerate(part["same_film"])
+        if isinstance(other, str) and other in where
+    ]
+    return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def _content(cell: Any) -> bytes | None:
+    """pandas may hold a missing value as NaN."""
+    return cell if isinstance(cell, bytes) else None

@@ -1,0 +1,129 @@
+"""The protocol `menon2020`: 68 films of each class held out, once for all tasks."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from covid_synth_data.sources import read_source, table
+from covid_synth_data.splits import classes
+from covid_synth_data.splits.protocols import joining
+from covid_synth_data.splits.protocols.joining import Joined
+from covid_synth_data.splits.protocols.request import Outcome, Request, check_fixed_sources
+
+COVID_FILMS: Final = 227
+"""Frontal COVID-19 films of covid-chestxray that the paper had (Sect. III)."""
+
+TEST_FILMS: Final = 68
+"""Films of each kind that are tested on (Sect. IV.A); at most a third of a kind, where a root has fewer."""
+
+VALIDATION_SHARE: Final = 0.3
+"""Of the training patients (Sect. V)."""
+
+UNNAMED: Final = "bacterial or viral not stated"
+
+_KINDS: Final = {"NORMAL": "normal", "PNEUMONIA-bacteria": "bacterial", "PNEUMONIA-virus": "viral"}
+"""`source_class` of kermany to the paper's class."""
+
+
+def menon2020(request: Request) -> Outcome:
+    """The films and the hold-out of menon2020 (Sect. III, IV.A, V), held out by patient.
+
+    Films: the first 227 frontal COVID-19 rows of covid-chestxray and all of kermany. Of COVID-19, normal,
+    bacterial and viral pneumonia 68 films each are tested on; of the other patients of each, 30 % validate.
+    A generator learns from train and validation.
+
+    All classes are split at once, whatever the task, so that no film which is tested on in one task is
+    trained on in another. (Phantoms with pneumonia have kinds in the task of four classes alone, and are
+    split by them there.) Beyond the paper, whole patients are held out, patients and films are joined as by
+    `clean`, and repeated films are kept once. `sources` is None, or ["phantom"].
+    """
+    check_fixed_sources(request, "menon2020")
+    phantom = request.wants_phantoms
+    frame = read_source("phantom", None, **(request.phantom or {})) if phantom else _films(request)
+    frame["class"] = classes.of(frame, request.classes)
+    frame["split"], frame["reason"] = "", frame["excluded"]
+    notes: list[str] = []
+    joined = joining.join(frame, notes)
+    contradictions = joining.contradictions(frame, joined, "class")
+    joining.drop_repeats(frame, joined)
+    kinds = frame["source_class"].map(_KINDS).where(frame["source_dataset"] == "kermany", frame["label"])
+    if phantom:
+        kinds = frame["class"].where(frame["class"] != "", frame["label"])
+    _split(frame, joined, kinds, request.seed, notes)
+    # After the split, which must not depend on the task: one label, but two kinds of pneumonia.
+    frame.loc[contradictions, ["split", "reason"]] = "", joining.TWO_CLASSES
+    if request.licences == "permissive":
+        joining.refuse_licences(frame)
+    if not phantom:
+        notes.append(
+            f"{' and '.join(request.negatives)} films are children's, the COVID-19 films adults': age is a"
+            " shortcut"
+        )
+    # With kinds of pneumonia in the task, films that state none are told of and not dropped.
+    nameless = (frame["reason"] == UNNAMED) & (len(request.classes) > 2)
+    return Outcome(frame[(frame["class"] != "") | nameless].reset_index(drop=True), notes)
+
+
+def _films(request: Request) -> pd.DataFrame:
+    """The rows of both sources, in file order. Raises `MissingSource` where either is not there."""
+    covid = read_source("covid-chestxray", request.root)
+    covid = covid[covid["label"] == "covid-19"].reset_index(drop=True)
+    # Counted in the metadata, so that a film which was not downloaded lets no other in.
+    missing = (covid["excluded"] == table.MISSING) & covid["view"].map(table.is_frontal)
+    counted = ((covid["excluded"] == "") | missing).cumsum()
+    covid.loc[(covid["excluded"] == "") & (counted > COVID_FILMS), "excluded"] = (
+        f"after the {COVID_FILMS} COVID-19 films of the paper"
+    )
+    children = read_source("kermany", request.root)
+    unnamed = (children["excluded"] == "") & ~children["source_class"].isin(list(_KINDS))
+    children.loc[unnamed, "excluded"] = UNNAMED
+    return pd.concat([covid, children], ignore_index=True)
+
+
+def _split(frame: pd.DataFrame, joined: Joined, kinds: pd.Series, seed: int, notes: list[str]) -> None:
+    """Give each patient to one part; `kinds` has the kind of each row of `frame`."""
+    part = frame.iloc[joined.used]
+    films = pd.DataFrame(
+        {"at": joined.used, "patient": joined.patients, "kind": kinds.iloc[joined.used].to_numpy()},
+        index=part.index,
+    )[part["reason"] == ""]
+    tested = _held_out(films, seed, notes)
+    given = dict.fromkeys(tested, "test")
+    first = films.drop_duplicates("patient")
+    for kind, rows in first[~first["patient"].isin(tested)].groupby("kind", sort=True):
+        random = np.random.default_rng([seed, 1, *str(kind).encode()])
+        order = random.permutation(rows["patient"].to_numpy())
+        validations = round(VALIDATION_SHARE * len(order))
+        given |= dict.fromkeys(order[:validations].tolist(), "validation")
+        given |= dict.fromkeys(order[validations:].tolist(), "train")
+    frame.loc[films["at"].to_numpy(), "split"] = [given[patient] for patient in films["patient"]]
+
+
+def _held_out(films: pd.DataFrame, seed: int, notes: list[str]) -> set[int]:
+    """Patients with exactly `TEST_FILMS` films of each kind between them, drawn kind by kind.
+
+    A patient with more films than are still wanted, of any kind, is passed over: it trains. Where that makes
+    the number impossible a note says so.
+    """
+    order = films["patient"].drop_duplicates()
+    counts = pd.crosstab(films["patient"], films["kind"]).loc[order]
+    wanted = np.minimum(TEST_FILMS, counts.sum().to_numpy() // 3)
+    held = np.zeros_like(wanted)
+    chosen: set[int] = set()
+    for column, kind in enumerate(counts.columns):
+        patients = np.flatnonzero(counts[kind].to_numpy())
+        random = np.random.default_rng([seed, 0, *str(kind).encode()])
+        for row in random.permutation(patients).tolist():
+            more = held + counts.iloc[row].to_numpy()
+            patient = int(counts.index[row])
+            if patient not in chosen and (more <= wanted).all():
+                chosen.add(patient)
+                held = more
+        if held[column] < wanted[column]:
+            notes.append(
+                f"{held[column]} {kind} films are tested on, not {wanted[column]}: no whole patient fits"
+            )
+    return chosen

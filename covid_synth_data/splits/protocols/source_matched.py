@@ -1,0 +1,109 @@
+"""The protocol `source-matched`: COVID-19 against other findings of one collection, in folds of patients."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from covid_synth_data.errors import ConfigError
+from covid_synth_data.sources import licences, read_source, table
+from covid_synth_data.splits import classes
+from covid_synth_data.splits.protocols import joining
+from covid_synth_data.splits.protocols.request import Outcome, Request, check_fixed_sources
+
+SOURCE: Final = "covid-chestxray"
+
+VALIDATION_FOLDS: Final = 8
+"""One of so many folds of the training patients validates: with five folds a tenth of all, as in `clean`."""
+
+Ints = npt.NDArray[np.int64]
+
+
+def source_matched(request: Request) -> Outcome:
+    """Fold `request.fold` of `request.folds` of covid-chestxray's frontal films is tested on.
+
+    Both classes come from one collection of figures of publications, so that the source gives nothing away.
+    Other findings are all that the metadata state, "No Finding", ARDS alone and lipoid pneumonia included;
+    films of which they say nothing ("todo", "Unknown") are left out. Patients and films are joined, and
+    repeated films kept once, as by `clean`. Folds are of whole patients, balanced in the films of each class,
+    and drawn by the seed: over all folds each film but those below is tested on once. One of eight such folds
+    of the other patients validates. Patients with a permissively licensed film are trained on in every fold
+    and never tested: a released generator may have learned from them. `sources` is None, or ["phantom"].
+    """
+    check_fixed_sources(request, "source-matched")
+    if request.licences == "permissive":
+        raise ConfigError(
+            "source-matched tests on films that are not permissively licensed", found="licences permissive",
+            expected="any", hint="leave licences out",
+        )  # fmt: skip
+    phantom = request.wants_phantoms
+    frame = (
+        read_source("phantom", None, **(request.phantom or {}))
+        if phantom
+        else read_source(SOURCE, request.root)
+    )
+    frame["class"] = classes.of(frame, request.classes)
+    frame["split"], frame["reason"] = "", _reasons(frame)
+    fold = request.fold if request.fold is not None else 0
+    notes = [
+        f"fold {fold} of {request.folds}, counted from 0; over all folds each tested film is tested on once"
+    ]
+    joined = joining.join(frame, notes)
+    joining.drop_repeats(frame, joined, "class")
+    plays = (frame["reason"].iloc[joined.used] == "").to_numpy()
+    at, patients = joined.used[plays], joined.patients[plays]
+    kinds = np.array([request.classes.index(name) for name in frame["class"].iloc[at]], np.int64)
+    free = np.flatnonzero(~_released(frame.iloc[at], patients, phantom))
+    random = np.random.default_rng([request.seed, 0])
+    dealt = grouped_folds(patients[free], kinds[free], request.folds, random)
+    tested = np.zeros(len(at), bool)
+    tested[free[dealt == fold]] = True
+    if len(free) < len(at):
+        notes.append(
+            f"{len(at) - len(free)} films of patients whose films a release may use are always trained on"
+        )
+    rest = free[dealt != fold]
+    random = np.random.default_rng([request.seed, 1, fold])
+    validates = rest[grouped_folds(patients[rest], kinds[rest], VALIDATION_FOLDS, random) == 0]
+    parts = np.where(tested, "test", "train").astype(object)
+    parts[validates] = "validation"
+    frame.loc[at, "split"] = parts
+    return Outcome(frame, notes)
+
+
+def _released(part: pd.DataFrame, patients: Ints, phantom: bool) -> npt.NDArray[np.bool_]:
+    """Which films are of patients of whom a released generator may have learned; of phantoms none."""
+    if phantom:
+        return np.zeros(len(part), bool)
+    may = part["source_license"].map(licences.is_permissive).to_numpy(bool)
+    return np.asarray(np.isin(patients, patients[may]))
+
+
+def _reasons(frame: pd.DataFrame) -> Any:
+    """Why rows take no part: as the source says, but a finding without a label of ours has a class here."""
+    other = np.where(frame["path"] == "", table.MISSING, frame["view"].map(table.view_reason))
+    classed = (frame["excluded"] == table.NO_LABEL) & (frame["class"] != "")
+    return np.where(classed, other, frame["excluded"])
+
+
+def grouped_folds(groups: Ints, kinds: Ints, folds: int, random: np.random.Generator) -> Ints:
+    """The fold (n,) of each row: rows of a group together, the rows of each kind spread evenly.
+
+    `groups` (n,) and `kinds` (n,) are numbers. The group with the largest share of a kind goes first, equal
+    ones in an order that is drawn, each to the first of the folds that hold least of what the group brings.
+    """
+    names, inverse = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(names), int(kinds.max(initial=0)) + 1))
+    np.add.at(counts, (inverse, kinds), 1)
+    shares = counts / np.maximum(counts.sum(axis=0), 1)
+    drawn = random.permutation(len(names))
+    order = drawn[np.argsort(-shares[drawn].sum(axis=1), kind="stable")]
+    held = np.zeros((folds, shares.shape[1]))
+    given = np.zeros(len(names), np.int64)
+    for group in order.tolist():
+        given[group] = np.argmin(held @ shares[group])
+        held[given[group]] += shares[group]
+    return given[inverse]

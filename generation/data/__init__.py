@@ -1,0 +1,1 @@
+"""Training data of the generators: images, slices, batches, crops."""

@@ -1,0 +1,141 @@
+"""The CycleGAN family: the losses of zunair2021 beside their equation numbers, and one training step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from covid_synth_data.files.models import Settings
+from covid_synth_data.files.pixels import Grey
+from covid_synth_data.generators import build
+from covid_synth_data.generators.cyclegan import PatchCritic
+from covid_synth_data.generators.noise import to_bytes
+from generation import recipe as recipes
+from generation.data.batches import Batches, PairBatches, to_float
+from generation.data.films import Films
+from generation.training.family import Family, frozen
+
+
+class Networks(Settings):
+    """Architecture and base widths."""
+
+    generator: Literal["cyclegan-unet", "cyclegan-resnet"]
+    width: recipes.Positive = 32
+    critic_width: recipes.Positive = 64
+
+
+class Losses(Settings):
+    """Weights of the cycle term (lambda of Eq. 1) and of the identity term (original code)."""
+
+    cycle: Annotated[float, Field(ge=0)] = 10.0
+    identity: Annotated[float, Field(ge=0)] = 1.0
+
+
+class CycleGANRecipe(recipes.Recipe):
+    """A recipe of this family."""
+
+    family: Literal["cyclegan"]
+    data: recipes.PairData
+    network: Networks
+    losses: Losses = Losses()
+
+
+def adversarial_loss(scores: Tensor, target: float) -> Tensor:
+    """Eq. 2 and 3 in the least-squares form of the original code: mean (D(x) - target)^2 over patches."""
+    return (scores.float() - target).square().mean()
+
+
+def cycle_loss(again: Tensor, film: Tensor) -> Tensor:
+    """Eq. 4, one direction: mean |G_B(G_A(a)) - a| over pixels. The identity term is the same distance."""
+    return (again.float() - film).abs().mean()
+
+
+class CycleGAN(Family):
+    """Networks, optimisers and the step of one recipe. A is the source class, B the target class."""
+
+    Recipe = CycleGANRecipe
+    owners: ClassVar = {"generators": ["g_ab", "g_ba"], "critics": ["d_a", "d_b"]}
+    teachers: ClassVar = ("g_ab",)
+
+    def make(self) -> dict[str, nn.Module]:
+        """Both generators and both critics."""
+        net = self.recipe.network
+        g_ab, g_ba = (build(net.generator, width=net.width) for _ in range(2))
+        return {
+            "g_ab": g_ab, "g_ba": g_ba,
+            "d_a": PatchCritic(net.critic_width), "d_b": PatchCritic(net.critic_width),
+        }  # fmt: skip
+
+    def batches(self, films: Sequence[Films]) -> Batches:
+        """Films of both domains side by side."""
+        return PairBatches(self.recipe, films, self.fabric)
+
+    def step(self, *batch: Tensor) -> Mapping[str, Tensor]:
+        """One update of the generators, then of the critics (Eq. 5), on films a and b."""
+        a, b = batch
+        with self.fabric.autocast():
+            fake_b, fake_a = self.networks["g_ab"](a), self.networks["g_ba"](b)
+            terms = self._generator_terms(a, b, fake_a, fake_b)
+        weights = {
+            "cycle": self.recipe.losses.cycle,
+            "identity": self.recipe.losses.identity,
+            "adversarial": 1.0,
+        }
+        self.update("generators", sum((weights[k] * v for k, v in terms.items()), a.new_zeros(())))
+        self.teach()
+        with self.fabric.autocast():
+            critic = self._critic_loss(a, b, fake_a.detach(), fake_b.detach())
+        self.update("critics", critic)
+        return {key: value.detach() for key, value in {**terms, "critic": critic}.items()}
+
+    def _generator_terms(self, a: Tensor, b: Tensor, fake_a: Tensor, fake_b: Tensor) -> dict[str, Tensor]:
+        """Eq. 1 and the identity term. Critics are frozen here: only the generators learn from it."""
+        g_ab, g_ba, d_a, d_b = (self.networks[name] for name in ("g_ab", "g_ba", "d_a", "d_b"))
+        with frozen(d_a, d_b):
+            terms = {
+                "adversarial": adversarial_loss(d_b(fake_b), 1) + adversarial_loss(d_a(fake_a), 1),
+                "cycle": cycle_loss(g_ba(fake_b), a) + cycle_loss(g_ab(fake_a), b),
+            }
+        if self.recipe.losses.identity:
+            terms["identity"] = cycle_loss(g_ba(a), a) + cycle_loss(g_ab(b), b)
+        return terms
+
+    def _critic_loss(self, a: Tensor, b: Tensor, fake_a: Tensor, fake_b: Tensor) -> Tensor:
+        """Each critic's share is the mean of its loss on real and on translated films."""
+        d_a, d_b = self.networks["d_a"], self.networks["d_b"]
+        loss_a = adversarial_loss(d_a(a), 1) + adversarial_loss(d_a(fake_a), 0)
+        loss_b = adversarial_loss(d_b(b), 1) + adversarial_loss(d_b(fake_b), 0)
+        return (loss_a + loss_b) / 2
+
+    def inference_network(self) -> nn.Module:
+        """The generator A to B that a release uses: the moving average where there is one."""
+        return self.best_of("g_ab")
+
+    def preview(self, batches: Batches, rows: int) -> list[Tensor]:
+        """a, G_AB(a), back again, b, G_BA(b)."""
+        a, b = batches.first(rows)
+        g_ba = self.networks["g_ba"]
+        with torch.no_grad(), self.fabric.autocast():
+            fake_b, fake_a = self.inference_network()(a), g_ba(b)
+            return [a, fake_b.float(), g_ba(fake_b).float(), b, fake_a.float()]
+
+    def samples(self, count: int, batches: Batches) -> Grey:
+        """`count` films of the source domain, translated, in fp32 as a release is made."""
+        assert isinstance(batches, PairBatches)  # noqa: S101 - `batches` of this class made it
+        films = batches.sources(count)
+        network = self.inference_network()
+        with torch.no_grad():
+            made = [to_bytes(network(to_float(part))).cpu() for part in torch.split(films, 16)]
+        return torch.cat(made).numpy()
+
+    def describe(self) -> dict[str, Any]:
+        """Architecture, width and direction."""
+        data, net = self.recipe.data, self.recipe.network
+        return {
+            "kind": "translator", "architecture": net.generator, "options": {"width": net.width},
+            "size": data.size, "source_class": data.source_class, "target_class": data.target_class,
+        }  # fmt: skip

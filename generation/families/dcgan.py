@@ -1,0 +1,64 @@
+"""DCGAN (Radford et al. 2016), a rival of the WGAN in hussain2022, Table II."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from covid_synth_data.files.models import Settings
+from covid_synth_data.generators import build
+from covid_synth_data.generators.dcgan import DCGANDiscriminator
+from generation import recipe as recipes
+from generation.families import losses
+from generation.families.noise import NoiseFamily
+from generation.training.family import frozen
+
+
+class Networks(Settings):
+    """Widths and length of the noise."""
+
+    generator: Literal["dcgan"] = "dcgan"
+    width: recipes.Positive = 64
+    discriminator_width: recipes.Positive = 64
+    latent: recipes.Positive = 100
+
+
+class DCGANRecipe(recipes.Recipe):
+    """A recipe of this family."""
+
+    family: Literal["dcgan"]
+    data: recipes.FilmData
+    network: Networks
+
+
+class DCGAN(NoiseFamily):
+    """Binary cross-entropy; real and generated films go through the discriminator apart (batch norm)."""
+
+    Recipe = DCGANRecipe
+
+    def make(self) -> Mapping[str, nn.Module]:
+        """Transposed convolutions against strided ones."""
+        net = self.recipe.network
+        return {
+            "generator": build(net.generator, **self.options()),
+            "discriminator": DCGANDiscriminator(net.discriminator_width),
+        }
+
+    def options(self) -> dict[str, Any]:
+        """Width and length of the noise."""
+        return {"width": self.recipe.network.width, "latent": self.recipe.network.latent}
+
+    def step(self, *batch: Tensor) -> Mapping[str, Tensor]:
+        """Discriminator, then generator, on the same generated films."""
+        real = batch[0]
+        with self.fabric.autocast():
+            fake = self.generator(self.noise(len(real)))
+            judged = losses.bce_discriminator(self.discriminator(real), self.discriminator(fake.detach()))
+        self.update("discriminator", judged)
+        with self.fabric.autocast(), frozen(self.discriminator):
+            fooled = losses.bce_generator(self.discriminator(fake))
+        self.update("generator", fooled)
+        self.teach()
+        return {"discriminator": judged.detach(), "generator": fooled.detach()}

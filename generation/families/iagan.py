@@ -1,0 +1,84 @@
+"""IAGAN (Motamed et al. 2021), in hussain2022, Table II: a generator that varies real films.
+
+A release must need no real film, so its images start from codes drawn from a normal distribution that is
+fitted to the codes of the training films at every look and at the end (`generators.iagan`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import torch
+from torch import Tensor, nn
+
+from covid_synth_data.files.models import Settings
+from covid_synth_data.files.pixels import Grey
+from covid_synth_data.generators import build
+from covid_synth_data.generators.iagan import IAGANDiscriminator
+from generation import recipe as recipes
+from generation.data.batches import Batches, to_float
+from generation.families import losses
+from generation.families.noise import NoiseFamily
+from generation.training.family import frozen
+
+FITTED: Final = 256
+"""Training films whose codes the distribution of codes is fitted to."""
+
+
+class Networks(Settings):
+    """Widths, and the lengths of noise and code."""
+
+    generator: Literal["iagan"] = "iagan"
+    width: recipes.Positive = 64
+    discriminator_width: recipes.Positive = 64
+
+
+class IAGANRecipe(recipes.Recipe):
+    """A recipe of this family."""
+
+    family: Literal["iagan"]
+    data: recipes.FilmData
+    network: Networks = Networks()
+
+
+class IAGAN(NoiseFamily):
+    """Binary cross-entropy; each generated film starts from noise and a real one."""
+
+    Recipe = IAGANRecipe
+
+    def make(self) -> Mapping[str, nn.Module]:
+        """Generator with an image branch, and discriminator, 128 x 128."""
+        net = self.recipe.network
+        return {
+            "generator": build(net.generator, **self.options()),
+            "discriminator": IAGANDiscriminator(net.discriminator_width),
+        }
+
+    def options(self) -> dict[str, Any]:
+        """Width."""
+        return {"width": self.recipe.network.width}
+
+    def step(self, *batch: Tensor) -> Mapping[str, Tensor]:
+        """Discriminator, then generator, on the same films varied."""
+        real = batch[0]
+        with self.fabric.autocast():
+            fake = self.generator.forward_from(self._noise(len(real)), real)  # type: ignore[operator]
+            judged = losses.bce_discriminator(self.discriminator(real), self.discriminator(fake.detach()))
+        self.update("discriminator", judged)
+        with self.fabric.autocast(), frozen(self.discriminator):
+            fooled = losses.bce_generator(self.discriminator(fake))
+        self.update("generator", fooled)
+        self.teach()
+        return {"discriminator": judged.detach(), "generator": fooled.detach()}
+
+    def _noise(self, count: int) -> Tensor:
+        """The noise without the part that stands for a film's code."""
+        length = int(self.generator.latent) - int(self.generator.code)  # type: ignore[arg-type]
+        return torch.randn(count, length, device=self.fabric.device)
+
+    def samples(self, count: int, batches: Batches) -> Grey:
+        """Samples from codes like those of the films at hand."""
+        films = to_float(torch.from_numpy(batches.real(FITTED)).to(self.fabric.device))
+        self.inference_network().fit_codes(films)  # type: ignore[operator]
+        return super().samples(count, batches)

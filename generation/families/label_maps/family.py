@@ -1,0 +1,220 @@
+"""What all generators from label maps share: pairs of map and slice, the update, sheets and curves."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from covid_synth_data.errors import ConfigError
+from covid_synth_data.files.models import Settings
+from covid_synth_data.files.pixels import Grey
+from covid_synth_data.generators.label_maps import one_hot
+from covid_synth_data.generators.noise import noise, to_bytes
+from covid_synth_data.generators.patch import Judged, MultiResolution
+from covid_synth_data.metrics import image_quality
+from generation import recipe as recipes
+from generation.data.batches import Batches
+from generation.data.films import Films
+from generation.data.slices import SliceBatches, Slices, coloured
+from generation.families.label_maps import losses as label_losses
+from generation.training.family import Family, frozen
+
+MEASURED = 16
+"""Kept slices that the curves of PSNR, SSIM and RMSE are the means of."""
+
+
+class Losses(Settings):
+    """Weights beside the adversarial term, and its kind."""
+
+    adversarial: Literal["cross-entropy", "least-squares", "hinge"] = "cross-entropy"
+    matching: Annotated[float, Field(ge=0)] = 10.0
+    """Feature matching (lambda of jiang2020, Eq. 2)."""
+    l1: Annotated[float, Field(ge=0)] = 0.0
+    """Mean absolute distance of pixels."""
+
+
+class Memory(Settings):
+    """What is saved of it, at the price of time; none changes what is learned."""
+
+    checkpointing: bool = False
+    """Compute what is inside the generator's blocks again for the gradient."""
+    micro_batch: Annotated[int, Field(ge=0)] = 0
+    """Slices at a time on a device, gradients added up over the batch; 0: all at once."""
+
+
+class LabelRecipe(recipes.Recipe):
+    """A recipe of a generator from label maps."""
+
+    data: recipes.SliceData
+    losses: Losses = Losses()
+    memory: Memory = Memory()
+    release: recipes.SliceRelease | None = None
+
+
+class LabelFamily(Family):
+    """A generator G(m), and discriminators of one or several resolutions that see map and slice."""
+
+    owners: ClassVar[Mapping[str, Sequence[str]]] = {
+        "generator": ["generator"], "discriminator": ["discriminator"]
+    }  # fmt: skip
+    teachers: ClassVar[Sequence[str]] = ("generator",)
+
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """The options that the generator is built with, as its card has them."""
+
+    @property
+    def generator(self) -> nn.Module:
+        """G."""
+        return self.networks["generator"]
+
+    @property
+    def discriminator(self) -> MultiResolution:
+        """All discriminators."""
+        network = self.networks["discriminator"]
+        assert isinstance(network, MultiResolution)  # noqa: S101 - `make` made it
+        return network
+
+    def batches(self, films: Sequence[Films]) -> Batches:
+        """Pairs of map and slice."""
+        (slices,) = films
+        if not isinstance(slices, Slices):
+            raise ConfigError(f"{self.recipe.name} learns from slices with label maps", found="films alone")
+        return SliceBatches(self.recipe, slices, self.fabric)
+
+    def step(self, *batch: Tensor) -> Mapping[str, Tensor]:
+        """One update of the generator (Eq. 2), then of the discriminators (Eq. 3), on maps m and slices x."""
+        m, x = batch
+        size = int(self.recipe.memory.micro_batch) or len(m)
+        parts = list(zip(torch.split(m, size), torch.split(x, size), strict=True))
+        fakes: list[tuple[Tensor, ...]] = []
+        sums: dict[str, Tensor] = {}
+        self.update("generator", self._generator_losses(parts, len(m), fakes, sums))
+        self.teach()
+        self.update("discriminator", self._discriminator_losses(fakes, len(m), sums))
+        return sums
+
+    def _generator_losses(
+        self, parts: Sequence[tuple[Tensor, Tensor]], count: int, fakes: list[tuple[Tensor, ...]],
+        sums: dict[str, Tensor],
+    ) -> Iterator[Tensor]:  # fmt: skip
+        for m, x in parts:
+            with self.fabric.autocast(), frozen(self.discriminator):
+                told: dict[str, Tensor] = {}
+                seen, real, fake = self.draw(m, x, told)
+                terms = self.terms(seen, real, fake, told)
+            share = len(m) / count
+            weights = self.weights()
+            _add(sums, {**terms, **told}, share)
+            fakes.append((seen, real, fake.detach()))
+            yield share * torch.stack([weights[key] * value for key, value in terms.items()]).sum()
+
+    def _discriminator_losses(
+        self, fakes: Sequence[tuple[Tensor, ...]], count: int, sums: dict[str, Tensor]
+    ) -> Iterator[Tensor]:
+        for m, x, fake in fakes:
+            with self.fabric.autocast():
+                judged = self.judge(m, x), self.judge(m, fake)
+                loss = label_losses.discriminator_loss(self.recipe.losses.adversarial, *judged)
+            share = len(m) / count
+            _add(sums, {"discriminator": loss}, share)
+            yield share * loss
+
+    def draw(self, m: Tensor, x: Tensor, told: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Map, real slice and G's slice at the resolution that is learned now; what to log into `told`."""
+        return m, x, self.generator(m)
+
+    def judge(self, m: Tensor, image: Tensor) -> list[Judged]:
+        """What the discriminators say."""
+        found: list[Judged] = self.discriminator(m, image)
+        return found
+
+    def weights(self) -> dict[str, float]:
+        """How much each term weighs."""
+        losses = self.recipe.losses
+        return {"adversarial": 1.0, "matching": losses.matching, "l1": losses.l1}
+
+    def terms(self, m: Tensor, x: Tensor, fake: Tensor, told: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The generator's loss terms: adversarial, and feature matching and L1 where they weigh."""
+        losses = self.recipe.losses
+        judged = self.judge(m, fake)
+        found = {"adversarial": label_losses.generator_loss(losses.adversarial, judged)}
+        if losses.matching:
+            with torch.no_grad():
+                real = self.judge(m, x)
+            found["matching"] = self.matched(real, judged, told)
+        if losses.l1:
+            found["l1"] = (fake.float() - x).abs().mean()
+        return found
+
+    def matched(self, real: list[Judged], fake: list[Judged], told: dict[str, Tensor]) -> Tensor:
+        """Feature matching, the mean over discriminators (Wang et al. 2018)."""
+        return label_losses.matching(real, fake).mean()
+
+    def inference_network(self) -> nn.Module:
+        """G, or its moving average where there is one."""
+        return self.best_of("generator")
+
+    def draw_for(self, maps: Grey) -> Grey:
+        """Slices for label maps, uint8 (n, h, w) each, in fp32, as a release draws them with seed 0."""
+        made = []
+        with torch.no_grad():
+            for start in range(0, len(maps), 4):
+                part = one_hot(torch.from_numpy(maps[start : start + 4])).to(self.fabric.device)
+                made.append(to_bytes(self.finished(part, range(start, start + len(part)))).cpu())
+        return torch.cat(made).numpy()
+
+    def finished(self, m: Tensor, places: Sequence[int]) -> Tensor:
+        """The slices of the inference network, at the resolution of `m`, for images of these numbers."""
+        network = self.inference_network()
+        latent = int(network.latent)  # type: ignore[arg-type]
+        training = network.training
+        network.eval()
+        try:
+            if not latent:
+                return network(m)  # type: ignore[no-any-return]
+            drawn = torch.stack([torch.from_numpy(noise("normal", latent, 0, i)) for i in places])
+            return network(m, drawn.to(m.device))  # type: ignore[no-any-return]
+        finally:
+            network.train(training)
+
+    def preview(self, batches: Batches, rows: int) -> list[Tensor]:
+        """The kept label maps in colours, their real slices, and ours."""
+        m, x = batches.first(rows)
+        with torch.no_grad():
+            return [coloured(m), x, self.finished(m, range(len(m)))]
+
+    def samples(self, count: int, batches: Batches) -> Grey:
+        """Slices for the label maps of the training slices that looks compare with."""
+        assert isinstance(batches, SliceBatches)  # noqa: S101 - `batches` of this class made it
+        return self.draw_for(batches.maps(count))
+
+    def measures(self, batches: Batches) -> Mapping[str, float]:
+        """PSNR in dB, SSIM and RMSE on [0, 1] of kept slices, which were not learned from."""
+        m, x = batches.first(MEASURED)
+        with torch.no_grad():
+            parts = [self.finished(part, [i]) for i, part in enumerate(torch.split(m, 1))]
+        made, real = (
+            ((side.float() + 1) / 2).clamp(0, 1).squeeze(1).cpu().numpy() for side in (torch.cat(parts), x)
+        )
+        found = image_quality.evaluate(real, made)
+        curves = {"psnr": found.psnr.mean, "ssim": found.ssim.mean, "rmse": found.rmse.mean}
+        return {key: round(value, 5) for key, value in curves.items() if value is not None}
+
+    def describe(self) -> dict[str, Any]:
+        """Architecture, options, size."""
+        return {
+            "kind": "label-to-image", "architecture": self.recipe.family, "options": self.options(),
+            "size": self.recipe.data.size, "target_class": "covid-19",
+        }  # fmt: skip
+
+
+def _add(sums: dict[str, Tensor], terms: Mapping[str, Tensor], share: float) -> None:
+    for key, value in terms.items():
+        part = share * value.detach().float()
+        sums[key] = sums[key] + part if key in sums else part

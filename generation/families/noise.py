@@ -1,0 +1,107 @@
+"""What the families that start from noise share: their data, their samples, their entry on the card."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from covid_synth_data.errors import ConfigError
+from covid_synth_data.files.pixels import Grey
+from covid_synth_data.generators.noise import blocks
+from generation.data.batches import Batches, FilmBatches
+from generation.data.films import Films
+from generation.training.family import Family
+
+SAMPLE_SEED: Final = 0
+"""The seed of the samples that a run looks at; those of a release have the recipe's."""
+COLUMNS: Final = 5
+
+
+class NoiseFamily(Family):
+    """A generator from noise and its discriminator (or critic)."""
+
+    owners: ClassVar = {"generator": ["generator"], "discriminator": ["discriminator"]}
+    channels_last: ClassVar[bool] = True
+    teachers: ClassVar[Sequence[str]] = ("generator",)
+
+    def __init__(self, recipe: Any, fabric: Fabric) -> None:
+        """Fresh weights. Raises `ConfigError` where the recipe's films are not of the network's size."""
+        super().__init__(recipe, fabric)
+        size = int(self.generator.size)  # type: ignore[arg-type]
+        if recipe.data.size != size:
+            raise ConfigError(
+                f"{recipe.name} has films that its network cannot take",
+                found=f"data.size = {recipe.data.size}",
+                expected=f"data.size = {size}, the side of what {recipe.network.generator} makes",
+                hint="change data.size",
+            )
+
+    @property
+    def generator(self) -> nn.Module:
+        """The student generator."""
+        return self.networks["generator"]
+
+    @property
+    def discriminator(self) -> nn.Module:
+        """The student discriminator, or critic."""
+        return self.networks["discriminator"]
+
+    def films_per_step(self) -> int:
+        """How many real films one step takes."""
+        return int(self.recipe.training.batch_size)
+
+    def batches(self, films: Sequence[Films]) -> Batches:
+        """Films with their labels."""
+        return FilmBatches(self.recipe, films, self.fabric, self.films_per_step())
+
+    def noise(self, count: int) -> Tensor:
+        """Noise for `count` images, float (count, latent), from the generator that the loop seeds."""
+        draw = torch.rand if self.generator.noise == "uniform" else torch.randn
+        return draw(count, int(self.generator.latent), device=self.fabric.device)  # type: ignore[arg-type]
+
+    def labels(self, count: int) -> Tensor:
+        """Random labels int64 (count,) for a conditional generator."""
+        return torch.randint(int(self.generator.classes), (count,), device=self.fabric.device)  # type: ignore[arg-type]
+
+    def inference_network(self) -> nn.Module:
+        """The generator, or its teacher."""
+        return self.best_of("generator")
+
+    def samples(self, count: int, batches: Batches) -> Grey:
+        """Images 0 to `count` of a fixed seed, in the network's evaluation mode."""
+        network = self.inference_network()
+        training = network.training
+        network.eval()
+        made = [part.cpu() for part in blocks(network, self.fabric.device, SAMPLE_SEED, 0, count)]
+        network.train(training)
+        films: Grey = torch.cat(made).numpy()
+        return films
+
+    def preview(self, batches: Batches, rows: int) -> list[Tensor]:
+        """Real films in the first column, samples in the others; classes in turn from row to row."""
+        real = batches.first(rows)[0]
+        made = torch.from_numpy(self.samples(COLUMNS * rows, batches).astype(np.float32))
+        return [real, *made.div(127.5).sub(1).view(COLUMNS, rows, *real.shape[1:])]
+
+    def describe(self) -> dict[str, Any]:
+        """Architecture, options of the network, and the classes of a conditional one."""
+        data = self.recipe.data
+        conditional = bool(self.generator.classes)
+        return {
+            "kind": "sampler",
+            "architecture": self.recipe.network.generator,
+            "options": self.options(),
+            "classes": list(data.classes) if conditional else [],
+            "target_class": data.classes[0] if len(data.classes) == 1 else None,
+            "size": int(self.generator.size),  # type: ignore[arg-type]
+        }
+
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """What `generators.build` needs besides the name."""

@@ -1,0 +1,1 @@
+"""Training and scoring of the network that finds the lungs."""

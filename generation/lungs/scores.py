@@ -1,0 +1,107 @@
+"""How well lung fields agree with the outlines drawn by hand: Dice per film, of the network and of rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
+
+from covid_synth_data.files.pixels import Grey
+from covid_synth_data.preprocessing import lungs
+from covid_synth_data.preprocessing.harmonise import Film
+from covid_synth_data.preprocessing.lungs import Fields, Mask
+from generation.lungs import outlines
+
+Method = Callable[[Film], Fields]
+
+DRAWS: Final = 2000
+
+
+def dice(found: Mask, outlined: Grey) -> float:
+    """Dice coefficient in [0, 1] of a mask with an outline (0, 127, 255); pixels at 127 do not count."""
+    counted = outlined != outlines.IGNORE
+    mine, theirs = found & counted, outlined == outlines.LUNG
+    return float(2 * (mine & theirs).sum() / max(int(mine.sum() + theirs.sum()), 1))
+
+
+def measure(method: Method, outlined: outlines.Outlined) -> dict[str, Any]:
+    """Dice of `method` over films: mean with a 95 % interval by patients, quantiles, the worst; how many
+    films it found lungs on, and the mean over those alone."""
+    films, masks = outlines.shown(outlined.films), outlines.at_side(outlined.masks)
+    fields = [method(film) for film in films]
+    scores = np.array([dice(field.mask, mask) for field, mask in zip(fields, masks, strict=True)])
+    found = np.array([field.found for field in fields])
+    low, high = _interval(scores, outlined.patient_ids)
+    return {
+        "films": len(scores),
+        "patients": len(set(outlined.patient_ids)),
+        "found": int(found.sum()),
+        "mean": round(float(scores.mean()), 4),
+        "interval": [round(low, 4), round(high, 4)],
+        "mean_where_found": round(float(scores[found].mean()), 4) if found.any() else None,
+        "quantiles": {
+            str(q): round(float(np.quantile(scores, q)), 4) for q in (0.0, 0.05, 0.25, 0.5, 0.75, 1.0)
+        },
+    }
+
+
+def _interval(scores: npt.NDArray[np.float64], patients: list[str]) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean, whole patients drawn."""
+    _, codes = np.unique(patients, return_inverse=True)
+    sums, counts = np.bincount(codes, scores), np.bincount(codes)
+    picks = np.random.default_rng(0).integers(0, len(sums), (DRAWS, len(sums)))
+    means = sums[picks].sum(axis=1) / counts[picks].sum(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def classical(film: Film) -> Fields:
+    """The rule to compare with: what is darker than Otsu's threshold and does not touch the border of the
+    film, its two largest regions, their convex hulls. Nothing stands in where these cannot be lungs."""
+    inside = _off_border(film < otsu(film))
+    labels, count = ndimage.label(inside)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    fields = np.zeros(film.shape, bool)
+    for label in np.argsort(-sizes, kind="stable")[:2] + 1:
+        fields |= hull(labels == label)
+    return Fields(fields, lungs.believed(fields).found)
+
+
+def central(film: Film) -> Fields:
+    """The ellipse that stands in for lungs, on every film: what any method must beat."""
+    return Fields(lungs.ellipse(film.shape[0]), False)
+
+
+def otsu(film: Film) -> float:
+    """The threshold in [0, 255] between two classes of grey with the largest variance between them."""
+    counts = np.histogram(film, 256, (0, 256))[0].astype(float)
+    weight = np.cumsum(counts)
+    total = np.cumsum(counts * np.arange(256))
+    rest = weight[-1] - weight
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = (total[-1] * weight / weight[-1] - total) ** 2 / (weight * rest)
+    return float(np.nanargmax(np.where(np.isfinite(between), between, -1))) + 1
+
+
+def _off_border(mask: Mask) -> Mask:
+    labels, _ = ndimage.label(mask)
+    edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    kept: Mask = mask & ~np.isin(labels, edge[edge > 0])
+    return kept
+
+
+def hull(mask: Mask) -> Mask:
+    """The convex hull of the pixels of `mask`; `mask` itself where they lie on a line."""
+    points = np.argwhere(mask)
+    try:
+        sides = ConvexHull(points).equations
+    except (QhullError, ValueError):
+        return mask
+    rows, columns = np.indices(mask.shape)
+    at = np.stack([rows.ravel(), columns.ravel()], axis=1)
+    inside: Mask = ((at @ sides[:, :2].T + sides[:, 2]) <= 1e-6).all(axis=1).reshape(mask.shape)
+    return inside

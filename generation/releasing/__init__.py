@@ -1,0 +1,1 @@
+"""Releases: built, documented, published, and made again."""

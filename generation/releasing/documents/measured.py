@@ -1,0 +1,225 @@
+"""Numbers that were measured, each tied to the result files it comes from: nothing else reaches a card."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, FiniteFloat, ValidationError
+
+from covid_synth_data.benchmark import results
+from covid_synth_data.benchmark.report import tables
+from covid_synth_data.benchmark.suite import list_suites, load_suite
+from covid_synth_data.errors import ResultError
+from covid_synth_data.files.models import Settings
+
+KINDS: Final = ("fidelity", "privacy")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A result file: POSIX path below the folder of results, and sha256 of its content."""
+
+    path: str
+    sha256: str
+
+    def __str__(self) -> str:
+        """As named in a card."""
+        return f"`{self.path}` (sha256 `{self.sha256[:12]}`)"
+
+
+@dataclass(frozen=True)
+class Number:
+    """A measured number with its interval, where it has one, and the files it was computed from."""
+
+    value: float
+    evidence: tuple[Evidence, ...]
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a number that no file stands behind."""
+        if not self.evidence:
+            raise ValueError(f"the number {self.value} has no result file behind it")
+
+    def __str__(self) -> str:
+        """Counts with thousands separators, the rest with three decimals."""
+        text = f"{self.value:,}" if isinstance(self.value, int) else f"{self.value:.3f}"
+        return text if self.low is None else f"{text} [{self.low:.3f} to {self.high:.3f}]"
+
+
+@dataclass(frozen=True)
+class BenchmarkRow:
+    """A model trained on one regime: cells in the order of the block's header, and the files behind them."""
+
+    model: str
+    regime: str
+    cells: tuple[tuple[Number, ...], ...]
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True)
+class BenchmarkBlock:
+    """The rows of one task of one suite, with what a reader must know before believing them."""
+
+    title: str
+    tested: tuple[Number, Number, Number]
+    header: tuple[str, ...]
+    rows: tuple[BenchmarkRow, ...]
+    remarks: tuple[str, ...]
+
+
+class Metric(Settings):
+    """One number of a measurement; `low` and `high` its interval, `n` the images it was computed from."""
+
+    name: str
+    value: FiniteFloat
+    low: FiniteFloat | None = None
+    high: FiniteFloat | None = None
+    n: Annotated[int, Field(gt=0)]
+
+
+class Measurement(Settings):
+    """A result file of a property of the images themselves, under KIND/ in the folder of results."""
+
+    format: Literal[1]
+    kind: Literal["fidelity", "privacy"]
+    dataset: results.Dataset
+    subset: str
+    metrics: Annotated[list[Metric], Field(min_length=1)]
+    notes: list[str]
+    code: results.Code
+
+
+@dataclass(frozen=True)
+class PropertyRow:
+    """A metric of a subset."""
+
+    subset: str
+    name: str
+    value: Number
+    n: Number
+    evidence: Evidence
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All that result files say about one version of a dataset."""
+
+    benchmark: tuple[BenchmarkBlock, ...] = ()
+    fidelity: tuple[PropertyRow, ...] = ()
+    privacy: tuple[PropertyRow, ...] = ()
+
+
+def read(folder: Path | None, name: str, version: str) -> Measured:
+    """What the result files below `folder` say about `name` `version`; nothing where it is None.
+
+    Benchmark rows of other versions are left out; rows on real films alone stay, as the line to compare
+    with, where the same model was also measured with this version. Raises `ResultError`.
+    """
+    if folder is None:
+        return Measured()
+    if not folder.is_dir():
+        raise ResultError(
+            f"no folder {folder}", expected="the folder that a benchmark run wrote to", hint="check the path"
+        )
+    found = {kind: _properties(folder, kind, name, version) for kind in KINDS}
+    return Measured(_benchmark(folder, name, version), found["fidelity"], found["privacy"])
+
+
+def _evidence(folder: Path, path: Path) -> Evidence:
+    return Evidence(path.relative_to(folder).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _benchmark(folder: Path, name: str, version: str) -> tuple[BenchmarkBlock, ...]:
+    if not any(folder.rglob("seed-*.json")):
+        return ()
+    files: dict[tuple[str, ...], list[Evidence]] = defaultdict(list)
+    for path in results.find(folder):
+        one = results.read_result(path)
+        files[one.suite, one.suite_version, one.task, one.preprocessing, one.model, one.regime].append(
+            _evidence(folder, path)
+        )
+    groups: dict[tuple[str, ...], list[tables.Row]] = defaultdict(list)
+    wanted = f"{name} {version}"
+    for row in tables.summarise(folder):
+        if row.dataset in (None, wanted):
+            groups[row.suite, row.suite_version, row.task, row.preprocessing].append(row)
+    blocks = []
+    for rows in groups.values():
+        ours = {row.model for row in rows if row.dataset == wanted}
+        kept = [row for row in rows if row.model in ours]
+        if kept:
+            blocks.append(_block(kept, files))
+    return tuple(blocks)
+
+
+def _block(rows: Sequence[tables.Row], files: dict[tuple[str, ...], list[Evidence]]) -> BenchmarkBlock:
+    first = rows[0]
+
+    def behind(row: tables.Row) -> tuple[Evidence, ...]:
+        return tuple(files[row.suite, row.suite_version, row.task, row.preprocessing, row.model, row.regime])
+
+    points = list(first.sensitivity_at)
+    caution = load_suite(first.suite).caution if first.suite in list_suites() else None
+    remarks = dict.fromkeys([*([caution] if caution else []), *(note for row in rows for note in row.notes)])
+    return BenchmarkBlock(
+        title=f"{first.suite} {first.suite_version}, {first.task} ({first.protocol}), {first.preprocessing}"
+        " films",
+        tested=(
+            Number(first.test_positives, behind(first)),
+            Number(first.test_negatives, behind(first)),
+            Number(first.test_patients, behind(first)),
+        ),
+        header=(
+            "real - / real +", "synthetic", "skew", "seeds", "false negatives", "sensitivity at 0.5",
+            "specificity at 0.5", "AUC", *(f"sensitivity at specificity {point}" for point in points),
+        ),
+        rows=tuple(_row(row, behind(row), points) for row in rows),
+        remarks=tuple(remarks),
+    )  # fmt: skip
+
+
+def _row(row: tables.Row, files: tuple[Evidence, ...], points: list[str]) -> BenchmarkRow:
+    def cell(of: tables.Cell) -> tuple[Number, ...]:
+        return (Number(of.mean, files, of.low, of.high),)
+
+    def counts(*values: float) -> tuple[Number, ...]:
+        return tuple(Number(value, files) for value in values)
+
+    cells = (
+        counts(row.real_negatives, row.real_positives), counts(*row.synthetic.values()), counts(row.skew),
+        counts(len(row.seeds)), counts(*row.false_negatives), cell(row.sensitivity), cell(row.specificity),
+        cell(row.auc), *(cell(row.sensitivity_at[point]) for point in points),
+    )  # fmt: skip
+    return BenchmarkRow(f"{row.model} ({row.weights})", row.regime, cells, files)
+
+
+def _properties(folder: Path, kind: str, name: str, version: str) -> tuple[PropertyRow, ...]:
+    rows = []
+    for path in sorted((folder / kind).rglob("*.json")):
+        try:
+            one = Measurement.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            problem = error.errors()[0]
+            raise ResultError(
+                f"{path} is not a result file of {kind}",
+                found=f"{'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']}",
+                expected="format, kind, dataset, subset, metrics, notes and code", hint="measure it again",
+            ) from error  # fmt: skip
+        if one.kind != kind:
+            raise ResultError(f"{path} is in the wrong folder", found=one.kind, expected=kind)
+        if (one.dataset.name, one.dataset.version) == (name, version):
+            file = _evidence(folder, path)
+            rows += [
+                PropertyRow(
+                    one.subset, metric.name, Number(metric.value, (file,), metric.low, metric.high),
+                    Number(metric.n, (file,)), file,
+                )
+                for metric in one.metrics
+            ]  # fmt: skip
+    return tuple(rows)

@@ -1,0 +1,1 @@
+"""The training loop that all families share: checkpoints, logs, evaluations, lineage."""

@@ -1,0 +1,133 @@
+"""Trainings shared out over a Ray cluster of two nodes on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from covid_synth_data import errors
+from covid_synth_data.benchmark import results, run
+from covid_synth_data.benchmark.suite import Suite
+from covid_synth_data.errors import ClusterError, ConfigError, ResultError, UnknownName
+
+ray = pytest.importorskip("ray", reason="the extra [ray] is not installed")
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+SUITE = Suite.model_validate(
+    {
+        "name": "shared-out", "version": "1.0.0", "title": "Shared out", "tasks": ["normal-vs-covid"],
+        "image_size": 32, "data": {"sources": ["phantom"], "phantom": {"size": 32, "patients": 12}},
+        "training": {"optimizer": "adam", "learning_rate": 0.01, "max_epochs": 2},
+        "regimes": {
+            "real": {"title": "Real", "mix": "real"},
+            "balanced": {"title": "Balanced", "mix": "real", "sampling": "class-balanced"},
+            "weighted": {"title": "Weighted", "mix": "real", "loss": "class-weighted"},
+        },
+        "models": {"small-cnn": {"weights": "none"}},
+        "profiles": {"quick": {"models": ["small-cnn"], "seeds": 2}},
+    }
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """Two nodes of one core each; the address of the first."""
+    from ray.cluster_utils import Cluster
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    memory = {"object_store_memory": 80 * 2**20}
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **memory})
+    made.add_node(num_cpus=1, **memory)
+    ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+def arguments(folder: Path) -> dict[str, object]:
+    return {"out": folder / "out", "cache_dir": folder / "cache", "device": "cpu"}
+
+
+def test_two_nodes_give_the_results_of_one_process(cluster, tmp_path):
+    alone = run(SUITE, **arguments(tmp_path / "alone"))
+    told = []
+    shared = run(
+        SUITE, **arguments(tmp_path / "shared"), ray=cluster.address, progress=lambda *a: told.append(a)
+    )
+    assert len({node["NodeID"] for node in ray.nodes() if node["Alive"]}) == 2
+    assert len(shared) == len(alone) == 6
+    for ours, theirs in zip(alone, shared, strict=True):
+        one, other = results.validate_result(ours), results.validate_result(theirs)
+        assert (one.regime, one.seed, one.inputs) == (other.regime, other.seed, other.inputs)
+        assert one.predictions == other.predictions
+    assert told[-1][:2] == (6, 6)
+    before = {path: path.stat().st_mtime_ns for path in shared}
+    again = run(SUITE, **arguments(tmp_path / "shared"), ray=cluster.address)
+    assert {path: path.stat().st_mtime_ns for path in again} == before
+
+
+def test_what_a_node_raises_arrives_as_it_is(cluster, tmp_path, monkeypatch):
+    first, *_ = run(SUITE, **arguments(tmp_path), ray=cluster.address, seeds=1)
+    content = json.loads(first.read_text())
+    first.write_text(json.dumps({**content, "inputs": "0" * 64}))
+    with pytest.raises(ResultError, match="made from other data"):
+        run(SUITE, **arguments(tmp_path), ray=cluster.address)
+    with pytest.raises(ConfigError, match="no device 'cuda:9'"):
+        run(SUITE, **{**arguments(tmp_path / "cuda"), "device": "cuda:9"}, ray=cluster.address)
+
+
+def test_a_worker_that_dies_again_and_again_is_named(cluster, tmp_path, monkeypatch):
+    """Regimes that came back before stay; the same call goes on when the cause is gone."""
+    from covid_synth_data.benchmark.running import ray_cluster as module
+
+    def die(settings, runs, release, version):
+        if runs[0].regime == "weighted":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return sound(settings, runs, release, version)
+
+    sound = module._on_a_node
+    monkeypatch.setattr(module, "_on_a_node", die)
+    monkeypatch.setattr(module, "RETRIES", 0)
+    with pytest.raises(ClusterError, match="the trainings of small-cnn weighted were lost"):
+        run(SUITE, **arguments(tmp_path), ray=cluster.address, seeds=1)
+    monkeypatch.setattr(module, "_on_a_node", sound)
+    paths = run(SUITE, **arguments(tmp_path), ray=cluster.address, seeds=1)
+    assert [results.validate_result(path).regime for path in paths] == ["real", "balanced", "weighted"]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{}", "ray://127.0.0.1:{}"])
+def test_no_cluster_answers(tmp_path, monkeypatch, address):
+    """Said within seconds, though Ray would try for minutes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("Ray was asked"))
+    with pytest.raises(ConfigError, match="no Ray cluster answers at .*refused"):
+        run(SUITE, **arguments(tmp_path), ray=address.format(port))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnknownName("suite", "zunair", ["zunair2021"]),
+        errors.MissingExtra("ray", "ray"),
+        ResultError("a", found="b", expected="c", hint="d"),
+    ],
+)
+def test_errors_keep_kind_and_text_between_processes(error):
+    found = pickle.loads(pickle.dumps(error))
+    assert (type(found), str(found)) == (type(error), str(error))

@@ -1,0 +1,344 @@
+"""Cards: what the Hub reads, what people read, whom they name, and no number without a file behind it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import pytest
+import yaml
+from huggingface_hub import DatasetCard, ModelCard
+
+import covid_synth_data as csd
+from covid_synth_data.errors import ReleaseError, ResultError
+from covid_synth_data.release import manifest
+from covid_synth_data.sources import licences
+from generation.releasing import documents as cards
+from generation.releasing import licensing
+from generation.releasing.documents import credits, documents, render
+from generation.releasing.documents import measured as evidence
+from tests.generation.generation_results import POSITIVES, benchmark, measured
+
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+SECTIONS = (
+    "Motivation", "Composition", "How the images were made", "Measured", "Known shortcuts and biases",
+    "What it must not be used for", "Licences and attribution", "Citation", "Maintenance and versions",
+)  # fmt: skip
+
+
+@pytest.fixture
+def release(made_release: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made_release / "covid-synth-cxr", tmp_path / "covid-synth-cxr"))
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    folder = tmp_path / "results"
+    for seed in (0, 1):
+        benchmark(folder, "real", seed, None)
+        benchmark(folder, "real+gnc", seed)
+    return folder
+
+
+def rendered(release: Path, results: Path | None = None) -> str:
+    manifest.write(release, documents.complete(release, manifest.read(release), results=results))
+    return (release / "README.md").read_text()
+
+
+def section(card: str, title: str) -> str:
+    return card.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def relabel(release: Path, *names: str) -> manifest.Manifest:
+    listed = manifest.read(release)
+    subset = listed.subsets["gnc"].model_copy(update={"licences": sorted(names)})
+    changed = listed.model_copy(
+        update={"subsets": {"gnc": subset}, "restricted": licensing.restricted(names)}
+    )
+    manifest.write(release, changed)
+    return changed
+
+
+def test_the_hub_reads_the_header(release):
+    card = DatasetCard.load(release / "README.md")
+    data = card.data.to_dict()
+    assert (data["license"], data["language"], data["size_categories"]) == ("cc0-1.0", ["en"], ["n<1K"])
+    assert data["source_datasets"] == ["extended|other-phantom"]
+    assert data["annotations_creators"] == ["machine-generated"]
+    assert "image-classification" in data["task_categories"]
+    assert [config["config_name"] for config in data["configs"]] == ["gnc"]
+    assert data["dataset_info"][0]["splits"][0]["num_examples"] == 24
+    assert "&" not in card.content.split("---")[1]
+    assert "*" not in card.content.split("---")[1].replace("gnc-*.parquet", "")
+
+
+def test_the_sections_of_a_datasheet_are_there(release):
+    text = (release / "README.md").read_text()
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == list(SECTIONS)
+    assert "Every image here is synthetic, and every one shows COVID-19" in text
+    assert "Diagnosis" in section(text, "What it must not be used for")
+    assert section(text, "Measured").count("Not measured for this version.") == 3
+    assert "phantom" in section(text, "Known shortcuts and biases")
+    assert "Kermany" not in text
+    for column in csd.schema.SYNTHETIC_COLUMNS:
+        assert f"`{column}`" in section(text, "Composition")
+
+
+def test_the_same_release_gives_the_same_bytes(release, results):
+    def documents_of() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in release.rglob("*") if path.is_file()}
+
+    rendered(release, results)
+    before = documents_of()
+    rendered(release, results)
+    assert documents_of() == before
+    assert csd.verify(release).whole
+
+
+def mean_of(files: list[Path], *keys: str) -> float:
+    def value(path: Path) -> float:
+        found = json.loads(path.read_text())["metrics"]
+        for key in keys:
+            found = found[key]
+        return found
+
+    return float(np.mean([value(path) for path in files]))
+
+
+def test_every_number_of_the_benchmark_is_in_the_files_that_stand_beside_it(release, results):
+    block = section(rendered(release, results), "Measured").split("### How close")[0]
+    behind = {
+        regime: [results / name for name in re.findall(r"`([^`]+\.json)`", line)]
+        for line in block.splitlines()
+        for regime in re.findall(r"^- small-cnn \(none\), `([^`]+)`:", line)
+    }
+    assert {regime: len(files) for regime, files in behind.items()} == {"real": 2, "real+gnc": 2}
+    digests = re.findall(r"sha256 `([0-9a-f]{12})`", block)
+    files = [file for group in behind.values() for file in group]
+    assert digests == [hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in files]
+    rows = [line for line in block.splitlines() if line.startswith("| small-cnn")]
+    assert len(rows) == 2
+    for line in rows:
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        named = behind[cells[1].strip("`")]
+        content = [json.loads(path.read_text()) for path in named]
+        assert cells[2] == "40, 8"
+        assert cells[3] == ("24" if "gnc" in cells[1] else "none")
+        assert cells[4] == f"{content[0]['composition']['skew']:.3f}"
+        assert cells[5] == str(len(named))
+        assert cells[6] == ", ".join(str(one["metrics"]["confusion"]["fn"]) for one in content)
+        for cell, key in zip(cells[7:10], ("sensitivity", "specificity", "auc"), strict=True):
+            assert cell.startswith(f"{mean_of(named, key, 'value'):.3f} [")
+            lows = [one["metrics"][key]["low"] for one in content]
+            highs = [one["metrics"][key]["high"] for one in content]
+            assert cell.endswith(f"[{min(lows):.3f} to {max(highs):.3f}]")
+        accounted = 2 + 1 + 1 + 1 + len(named) + 3 * 3 + 2 * 3 - ("gnc" not in cells[1])
+        assert sum(len(NUMBER.findall(cell)) for cell in cells[2:]) == accounted
+    assert f"tested on {POSITIVES} positive" in block
+    prose = [line for line in block.splitlines() if not line.startswith(("|", "-", "**"))]
+    assert NUMBER.findall(" ".join(prose)) == ["95"]  # "95 % limits", a definition
+
+
+def test_results_of_other_versions_stay_out(release, tmp_path):
+    benchmark(tmp_path / "results", "real+gnc", 0, "9.9.9")
+    benchmark(tmp_path / "results", "real", 0, None)
+    measured(tmp_path / "results", "fidelity", 3.25, "9.9.9")
+    text = section(rendered(release, tmp_path / "results"), "Measured")
+    assert text.count("Not measured for this version.") == 3
+    assert "small-cnn" not in text
+
+
+def test_a_result_that_contradicts_itself_reaches_no_card(release, results):
+    before = (release / "README.md").read_bytes()
+    path = next(results.rglob("real+gnc/seed-1.json"))
+    content = json.loads(path.read_text())
+    content["metrics"]["auc"]["value"] = 0.999
+    path.write_text(json.dumps(content))
+    with pytest.raises(ResultError, match="auc"):
+        rendered(release, results)
+    assert (release / "README.md").read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["fidelity", "privacy"])
+def test_properties_appear_with_their_file(release, tmp_path, kind):
+    path = measured(tmp_path / "results", kind, 3.25)
+    text = section(rendered(release, tmp_path / "results"), "Measured")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    assert (
+        f"| `gnc` | a distance | 3.250 [2.250 to 4.250] | 24 | `{kind}/one.json` (sha256 `{digest}`) |"
+        in text
+    )
+    assert text.count("Not measured for this version.") == 2
+    path.write_text(path.read_text().replace('"n": 24', '"n": 0'))
+    with pytest.raises(ResultError, match=r"metrics\.0\.n"):
+        rendered(release, tmp_path / "results")
+
+
+def test_a_number_needs_a_file():
+    with pytest.raises(ValueError, match="no result file"):
+        evidence.Number(0.93, ())
+    for text in ("{{ 0.93 }}", "{{ 5 }}", "{{ true }}", "{{ x }}"):
+        with pytest.raises(TypeError, match="no file behind it"):
+            render.environment().from_string(text).render(x=1.5)
+    with pytest.raises(TypeError, match="not a count"):
+        render.environment().from_string("{{ x | count }}").render(x=0.5)
+    with pytest.raises(jinja2.UndefinedError):
+        render.environment().from_string("{{ auc }}").render()
+
+
+@pytest.mark.parametrize("path", sorted(render.TEMPLATES.glob("*.jinja")), ids=lambda path: path.name)
+def test_no_template_states_a_result(path):
+    words = re.sub(
+        r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}|sha256|Apache-2\.0|COVID-19|covid-19|8-bit|fp16|95 %",
+        "",
+        path.read_text(),
+    )
+    assert NUMBER.findall(words) == []
+
+
+def test_licences_of_the_header():
+    header = licensing.header
+    assert header(["CC0 1.0"]) == {"license": "cc0-1.0"}
+    assert header(["CC BY 4.0", "CC BY 3.0", licences.NIH]) == {"license": ["cc-by-3.0", "cc-by-4.0"]}
+    assert header([licences.NIH])["license_name"] == "public-domain"
+    for wrong in ("CC BY-NC-SA 4.0", "CC BY-ND 4.0", "CC BY-SA 4.0", "unknown", "ask us"):
+        assert licensing.restricted(["CC BY 4.0", wrong]) == [wrong]
+        assert header(["CC BY 4.0", wrong])["license"] == "other"
+
+
+def test_a_restricted_release_says_so_everywhere(release):
+    relabel(release, "CC BY 4.0", "CC BY-NC-ND 4.0", "unknown")
+    text = rendered(release)
+    data = DatasetCard.load(release / "README.md").data.to_dict()
+    assert (data["license"], data["license_link"]) == ("other", "LICENSE.md")
+    assert "restricted-sources" in data["tags"]
+    assert text.index("**Restricted:") < text.index("**Every image here is synthetic")
+    assert "CC BY-NC-ND 4.0, unknown" in text
+    assert "**Restricted.**" in (release / "LICENSE.md").read_text()
+    assert json.loads((release / "manifest.json").read_text())["restricted"] == ["CC BY-NC-ND 4.0", "unknown"]
+
+
+def write_licence(release: Path, made: Path, wanted: str) -> None:
+    card = made / "run" / "tiny.json"
+    content = json.loads(card.read_text())
+    card.write_text(json.dumps({**content, "licences": [wanted]}))
+    shutil.rmtree(release)
+
+
+def test_the_release_command_refuses_what_may_not_be_published(maintain, world):
+    write_licence(world.release, world.folder, "CC BY-NC-SA 4.0")
+    arguments = ("release", world.recipe, "--run", world.run, "--out", world.release, "--device", "cpu")
+    maintain(*arguments).error("CC BY-NC-SA 4.0", "public domain, CC0 or CC BY", "--licenses any")
+    assert not world.release.exists()
+    maintain(*arguments, "--licenses", "some").error("unknown choice of licences")
+    assert maintain(*arguments, "--licenses", "any").code == 0
+    assert manifest.read(world.release).restricted == ["CC BY-NC-SA 4.0"]
+    assert "license: other" in (world.release / "README.md").read_text()
+    assert "learned from films under CC BY-NC-SA 4.0" in (world.release / "weights/tiny.md").read_text()
+    assert csd.verify(world.release).whole
+
+
+def test_the_check_knows_its_policies():
+    licensing.check(["CC0 1.0", "CC BY", licences.NIH], "permissive")
+    licensing.check(["unknown"], "any")
+    with pytest.raises(ReleaseError, match="found CC BY-SA 4.0, unknown;"):
+        licensing.check(["CC BY 4.0", "unknown", "CC BY-SA 4.0"], "permissive")
+
+
+@pytest.fixture
+def chestxray(tmp_path):
+    """Two licences image by image, one film without any, and the page of each."""
+    folder = tmp_path / "root/covid-chestxray-dataset"
+    (folder / "images").mkdir(parents=True)
+    lines = ["patientid,finding,view,modality,folder,filename,url,license"]
+    for number, licence in enumerate(["CC BY 4.0", "CC BY 4.0", "CC0", ""]):
+        (folder / f"images/film-{number}.png").write_bytes(b"")
+        page = f"https://example.org/case/{number // 2}"
+        lines.append(f"{number},COVID-19,PA,X-ray,images,film-{number}.png,{page},{licence}")
+    (folder / "metadata.csv").write_text("\n".join(lines))
+    return folder.parent
+
+
+def test_films_are_credited_where_their_licence_asks(chestxray):
+    names = [f"covid-chestxray/film-{number}" for number in range(4)]
+    found = cards.credits_for(["kermany/NORMAL-1", *names[:1]], [*names, "phantom/x", "rsna/y"], chestxray)
+    assert [(row.image_id, row.licence, row.used_as) for row in found] == [
+        (names[0], "CC BY 4.0", "translated and learned from"),
+        (names[1], "CC BY 4.0", "learned from"),
+        (names[3], "unknown", "learned from"),
+        ("kermany/NORMAL-1", "CC BY 4.0", "translated"),
+    ]
+    assert found[2].published_at == "https://example.org/case/1"
+    assert "mendeley" in found[3].published_at
+
+
+def test_the_card_names_pages_and_the_file_each_film(release, chestxray):
+    owed = cards.credits_for([], [f"covid-chestxray/film-{n}" for n in range(4)], chestxray)
+    listed = documents.complete(release, manifest.read(release), owed)
+    manifest.write(release, listed)
+    text = section((release / "README.md").read_text(), "Licences and attribution")
+    assert "- `covid-chestxray`, CC BY 4.0: 2 films, published at <https://example.org/case/0> (2)" in text
+    assert credits.read(release) == owed
+    assert credits.FILE in {file.path for file in listed.files}
+    again = documents.complete(release, manifest.read(release), owed[:1])
+    assert credits.read(release) == owed
+    assert again == manifest.read(release) or {f.path: f.sha256 for f in again.files} == {
+        f.path: f.sha256 for f in manifest.read(release).files
+    }
+    assert csd.verify(release).whole
+
+
+def test_a_page_that_is_no_address_stays_out_of_the_card():
+    rows = [
+        credits.Credit("a/1", "a", "CC BY 4.0", "", "https://x.org/ok", "translated"),
+        credits.Credit(
+            "a/2", "a", "CC BY 4.0", "<b>Eve</b> & Ann", "https://x.org/)[click](javascript:1", "translated"
+        ),
+    ]
+    (owe,) = credits.summary(rows, {})
+    assert owe.pages == (("https://x.org/ok", 1),)
+    assert owe.authors == ("bEveb  Ann",)
+    assert owe.films == 2
+
+
+def test_sheets_and_results_join_by_command(maintain, world, tmp_path):
+    benchmark(tmp_path / "results", "real+gnc", 0)
+    assert maintain("card", world.release, "--results", tmp_path / "results", "--sheets").code == 0
+    text = (world.release / "README.md").read_text()
+    assert "](sheets/gnc.png)" in text
+    assert "seed-0.json" in text
+    assert csd.verify(world.release).whole
+    assert len(csd.load_dataset("covid-synth-cxr", "gnc", root=world.release)) == 24
+    maintain("card", world.release, "--results", tmp_path / "nowhere").error("no folder")
+
+
+def test_the_card_of_the_weights(release):
+    text = (release / "weights/tiny.md").read_text()
+    data = ModelCard(text).data.to_dict()
+    assert (data["license"], data["pipeline_tag"]) == ("cc0-1.0", "image-to-image")
+    known = json.loads((release / "weights/tiny.json").read_text())
+    assert known["sha256"] in text
+    assert "made the subset gnc" in text
+    assert "Diagnosis" in text
+    assert "weights/tiny.md" in {file.path for file in manifest.read(release).files}
+
+
+def test_noise_needs_no_source_film(release):
+    """A recipe without source class, as generators that start from noise have it."""
+    listed = manifest.read(release)
+    subset = listed.subsets["gnc"]
+    recipe = {**subset.recipe, "family": "wgan"}
+    recipe["data"] = {"classes": ["covid-19"], "tasks": ["normal-vs-covid"], "size": 32}
+    recipe["training"] = {"steps": 20000, "epochs": None, "batch_size": 64}
+    subset = subset.model_copy(update={"recipe": recipe, "sources": {}})
+    manifest.write(release, listed.model_copy(update={"subsets": {"gnc": subset}}))
+    text = rendered(release)
+    assert "drawn from noise by a generator that learned from covid-19 films" in text
+    assert "trained for 20,000 steps in batches of 64" in text
+    assert "| `gnc` | 24 | none |" in text
+    assert yaml.safe_load(text.split("---")[1])["configs"]

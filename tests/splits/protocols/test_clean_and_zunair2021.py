@@ -1,0 +1,617 @@
+"""protocols: who is trained and tested on, what is left out, and the counts of zunair2021."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import struct
+import zlib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from covid_synth_data import find_leaks
+from covid_synth_data.errors import (
+    ConfigError,
+    EmptySplit,
+    MissingExtra,
+    MissingSource,
+    SourceError,
+    TaskError,
+    UnknownName,
+)
+from covid_synth_data.sources import rsna
+from covid_synth_data.splits import duplicates
+from covid_synth_data.tasks import load_task, near_duplicates, plan_task, to_splits
+from tests.trees import (
+    CHESTXRAY,
+    HANNOVER,
+    chestxray,
+    film,
+    kermany,
+    radiography,
+    repository,
+    retouched,
+    save,
+    usual,
+    write_csv,
+    xray,
+)
+
+needs_labels = pytest.mark.skipif(
+    importlib.util.find_spec("torchxrayvision") is None, reason="the extra [rsna] is not installed"
+)
+TASK = "normal-vs-covid"
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COVID_SYNTH_CACHE", str(tmp_path / "cache"))
+    if "real_data" not in request.keywords:
+        monkeypatch.delenv("COVID_SYNTH_SOURCES", raising=False)
+
+
+@pytest.fixture
+def few_rsna(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six films without and four with opacity in place of the 26,684 of the challenge."""
+    names = {"patientId": [f"r{n}" for n in range(10)], "Target": [0] * 6 + [1] * 4}
+    monkeypatch.setattr(rsna, "label_rows", lambda: pd.DataFrame(names))
+    headers = {
+        name: {"PatientAge": "50", "PatientSex": "F", "ViewPosition": "PA"} for name in names["patientId"]
+    }
+    monkeypatch.setattr(rsna, "_headers", lambda: headers)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The usual tree; tests only read it."""
+    return usual(tmp_path_factory.mktemp("usual"))
+
+
+def plan(root: Path, task: str = TASK, **options: Any) -> pd.DataFrame:
+    """The frame of a plan by image_id."""
+    return plan_task(task, root, **options).frame.set_index("image_id", drop=False)
+
+
+def reasons(frame: pd.DataFrame) -> dict[str, str]:
+    return {name: reason for name, reason in frame["reason"].items() if reason}
+
+
+# clean
+
+
+@pytest.mark.usefixtures("few_rsna")
+def test_patients_are_on_one_side_whatever_the_seed(root: Path) -> None:
+    splits = []
+    for seed in range(4):
+        frame = plan(root, seed=seed)
+        used = frame[frame["split"] != ""]
+        assert (used["reason"] == "").all()
+        assert set(used.groupby("patient_id")["split"].nunique()) == {1}
+        assert set(used["view"]) <= {"PA", "AP", ""}
+        parts = Counter(zip(used["label"], used["split"], strict=True))
+        assert set(parts) == {(a, b) for a in ("normal", "covid-19") for b in ("train", "validation", "test")}
+        patients = used.drop_duplicates("patient_id")
+        shares = pd.crosstab(patients["source_dataset"], patients["split"], normalize="index")
+        assert (abs(shares["train"] - 0.7) < 0.03).all()
+        assert (abs(shares["validation"] - 0.1) < 0.03).all()
+        assert (abs(shares["test"] - 0.2) < 0.03).all()
+        splits.append(tuple(frame["split"]))
+        assert tuple(plan(root, seed=seed)["split"]) == splits[-1]
+    assert len(set(splits)) == 4
+
+
+@pytest.mark.usefixtures("few_rsna")
+def test_what_is_left_out_says_why(root: Path) -> None:
+    found = plan_task(TASK, root)
+    assert reasons(found.frame.set_index("image_id")) == {
+        "covid-chestxray/side": "lateral view",
+        "covid-chestxray/slice": "CT, not a radiograph",
+        "covid-chestxray/where": "view not stated",
+        "covid-chestxray/gone": "image file missing",
+        **{f"rsna/r{n}": "image file missing" for n in range(6)},
+    }
+    assert set(found.left_out["image_id"]).isdisjoint(found.used["image_id"])
+    assert len(found.used) == 210
+    assert "kermany is not in the root" in found.notes
+    assert any("age" not in note and "RSNA part of radiography" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("change", ["", "smaller", "brighter", "contrast", "colour"])
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_the_same_film_in_two_sources_is_kept_once(tmp_path: Path, change: str, suffix: str) -> None:
+    repository(tmp_path, [(n, f"h{n}", n) for n in range(12)])
+    chestxray(tmp_path, [(100 + n, xray(f"c{n}.{suffix}", n)) for n in range(12)])
+    images = tmp_path / "covid-chestxray-dataset" / "images"
+    retouched(film(5), change).save(images / f"c7.{suffix}")
+    frame = plan(tmp_path, sources=["covid-19-image-repository", "covid-chestxray"])
+    assert reasons(frame) == {"covid-chestxray/c7": "same film as one kept from covid-19-image-repository"}
+
+
+def test_an_exact_copy_in_one_source_is_kept_once(tmp_path: Path) -> None:
+    chestxray(tmp_path, [(n % 10, xray(f"c{n}.png", n)) for n in range(12)])
+    frame = plan(tmp_path, sources=["covid-chestxray"])
+    assert reasons(frame) == {
+        f"covid-chestxray/c{n}": "same film as one kept from covid-chestxray" for n in (10, 11)
+    }
+
+
+def test_patients_of_one_film_are_one_patient(tmp_path: Path) -> None:
+    # Film 5 stands in both sets, so chestxray's patient "p" is the repository's patient 5.
+    repository(tmp_path, [(n, f"h{n}", n) for n in range(40)])
+    others = [(100 + n, xray(f"c{n}.png", n)) for n in range(12)]
+    twin = [(5, xray("twin.png", "p")), (201, xray("second.png", "p")), (202, xray("third.png", "p"))]
+    chestxray(tmp_path, [*others, *twin])
+    sides = set()
+    for seed in range(6):
+        frame = plan(tmp_path, seed=seed, sources=["covid-19-image-repository", "covid-chestxray"])
+        assert frame.loc["covid-chestxray/twin", "split"] == ""
+        mine = {frame.loc[f"covid-chestxray/{name}", "split"] for name in ("second", "third")}
+        assert mine == {frame.loc["covid-19-image-repository/h5", "split"]}
+        sides |= mine
+    assert len(sides) > 1
+
+
+def test_the_same_film_under_two_classes_is_left_out(tmp_path: Path) -> None:
+    rows = [(n, xray(f"c{n}.png", n)) for n in range(12)]
+    rows += [(100 + n, xray(f"n{n}.png", 50 + n, finding="No Finding")) for n in range(12)]
+    chestxray(tmp_path, [*rows, (3, xray("again.png", 99, finding="No Finding"))])
+    frame = plan(tmp_path, sources=["covid-chestxray"])
+    assert reasons(frame) == {
+        f"covid-chestxray/{name}": "same film under two classes" for name in ("c3", "again")
+    }
+
+
+def test_what_a_source_says_is_one_film_is(tmp_path: Path) -> None:
+    repository(tmp_path, [(n, f"h{n}", n) for n in range(12)])
+    told = xray("h4.png", 9, url=f"{HANNOVER}/blob/master/png/h4.png")
+    chestxray(tmp_path, [(300, told), (301, xray("c.png", 9)), (302, xray("h5.png", 10))])
+    for seed in range(4):
+        frame = plan(tmp_path, seed=seed, sources=["covid-19-image-repository", "covid-chestxray"])
+        assert reasons(frame) == {
+            "covid-chestxray/h4": "same film as one kept from covid-19-image-repository"
+        }
+        here = frame["split"]
+        assert here["covid-chestxray/c"] == here["covid-19-image-repository/h4"]
+
+
+@pytest.mark.usefixtures("few_rsna")
+def test_permissive_films_stay_on_their_side(root: Path) -> None:
+    for seed in range(3):
+        every, some = plan(root, seed=seed), plan(root, seed=seed, licences="permissive")
+        kept = some[some["split"] != ""]
+        assert set(kept["source_license"]) == {"CC BY 3.0", "CC BY 4.0", "CC0 1.0", "public domain (NIH)"}
+        assert (kept["split"] == every.loc[kept.index, "split"]).all()
+        refused = some[some["reason"] == "licence is not permissive"]
+        assert len(refused) == 24
+        assert set(refused["source_license"]) == {"CC BY-NC-SA 4.0", "unknown"}
+        assert (every.loc[refused.index, "reason"] == "").all()
+
+
+def header_only(path: Path, side: int) -> None:
+    """A PNG that claims side x side pixels and has none."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    chunks = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks + b"\0\0\0\0IEND\xaeB`\x82")
+
+
+def test_unreadable_images_are_counted_and_do_not_stop(tmp_path: Path) -> None:
+    repository(tmp_path, [(n, f"h{n}", n) for n in range(16)])
+    folder = tmp_path / "covid-19-image-repository" / "png"
+    (folder / "h3.png").write_bytes((folder / "h3.png").read_bytes()[:300])
+    (folder / "h4.png").write_text("<html>not found</html>")
+    (folder / "h5.png").write_bytes(b"")
+    header_only(folder / "h6.png", 40_000)
+    found = plan_task(TASK, tmp_path, sources=["covid-19-image-repository"])
+    assert set(found.left_out["image_id"]) == {f"covid-19-image-repository/h{n}" for n in (3, 4, 5, 6)}
+    assert set(found.left_out["reason"]) == {"unreadable image"}
+    assert "4  covid-19-image-repository: unreadable image" in found.report()
+    assert [note for note in found.notes if "h3.png" in note]
+    assert all("\n" not in note for note in found.notes)
+    assert len(found.used) == 12
+
+
+# which pools are used
+
+
+@pytest.mark.usefixtures("few_rsna")
+def test_children_stand_in_where_there_are_no_adults(tmp_path: Path) -> None:
+    chestxray(tmp_path, [(n, xray(f"c{n}.png", n)) for n in range(10)])
+    kermany(tmp_path, range(100, 110), pneumonia=range(200, 210))
+    found = plan_task(TASK, tmp_path)
+    assert set(found.used.loc[found.used["label"] == "normal", "source_dataset"]) == {"kermany"}
+    assert "radiography is not in the root" in found.notes
+    assert [note for note in found.notes if "children (kermany)" in note and "age is a shortcut" in note]
+    radiography(tmp_path, range(300, 310))
+    adults = plan_task(TASK, tmp_path)
+    assert set(adults.used.loc[adults.used["label"] == "normal", "source_dataset"]) == {"radiography"}
+    passed = adults.frame[adults.frame["source_dataset"] == "kermany"]
+    assert set(passed["reason"]) == {"radiography is used for normal instead"}
+    pneumonia = plan_task("pneumonia-vs-covid", tmp_path)
+    assert set(pneumonia.used["source_dataset"]) == {"covid-chestxray", "kermany"}
+    assert [note for note in pneumonia.notes if "children's (kermany)" in note]
+
+
+@pytest.mark.usefixtures("few_rsna")
+def test_rsna_comes_first(tmp_path: Path) -> None:
+    chestxray(tmp_path, [(n, xray(f"c{n}.png", n)) for n in range(10)])
+    radiography(tmp_path, range(300, 303))
+    for n in range(10):
+        save(tmp_path / "rsna" / "stage_2_train_images" / f"r{n}.png", 400 + n)
+    for task, count in ((TASK, 6), ("pneumonia-vs-covid", 4)):
+        found = plan_task(task, tmp_path)
+        assert Counter(found.used["source_dataset"]) == {"covid-chestxray": 10, "rsna": count}
+    assert set(plan_task(TASK, tmp_path).left_out["reason"]) == {"rsna is used for normal instead"}
+
+
+@pytest.mark.usefixtures("few_rsna")
+def test_radiography_covid_films_and_its_children_are_never_used(tmp_path: Path) -> None:
+    chestxray(tmp_path, [(n, xray(f"c{n}.png", n)) for n in range(10)])
+    radiography(tmp_path, range(100, 110), "COVID", first=1)
+    radiography(tmp_path, range(200, 210), first=100)  # numbers of Kermany's children
+    radiography(tmp_path, range(300, 310))
+    found = plan_task(TASK, tmp_path)
+    from_radiography = found.used[found.used["source_dataset"] == "radiography"]
+    assert set(from_radiography["label"]) == {"normal"}
+    assert set(from_radiography["source_id"]) <= {f"Normal-{n}" for n in range(2000, 2010)}
+    reasons = found.left_out[found.left_out["source_dataset"] == "radiography"].groupby("reason").size()
+    assert reasons[reasons.index.str.startswith("no patient ids")].sum() == 10
+    assert reasons["radiography is used for normal instead"] == 10
+
+
+@pytest.mark.usefixtures("few_rsna")
+def test_nothing_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = {
+        f"{tmp_path} without any of them": lambda: plan_task(TASK, tmp_path),
+        "no root, and COVID_SYNTH_SOURCES is not set": lambda: plan_task(TASK),
+        "none of the sources asked for (kermany)": lambda: plan_task(TASK, tmp_path, sources=["kermany"]),
+        "(an empty list)": lambda: plan_task(TASK, tmp_path, sources=[]),
+    }
+    for text, run in cases.items():
+        with pytest.raises(MissingSource) as caught:
+            run()
+        assert text in str(caught.value)
+        assert "covid-synth sources" in str(caught.value)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(MissingSource, match="no folder .*absent"):
+        plan_task(TASK, tmp_path / "absent")
+    usual(tmp_path / "sets")
+    monkeypatch.setenv("COVID_SYNTH_SOURCES", str(tmp_path / "sets"))
+    assert len(plan_task(TASK).used) == 210
+
+
+@pytest.mark.usefixtures("few_rsna")
+def test_half_a_download_is_an_error_and_not_a_note(tmp_path: Path) -> None:
+    usual(tmp_path)
+    (tmp_path / "covid-chestxray-dataset" / "metadata.csv").unlink()
+    with pytest.raises(SourceError, match=r"metadata\.csv"):
+        plan_task(TASK, tmp_path)
+    shutil.rmtree(tmp_path / "covid-chestxray-dataset")
+    assert "covid-chestxray is not in the root" in plan_task(TASK, tmp_path).notes
+
+
+def test_without_the_extra_rsna_is_passed_over_unless_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent() -> pd.DataFrame:
+        raise MissingExtra("torchxrayvision", "rsna")
+
+    monkeypatch.setattr(rsna, "label_rows", absent)
+    usual(tmp_path)
+    found = plan_task(TASK, tmp_path)
+    assert len(found.used) == 210
+    assert [note for note in found.notes if note.startswith("rsna is not in the root") and "[rsna]" in note]
+    save(tmp_path / "rsna" / "stage_2_train_images" / "r1.png", 1)
+    with pytest.raises(MissingExtra):
+        plan_task(TASK, tmp_path)
+
+
+def test_an_empty_part_says_why(tmp_path: Path) -> None:
+    repository(tmp_path, [(n, f"h{n}", n) for n in range(12)], view="L")
+    kermany(tmp_path, range(100, 110))
+    sources = ["covid-19-image-repository", "kermany"]
+    with pytest.raises(
+        EmptySplit, match=r"the train part of normal-vs-covid \(clean\) has no covid-19 film"
+    ) as at:
+        load_task(TASK, tmp_path, sources=sources)
+    assert "found 12 lateral view" in str(at.value)
+    with pytest.raises(EmptySplit, match="no normal film; found no such film"):
+        load_task(TASK, usual(tmp_path / "b"), sources=["covid-19-image-repository"])
+
+
+def test_phantoms_need_no_root() -> None:
+    found = plan_task(TASK, sources=["phantom"], phantom={"size": 64, "patients": 10, "seed": 1})
+    assert set(found.used["source_dataset"]) == {"phantom"}
+    assert set(found.used["label"]) == {"normal", "covid-19"}
+    assert found.used.drop_duplicates("patient_id")["split"].value_counts().to_dict() == {
+        "train": 14,
+        "test": 4,
+        "validation": 2,
+    }
+    assert not find_leaks(to_splits(found))
+    again = plan_task(TASK, sources="phantom", phantom={"size": 64, "patients": 10, "seed": 1})
+    assert again.frame.equals(found.frame)
+
+
+# zunair2021
+
+
+def paper_tree(root: Path, files: int = 0) -> Path:
+    """A covid-chestxray of 2020-04-19 with 226 X-rays between other rows; patient 166 on both sides."""
+    rows = []
+    for n in range(226):
+        patient = 166 if n in (175, 190) else 1000 + n
+        rows.append(xray(f"c{n:03d}.png", patient, view="L" if n % 11 == 10 else "PA"))
+        if n % 3 == 0:
+            rows.append(xray(f"ct{n}.png", 3000 + n, modality="CT", view="Axial"))
+            rows.append(xray(f"o{n}.png", 4000 + n, finding="SARS"))
+            rows.append(xray(f"a{n}.png", 5000 + n, finding="COVID-19, ARDS"))
+    folder = root / "covid-chestxray-dataset"
+    write_csv(folder / "metadata-2020-04-19.csv", CHESTXRAY, rows)
+    (folder / "images").mkdir()
+    for n in range(files):
+        save(folder / "images" / f"c{n:03d}.png", n, 16)
+    return root
+
+
+@needs_labels
+@pytest.mark.parametrize(
+    ("task", "label", "train", "test"),
+    [(TASK, "normal", 16_537, 4_135), ("pneumonia-vs-covid", "pneumonia", 4_758, 1_254)],
+)
+def test_the_counts_of_the_paper_from_metadata_alone(
+    tmp_path: Path, task: str, label: str, train: int, test: int
+) -> None:
+    found = plan_task(task, paper_tree(tmp_path), "zunair2021")
+    assert found.counts() == {"train": {label: train, "covid-19": 180}, "test": {label: test, "covid-19": 46}}
+    covid = found.frame[found.frame["label"] == "covid-19"]
+    assert covid["source_id"].tolist() == [f"c{n:03d}" for n in range(226)]
+    assert covid["published"].tolist() == ["train"] * 180 + ["test"] * 46
+    assert int((covid["view"] == "L").sum()) == 20
+    assert "laterals of the original kept: 20 of 226 COVID-19 films" in found.notes
+    assert "leak of the original kept: covid-chestxray patient 166 is in train and in test" in found.notes
+    assert len(found.used) == 0
+    assert set(found.left_out["reason"]) == {"image file missing"}
+    negatives = found.frame[found.frame["label"] == label]
+    assert not negatives["image_id"].duplicated().any()
+    assert f"train     180 covid-19, {train:,} {label}" in found.report()
+    with pytest.raises(EmptySplit, match="image file missing"):
+        to_splits(found)
+
+
+@pytest.mark.usefixtures("few_rsna")
+def test_zunair2021_keeps_its_leak_and_the_check_finds_it(tmp_path: Path) -> None:
+    paper_tree(tmp_path, files=226)
+    for n in range(6):
+        save(tmp_path / "rsna" / "stage_2_train_images" / f"r{n}.png", 400 + n)
+    found = plan_task(TASK, tmp_path, "zunair2021")
+    covid = found.used[found.used["label"] == "covid-19"]
+    assert len(covid) == 226
+    assert set(covid["view"]) == {"L", "PA"}
+    leaked = covid[covid["patient_id"] == "covid-chestxray:166"]
+    assert leaked["split"].tolist() == ["train", "test"]
+    assert covid["split"].value_counts().to_dict() == {"train": 162, "test": 46, "validation": 18}
+    assert (covid.loc[covid["split"] == "validation", "published"] == "train").all()
+    other = plan_task(TASK, tmp_path, "zunair2021", seed=1).used
+    assert set(other.loc[other["split"] == "test", "image_id"]) == set(
+        found.used.loc[found.used["split"] == "test", "image_id"]
+    )
+    assert set(other.loc[other["split"] == "validation", "image_id"]) != set(
+        found.used.loc[found.used["split"] == "validation", "image_id"]
+    )
+    # Of six normals four are trained on, too few for one to be carved off for validation.
+    with pytest.raises(EmptySplit, match="the validation part of normal-vs-covid"):
+        to_splits(found)
+
+
+def test_zunair2021_refuses_what_it_fixes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paper_tree(tmp_path)
+    with pytest.raises(ConfigError, match="zunair2021 fixes its sources.*found kermany"):
+        plan_task(TASK, tmp_path, "zunair2021", sources=["kermany"])
+    with pytest.raises(ConfigError, match="films of any licence"):
+        plan_task(TASK, tmp_path, "zunair2021", licences="permissive")
+    with pytest.raises(MissingSource, match="covid-chestxray is not there"):
+        plan_task(TASK, (tmp_path / "empty").mkdir() or tmp_path / "empty", "zunair2021")
+    mixed = pd.DataFrame({"patientId": list("aabcba"), "Target": 1})
+    monkeypatch.setattr(rsna, "label_rows", lambda: mixed)
+    with pytest.raises(TaskError, match="not those of the paper"):
+        plan_task("pneumonia-vs-covid", tmp_path, "zunair2021")
+
+
+# four classes
+
+
+def viral_and_opaque(root: Path, opaque: int = 24) -> Path:
+    """radiography with 60 COVID, 40 Normal, 30 Viral Pneumonia and some Lung_Opacity films."""
+    radiography(root, range(60), "COVID", first=1)
+    radiography(root, range(100, 140))
+    radiography(root, range(200, 230), "Viral Pneumonia", first=1)
+    radiography(root, range(300, 300 + opaque), "Lung_Opacity", first=1)
+    return root
+
+
+def test_hussain2022_is_eighty_to_twenty_in_each_class(tmp_path: Path) -> None:
+    found = plan_task("four-class-hussain", viral_and_opaque(tmp_path))
+    assert found.protocol == "hussain2022"
+    assert found.classes == found.task.classes
+    assert found.counts() == {
+        "train": {"normal": 29, "lung-opacity": 17, "viral-pneumonia": 22, "covid-19": 43},
+        "validation": {"normal": 3, "lung-opacity": 2, "viral-pneumonia": 2, "covid-19": 5},
+        "test": {"normal": 8, "lung-opacity": 5, "viral-pneumonia": 6, "covid-19": 12},
+    }
+    assert len(found.left_out) == 0
+    splits = to_splits(found)
+    assert splits["test"].features["label"].names == list(found.task.classes)
+    assert not find_leaks(splits)
+    other = plan_task("four-class-hussain", tmp_path, seed=1).frame
+    assert tuple(other["split"]) != tuple(found.frame["split"])
+
+
+def test_hussain2022_keeps_twins_on_one_side_and_under_one_name(tmp_path: Path) -> None:
+    viral_and_opaque(tmp_path)
+    folder = tmp_path / "COVID-19_Radiography_Dataset" / "COVID" / "images"
+    for n in range(2, 12):
+        retouched(film(0, 64), ("brighter", "contrast")[n % 2]).save(folder / f"COVID-{n}.png")
+    for seed in range(4):
+        frame = plan(tmp_path, "four-class-hussain", seed=seed)
+        twins = frame.loc[[f"radiography/COVID-{n}" for n in range(1, 12)]]
+        assert twins["split"].nunique() == 1
+        assert (twins["reason"] == "").all()
+        assert set(twins["patient_id"]) == {"radiography:film-COVID-1"}
+        assert set(frame.groupby("patient_id")["split"].nunique()) == {1}
+
+
+def test_hussain2022_leaves_out_films_under_two_classes(tmp_path: Path) -> None:
+    viral_and_opaque(tmp_path)
+    folder = tmp_path / "COVID-19_Radiography_Dataset"
+    retouched(film(3, 64), "contrast").save(folder / "Lung_Opacity" / "images" / "Lung_Opacity-5.png")
+    assert reasons(plan(tmp_path, "four-class-hussain")) == {
+        f"radiography/{name}": "same film under two classes" for name in ("COVID-4", "Lung_Opacity-5")
+    }
+
+
+def test_hussain2022_does_without_a_class_that_is_missing_and_says_so(tmp_path: Path) -> None:
+    found = plan_task("four-class-hussain", viral_and_opaque(tmp_path, opaque=0))
+    assert found.classes == ("normal", "viral-pneumonia", "covid-19")
+    assert len(found.task.classes) == 4
+    (note,) = [note for note in found.notes if note.startswith("LEFT OUT")]
+    assert "lung-opacity" in note
+    assert "3 classes of 4" in note
+    splits = to_splits(found)
+    assert splits["train"].features["label"].names == list(found.classes)
+    assert {code for part in splits.values() for code in part["label"]} == {0, 1, 2}
+    shutil.rmtree(tmp_path / "COVID-19_Radiography_Dataset" / "COVID")
+    with pytest.raises(
+        MissingSource, match="no usable lung-opacity and no covid-19 film; found normal, viral"
+    ):
+        plan_task("four-class-hussain", tmp_path)
+    with pytest.raises(ConfigError, match="hussain2022 fixes its sources; found rsna"):
+        plan_task("four-class-hussain", tmp_path, sources=["rsna"])
+
+
+def menon_tree(root: Path) -> Path:
+    """24 COVID-19 films of 12 patients, 12 films of each kind of children; one film states no kind."""
+    chestxray(root, [(n, xray(f"c{n:02d}.png", n // 2)) for n in range(24)])
+    folder = root / "chest_xray" / "train"
+    for n in range(12):
+        save(folder / "NORMAL" / f"IM-{n:04d}-0001.jpeg", 1000 + n, 64)
+        save(folder / "PNEUMONIA" / f"person{n}_bacteria_{n}.jpeg", 2000 + n, 64)
+        save(folder / "PNEUMONIA" / f"person{n + 50}_virus_{n}.jpeg", 3000 + n, 64)
+    save(folder / "PNEUMONIA" / "scan.jpeg", 4000, 64)
+    return root
+
+
+def test_four_classes_are_held_out_as_in_the_binary_tasks(tmp_path: Path) -> None:
+    menon_tree(tmp_path)
+    four = plan_task("four-class-menon", tmp_path)
+    assert four.protocol == "menon2020"
+    assert four.counts()["test"] == {
+        "normal": 4, "bacterial-pneumonia": 4, "viral-pneumonia": 4, "covid-19": 8,
+    }  # fmt: skip
+    mine = four.frame.set_index("image_id")
+    for task in (TASK, "pneumonia-vs-covid"):
+        both = plan(tmp_path, task, protocol="menon2020")
+        assert (both["split"] == mine.loc[both.index, "split"]).all()
+    assert reasons(mine) == {"kermany/scan": "bacterial or viral not stated"}
+    assert not find_leaks(to_splits(four))
+
+
+def test_a_film_of_two_kinds_of_pneumonia_is_left_out_of_the_task_with_kinds_alone(tmp_path: Path) -> None:
+    folder = menon_tree(tmp_path) / "chest_xray" / "train" / "PNEUMONIA"
+    shutil.copy(folder / "person4_bacteria_4.jpeg", folder / "person57_virus_7.jpeg")
+    binary = plan(tmp_path, "pneumonia-vs-covid", protocol="menon2020")
+    names = ["kermany/person4_bacteria_4", "kermany/person57_virus_7"]
+    assert binary.loc[names, "reason"].tolist() == ["", "same film as one kept from kermany"]
+    four = plan(tmp_path, "four-class-menon")
+    assert set(four.loc[names, "reason"]) == {"same film under two classes"}
+    assert set(four.loc[names, "split"]) == {""}
+    others = binary.index.drop(names)
+    assert (four.loc[others, "split"] == binary.loc[others, "split"]).all()
+
+
+def test_unknown_names(root: Path) -> None:
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"name": "normal-vs-covid19"}, "unknown task .* did you mean 'normal-vs-covid'"),
+        ({"protocol": "zunair2020"}, "unknown protocol .* did you mean 'zunair2021'"),
+        ({"sources": ["covid-chest-xray"]}, "unknown source .* did you mean 'covid-chestxray'"),
+        ({"licences": "permisive"}, "unknown choice of licences .* did you mean 'permissive'"),
+    ]
+    for changes, text in cases:
+        with pytest.raises(UnknownName, match=text):
+            plan_task(**({"name": TASK, "root": root} | changes))
+    with pytest.raises(ConfigError, match="phantoms do not mix with real films"):
+        plan_task(TASK, root, sources=["phantom", "rsna"])
+    with pytest.raises(ConfigError, match="options for phantoms without phantoms"):
+        plan_task(TASK, root, phantom={"size": 64})
+    for seed in (-1, True, 0.5, None):
+        with pytest.raises(ConfigError, match="no such seed"):
+            plan_task(TASK, root, seed=seed)  # type: ignore[arg-type]
+
+
+# the real sets
+
+
+@pytest.fixture
+def real_root(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    given = os.environ.get("COVID_SYNTH_SOURCES")
+    if not given:
+        pytest.skip("COVID_SYNTH_SOURCES does not name a folder with the real sets")
+    # One cache for these tests: fingerprints of 9,000 films take a while.
+    monkeypatch.setenv("COVID_SYNTH_CACHE", str(tmp_path_factory.getbasetemp() / "fingerprints"))
+    return Path(given)
+
+
+@needs_labels
+@pytest.mark.real_data
+def test_zunair2021_on_the_real_metadata(real_root: Path) -> None:
+    normal = plan_task(TASK, real_root, "zunair2021")
+    assert normal.counts() == {
+        "train": {"normal": 16_537, "covid-19": 180},
+        "test": {"normal": 4_135, "covid-19": 46},
+    }
+    pneumonia = plan_task("pneumonia-vs-covid", real_root, "zunair2021").counts()
+    assert (pneumonia["train"]["pneumonia"], pneumonia["test"]["pneumonia"]) == (4_758, 1_254)
+    covid = normal.frame[normal.frame["label"] == "covid-19"]
+    sides = covid.groupby("patient_id")["published"].agg(set)
+    assert sides[sides.map(len) > 1].index.tolist() == ["covid-chestxray:166"]
+    assert (covid["view"] == "L").sum() == 20
+    assert [note for note in normal.notes if "patient 166 is in train and in test" in note]
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_clean_on_the_real_sets(real_root: Path) -> None:
+    splits = load_task(TASK, real_root)
+    assert not find_leaks(splits)
+    films = {
+        name: part.filter(lambda label: label == 2, input_columns="label", load_from_cache_file=False)
+        for name, part in splits.items()
+    }
+    counts = {name: len(part) for name, part in films.items()}
+    assert 400 < sum(counts.values()) < 654  # 243 and 411 frontal films, less those in both sets
+    assert 0.1 < counts["test"] / sum(counts.values()) < 0.3
+    assert min(len(part) - counts[name] for name, part in splits.items()) > 20
+    for a, b in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        assert near_duplicates(films[a], films[b], duplicates.SAME_FILM) == []
+        assert near_duplicates(films[a], films[b], duplicates.SAME_PATIENT) == []
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_a_covid_film_is_on_the_same_side_of_both_tasks(real_root: Path) -> None:
+    frames = [plan_task(task, real_root).used.set_index("image_id") for task in (TASK, "pneumonia-vs-covid")]
+    covid = [frame.loc[frame["label"] == "covid-19", "split"] for frame in frames]
+    both = covid[0].index.intersection(covid[1].index)
+    assert len(both) > 400
+    assert (covid[0][both] == covid[1][both]).all()
+
+
+def test_images_are_films_of_the_usual_tree(root: Path) -> None:
+    """The tree is what the tests above take it for: films of different keys are not alike."""
+    paths = sorted((root / "covid-19-image-repository" / "png").iterdir())
+    found = duplicates.fingerprints([str(path) for path in paths], [None] * len(paths))
+    assert len(duplicates.pairs(found, 0.5)) == 0

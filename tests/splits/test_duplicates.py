@@ -1,0 +1,183 @@
+"""duplicates: what is the same film, what is not, and the memory of what was read."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from covid_synth_data.sources.phantom import draw
+from covid_synth_data.splits import duplicates
+from covid_synth_data.splits.duplicates import SAME_FILM, Fingerprints, fingerprints, pairs
+from tests.trees import film, retouched, save
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("COVID_SYNTH_CACHE", str(folder))
+    return folder
+
+
+def encoded(image: Image.Image, kind: str = "PNG", quality: int = 60) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **({"quality": quality} if kind == "JPEG" else {}))
+    return buffer.getvalue()
+
+
+def of(contents: list[bytes]) -> Fingerprints:
+    return fingerprints([""] * len(contents), list(contents))
+
+
+def found(contents: list[bytes], threshold: float = SAME_FILM) -> set[tuple[int, int]]:
+    return {(int(a), int(b)) for a, b in pairs(of(contents), threshold)}
+
+
+@pytest.mark.parametrize("change", ["", "smaller", "wider", "brighter", "contrast", "colour"])
+@pytest.mark.parametrize("label", ["normal", "covid-19"])
+def test_a_film_is_found_again_in_another_set(change: str, label: str) -> None:
+    original = Image.fromarray(draw(label, 256, 0, 1, 1))
+    other = Image.fromarray(draw(label, 256, 0, 2, 1))
+    contents = [encoded(original), encoded(other), encoded(retouched(original, change), "JPEG")]
+    assert found(contents) == {(0, 2)}
+
+
+def test_films_of_different_patients_are_not_the_same() -> None:
+    contents = [
+        encoded(Image.fromarray(draw(label, 128, 3, patient, 1)))
+        for label in ("normal", "pneumonia", "covid-19")
+        for patient in range(8)
+    ]
+    assert found(contents) == set()
+    assert found(contents, 0.5) != set()  # they do look alike: the threshold is what tells them apart
+
+
+def test_equal_files_need_no_likeness() -> None:
+    flat = encoded(Image.new("L", (40, 40), 90))
+    other = encoded(Image.new("L", (50, 50), 12))
+    assert found([flat, other, flat, flat]) == {(0, 2), (2, 3)}
+    assert not of([flat]).descriptors.any()
+
+
+def test_pairs_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "_BLOCK", 3)
+    keys = [0, 1, 2, 3, 4, 0, 5, 6, 1, 0]
+    found_again = of([encoded(film(key), "PNG" if i < 5 else "JPEG", 90) for i, key in enumerate(keys)])
+    every = {(i, j) for i in range(10) for j in range(i + 1, 10) if keys[i] == keys[j]}
+    assert {tuple(pair) for pair in pairs(found_again, SAME_FILM).tolist()} == every
+    loose = pairs(found_again, -1.0)
+    assert len(np.unique(loose, axis=0)) == 45
+    assert {tuple(pair) for pair in duplicates.alike(found_again, loose, SAME_FILM).tolist()} == every
+
+
+def test_no_films() -> None:
+    empty = fingerprints([], [])
+    assert empty.descriptors.shape == (0, duplicates.SIDE**2)
+    assert pairs(empty, 0.5).shape == (0, 2)
+    assert duplicates.alike(empty, pairs(empty, 0.5), 0.9).shape == (0, 2)
+    assert duplicates.components(0).tolist() == []
+
+
+def test_components() -> None:
+    links = np.array([[0, 3], [3, 5]]), duplicates.equal_pairs(["a", "b", "", "b", "", ""])
+    labels = duplicates.components(6, *links)
+    groups = [{i for i in range(6) if labels[i] == label} for label in sorted(set(labels.tolist()))]
+    assert groups == [{0, 1, 3, 5}, {2}, {4}]
+
+
+def test_problems_are_told_and_not_raised(tmp_path: Path, cache: Path) -> None:
+    good = save(tmp_path / "good.png", 1)
+    truncated = tmp_path / "truncated.png"
+    truncated.write_bytes(good.read_bytes()[:200])
+    text = tmp_path / "text.jpg"
+    text.write_text("not an image")
+    paths = [str(path) for path in (good, truncated, text, tmp_path / "gone.png", tmp_path)]
+    result = fingerprints(paths, [None] * 5)
+    assert [bool(problem) for problem in result.problems] == [False, True, True, True, True]
+    assert all(path in problem for path, problem in zip(paths[1:], result.problems[1:], strict=True))
+    assert not result.descriptors[1:].any()
+    assert np.linalg.norm(result.descriptors[0]) == pytest.approx(1, abs=1e-5)
+    assert len(pairs(result, SAME_FILM)) == 0
+    # What is mended later must be read again, so problems are not remembered.
+    save(truncated, 1)
+    assert fingerprints(paths[:2], [None] * 2).problems == ["", ""]
+    assert list(cache.iterdir()) == [duplicates._cache_file()]
+
+
+def counting(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What is read from now on."""
+    read: list[object] = []
+    fingerprint = duplicates._fingerprint
+
+    def spy(file: str | bytes) -> tuple[str, bytes, str]:
+        read.append(file)
+        return fingerprint(file)
+
+    monkeypatch.setattr(duplicates, "_fingerprint", spy)
+    return read
+
+
+def test_the_cache_is_used_the_second_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [str(save(tmp_path / f"{key}.png", key)) for key in range(4)]
+    read = counting(monkeypatch)
+    first = fingerprints(paths[:3], [None] * 3)
+    assert read == paths[:3]
+    second = fingerprints(paths[::-1], [None] * 4)
+    assert read == paths
+    assert second.digests[1:] == first.digests[::-1]
+    assert np.array_equal(second.descriptors[1:], first.descriptors[::-1])
+
+
+def test_a_changed_file_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "a.bmp", 1)
+    before = fingerprints([str(path)], [None])
+    status = path.stat()
+    save(path, 2)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    assert path.stat().st_size == status.st_size
+    read = counting(monkeypatch)
+    after = fingerprints([str(path)], [None])
+    assert read == [str(path)]
+    assert after.digests != before.digests
+
+
+def test_contents_are_not_cached(cache: Path) -> None:
+    assert of([encoded(film(1))]).problems == [""]
+    assert not cache.exists()
+
+
+def test_a_damaged_cache_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(save(tmp_path / "a.png", 1))
+    expected = fingerprints([path], [None])
+    for damage in (b"", b"PAR1 nonsense PAR1", duplicates._cache_file().read_bytes()[:-9]):
+        duplicates._cache_file().write_bytes(damage)
+        assert fingerprints([path], [None]).digests == expected.digests
+        read = counting(monkeypatch)
+        fingerprints([path], [None])
+        assert read == []
+
+
+def test_an_unwritable_cache_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("COVID_SYNTH_CACHE", str(tmp_path / "file" / "cache"))
+    path = str(save(tmp_path / "a.png", 1))
+    for _ in range(2):
+        assert fingerprints([path], [None]).problems == [""]
+
+
+def test_the_default_cache_is_in_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("COVID_SYNTH_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert duplicates.cache_folder() == tmp_path / ".cache" / "covid-synth-data"
+
+
+def test_warning_filters_survive_the_threads(tmp_path: Path) -> None:
+    paths = [str(save(tmp_path / f"{key}.png", key)) for key in range(24)]
+    before = list(warnings.filters)
+    fingerprints(paths, [None] * len(paths))
+    assert list(warnings.filters) == before
