@@ -7,7 +7,7 @@ The plain step is what one would write from the paper: eager fp32, no checkpoint
 discriminators computed once and the losses by hand. Ours is what the frame does in a step, in bf16 and
 channels-last on CUDA (on a CPU the layout is left alone), with and without checkpointing. Both start from the
 same weights, and in fp32 their first losses must be the same to rounding. Memory is the allocator's peak on
-CUDA, and on any device the estimate of `generation.footprint` (`--estimate`: of the paper's recipe too).
+CUDA, and on any device the estimate of `footprint` (`--estimate`: of the paper's recipe too).
 Inference is `LabelTranslator.translate` against a loop over single maps in fp32 without channels-last.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from generation.footprint import peak_bytes
+from footprint import peak_bytes
 from generators import FrameLoop, finish, fresh_weights, gpu_peak, rounded, spread
 from machine import alternate, ratio, write
 

@@ -27,9 +27,9 @@ from machine import alternate, ratio, seconds, write
 
 from covid_synth_data.release.loading import verify
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.hub.client import TESTS, client_environment
+from tests.hub.client import ROOT, client_environment
 from tests.hub.releases import build
 from tests.hub.server import WRITER
 
@@ -42,8 +42,8 @@ import json, sys, time
 from pathlib import Path
 import huggingface_hub, pyarrow.parquet
 from huggingface_hub import HfApi, snapshot_download
-from covid_synth_data import duplicates, hub, remote
-from generation import publish
+from covid_synth_data.release import hub
+from generation.releasing import publish
 folder, repo = Path(sys.argv[1]), sys.argv[2]
 if sys.argv[3] == "upload_folder":
     HfApi().create_repo(repo, repo_type="dataset")
@@ -55,7 +55,7 @@ print(json.dumps(time.perf_counter() - start))
 BODIES = {
     "publish": "publish.carry_out(publish.plan(folder, repo))",
     "upload_folder": 'HfApi().upload_folder(repo_id=repo, repo_type="dataset", folder_path=folder)',
-    "fetch": 'remote.fetch(repo, "1.0.0", ("gnc",))',
+    "fetch": 'hub.fetch(repo, "1.0.0", ("gnc",))',
     "snapshot_download": (
         'snapshot_download(repo, repo_type="dataset", revision="v1.0.0",'
         ' allow_patterns=["manifest.json", "cyclegan/*"])'
@@ -78,7 +78,7 @@ def call(name: str, url: str, folder: Path) -> float:
 def serving() -> Iterator[str]:
     """The address of a fresh, empty Hub in a process of its own."""
     with subprocess.Popen(
-        [sys.executable, "-m", "hub.server"], cwd=TESTS, env=os.environ | {"PYTHONPATH": str(TESTS)},
+        [sys.executable, "-m", "tests.hub.server"], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from machine import write
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.hub import matrix
 from tests.hub.client import Client

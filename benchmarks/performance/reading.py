@@ -3,7 +3,8 @@
     python benchmarks/performance/reading.py --release DIR [--images 5000] [--workers 2] [--rounds 5]
 
 All read the same images, in order, into batches of 64, with the same number of workers: (1)
-`covid_synth_data.release.batches.batches` from the release's parquet shards; (2) a torchvision `ImageFolder` with a
+`covid_synth_data.release.batches.batches` from the release's parquet shards; (2) a torchvision `ImageFolder`
+with a
 `DataLoader` over the images as PNG files; (3) torchxrayvision's `COVID19_Dataset` with a `DataLoader` over
 the same PNG files and a metadata table in that set's layout. A release with fewer images is read again from
 the start until `--images` are through. Prints images per second and the ratios.

@@ -3,7 +3,8 @@
     python benchmarks/performance/training.py [--size 128] [--batch 4] [--steps 6] [--rounds 5]
 
 The plain loop is what one would write from the paper: `nn.Upsample` and a 4x4 convolution, an eager fp32
-step, films converted on the way in. Ours is `generation.training.loop.train`, checkpoints and logging included,
+step, films converted on the way in. Ours is `generation.training.loop.train`, checkpoints and logging
+included,
 in the same precision; the second table line is ours with the bf16 that the CPU recipes ask for. Prints
 images per second and their ratio, and the resident memory after each epoch of a longer run.
 """

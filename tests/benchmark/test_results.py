@@ -10,8 +10,7 @@ from covid_synth_data.benchmark import report, results, run
 from covid_synth_data.benchmark.report.tables import Cell, summarise
 from covid_synth_data.benchmark.suite import Data, Suite
 from covid_synth_data.errors import ResultError
-
-from .conftest import SUITE, prepare, real
+from tests.benchmark.conftest import SUITE, prepare, real
 
 
 @pytest.fixture(scope="module")

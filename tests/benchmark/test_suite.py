@@ -9,8 +9,7 @@ from covid_synth_data import benchmark, tasks
 from covid_synth_data.benchmark.suite import Suite
 from covid_synth_data.catalog import DATASETS
 from covid_synth_data.errors import ConfigError, UnknownName
-
-from .conftest import SUITE
+from tests.benchmark.conftest import SUITE
 
 
 @pytest.mark.parametrize("name", benchmark.list_suites())

@@ -6,7 +6,6 @@ import sys
 
 import pytest
 import torch
-from test_ct_global_local import maps_of
 
 from covid_synth_data import generators
 from covid_synth_data.errors import ConfigError, MissingExtra
@@ -14,6 +13,7 @@ from covid_synth_data.generators.label_maps import BLACK, reduce
 from covid_synth_data.generators.patch import MonaiPatch, MultiResolution, PatchDiscriminator
 from covid_synth_data.generators.pix2pix import Pix2PixGenerator
 from tests.generators.network_checks import alone_as_together, trained_count
+from tests.generators.test_ct_global_local import maps_of
 
 TINY = {
     "pix2pix": {"width": 2, "depth": 4}, "pix2pixhd": {"width": 2, "blocks": 1},

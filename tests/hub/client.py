@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TESTS = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Client:
         self.home.mkdir(parents=True, exist_ok=True)
         self.environment = client_environment(url, self.home, token) | environment
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "hub.client"], env=self.environment, text=True,
+            [sys.executable, "-m", "tests.hub.client"], env=self.environment, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
 
@@ -107,7 +107,7 @@ class Client:
 def client_environment(url: str, home: Path, token: str | None = None) -> dict[str, str]:
     """The variables of a process that knows no other Hub than `url` and no other caches than in `home`."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ}
-    path = os.pathsep.join(filter(None, [str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return kept | {
         "PYTHONPATH": path,
         "OMP_NUM_THREADS": "1",

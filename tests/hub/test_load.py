@@ -96,11 +96,11 @@ def test_only_what_is_asked_for_is_fetched_and_only_once(both, client, second):
 def test_a_checked_file_is_not_read_again_and_a_changed_one_is(both, client):
     probe = (
         "import hashlib\n"
-        "from covid_synth_data import remote\n"
-        "seen, real = [], remote._unlike\n"
-        "remote._unlike = lambda path, file: (seen.append(file.path), real(path, file))[1]\n"
+        "from covid_synth_data.release import hub\n"
+        "seen, real = [], hub._unlike\n"
+        "hub._unlike = lambda path, file: (seen.append(file.path), real(path, file))[1]\n"
     )
-    count = f"remote.fetch({REPO!r}, '1.0.0', ('gnc',))\nprint(len(seen))"
+    count = f"hub.fetch({REPO!r}, '1.0.0', ('gnc',))\nprint(len(seen))"
     assert client.python(probe + count).value == 3
     assert client.python(probe + count).value == 0
     shard = next(path.resolve() for path in client.home.rglob("gnc-00001-of-00003.parquet"))
@@ -147,8 +147,8 @@ def test_latest_is_the_highest_version_among_the_tags_and_not_the_head(hub, clie
     hub.store.add_ref(repo, "tags/nightly", "main")
     note = {"path": "NOTE.md", "content": b"by hand"}
     hub.store.commit(repo, "main", {"summary": "later"}, [("file", note)])
-    code = "from covid_synth_data import remote\nimport json\n" + (
-        f"print(json.dumps([remote.versions({REPO!r}), remote.resolve({REPO!r}, 'latest')]))"
+    code = "from covid_synth_data.release import hub\nimport json\n" + (
+        f"print(json.dumps([hub.versions({REPO!r}), hub.resolve({REPO!r}, 'latest')]))"
     )
     assert client.python(code).value == [["1.0.0", "1.9.0", "1.10.0"], "1.10.0"]
 
@@ -165,10 +165,10 @@ def test_private_needs_a_token(hub, client, first):
 
 
 def test_the_manifest_of_a_version_without_its_shards(both, client, first):
-    code = "from covid_synth_data import hub\nimport json\n" + (
-        f"a = hub.release_manifest({REPO!r}, '1.0.0')\n"
-        f"b = hub.release_manifest('covid-synth-cxr', '1.0.0', root={str(first)!r})\n"
-        f"newest = hub.release_manifest({REPO!r}).version\n"
+    code = "from covid_synth_data.release import loading\nimport json\n" + (
+        f"a = loading.release_manifest({REPO!r}, '1.0.0')\n"
+        f"b = loading.release_manifest('covid-synth-cxr', '1.0.0', root={str(first)!r})\n"
+        f"newest = loading.release_manifest({REPO!r}).version\n"
         "print(json.dumps([a == b, newest, a.subsets['gnc'].learned_from.films]))"
     )
     assert client.python(code).value == [True, "1.1.0", ["phantom/gnc"]]
@@ -250,7 +250,7 @@ def test_nothing_in_the_cache_and_no_network(hub, client):
 
 def test_the_benchmark_learns_from_the_hub_whom_the_generator_saw(both, client):
     code = (
-        "from covid_synth_data.benchmark import released\nimport json\n"
+        "from covid_synth_data.benchmark.data import released\nimport json\n"
         f"found, dataset, missing = released.load({REPO!r}, ['gnc'], None, '1.0.0')\n"
         f"learned = released.learned({REPO!r}, ['gnc'], None, '1.0.0')\n"
         "print(json.dumps([dataset.model_dump(), learned['gnc'].films, missing]))"

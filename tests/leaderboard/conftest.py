@@ -11,8 +11,7 @@ from covid_synth_data.benchmark.report.tables import Row
 from covid_synth_data.leaderboard import building
 from covid_synth_data.leaderboard.boards import Board, boards
 from tests import chromium
-
-from . import made
+from tests.leaderboard import made
 
 
 @pytest.fixture(scope="session")

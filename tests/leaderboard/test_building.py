@@ -14,9 +14,8 @@ from covid_synth_data.errors import ResultError
 from covid_synth_data.leaderboard import drawing, testsets
 from covid_synth_data.leaderboard.boards import boards
 from covid_synth_data.leaderboard.markdown import gain, signed, trained_on
+from tests.leaderboard import made
 from tests.support import tree
-
-from . import made
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from . import made
+from tests.leaderboard import made
 
 CONTRAST = (Path(__file__).parents[1] / "contrast.js").read_text()
 BOARD = "document.getElementById('board-{}').closest('.board')"

@@ -16,8 +16,7 @@ from covid_synth_data.benchmark import results
 from covid_synth_data.benchmark.suite import load_suite
 from covid_synth_data.errors import CovidSynthError, ResultError
 from covid_synth_data.leaderboard import validating
-
-from . import made
+from tests.leaderboard import made
 
 SKILLS = {"mixed": 1.1}
 

@@ -329,7 +329,7 @@ def test_another_process_with_more_threads_gives_the_same_bytes(film, tmp_path):
     np.save(tmp_path / "film.npy", film)
     code = """
 import hashlib, sys, numpy as np, torch
-from covid_synth_data.benchmark import preprocessing as p
+from covid_synth_data.preprocessing import films as p
 torch.set_num_threads(2)
 for kind in p.KINDS:
     pixels = p.prepare(np.load(sys.argv[1]), 96, kind).pixels
@@ -387,7 +387,7 @@ def test_every_constant_counts_in_the_version():
 
 def test_versions_need_no_torch_without_lungs():
     code = (
-        "import sys; from covid_synth_data.benchmark import preprocessing as p;"
+        "import sys; from covid_synth_data.preprocessing import films as p;"
         "p.version('plain'), p.version('harmonised'); print('torch' in sys.modules)"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -14,9 +14,8 @@ from PIL import Image
 
 from covid_synth_data import reader_study
 from covid_synth_data.errors import ConfigError, LeakError, UnknownName
+from tests.reader_study.conftest import PAIRS
 from tests.support import film
-
-from .conftest import PAIRS
 
 
 def pairs_of(page):

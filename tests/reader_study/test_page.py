@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from covid_synth_data import reader_study
-
-from .conftest import PAIRS
+from tests.reader_study.conftest import PAIRS
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ import pytest
 from covid_synth_data import reader_study
 from covid_synth_data.errors import ResultError
 from covid_synth_data.reader_study import scoring
-
-from .conftest import PAIRS
+from tests.reader_study.conftest import PAIRS
 
 
 def test_the_radiologists_of_the_paper(make, tmp_path):

@@ -9,8 +9,7 @@ import pytest
 
 from covid_synth_data.errors import BadMetadata, ConfigError, MissingSource
 from covid_synth_data.sources import covid_chestxray, load_source, read_source, table
-
-from .conftest import xray
+from tests.sources.conftest import xray
 
 Make = Callable[..., Path]
 NAME = "covid-chestxray"

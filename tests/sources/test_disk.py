@@ -9,8 +9,7 @@ import pytest
 from covid_synth_data.errors import BadMetadata, MissingSource
 from covid_synth_data.sources import disk, kermany
 from covid_synth_data.sources.disk import match, read_table, safe_name
-
-from .conftest import grey
+from tests.sources.conftest import grey
 
 
 def test_root_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

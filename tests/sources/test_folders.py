@@ -9,8 +9,7 @@ from PIL import Image
 
 from covid_synth_data.errors import MissingSource
 from covid_synth_data.sources import load_source, read_source, table
-
-from .conftest import grey, write_csv
+from tests.sources.conftest import grey, write_csv
 
 HANNOVER_HEADER = ["patient_id", "image_id", "sex", "age", "admission_offset", "modality", "projection"]
 

@@ -13,9 +13,8 @@ import pytest
 
 from covid_synth_data.errors import BadMetadata, MissingExtra, MissingSource
 from covid_synth_data.sources import load_source, read_source, rsna, source_status, table
-
-from .conftest import grey
-from .test_dicom import RAMP, write
+from tests.files.test_dicom import RAMP, write
+from tests.sources.conftest import grey
 
 needs_labels = pytest.mark.skipif(
     importlib.util.find_spec("torchxrayvision") is None, reason="the extra [rsna] is not installed"

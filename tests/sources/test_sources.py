@@ -11,8 +11,7 @@ import covid_synth_data
 from covid_synth_data import schema, sources
 from covid_synth_data.errors import BadMetadata, ConfigError, MissingSource, UnknownName
 from covid_synth_data.sources import load_source, read_source, source_status, table
-
-from .conftest import grey, xray
+from tests.sources.conftest import grey, xray
 
 Make = Callable[..., Path]
 PUBLIC = ("covid-chestxray", "covid-19-image-repository", "rsna", "kermany", "radiography", "covid-ct")

@@ -14,8 +14,7 @@ from covid_synth_data import schema
 from covid_synth_data.errors import MissingSource, SourceError
 from covid_synth_data.files import pixels
 from covid_synth_data.sources import table
-
-from .conftest import grey
+from tests.sources.conftest import grey
 
 
 def row(identity: str, **cells: object) -> dict[str, object]:

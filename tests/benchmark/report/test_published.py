@@ -96,7 +96,7 @@ def test_a_line_is_named_once(printed):
 
 def test_a_folder_of_ones_own_and_where_the_package_keeps_them(tmp_path, monkeypatch):
     assert [str(one.value) for one in published.load(write(tmp_path, SENSITIVITY))] == ["19.56"]
-    packaged = tmp_path / "benchmark" / "published" / "tables"
+    packaged = tmp_path / "tables"
     packaged.mkdir(parents=True)
     write(packaged, ACCURACY)
     monkeypatch.setattr(

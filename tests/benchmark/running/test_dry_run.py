@@ -10,8 +10,7 @@ import tomlkit
 
 from covid_synth_data.benchmark import dry_run, run
 from covid_synth_data.errors import ConfigError, UnknownName
-
-from .test_cluster import SUITE
+from tests.benchmark.running.test_ray_cluster import SUITE
 
 
 def test_a_plan_costs_nothing_and_says_what_it_would_cost(bench):

@@ -33,8 +33,7 @@ from covid_synth_data.errors import (
 from covid_synth_data.files import pixels
 from covid_synth_data.preprocessing import films
 from covid_synth_data.schema import COVID
-
-from .conftest import real, synthetic, write_manifest
+from tests.benchmark.conftest import real, synthetic, write_manifest
 
 
 def one(bench, regime, **changes):
@@ -231,7 +230,7 @@ def test_a_killed_run_goes_on(bench, tmp_path):
     arguments = {**bench.arguments, "regimes": ["real", "balanced"], "seeds": 2}
     whole = {**arguments, "out": tmp_path / "whole", "cache_dir": tmp_path / "other-cache"}
     expected = run(bench.suite, **whole)
-    roots = [Path(covid_synth_data.__file__).parents[2], Path(__file__).parents[2]]
+    roots = [Path(covid_synth_data.__file__).parents[1], Path(__file__).parents[3]]
     path = os.pathsep.join([*map(str, roots), os.environ.get("PYTHONPATH", "")])
     child = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path)], env={**os.environ, "PYTHONPATH": path}, check=False

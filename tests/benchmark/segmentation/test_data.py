@@ -13,8 +13,7 @@ from covid_synth_data.ct.labels import lung_field
 from covid_synth_data.ct.slices import read_slice
 from covid_synth_data.errors import EmptySplit, LeakError, ReleaseError
 from covid_synth_data.release import manifest
-
-from .conftest import SIDE
+from tests.benchmark.segmentation.conftest import SIDE
 
 
 def quiet(done: int, total: int, what: str) -> None:

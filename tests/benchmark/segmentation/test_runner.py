@@ -12,8 +12,7 @@ from covid_synth_data.benchmark import segmentation
 from covid_synth_data.benchmark.segmentation import data, results, training
 from covid_synth_data.errors import ConfigError, ImpossibleMix, LeakError, ReleaseError, ResultError
 from covid_synth_data.metrics.segmentation import STRUCTURES
-
-from .conftest import SIDE
+from tests.benchmark.segmentation.conftest import SIDE
 
 REGIMES = ["real", "extend-20"]
 

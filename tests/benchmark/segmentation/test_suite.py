@@ -10,8 +10,7 @@ from covid_synth_data.benchmark.segmentation import composition, list_suites, lo
 from covid_synth_data.benchmark.segmentation.composition import Item, compose, describe
 from covid_synth_data.benchmark.segmentation.suite import Network, Profile, Protocol, Regime
 from covid_synth_data.errors import ConfigError, EmptySplit, ImpossibleMix, UnknownName
-
-from .conftest import changed
+from tests.benchmark.segmentation.conftest import changed
 
 
 def test_the_shipped_suite_has_the_rows_of_both_tables_and_the_baselines() -> None:

@@ -400,22 +400,22 @@ def test_two_processes_keep_the_same_weights(finished, tmp_path):
     script = f"""
 import sys
 from pathlib import Path
-sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
+sys.path[:0] = [{str(ROOT)!r}]
 import numpy as np
 from safetensors.torch import save_file
-from generation import trainer
-from generation.films import Films
+from generation.training import loop
+from generation.data.films import Films
 from generation.recipe import family, load_recipe
 if __name__ == "__main__":
     folder = Path({str(tmp_path)!r})
     recipe = load_recipe(folder / "recipe.toml")
-    fabric = trainer.make_fabric(recipe, "cpu", devices=2)
+    fabric = loop.make_fabric(recipe, "cpu", devices=2)
     fabric.launch()
     made = []
-    trainer.family = lambda name: lambda *a: made.append(family(name)(*a)) or made[-1]
+    loop.family = lambda name: lambda *a: made.append(family(name)(*a)) or made[-1]
     films = [Films(label, np.load(folder / f"{{label}}.npy"), [label], ["CC0 1.0"])
              for label in recipe.data.classes]
-    trainer.train(recipe, films, folder / "two", fabric, lambda *_: None)
+    loop.train(recipe, films, folder / "two", fabric, lambda *_: None)
     found = {{f"{{n}}/{{k}}": p.detach().contiguous()
              for n, net in made[0].networks.items() for k, p in net.named_parameters()}}
     save_file(found, folder / f"rank-{{fabric.global_rank}}.safetensors")

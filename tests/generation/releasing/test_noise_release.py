@@ -113,12 +113,12 @@ def test_a_killed_process_goes_on(weights, released, tmp_path):
     script = f"""
 import os, sys
 from pathlib import Path
-from generation import release
+from generation.releasing import build
 from generation.recipe import load_recipe
 def progress(done, total):
     if done >= 10 and {"{kill}"}:
         os.kill(os.getpid(), 9)
-release.release(load_recipe(Path({str(tmp_path / "diffaug.toml")!r})), None, Path({str(weights)!r}),
+build.release(load_recipe(Path({str(tmp_path / "diffaug.toml")!r})), None, Path({str(weights)!r}),
                 Path({str(out)!r}), "cpu", progress)
 """
     codes = [

@@ -121,14 +121,16 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {str(ROOT)!r})
 import numpy as np
-from generation import recipe, films, trainer
+from generation import recipe
+from generation.data import films
+from generation.training import loop
 if __name__ == "__main__":
     loaded = recipe.load_recipe(Path({str(recipe_file)!r}))
-    fabric = trainer.make_fabric(loaded, "cpu", devices=2)
+    fabric = loop.make_fabric(loaded, "cpu", devices=2)
     fabric.launch()
     both = [films.Films(label, np.load({str(tmp_path)!r} + f"/{{label}}.npy"), [label], [])
             for label in ("normal", "covid-19")]
-    trainer.train(loaded, both, Path({str(tmp_path / "two")!r}), fabric, lambda *_: None)
+    loop.train(loaded, both, Path({str(tmp_path / "two")!r}), fabric, lambda *_: None)
 """
     for side in films:
         np.save(tmp_path / f"{side.label}.npy", side.pixels)

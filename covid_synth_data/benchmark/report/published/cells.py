@@ -110,9 +110,7 @@ def load(folder: str | Path | None = None) -> list[Cell]:
 
 def _home() -> Path:
     """The copy in an installed package, else the folder of a checkout."""
-    packaged = Path(
-        str(importlib.resources.files("covid_synth_data").joinpath("benchmark", "published", "tables"))
-    )
+    packaged = Path(str(importlib.resources.files("covid_synth_data.benchmark.report.published") / "tables"))
     checkout = Path(__file__).resolve().parents[4] / "benchmarks" / "published"
     return packaged if packaged.is_dir() else checkout
 

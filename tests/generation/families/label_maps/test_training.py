@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from generation.footprint import peak_bytes
 from PIL import Image
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
+from benchmarks.performance.footprint import peak_bytes
 from covid_synth_data import generators
 from covid_synth_data.errors import ConfigError, WeightsError
 from covid_synth_data.generators import weights
