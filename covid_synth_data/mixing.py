@@ -63,8 +63,9 @@ def mix(
             "a mix is governed by one number",
             found=f"skew {skew}, synthetic_count {synthetic_count}, synthetic_fraction {synthetic_fraction}, "
             f"counts {counts if counts is None else dict(counts)}",
-            expected="one of them", hint="leave the others out",
-        )  # fmt: skip
+            expected="one of them",
+            hint="leave the others out",
+        )
     pool = _one(synthetic, _label_names(real))
     random = _random(seed, 0)
     if synthetic_count is not None:
@@ -73,8 +74,9 @@ def mix(
         if not (_is_number(synthetic_fraction) and 0 <= synthetic_fraction < 1):
             raise ImpossibleMix(
                 "a share of synthetic rows beside all real ones",
-                found=f"synthetic_fraction {synthetic_fraction!r}", expected="at least 0 and below 1",
-            )  # fmt: skip
+                found=f"synthetic_fraction {synthetic_fraction!r}",
+                expected="at least 0 and below 1",
+            )
         count = round(len(real) * synthetic_fraction / (1 - synthetic_fraction))
         chosen = _draw(np.arange(len(pool)), count, random, f"synthetic_fraction {synthetic_fraction:g}")
     elif counts is not None:
@@ -191,9 +193,11 @@ def _draw(rows: Index, count: int, random: np.random.Generator, what: str) -> In
     _check_count(count, f"{what} of synthetic rows")
     if count > len(rows):
         raise ImpossibleMix(
-            f"{what} needs {count:,} synthetic rows", found=f"{len(rows):,} of the right class",
-            expected=f"at most {len(rows):,}", hint="ask for less, or give more synthetic rows",
-        )  # fmt: skip
+            f"{what} needs {count:,} synthetic rows",
+            found=f"{len(rows):,} of the right class",
+            expected=f"at most {len(rows):,}",
+            hint="ask for less, or give more synthetic rows",
+        )
     return random.permutation(rows)[:count]
 
 
@@ -229,9 +233,11 @@ def _is_positive(dataset: Any, positive: str) -> npt.NDArray[np.bool_]:
     labels = dataset.with_format("arrow").select_columns(["label"])[:]["label"]
     if labels.null_count:
         raise ConfigError(
-            "rows without a label", found=f"{labels.null_count:,} of {len(dataset):,}",
-            expected="a label on each row", hint="filter them out first",
-        )  # fmt: skip
+            "rows without a label",
+            found=f"{labels.null_count:,} of {len(dataset):,}",
+            expected="a label on each row",
+            hint="filter them out first",
+        )
     chosen: npt.NDArray[np.bool_] = labels.to_numpy() == names.index(positive)
     return chosen
 
@@ -242,18 +248,22 @@ def _label_names(dataset: Any) -> list[str]:
 
     if isinstance(dataset, datasets.IterableDataset):
         raise ConfigError(
-            "a stream cannot be mixed to a composition", found="an IterableDataset", expected="a Dataset",
+            "a stream cannot be mixed to a composition",
+            found="an IterableDataset",
+            expected="a Dataset",
             hint="load without streaming, or use mixing.stream, which joins streams in given shares",
-        )  # fmt: skip
+        )
     names = getattr(getattr(dataset, "features", None) or {}, "get", lambda _: None)("label")
     names = getattr(names, "names", None)
     if names is None:
         columns = getattr(dataset, "column_names", None)
         found = ", ".join(columns) if columns else type(dataset).__name__
         raise ConfigError(
-            "rows without a label column of named classes", found=found,
-            expected="a ClassLabel of " + ", ".join(schema.LABELS), hint="use load_task or load_dataset",
-        )  # fmt: skip
+            "rows without a label column of named classes",
+            found=found,
+            expected="a ClassLabel of " + ", ".join(schema.LABELS),
+            hint="use load_task or load_dataset",
+        )
     return list(names)
 
 
@@ -279,9 +289,11 @@ def _aligned(part: Any, names: list[str]) -> Any:
     strange = [name for name in own if name in used and name not in names]
     if strange:
         raise ConfigError(
-            "synthetic rows of a class that the task does not have", found=", ".join(strange),
-            expected="rows of " + ", ".join(names), hint="filter them out, or choose another task",
-        )  # fmt: skip
+            "synthetic rows of a class that the task does not have",
+            found=", ".join(strange),
+            expected="rows of " + ", ".join(names),
+            hint="filter them out, or choose another task",
+        )
     # Only the column is made anew, beside the table that is there; add_column would copy all images of a
     # dataset that was selected from.
     codes = part.data.column("label").to_pylist()
@@ -292,9 +304,12 @@ def _aligned(part: Any, names: list[str]) -> Any:
     info = part.info.copy()
     info.features = datasets.Features({**part.features, **label})
     return datasets.Dataset(
-        concat_tables([rest, fresh], axis=1), info=info, split=part.split, indices_table=part._indices,
+        concat_tables([rest, fresh], axis=1),
+        info=info,
+        split=part.split,
+        indices_table=part._indices,
         fingerprint=datasets.fingerprint.Hasher.hash([part._fingerprint, names]),
-    )  # fmt: skip
+    )
 
 
 def _join(real: Any, kept: Index, pool: Any, chosen: Index, seed: int) -> Any:
@@ -312,9 +327,11 @@ def _concatenated(parts: list[Any]) -> Any:
         return datasets.concatenate_datasets(parts)
     except ValueError as error:
         raise ConfigError(
-            "datasets whose columns do not fit", found=str(error)[:300],
-            expected="the same type in columns of the same name", hint="cast one to the type of the other",
-        ) from error  # fmt: skip
+            "datasets whose columns do not fit",
+            found=str(error)[:300],
+            expected="the same type in columns of the same name",
+            hint="cast one to the type of the other",
+        ) from error
 
 
 def stream(
@@ -341,9 +358,11 @@ def stream(
     names = [list(getattr((part.features or {}).get("label"), "names", [])) for part in (real, synthetic)]
     if all(names) and names[0] != names[1]:
         raise ConfigError(
-            "streams whose classes differ", found=f"{', '.join(names[0])} and {', '.join(names[1])}",
-            expected="the same names in the same order", hint="use mix, which matches them by name",
-        )  # fmt: skip
+            "streams whose classes differ",
+            found=f"{', '.join(names[0])} and {', '.join(names[1])}",
+            expected="the same names in the same order",
+            hint="use mix, which matches them by name",
+        )
     joined: datasets.IterableDataset = datasets.interleave_datasets(
         [real, synthetic], probabilities=[1 - synthetic_share, synthetic_share], seed=seed
     )

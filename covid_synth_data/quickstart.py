@@ -65,23 +65,35 @@ def run(out: Path, say: Callable[[str], None], progress: Callable[[str], Any]) -
         say(f"   {outcome} ({page.steps[-1].seconds:.0f} s)")
 
     shown = f"generation/recipes/{recipe.name}"
-    step("Train a small CycleGAN, normal to COVID-19, on phantoms",
-         f"python -m generation train {shown} --out {out / 'run'}",
-         lambda: _generation("train", str(recipe), "--out", str(out / "run"), "--device", "cpu"))  # fmt: skip
-    step("Release: translate the training patients' normal phantoms",
-         f"python -m generation release {shown} --run {out / 'run'} --out {release}",
-         lambda: _generation("release", str(recipe), "--run", str(out / "run"), "--out", str(release),
-                             "--device", "cpu"))  # fmt: skip
+    step(
+        "Train a small CycleGAN, normal to COVID-19, on phantoms",
+        f"python -m generation train {shown} --out {out / 'run'}",
+        lambda: _generation("train", str(recipe), "--out", str(out / "run"), "--device", "cpu"),
+    )
+    step(
+        "Release: translate the training patients' normal phantoms",
+        f"python -m generation release {shown} --run {out / 'run'} --out {release}",
+        lambda: _generation(
+            "release", str(recipe), "--run", str(out / "run"), "--out", str(release), "--device", "cpu"
+        ),
+    )
     step("Verify every byte and count", f"covid-synth verify {release}", lambda: _verify(release))
     loaded: dict[str, datasets.Dataset] = {}
-    step("Load it with plain datasets, no code of ours",
-         f'datasets.load_dataset("{release}", "gnc", split="train")',
-         lambda: _load(release, loaded))  # fmt: skip
-    step("Mix with real phantoms to a skew of 1", "covid_synth_data.mix(real, synthetic, skew=1)",
-         lambda: _mix(loaded))  # fmt: skip
-    step("Benchmark real against mixed",
-         f"covid-synth benchmark run quickstart --release {release} --out {out / 'results'}",
-         lambda: _benchmark(release, out / "results", progress))  # fmt: skip
+    step(
+        "Load it with plain datasets, no code of ours",
+        f'datasets.load_dataset("{release}", "gnc", split="train")',
+        lambda: _load(release, loaded),
+    )
+    step(
+        "Mix with real phantoms to a skew of 1",
+        "covid_synth_data.mix(real, synthetic, skew=1)",
+        lambda: _mix(loaded),
+    )
+    step(
+        "Benchmark real against mixed",
+        f"covid-synth benchmark run quickstart --release {release} --out {out / 'results'}",
+        lambda: _benchmark(release, out / "results", progress),
+    )
     from covid_synth_data.benchmark import report
     from covid_synth_data.benchmark.report.tables import summarise
 
@@ -110,14 +122,18 @@ def _generation(*arguments: str) -> str:
     # machine that is busy otherwise can take many times as long as one.
     done = subprocess.run(
         [sys.executable, "-m", "generation", *arguments],
-        stdout=subprocess.PIPE, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     if done.returncode:
         # The command has printed its own one-line error.
         raise CovidSynthError(
-            f"the step {arguments[0]!r} of the quickstart failed", found=f"exit code {done.returncode}",
+            f"the step {arguments[0]!r} of the quickstart failed",
+            found=f"exit code {done.returncode}",
             hint="mend what is said above and run the same command again",
-        )  # fmt: skip
+        )
     return done.stdout.strip().splitlines()[0]
 
 
@@ -201,7 +217,10 @@ def _render(page: Page) -> str:
     from covid_synth_data import __version__
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("covid_synth_data", "templates"), autoescape=True,
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=jinja2.PackageLoader("covid_synth_data", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     return environment.get_template("quickstart.html.jinja").render(page=page, version=__version__)

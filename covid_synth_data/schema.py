@@ -21,22 +21,47 @@ MASK_LABELS: Final = ("background", "lung", "ground-glass opacity", "consolidati
 """What the values 0, 1, 2, 3 of a label map (`mask`) of a CT slice mean."""
 
 REAL_COLUMNS: Final = (
-    "image", "label", "image_id", "patient_id", "view",
-    "source_dataset", "source_id", "source_class", "source_license",
-)  # fmt: skip
+    "image",
+    "label",
+    "image_id",
+    "patient_id",
+    "view",
+    "source_dataset",
+    "source_id",
+    "source_class",
+    "source_license",
+)
 """`image_id` is unique over all sources (SOURCE/ID); `patient_id` is too (SOURCE:PATIENT)."""
 
 CT_COLUMNS: Final = (
-    "image", "mask", "label", "image_id", "patient_id", "slice", "view",
-    "source_dataset", "source_id", "source_class", "source_license",
-)  # fmt: skip
+    "image",
+    "mask",
+    "label",
+    "image_id",
+    "patient_id",
+    "slice",
+    "view",
+    "source_dataset",
+    "source_id",
+    "source_class",
+    "source_license",
+)
 """Of a CT slice: `mask` is a grey image of the values of `MASK_LABELS`, of the size of `image`; `slice` is
 the slice's number within the patient."""
 
 SYNTHETIC_COLUMNS: Final = (
-    "image", "label", "image_id", "subset", "generator", "seed",
-    "source_dataset", "source_id", "source_class", "source_license", "variant",
-)  # fmt: skip
+    "image",
+    "label",
+    "image_id",
+    "subset",
+    "generator",
+    "seed",
+    "source_dataset",
+    "source_id",
+    "source_class",
+    "source_license",
+    "variant",
+)
 """`source_id` is the `image_id` of the real film that was translated, without its SOURCE/ prefix. `variant`
 is "full", or the crop of the source that was translated, as "crop:LEFT,TOP,RIGHT,BOTTOM" in thousandths of
 its width and height."""
@@ -46,9 +71,17 @@ SYNTHETIC_CT_COLUMNS: Final = (SYNTHETIC_COLUMNS[0], "mask", *SYNTHETIC_COLUMNS[
 `source_id` is the real slice whose label map it was made of, `variant` what was done to that."""
 
 STRING_COLUMNS: Final = (
-    "image_id", "patient_id", "view", "subset", "generator",
-    "source_dataset", "source_id", "source_class", "source_license", "variant",
-)  # fmt: skip
+    "image_id",
+    "patient_id",
+    "view",
+    "subset",
+    "generator",
+    "source_dataset",
+    "source_id",
+    "source_class",
+    "source_license",
+    "variant",
+)
 
 
 def synthetic_columns(dataset: str) -> tuple[str, ...]:

@@ -26,9 +26,18 @@ if TYPE_CHECKING:
     import datasets
 
 __all__ = [
-    "TASKS", "LeakReport", "TaskInfo", "TaskPlan", "check_leaks", "find_leaks", "list_tasks", "load_task",
-    "near_duplicates", "plan_task", "to_splits",
-]  # fmt: skip
+    "TASKS",
+    "LeakReport",
+    "TaskInfo",
+    "TaskPlan",
+    "check_leaks",
+    "find_leaks",
+    "list_tasks",
+    "load_task",
+    "near_duplicates",
+    "plan_task",
+    "to_splits",
+]
 
 _LICENCES: Final = ("any", "permissive")
 _BINARY: Final = ("clean", "zunair2021", "menon2020")
@@ -58,25 +67,51 @@ class TaskInfo:
     def negative(self) -> str:
         """The other class of a binary task. Raises `ConfigError` where there are several."""
         if len(self.classes) != 2:
-            raise ConfigError(f"{self.name} has several negative classes", found=", ".join(self.negatives),
-                              expected="a binary task", hint="use negatives")  # fmt: skip
+            raise ConfigError(
+                f"{self.name} has several negative classes",
+                found=", ".join(self.negatives),
+                expected="a binary task",
+                hint="use negatives",
+            )
         return self.classes[0]
 
 
 TASKS: Final = (
-    TaskInfo("normal-vs-covid", ("normal", "covid-19"),
-             "films without opacity against COVID-19 (zunair2021, Table 1)"),
-    TaskInfo("pneumonia-vs-covid", ("pneumonia", "covid-19"),
-             "other pneumonia against COVID-19 (zunair2021, Table 2)"),
-    TaskInfo("four-class-menon", ("normal", "bacterial-pneumonia", "viral-pneumonia", "covid-19"),
-             "menon2020, Table II", ("menon2020",)),
-    TaskInfo("four-class-hussain", ("normal", "lung-opacity", "viral-pneumonia", "covid-19"),
-             "the radiography set (hussain2022, Table IV)", ("hussain2022",)),
-    TaskInfo("covid-external", ("normal", "covid-19"),
-             "trained on one collection's COVID-19 films, tested on another's", ("external",)),
-    TaskInfo("covid-vs-other", ("other-finding", "covid-19"),
-             "COVID-19 against other findings of the same collection", ("source-matched",)),
-)  # fmt: skip
+    TaskInfo(
+        "normal-vs-covid",
+        ("normal", "covid-19"),
+        "films without opacity against COVID-19 (zunair2021, Table 1)",
+    ),
+    TaskInfo(
+        "pneumonia-vs-covid",
+        ("pneumonia", "covid-19"),
+        "other pneumonia against COVID-19 (zunair2021, Table 2)",
+    ),
+    TaskInfo(
+        "four-class-menon",
+        ("normal", "bacterial-pneumonia", "viral-pneumonia", "covid-19"),
+        "menon2020, Table II",
+        ("menon2020",),
+    ),
+    TaskInfo(
+        "four-class-hussain",
+        ("normal", "lung-opacity", "viral-pneumonia", "covid-19"),
+        "the radiography set (hussain2022, Table IV)",
+        ("hussain2022",),
+    ),
+    TaskInfo(
+        "covid-external",
+        ("normal", "covid-19"),
+        "trained on one collection's COVID-19 films, tested on another's",
+        ("external",),
+    ),
+    TaskInfo(
+        "covid-vs-other",
+        ("other-finding", "covid-19"),
+        "COVID-19 against other findings of the same collection",
+        ("source-matched",),
+    ),
+)
 """The table. A new task is one line."""
 
 
@@ -200,9 +235,11 @@ def _protocol(task: TaskInfo, name: str | None) -> str:
         raise UnknownName("protocol", name, protocols.PROTOCOLS)
     if name not in task.protocols:
         raise ConfigError(
-            f"the task {task.name} is not split that way", found=f"protocol {name}",
-            expected=" or ".join(task.protocols), hint="leave the protocol out for the first of these",
-        )  # fmt: skip
+            f"the task {task.name} is not split that way",
+            found=f"protocol {name}",
+            expected=" or ".join(task.protocols),
+            hint="leave the protocol out for the first of these",
+        )
     return name
 
 
@@ -225,17 +262,20 @@ def _folds(protocol: str, folds: int, fold: int | None) -> tuple[int, int | None
     if protocol not in protocols.FOLDED:
         if fold is not None:
             raise ConfigError(
-                f"the protocol {protocol} has no folds", found=f"fold {fold!r}", expected="no fold",
+                f"the protocol {protocol} has no folds",
+                found=f"fold {fold!r}",
+                expected="no fold",
                 hint="leave fold out; folds are of " + ", ".join(protocols.FOLDED),
-            )  # fmt: skip
+            )
         return 1, None
     fold = 0 if fold is None else fold
     whole = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in (folds, fold))
     if not whole or folds < 2 or not 0 <= fold < folds:
         raise ConfigError(
-            "no such fold", found=f"fold {fold!r} of {folds!r}",
+            "no such fold",
+            found=f"fold {fold!r} of {folds!r}",
             expected="at least 2 folds, and a fold from 0 to one less than their number",
-        )  # fmt: skip
+        )
     return int(folds), int(fold)
 
 
@@ -257,9 +297,16 @@ def load_task(
     images are decoded when a row is read. `label` is a `ClassLabel` of `TaskPlan.label_names`.
     """
     plan = plan_task(
-        name, root, protocol, seed=seed, sources=sources, licences=licences, phantom=phantom, folds=folds,
+        name,
+        root,
+        protocol,
+        seed=seed,
+        sources=sources,
+        licences=licences,
+        phantom=phantom,
+        folds=folds,
         fold=fold,
-    )  # fmt: skip
+    )
     return to_splits(plan)
 
 
@@ -277,9 +324,11 @@ def to_splits(plan: TaskPlan) -> datasets.DatasetDict:
                     ", ".join(f"{n:,} {reason}" for reason, n in reasons.items() if reason) or "no such film"
                 )
                 raise EmptySplit(
-                    f"the {split} part of {plan.task.name} ({plan.protocol}) has no {name} film", found=told,
-                    expected="at least one", hint="covid-synth sources shows what the root lacks",
-                )  # fmt: skip
+                    f"the {split} part of {plan.task.name} ({plan.protocol}) has no {name} film",
+                    found=told,
+                    expected="at least one",
+                    hint="covid-synth sources shows what the root lacks",
+                )
         rows = rows.assign(label=rows["class"]).reset_index(drop=True)
         parts[split] = table.to_dataset(rows, plan.label_names)
     return datasets.DatasetDict(parts)

@@ -74,15 +74,18 @@ def release(
     loaded = load_recipe(recipe)
     if loaded.release is None:
         raise ConfigError(
-            f"{recipe} has no table [release]", found="a recipe for training alone",
-            expected="what to make with the weights", hint="add the table, see generation/recipes/",
-        )  # fmt: skip
+            f"{recipe} has no table [release]",
+            found="a recipe for training alone",
+            expected="what to make with the weights",
+            hint="add the table, see generation/recipes/",
+        )
     path = weights or (run or Path("runs") / loaded.name) / f"{loaded.name}.safetensors"
     if not path.is_file():
         raise WeightsError(
-            f"no weights {path}", expected="the weights of a finished training",
+            f"no weights {path}",
+            expected="the weights of a finished training",
             hint=f"python -m generation train {recipe}",
-        )  # fmt: skip
+        )
     folder = out or Path("build") / loaded.release.dataset
     with progress_bar("releasing") as tick:
         releases.release(loaded, root, path, folder, device, tick, licences)

@@ -35,9 +35,16 @@ def release(
 
     with progress_bar("releasing") as tick:
         label_maps.release(
-            weights, root, out, count=count, version=version, moved=moved, parts=parts.split(","),
-            device=device, progress=tick,
-        )  # fmt: skip
+            weights,
+            root,
+            out,
+            count=count,
+            version=version,
+            moved=moved,
+            parts=parts.split(","),
+            device=device,
+            progress=tick,
+        )
     say(f"{count} slices in {out}")
 
 

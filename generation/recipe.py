@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, model_validator
 
 from covid_synth_data.errors import ConfigError, UnknownName
-from covid_synth_data.files.models import Settings, read_toml
+from covid_synth_data.files.models import FrozenModel, read_toml
 
 FAMILIES: Final = {
     "cyclegan": "generation.families.cyclegan:CycleGAN",
@@ -37,7 +37,7 @@ SlicePart = Literal["train", "validation", "generation_test"]
 Label = Literal["normal", "pneumonia", "covid-19"]
 
 
-class Data(Settings):
+class Data(FrozenModel):
     """Which real films a recipe starts from; `PairData` and `FilmData` say how they are used."""
 
     protocol: str = "clean"
@@ -108,7 +108,7 @@ class SliceData(Data):
     held_out: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
 
 
-class Schedule(Settings):
+class Schedule(FrozenModel):
     """How long, how fast, and how often to look and save."""
 
     epochs: Positive | None = None
@@ -148,7 +148,7 @@ class Schedule(Settings):
         return self
 
 
-class Release(Settings):
+class Release(FrozenModel):
     """What is made with the trained generator."""
 
     dataset: Name
@@ -174,7 +174,7 @@ class SliceRelease(Release):
     """The share of the label maps that have another patient's lesions; the others are augmented."""
 
 
-class Recipe(Settings):
+class Recipe(FrozenModel):
     """The part that all families share; a family's model narrows `data` and adds `network` and `losses`."""
 
     name: Name
@@ -213,9 +213,10 @@ def load_recipe(path: Path) -> Recipe:
     if not path.is_file():
         near = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
         raise ConfigError(
-            f"no recipe {path}", expected="one of " + ", ".join(near) if near else "a TOML file",
+            f"no recipe {path}",
+            expected="one of " + ", ".join(near) if near else "a TOML file",
             hint="the recipes are under generation/recipes/",
-        )  # fmt: skip
+        )
     try:
         name = tomllib.loads(path.read_text(encoding="utf-8")).get("family")
     except (ValueError, RecursionError):

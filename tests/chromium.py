@@ -21,9 +21,7 @@ from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PATIENCE = 60.0
-KEYS = {
-    "ArrowLeft": 37, "ArrowRight": 39, "ArrowDown": 40, "Enter": 13, "Tab": 9, "Escape": 27, " ": 32,
-}  # fmt: skip
+KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "ArrowDown": 40, "Enter": 13, "Tab": 9, "Escape": 27, " ": 32}
 
 
 def find() -> str | None:
@@ -41,15 +39,31 @@ class Browser:
         launch = f'exec "$@" 3<&{to_browser} 4>&{from_browser}'
         self._process = subprocess.Popen(
             [
-                "bash", "-c", launch, "bash", program, "--headless=new", "--no-sandbox", "--disable-gpu",
-                "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
-                "--disable-component-update", "--disable-extensions", "--hide-scrollbars", "--mute-audio",
-                "--force-device-scale-factor=1", f"--user-data-dir={profile}",
-                "--remote-debugging-pipe", "about:blank",
+                "bash",
+                "-c",
+                launch,
+                "bash",
+                program,
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-extensions",
+                "--hide-scrollbars",
+                "--mute-audio",
+                "--force-device-scale-factor=1",
+                f"--user-data-dir={profile}",
+                "--remote-debugging-pipe",
+                "about:blank",
             ],
-            pass_fds=(to_browser, from_browser), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            pass_fds=(to_browser, from_browser),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
         os.close(to_browser)
         os.close(from_browser)
         self._buffer = b""
@@ -198,9 +212,12 @@ class Page:
 
     def resize(self, width: int, height: int) -> None:
         self.send(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
             mobile=width < 600,
-        )  # fmt: skip
+        )
 
     def scheme(self, value: str) -> None:
         """Prefer "dark" or "light"."""
@@ -208,9 +225,11 @@ class Page:
 
     def downloads_to(self, folder: Path) -> None:
         self._browser.send(
-            "Browser.setDownloadBehavior", behavior="allow", browserContextId=self._context,
+            "Browser.setDownloadBehavior",
+            behavior="allow",
+            browserContextId=self._context,
             downloadPath=str(folder),
-        )  # fmt: skip
+        )
 
     def screenshot(self, path: Path, whole: bool = False) -> Path:
         """A PNG of what is seen, or of the whole page."""

@@ -66,15 +66,20 @@ def sampler_weights(path: Path, architecture: str = "dcgan", **card: Any) -> Pat
         path,
         network.state_dict(),
         {
-            "name": f"{architecture}.test", "kind": "sampler", "architecture": architecture,
-            "options": options[architecture], "size": 32 if conditional else 96,
+            "name": f"{architecture}.test",
+            "kind": "sampler",
+            "architecture": architecture,
+            "options": options[architecture],
+            "size": 32 if conditional else 96,
             "classes": ["normal", "pneumonia", "covid-19"] if conditional else [],
-            "target_class": None if conditional else "covid-19", "licences": ["CC BY 4.0", "CC0 1.0"],
+            "target_class": None if conditional else "covid-19",
+            "licences": ["CC BY 4.0", "CC0 1.0"],
             "training": {
                 "recipe": {"name": "test"},
                 "learned_from": {"films": ["phantom/covid-19-0001-1"], "patients": ["phantom:covid-19-0001"]},
             },
-            "package_version": "0", **card,
+            "package_version": "0",
+            **card,
         },
-    )  # fmt: skip
+    )
     return path

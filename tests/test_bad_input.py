@@ -61,9 +61,7 @@ def sample_of(world, *more):
 
 def test_no_such_root(refused, world):
     nowhere = world.folder / "nowhere"
-    for command in (
-        ["sources"], ["tasks", "normal-vs-covid"], ["mix", "normal-vs-covid"],
-    ):  # fmt: skip
+    for command in (["sources"], ["tasks", "normal-vs-covid"], ["mix", "normal-vs-covid"]):
         refused(*command, "--root", nowhere, says=[f"no folder {nowhere}"])
     refused("tasks", "normal-vs-covid", says=["no source", "covid-synth sources"])
 
@@ -108,8 +106,16 @@ def test_a_table_that_is_none(refused, world, content, says):
 
 def test_absurd_rows_are_left_out_with_a_reason(shell, world):
     path = world.root / "covid-19-image-repository/data.csv"
-    rows = ["1,../../../../etc/passwd,X-Ray,pa", "2,/etc/passwd,X-Ray,pa", "3,film-0,X-Ray,pa", "4", ",,,",
-            "5,a\x07b,X-Ray,pa", f"6,{'x' * 300},X-Ray,pa", "7,film-1,CT,pa,more,cells"]  # fmt: skip
+    rows = [
+        "1,../../../../etc/passwd,X-Ray,pa",
+        "2,/etc/passwd,X-Ray,pa",
+        "3,film-0,X-Ray,pa",
+        "4",
+        ",,,",
+        "5,a\x07b,X-Ray,pa",
+        f"6,{'x' * 300},X-Ray,pa",
+        "7,film-1,CT,pa,more,cells",
+    ]
     path.write_text(path.read_text() + "\n".join(rows) + "\n")
     done = shell("tasks", "normal-vs-covid", "--root", world.root)
     assert (done.code, done.err) == (0, "")
@@ -276,8 +282,17 @@ def test_pickled_weights_are_not_opened(refused, maintain, world):
 def test_no_weights(refused, maintain, world):
     arguments = ("release", world.recipe, "--run", world.folder / "norun", "--out", world.folder / "r")
     refused(*arguments, says=["no weights", "norun", "python -m generation train"], by=maintain)
-    refused("sample", "x.y", "--release", world.release, "--from", world.films, "-o", world.folder / "o",
-            says=["unknown trained generator 'x.y'", NAME])  # fmt: skip
+    refused(
+        "sample",
+        "x.y",
+        "--release",
+        world.release,
+        "--from",
+        world.films,
+        "-o",
+        world.folder / "o",
+        says=["unknown trained generator 'x.y'", NAME],
+    )
 
 
 # Releases and results.
@@ -288,8 +303,16 @@ def test_a_folder_that_is_no_release(refused, world):
     refused("verify", world.folder / "nowhere", says=["no such folder"])
     arguments = mix_of(world, "--release", world.films, "-o", world.folder / "m")
     refused(*arguments, says=["is not a release"])
-    refused("benchmark", "run", "quickstart", "--release", world.films, "--out", world.folder / "res",
-            says=["is not a release"])  # fmt: skip
+    refused(
+        "benchmark",
+        "run",
+        "quickstart",
+        "--release",
+        world.films,
+        "--out",
+        world.folder / "res",
+        says=["is not a release"],
+    )
 
 
 @pytest.mark.parametrize("path", ["../films/film-0.png", "/etc/passwd", "cyclegan/../../films/film-0.png"])

@@ -28,8 +28,13 @@ def command(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
     """`covid-synth` as a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "covid_synth_data.cli", *map(str, arguments)],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=60, **options,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        **options,
+    )
 
 
 def test_import_is_light():
@@ -60,11 +65,20 @@ def test_help_is_quick():
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["info"], ["sources"], ["tasks"], ["verify"], ["mix"], ["sample"], ["quickstart"], ["benchmark"],
-        ["benchmark", "list"], ["benchmark", "run"], ["benchmark", "report"],
+        ["info"],
+        ["sources"],
+        ["tasks"],
+        ["verify"],
+        ["mix"],
+        ["sample"],
+        ["quickstart"],
+        ["benchmark"],
+        ["benchmark", "list"],
+        ["benchmark", "run"],
+        ["benchmark", "report"],
     ],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_every_command_has_help(shell, arguments):
     done = shell(*arguments, "--help")
     assert (done.code, done.err) == (0, "")
@@ -339,8 +353,12 @@ def test_a_closed_pipe_is_silent(arguments):
     os.close(read)
     done = subprocess.run(
         [sys.executable, "-m", "covid_synth_data.cli", *arguments],
-        stdout=write, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT,
-    )  # fmt: skip
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
     os.close(write)
     assert done.stderr == ""
     assert done.returncode in (0, 1)

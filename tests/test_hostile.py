@@ -275,15 +275,18 @@ SCHEMAS: dict[str, tuple[Callable[[pa.Table], pa.Table], str]] = {
     "no image": (lambda t: t.drop_columns(["image"]), "expected image, image_id, subset among them"),
     "no names": (lambda t: t.drop_columns(["image_id"]), "among them"),
     "images as text": (
-        lambda t: column(t, "image", pa.array(["x"] * len(t))), "the column image of type string",
+        lambda t: column(t, "image", pa.array(["x"] * len(t))),
+        "the column image of type string",
     ),
     "images as paths": (
-        lambda t: column(t, "image", pa.array([{"path": "/etc/passwd"}] * len(t))), "the column image",
+        lambda t: column(t, "image", pa.array([{"path": "/etc/passwd"}] * len(t))),
+        "the column image",
     ),
     "names as numbers": (
-        lambda t: column(t, "image_id", pa.array(range(len(t)))), "the column image_id of type int64",
+        lambda t: column(t, "image_id", pa.array(range(len(t)))),
+        "the column image_id of type int64",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("change", "says"), SCHEMAS.values(), ids=SCHEMAS.keys())

@@ -345,8 +345,10 @@ def test_rows_without_a_source_film_mix_like_others() -> None:
 def test_rows_without_a_source_film_leak_nothing_but_themselves() -> None:
     """Null is not a film: two such rows do not come from the same one."""
     here, there = noise(30).select(range(10)), noise(30).select(range(10, 20))
-    assert not find_leaks({"train": mix(rows("real", 20, 4).select(range(4)), here, synthetic_count=10),
-                           "test": there}, pixels=False)  # fmt: skip
+    assert not find_leaks(
+        {"train": mix(rows("real", 20, 4).select(range(4)), here, synthetic_count=10), "test": there},
+        pixels=False,
+    )
     found = find_leaks({"train": here, "test": noise(30).select([9, 10])}, pixels=False).found
     assert found == {("train", "test"): {"rows": ["synthetic/9"]}}
 
@@ -384,8 +386,9 @@ def tally(dataset: datasets.Dataset, kind: str = "") -> Counter[str]:
 def test_classes_are_matched_by_name(picked: bool) -> None:
     real, synthetic = real_rows(6, 5, 4, 3), rows("synthetic", 7, 40)
     if picked:  # rows of a class of its own stand in the table, but are not picked
-        features = datasets.Features({**synthetic.features, "label": datasets.ClassLabel(
-            names=["covid-19", "odd", "normal"])})  # fmt: skip
+        features = datasets.Features(
+            {**synthetic.features, "label": datasets.ClassLabel(names=["covid-19", "odd", "normal"])}
+        )
         raw = synthetic.cast_column("image", datasets.Image(decode=False)).to_dict()
         raw["label"] = [2] * 7 + [0] * 38 + [1] * 2
         synthetic = datasets.Dataset.from_dict(raw, features=features).select(range(45))
@@ -416,8 +419,9 @@ def test_labels_are_translated_without_copying_images() -> None:
         for buffer in chunk.field("bytes").buffers()
         if buffer is not None
     }
-    shared = [chunk.field("bytes").buffers()[-1].address in theirs
-              for chunk in mixed.data.column("image").chunks]  # fmt: skip
+    shared = [
+        chunk.field("bytes").buffers()[-1].address in theirs for chunk in mixed.data.column("image").chunks
+    ]
     assert any(shared)
     assert len(mixed.data) == 18 + 50
 
@@ -426,8 +430,11 @@ def test_a_synthetic_class_that_the_task_does_not_have() -> None:
     synthetic = real_rows(0, 3, 2, 9).map(lambda row: {"image_id": "s" + row["image_id"]}, desc=None)
     real = rows("real", 10, 2)
     for run in (mix, replace, extend):
-        with pytest.raises(ConfigError, match="does not have; found bacterial-pneumonia, viral-pneumonia; "
-                           "expected rows of normal, pneumonia, covid-19"):  # fmt: skip
+        with pytest.raises(
+            ConfigError,
+            match="does not have; found bacterial-pneumonia, viral-pneumonia; "
+            "expected rows of normal, pneumonia, covid-19",
+        ):
             run(real, synthetic)
         with pytest.raises(ConfigError, match="the task does not have"):
             run(real, [rows("synthetic", 0, 5), synthetic])
@@ -437,8 +444,9 @@ def test_a_synthetic_class_that_the_task_does_not_have() -> None:
 
 def test_synthetic_rows_without_a_label_stay_without_one() -> None:
     raw = rows("synthetic", 1, 2).cast_column("image", datasets.Image(decode=False)).to_dict()
-    unlabelled = datasets.Dataset.from_dict(raw | {"label": [0, None, 2]}, features=schema.features(
-        schema.SYNTHETIC_COLUMNS))  # fmt: skip
+    unlabelled = datasets.Dataset.from_dict(
+        raw | {"label": [0, None, 2]}, features=schema.features(schema.SYNTHETIC_COLUMNS)
+    )
     mixed = mix(real_rows(1, 1, 1, 1), unlabelled, synthetic_count=3)
     assert Counter(mixed["label"]) == {0: 2, 1: 1, 2: 1, 3: 2, None: 1}
 
@@ -468,8 +476,9 @@ def test_counts_bring_each_class_to_its_number() -> None:
 
 def test_counts_that_cannot_be() -> None:
     real, synthetic = real_rows(6, 5, 4, 3), rows("synthetic", 30, 40)
-    with pytest.raises(ImpossibleMix, match="44 covid-19 rows beside 3 real ones needs 41 synthetic rows; "
-                       "found 40"):  # fmt: skip
+    with pytest.raises(
+        ImpossibleMix, match="44 covid-19 rows beside 3 real ones needs 41 synthetic rows; found 40"
+    ):
         mix(real, synthetic, counts={"covid-19": 44})
     with pytest.raises(ImpossibleMix, match="found 0 of the right class"):
         mix(real, synthetic, counts={"viral-pneumonia": 5})

@@ -21,11 +21,26 @@ def python(code: str) -> str:
 
 def test_the_surface_is_exactly_what_is_promised():
     promised = {
-        "list_datasets", "load_dataset", "list_sources", "load_source", "list_tasks", "load_task", "mix",
-        "replace", "extend", "skew", "verify", "diff", "find_leaks", "generators", "benchmark", "metrics",
-        "schema", "errors",
+        "list_datasets",
+        "load_dataset",
+        "list_sources",
+        "load_source",
+        "list_tasks",
+        "load_task",
+        "mix",
+        "replace",
+        "extend",
+        "skew",
+        "verify",
+        "diff",
+        "find_leaks",
+        "generators",
+        "benchmark",
+        "metrics",
+        "schema",
+        "errors",
         "__version__",
-    }  # fmt: skip
+    }
     assert set(csd.__all__) == promised
     assert all(getattr(csd, name) is not None for name in promised)
     assert set(dir(csd)) == promised
@@ -64,13 +79,39 @@ print(len(csd.mix(splits["train"], splits["validation"], synthetic_count=1)), "t
 
 
 FLOORS = {
-    "errors": 0, "schema": 0, "catalog": 0, "classes": 1, "leaks": 4, "reader_study": 7,
-    "atomic": 1, "config": 1, "dicom": 1, "pixels": 2, "manifest": 2,
-    "reading": 3, "sources": 3, "frontmatter": 3, "shards": 3, "remote": 4, "hub": 5,
-    "references": 5, "versions": 6, "mixing": 2, "metrics": 2, "generators": 3, "tasks": 5,
-    "duplicates": 3, "writing": 3, "sampling": 4,
-    "protocols": 4, "ct": 4, "benchmark": 6, "extractor": 7, "quickstart": 7, "cli": 8,
-}  # fmt: skip
+    "errors": 0,
+    "schema": 0,
+    "catalog": 0,
+    "classes": 1,
+    "leaks": 4,
+    "reader_study": 7,
+    "atomic": 1,
+    "config": 1,
+    "dicom": 1,
+    "pixels": 2,
+    "manifest": 2,
+    "reading": 3,
+    "sources": 3,
+    "frontmatter": 3,
+    "shards": 3,
+    "remote": 4,
+    "hub": 5,
+    "references": 5,
+    "versions": 6,
+    "mixing": 2,
+    "metrics": 2,
+    "generators": 3,
+    "tasks": 5,
+    "duplicates": 3,
+    "writing": 3,
+    "sampling": 4,
+    "protocols": 4,
+    "ct": 4,
+    "benchmark": 6,
+    "extractor": 7,
+    "quickstart": 7,
+    "cli": 8,
+}
 
 
 def imports(path: Path) -> set[str]:

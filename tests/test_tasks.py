@@ -97,8 +97,9 @@ def test_every_task_runs_on_phantoms_by_each_of_its_protocols() -> None:
 def test_a_task_is_split_by_its_own_protocols_the_first_by_default() -> None:
     for task in list_tasks():
         assert plan_task(task.name, **PHANTOM).protocol == task.protocols[0]
-    with pytest.raises(ConfigError, match="four-class-menon is not split that way; found protocol clean; "
-                       "expected menon2020"):  # fmt: skip
+    with pytest.raises(
+        ConfigError, match="four-class-menon is not split that way; found protocol clean; expected menon2020"
+    ):
         plan_task("four-class-menon", protocol="clean", **PHANTOM)
     with pytest.raises(ConfigError, match="expected clean or zunair2021 or menon2020"):
         load_task(TASK, protocol="external", **PHANTOM)

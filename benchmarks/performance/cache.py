@@ -69,12 +69,14 @@ class Course:
         return {
             "seconds": time.perf_counter() - self.began,
             "anonymous_mib": {
-                "before": self.start["anonymous"], "after_a_tenth": tenth[-1],
-                "peak": max(own), "end": own[-1],
+                "before": self.start["anonymous"],
+                "after_a_tenth": tenth[-1],
+                "peak": max(own),
+                "end": own[-1],
             },
             "growth_mib_after_a_tenth": max(own) - max(tenth),
             "mapped_files_mib_at_the_end": self.steps[-1]["mapped_files"],
-        }  # fmt: skip
+        }
 
 
 def fill(folder: str, count: int) -> dict[str, Any]:
@@ -141,14 +143,23 @@ def main() -> None:
                 found.append(fresh.submit(*job).result())
         disk = on_disk(Path(folder))
     most = max(part["growth_mib_after_a_tenth"] for part in found)
-    write("cache", {
-        "command": f"python benchmarks/performance/cache.py --films {asked.films} --epochs {asked.epochs}",
-        "films": asked.films, "side": SIDE, "disk": disk,
-        "bytes_per_film": disk["bytes"] / asked.films,
-        "filling": found[0], "reading": found[1], "targets": TARGETS,
-        "met": max(disk["bytes"], disk["allocated"]) <= TARGETS["disk_gb"] * 1e9
-               and most <= TARGETS["growth_mib"] and found[1]["same_pixels"],
-    })  # fmt: skip
+    write(
+        "cache",
+        {
+            "command": "python benchmarks/performance/cache.py"
+            f" --films {asked.films} --epochs {asked.epochs}",
+            "films": asked.films,
+            "side": SIDE,
+            "disk": disk,
+            "bytes_per_film": disk["bytes"] / asked.films,
+            "filling": found[0],
+            "reading": found[1],
+            "targets": TARGETS,
+            "met": max(disk["bytes"], disk["allocated"]) <= TARGETS["disk_gb"] * 1e9
+            and most <= TARGETS["growth_mib"]
+            and found[1]["same_pixels"],
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -24,8 +24,17 @@ from covid_synth_data.files.pixels import load_grey
 from covid_synth_data.generators.trained import load_file
 from covid_synth_data.release.writing import encode_image
 
-CHOICES = [("png", 0), ("webp", 80), ("webp", 90), ("webp", 95), ("jpeg", 75), ("jpeg", 85), ("jpeg", 90),
-           ("jpeg", 95), ("jpeg", 98)]  # fmt: skip
+CHOICES = [
+    ("png", 0),
+    ("webp", 80),
+    ("webp", 90),
+    ("webp", 95),
+    ("jpeg", 75),
+    ("jpeg", 85),
+    ("jpeg", 90),
+    ("jpeg", 95),
+    ("jpeg", 98),
+]
 
 
 def main() -> None:
@@ -56,18 +65,29 @@ def main() -> None:
             for a, b in zip(made, decoded, strict=True)
         ]
         errors = [int(np.abs(a.astype(int) - b).max()) for a, b in zip(made, decoded, strict=True)]
-        rows.append({
-            "codec": codec if codec == "png" else f"{codec} {quality}",
-            "kilobytes": round(statistics.mean(map(len, encoded)) / 1000, 2),
-            "megabytes_of_21295": round(statistics.mean(map(len, encoded)) * 21295 / 1e6),
-            "ssim_mean": round(statistics.mean(alike), 5), "ssim_least": round(min(alike), 5),
-            "largest_error": max(errors), "encode_ms": round(encode_ms, 2), "decode_ms": round(decode_ms, 2),
-        })  # fmt: skip
-    write("codecs", {
-        "command": "python benchmarks/performance/codecs.py --weights FILE --films DIR"
-                   f" --images {asked.images}",
-        "generator": translator.card.name, "images": len(made), "size": int(made.shape[1]), "codecs": rows,
-    })  # fmt: skip
+        rows.append(
+            {
+                "codec": codec if codec == "png" else f"{codec} {quality}",
+                "kilobytes": round(statistics.mean(map(len, encoded)) / 1000, 2),
+                "megabytes_of_21295": round(statistics.mean(map(len, encoded)) * 21295 / 1e6),
+                "ssim_mean": round(statistics.mean(alike), 5),
+                "ssim_least": round(min(alike), 5),
+                "largest_error": max(errors),
+                "encode_ms": round(encode_ms, 2),
+                "decode_ms": round(decode_ms, 2),
+            }
+        )
+    write(
+        "codecs",
+        {
+            "command": "python benchmarks/performance/codecs.py --weights FILE --films DIR"
+            f" --images {asked.images}",
+            "generator": translator.card.name,
+            "images": len(made),
+            "size": int(made.shape[1]),
+            "codecs": rows,
+        },
+    )
 
 
 if __name__ == "__main__":

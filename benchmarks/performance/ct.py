@@ -35,9 +35,10 @@ from generation.recipe import load_recipe
 RECIPE = Path("generation/recipes/ct-global-local.toml")
 PLAIN = "plain fp32"
 OURS: dict[str, tuple[str, bool]] = {
-    "ours fp32": ("32-true", False), "ours bf16": ("bf16-mixed", False),
+    "ours fp32": ("32-true", False),
+    "ours bf16": ("bf16-mixed", False),
     "ours bf16 checkpointed": ("bf16-mixed", True),
-}  # fmt: skip
+}
 
 
 def recipe_of(asked: argparse.Namespace, precision: str, checkpointing: bool) -> LabelRecipe:
@@ -84,10 +85,13 @@ class PlainStep:
         with torch.no_grad():
             real = self.judge(m, x)
         judged = self.judge(m, fake)
-        distances = torch.stack([
-            sum((a - b).abs().mean((1, 2, 3)) for a, b in zip(theirs[1], ours[1], strict=True))
-            for theirs, ours in zip(real, judged, strict=True)
-        ], 1)  # fmt: skip
+        distances = torch.stack(
+            [
+                sum((a - b).abs().mean((1, 2, 3)) for a, b in zip(theirs[1], ours[1], strict=True))
+                for theirs, ours in zip(real, judged, strict=True)
+            ],
+            1,
+        )
         beta = self.net["dfm"](real[0][1][-1]).sigmoid()[:, 0]
         matching = (beta * distances[:, 1] + (1 - beta) * distances[:, 0]).mean()
         adversarial = sum(F.softplus(-scores).mean() for scores, _ in judged)
@@ -129,7 +133,7 @@ def training(asked: argparse.Namespace) -> dict[str, Any]:
         "over_plain": {key: ratio(times[PLAIN], times[key]) for key in OURS},
         "largest_difference_of_first_losses": max(differences.values()),
         **({"peak_gpu_mib": peaks} if peaks else {}),
-    }  # fmt: skip
+    }
 
 
 def inference(asked: argparse.Namespace) -> dict[str, Any]:
@@ -154,7 +158,7 @@ def inference(asked: argparse.Namespace) -> dict[str, Any]:
     return {
         "slices_per_second": {key: spread(len(maps), values) for key, values in times.items()},
         "over_plain": ratio(times[PLAIN], times["ours"]),
-    }  # fmt: skip
+    }
 
 
 def estimates(asked: argparse.Namespace) -> dict[str, float]:
@@ -185,11 +189,19 @@ def main() -> None:
         asked.device = "cuda" if torch.cuda.is_available() else "cpu"
     command = f"python benchmarks/performance/ct.py --device {asked.device} --size {asked.size}"
     command += f" --width {asked.width} --batch {asked.batch} --rounds {asked.rounds}"
-    content = rounded({
-        "command": command, "device": asked.device, "threads": asked.threads, "size": asked.size,
-        "width": asked.width, "batch": asked.batch, "training": training(asked),
-        "inference": inference(asked), "estimated_peak_gib": estimates(asked),
-    })  # fmt: skip
+    content = rounded(
+        {
+            "command": command,
+            "device": asked.device,
+            "threads": asked.threads,
+            "size": asked.size,
+            "width": asked.width,
+            "batch": asked.batch,
+            "training": training(asked),
+            "inference": inference(asked),
+            "estimated_peak_gib": estimates(asked),
+        }
+    )
     if asked.device == "cuda":
         content["gpu"] = torch.cuda.get_device_name()
     if asked.dry_run:

@@ -124,18 +124,26 @@ def main() -> None:
         plain_epoch(textbook, optimizer, loader)
         times = alternate(runs, asked.rounds)
     over = ratio(times["from the cache"], times["in memory"])
-    write("epochs", {
-        "command": f"python benchmarks/performance/epochs.py --films {asked.films} --rounds {asked.rounds}"
-                   f" --threads {asked.threads} --workers {asked.workers}",
-        "model": "small-cnn", "films": asked.films, "side": SIDE, "batch": BATCH, "threads": asked.threads,
-        "filling_the_cache_seconds": filling,
-        "epoch_seconds": {key: statistics.median(value) for key, value in times.items()},
-        "cache_over_memory": over,
-        "plain_over_cache": ratio(times["ImageFolder + DataLoader"], times["from the cache"]),
-        "same_weights_as_in_memory": same,
-        "target": {"cache_over_memory": TARGET},
-        "met": same and over["median"] <= TARGET,
-    })  # fmt: skip
+    write(
+        "epochs",
+        {
+            "command": "python benchmarks/performance/epochs.py"
+            f" --films {asked.films} --rounds {asked.rounds}"
+            f" --threads {asked.threads} --workers {asked.workers}",
+            "model": "small-cnn",
+            "films": asked.films,
+            "side": SIDE,
+            "batch": BATCH,
+            "threads": asked.threads,
+            "filling_the_cache_seconds": filling,
+            "epoch_seconds": {key: statistics.median(value) for key, value in times.items()},
+            "cache_over_memory": over,
+            "plain_over_cache": ratio(times["ImageFolder + DataLoader"], times["from the cache"]),
+            "same_weights_as_in_memory": same,
+            "target": {"cache_over_memory": TARGET},
+            "met": same and over["median"] <= TARGET,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -40,9 +40,14 @@ from generation.training import loop as trainer
 from generation.training.family import Family
 
 FULL: dict[str, dict[str, Any]] = {
-    "cyclegan-nc": {}, "mtt-gan": {"batch_size": 4}, "wgan": {"batch_size": 8}, "dcgan": {"batch_size": 32},
-    "acgan": {"batch_size": 16}, "iagan": {"batch_size": 8}, "diffaug-gan": {"batch_size": 12},
-}  # fmt: skip
+    "cyclegan-nc": {},
+    "mtt-gan": {"batch_size": 4},
+    "wgan": {"batch_size": 8},
+    "dcgan": {"batch_size": 32},
+    "acgan": {"batch_size": 16},
+    "iagan": {"batch_size": 8},
+    "diffaug-gan": {"batch_size": 12},
+}
 """The recipe of each family's full width, and what a CPU changes in it for a step of seconds."""
 FULL_WIDTH = {"diffaug-gan": ("diffaug-gan-cpu", {"width": 64, "discriminator_width": 64})}
 """A family that has no recipe of full width: a narrow one and its networks."""
@@ -166,12 +171,13 @@ def training(name: str, schedule: str, asked: argparse.Namespace) -> dict[str, A
     films = loops[PLAIN].count * count
     return {
         "first_losses_differ_by": first_losses(name, schedule, device),
-        "films_per_step": loops[PLAIN].count, "steps_per_round": count,
+        "films_per_step": loops[PLAIN].count,
+        "steps_per_round": count,
         "channels_last": device == "cuda" or loops["ours fp32"].trainee.channels_last,
         "films_per_second": {key: spread(films, values) for key, values in times.items()},
         "over_plain": {key: ratio(times[PLAIN], times[key]) for key in times if key != PLAIN},
         **({"peak_gpu_mib": peaks} if peaks else {}),
-    }  # fmt: skip
+    }
 
 
 def sampling(name: str, schedule: str, asked: argparse.Namespace) -> dict[str, Any]:
@@ -191,7 +197,7 @@ def sampling(name: str, schedule: str, asked: argparse.Namespace) -> dict[str, A
         "images_per_second": {key: spread(count, values) for key, values in times.items()},
         "over_plain": ratio(times[PLAIN], times["ours"]),
         **({"peak_gpu_mib": peaks} if peaks else {}),
-    }  # fmt: skip
+    }
 
 
 def sampler_of(contender: str, name: str, schedule: str, device: str) -> Callable[[int], np.ndarray]:
@@ -246,8 +252,10 @@ class gpu_peak:  # noqa: N801 - reads as a statement
 def spread(count: int, times: list[float]) -> dict[str, float]:
     """Images per second: median, least, most over the rounds."""
     return {
-        "median": count / statistics.median(times), "least": count / max(times), "most": count / min(times)
-    }  # fmt: skip
+        "median": count / statistics.median(times),
+        "least": count / max(times),
+        "most": count / min(times),
+    }
 
 
 def peak_alone(what: str, contender: str, name: str, schedule: str, asked: argparse.Namespace) -> float:
@@ -273,10 +281,14 @@ def measure(name: str, schedule: str, asked: argparse.Namespace) -> dict[str, An
     """One case."""
     recipe = recipe_of(name, schedule)
     case: dict[str, Any] = {
-        "schedule": SCHEDULES[schedule], "recipe": recipe.name, "size": recipe.data.size,
-        "network": recipe.network.model_dump(), "recipe_precision": recipe.training.precision,
-        "training": training(name, schedule, asked), "sampling": sampling(name, schedule, asked),
-    }  # fmt: skip
+        "schedule": SCHEDULES[schedule],
+        "recipe": recipe.name,
+        "size": recipe.data.size,
+        "network": recipe.network.model_dump(),
+        "recipe_precision": recipe.training.precision,
+        "training": training(name, schedule, asked),
+        "sampling": sampling(name, schedule, asked),
+    }
     if asked.device == "cpu" and asked.memory and "skipped" not in case["training"]:
         for what, ours in (("training", ("ours fp32", "ours bf16")), ("sampling", ("ours",))):
             case[what]["peak_resident_mib"] = {
@@ -298,9 +310,12 @@ def wgan_parquet(count: int) -> dict[str, Any]:
         wall = time.perf_counter() - start
         size = sum(file.stat().st_size for file in (Path(name) / "release").rglob("*.parquet"))
     return {
-        "images": count, "threads": 2, "seconds": round(wall, 1), "parquet_mib": round(size / 2**20, 1),
+        "images": count,
+        "threads": 2,
+        "seconds": round(wall, 1),
+        "parquet_mib": round(size / 2**20, 1),
         "peak_resident_mib": peak_mib(),
-    }  # fmt: skip
+    }
 
 
 def keep(section: str, entry: str, content: dict[str, Any], asked: argparse.Namespace) -> None:
@@ -308,9 +323,11 @@ def keep(section: str, entry: str, content: dict[str, Any], asked: argparse.Name
     path = RESULTS / "generators.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     about = {
-        "machine": describe(), "threads": torch.get_num_threads(), "rounds": asked.rounds,
+        "machine": describe(),
+        "threads": torch.get_num_threads(),
+        "rounds": asked.rounds,
         "command": "python benchmarks/performance/generators.py " + " ".join(sys.argv[1:]),
-    }  # fmt: skip
+    }
     if section == "cuda":
         about["gpu"] = torch.cuda.get_device_name()
     known.setdefault(section, {})[entry] = rounded({**content, **about})

@@ -68,8 +68,11 @@ def call(name: str, url: str, folder: Path) -> float:
     with tempfile.TemporaryDirectory() as home:
         done = subprocess.run(
             [sys.executable, "-c", TIMED.format(body=BODIES[name]), str(folder), REPO, name],
-            env=client_environment(url, Path(home), WRITER), capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            env=client_environment(url, Path(home), WRITER),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr
     return float(json.loads(done.stdout.splitlines()[-1]))
 
@@ -78,9 +81,13 @@ def call(name: str, url: str, folder: Path) -> float:
 def serving() -> Iterator[str]:
     """The address of a fresh, empty Hub in a process of its own."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.hub.server"], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+        [sys.executable, "-m", "tests.hub.server"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
 
@@ -147,14 +154,19 @@ def main() -> None:
             }
         times = transfers(folder, asked.rounds)
     options = f"--rounds {asked.rounds} --megabytes {asked.megabytes}"
-    write("hub", {
-        "command": f"python benchmarks/performance/hub.py {options}",
-        "huggingface_hub": importlib.metadata.version("huggingface_hub"), "bytes": size, "shards": 9,
-        "seconds": times,
-        "push_speed_over_upload_folder": ratio(times["upload_folder"], times["publish"]),
-        "pull_speed_over_snapshot_download": ratio(times["snapshot_download"], times["fetch"]),
-        "verify": verifying,
-    })  # fmt: skip
+    write(
+        "hub",
+        {
+            "command": f"python benchmarks/performance/hub.py {options}",
+            "huggingface_hub": importlib.metadata.version("huggingface_hub"),
+            "bytes": size,
+            "shards": 9,
+            "seconds": times,
+            "push_speed_over_upload_folder": ratio(times["upload_folder"], times["publish"]),
+            "pull_speed_over_snapshot_download": ratio(times["snapshot_download"], times["fetch"]),
+            "verify": verifying,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -48,11 +48,16 @@ def main() -> None:
     total = {key: sum(row[key] for row in rows) for key in ("injected", "at_once", "again")}
     total["survived"] = total["at_once"] + total["again"]
     total["lost"] = sum(len(row["lost"]) for row in rows)
-    write("hub_faults", {
-        "command": "python benchmarks/performance/hub_faults.py",
-        "huggingface_hub": importlib.metadata.version("huggingface_hub"),
-        "seconds": round(time.perf_counter() - started), "total": total, "rows": rows,
-    })  # fmt: skip
+    write(
+        "hub_faults",
+        {
+            "command": "python benchmarks/performance/hub_faults.py",
+            "huggingface_hub": importlib.metadata.version("huggingface_hub"),
+            "seconds": round(time.perf_counter() - started),
+            "total": total,
+            "rows": rows,
+        },
+    )
     raise SystemExit(total["lost"] > 0)
 
 

@@ -101,7 +101,10 @@ def measure(folder: str, rounds: int) -> dict[str, Any]:
     control = resident_mib() - before
     assert touched == SYNTHETIC * IMAGE_BYTES
     return {
-        "rows": len(kept[0]), "real": REAL, "synthetic": SYNTHETIC, "skew": skew(kept[0]),
+        "rows": len(kept[0]),
+        "real": REAL,
+        "synthetic": SYNTHETIC,
+        "skew": skew(kept[0]),
         "synthetic_image_mib": SYNTHETIC * IMAGE_BYTES / 2**20,
         "seconds": {"first_call": first, "median": statistics.median(times), "most": max(times)},
         "extra_mib": {"resident_peak": resident, "arrow_held": held, "python_peak": peak},
@@ -109,7 +112,7 @@ def measure(folder: str, rounds: int) -> dict[str, Any]:
         "control_mib_of_reading_every_image": control,
         "targets": TARGETS,
         "met": max(first, *times) < TARGETS["seconds"] and max(resident, peak) < TARGETS["extra_mib"],
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

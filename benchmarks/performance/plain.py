@@ -257,9 +257,14 @@ def diffaug(loop: PlainLoop, real: Tensor, labels: Tensor) -> Losses:
 
 
 STEPS: dict[str, Callable[..., Losses]] = {
-    "cyclegan": cyclegan, "menon2020": menon, "wgan": wgan, "dcgan": dcgan, "acgan": acgan, "iagan": iagan,
+    "cyclegan": cyclegan,
+    "menon2020": menon,
+    "wgan": wgan,
+    "dcgan": dcgan,
+    "acgan": acgan,
+    "iagan": iagan,
     "diffaug": diffaug,
-}  # fmt: skip
+}
 
 
 @torch.no_grad()

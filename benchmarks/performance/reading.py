@@ -102,15 +102,20 @@ def main() -> None:
         io.BytesIO(released.cast_column("image", datasets.Image(decode=False))[0]["image"]["bytes"])
     ) as i:
         kind = f"{i.format} {i.size[0]} x {i.size[1]} {i.mode}"
-    write("reading", {
-        "command": f"python benchmarks/performance/reading.py --release DIR --images {asked.images}"
-                   f" --workers {asked.workers} --rounds {asked.rounds}",
-        "images": asked.images, "different_images": len(released),
-        "stored_as": kind, "workers": asked.workers,
-        "images_per_second": {key: asked.images / min(value) for key, value in times.items()},
-        "ours_over_ImageFolder": ratio(times["ImageFolder"], times["ours"]),
-        "ours_over_torchxrayvision": ratio(times["torchxrayvision"], times["ours"]),
-    })  # fmt: skip
+    write(
+        "reading",
+        {
+            "command": f"python benchmarks/performance/reading.py --release DIR --images {asked.images}"
+            f" --workers {asked.workers} --rounds {asked.rounds}",
+            "images": asked.images,
+            "different_images": len(released),
+            "stored_as": kind,
+            "workers": asked.workers,
+            "images_per_second": {key: asked.images / min(value) for key, value in times.items()},
+            "ours_over_ImageFolder": ratio(times["ImageFolder"], times["ours"]),
+            "ours_over_torchxrayvision": ratio(times["torchxrayvision"], times["ours"]),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -77,17 +77,23 @@ def main() -> None:
             writing.write = write_shard
             plan_times.append(started[0] - start)
             release_times.append(end - started[0])
-    write("release", {
-        "command": f"python benchmarks/performance/release.py {asked.recipe} --weights FILE"
-                   f" --root DIR --images {asked.images} --rounds {asked.rounds}",
-        "device": str(translator.device), "images": asked.images, "batch": batch, "size": recipe.data.size,
-        "codec": f"{recipe.release.codec} {recipe.release.quality}",
-        "bare_images_per_second": asked.images / min(bare_times),
-        "release_images_per_second": asked.images / min(release_times),
-        "release_over_bare": ratio(bare_times, release_times),
-        "planning_seconds": statistics.median(plan_times),
-        "peak_resident_mib": peak_mib(),
-    })  # fmt: skip
+    write(
+        "release",
+        {
+            "command": f"python benchmarks/performance/release.py {asked.recipe} --weights FILE"
+            f" --root DIR --images {asked.images} --rounds {asked.rounds}",
+            "device": str(translator.device),
+            "images": asked.images,
+            "batch": batch,
+            "size": recipe.data.size,
+            "codec": f"{recipe.release.codec} {recipe.release.quality}",
+            "bare_images_per_second": asked.images / min(bare_times),
+            "release_images_per_second": asked.images / min(release_times),
+            "release_over_bare": ratio(bare_times, release_times),
+            "planning_seconds": statistics.median(plan_times),
+            "peak_resident_mib": peak_mib(),
+        },
+    )
 
 
 if __name__ == "__main__":

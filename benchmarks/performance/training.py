@@ -145,16 +145,22 @@ def main() -> None:
             memory.append(round(resident_mib(), 1))
 
     ours("bf16-mixed", asked.memory_epochs, watch)
-    write("training", {
-        "command": f"python benchmarks/performance/training.py --size {asked.size} --batch {asked.batch}"
-                   f" --steps {asked.steps} --rounds {asked.rounds} --memory-epochs {asked.memory_epochs}",
-        "device": device, "threads": torch.get_num_threads(), "size": asked.size, "batch": asked.batch,
-        "pairs_per_second": {k: count / min(v) for k, v in times.items()},
-        "ours_fp32_over_plain_fp32": ratio(times["plain fp32"], times["ours fp32"]),
-        "ours_bf16_over_plain_fp32": ratio(times["plain fp32"], times["ours bf16"]),
-        "resident_mib_after_each_epoch": memory,
-        "growth_mib_from_epoch_3": round(memory[-1] - memory[2], 1),
-    })  # fmt: skip
+    write(
+        "training",
+        {
+            "command": f"python benchmarks/performance/training.py --size {asked.size} --batch {asked.batch}"
+            f" --steps {asked.steps} --rounds {asked.rounds} --memory-epochs {asked.memory_epochs}",
+            "device": device,
+            "threads": torch.get_num_threads(),
+            "size": asked.size,
+            "batch": asked.batch,
+            "pairs_per_second": {k: count / min(v) for k, v in times.items()},
+            "ours_fp32_over_plain_fp32": ratio(times["plain fp32"], times["ours fp32"]),
+            "ours_bf16_over_plain_fp32": ratio(times["plain fp32"], times["ours bf16"]),
+            "resident_mib_after_each_epoch": memory,
+            "growth_mib_from_epoch_3": round(memory[-1] - memory[2], 1),
+        },
+    )
 
 
 if __name__ == "__main__":

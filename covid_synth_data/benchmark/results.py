@@ -17,21 +17,21 @@ from pydantic import Field, FiniteFloat, ValidationError
 from covid_synth_data.benchmark.suite import Kind, Name, Regime, Training, Version, list_suites, load_suite
 from covid_synth_data.errors import MetricError, ResultError
 from covid_synth_data.files import atomic
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.metrics import calibration, detection, multiclass
 
 TOLERANCE: Final = 1e-9
 BOOTSTRAP_SEED: Final = 0
 """The bootstrap is part of the metric and not of the experiment, so its seed never changes."""
 
-AnyResult = TypeVar("AnyResult", bound=Settings)
+AnyResult = TypeVar("AnyResult", bound=FrozenModel)
 
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Weights(Settings):
+class Weights(FrozenModel):
     """The initial weights: "imagenet", "xrv" or "none", and the file they came from."""
 
     name: Literal["imagenet", "xrv", "none"]
@@ -39,7 +39,7 @@ class Weights(Settings):
     sha256: Sha256 | None = None
 
 
-class Composition(Settings):
+class Composition(FrozenModel):
     """What was trained on. `synthetic` counts films per config; `negatives` and `positives` are of both kinds
     of films together and `skew` is their ratio; negatives are all classes but the positive one. `classes`
     counts both kinds of films by class, in the order of the task."""
@@ -53,7 +53,7 @@ class Composition(Settings):
     classes: dict[Name, Annotated[int, Field(gt=0)]]
 
 
-class Part(Settings):
+class Part(FrozenModel):
     """The films of a validation or test set."""
 
     negatives: Count
@@ -62,7 +62,7 @@ class Part(Settings):
     classes: dict[Name, Count]
 
 
-class LeftOut(Settings):
+class LeftOut(FrozenModel):
     """Films of a source that the task did not use, and why."""
 
     source: str
@@ -70,7 +70,7 @@ class LeftOut(Settings):
     films: Count
 
 
-class Fitting(Settings):
+class Fitting(FrozenModel):
     """How the training went: epochs run, the one that was kept, its loss on the validation films."""
 
     epochs: Annotated[int, Field(ge=1)]
@@ -78,7 +78,7 @@ class Fitting(Settings):
     validation_loss: FiniteFloat
 
 
-class Dataset(Settings):
+class Dataset(FrozenModel):
     """The released dataset that the synthetic films came from; null what older results do not tell."""
 
     name: str
@@ -86,7 +86,7 @@ class Dataset(Settings):
     manifest_sha256: Sha256 | None
 
 
-class Prediction(Settings):
+class Prediction(FrozenModel):
     """One film of the test set: `label` and the places of `probabilities` are those of the result's
     `classes`."""
 
@@ -104,7 +104,7 @@ class Metrics(detection.Detection):
     multiclass: multiclass.Multiclass | None
 
 
-class Code(Settings):
+class Code(FrozenModel):
     """What computed the result; `git` is a commit, with "-dirty" where files differed from it."""
 
     package: str
@@ -112,7 +112,7 @@ class Code(Settings):
     libraries: dict[str, str]
 
 
-class Hardware(Settings):
+class Hardware(FrozenModel):
     """Where it ran. `threads` are those of the CPU."""
 
     device: str
@@ -120,7 +120,7 @@ class Hardware(Settings):
     threads: int
 
 
-class Result(Settings):
+class Result(FrozenModel):
     """The whole file.
 
     `inputs` is a digest of all that the predictions depend on, machine and time aside; `limit` is the largest
@@ -166,9 +166,10 @@ def measure(predictions: Sequence[Prediction], classes: Sequence[str], positive:
     wide = {len(row.probabilities) for row in predictions} | {len(classes)}
     if len(wide) > 1 or positive not in classes:
         raise MetricError(
-            "the predictions do not fit the classes", found=f"{sorted(wide)} probabilities in a row",
+            "the predictions do not fit the classes",
+            found=f"{sorted(wide)} probabilities in a row",
             expected=f"one for each of {', '.join(classes)}",
-        )  # fmt: skip
+        )
     place = list(classes).index(positive)
     labels = [row.label for row in predictions]
     probabilities = [row.probabilities for row in predictions]
@@ -220,7 +221,7 @@ def files_named(folder: Path, pattern: str) -> list[Path]:
     return files
 
 
-def write_result(path: Path, result: Settings) -> None:
+def write_result(path: Path, result: FrozenModel) -> None:
     """Write the file, whole or not at all. Raises `OutputError`."""
     atomic.write_text(path, result.model_dump_json() + "\n")
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from covid_synth_data.errors import ConfigError, UnknownName
-from covid_synth_data.files.models import Settings, read_toml
+from covid_synth_data.files.models import FrozenModel, read_toml
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+._-]*$")]
 """Names become folders of the results, so they are kept to what is safe in a path."""
@@ -31,7 +31,7 @@ Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
 _FOLDER: Final = "suites"
 
 
-class Training(Settings):
+class Training(FrozenModel):
     """How a classifier is trained.
 
     `learning_rate` belongs to `optimizer`; `patience` is in epochs without a lower loss on the validation
@@ -47,7 +47,7 @@ class Training(Settings):
     monitor: Literal["balanced-loss", "loss"] = "balanced-loss"
 
 
-class TrainingChange(Settings):
+class TrainingChange(FrozenModel):
     """What a model does differently from the training table of its suite."""
 
     optimizer: Literal["adadelta", "adam"] | None = None
@@ -58,7 +58,7 @@ class TrainingChange(Settings):
     monitor: Literal["balanced-loss", "loss"] | None = None
 
 
-class Regime(Settings):
+class Regime(FrozenModel):
     """What a classifier is trained on.
 
     `mix` says how the configs in `synthetic` join the real training films: `real` not at all; `add` all of
@@ -111,14 +111,14 @@ class Regime(Settings):
         )
 
 
-class Model(Settings):
+class Model(FrozenModel):
     """A classifier of the suite: its initial weights and what its training changes."""
 
     weights: Weights = "imagenet"
     training: TrainingChange = TrainingChange()
 
 
-class Profile(Settings):
+class Profile(FrozenModel):
     """A choice of models, seeds and perhaps regimes for one purpose."""
 
     models: Annotated[list[Name], Field(min_length=1)]
@@ -126,7 +126,7 @@ class Profile(Settings):
     regimes: list[Name] | None = None
 
 
-class Data(Settings):
+class Data(FrozenModel):
     """Which real films the tasks are made of; null means what the task says by itself.
 
     `max_positives` and `max_negatives` are the largest numbers of real films of a class to train on, drawn by
@@ -147,7 +147,7 @@ class Data(Settings):
     )
 
 
-class Suite(Settings):
+class Suite(FrozenModel):
     """A whole suite. The first of `tasks` and of `profiles` are run when nothing else is asked for.
 
     `caution` is printed below every table of the suite: what its numbers do not show. `folds` above 1 make

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from covid_synth_data.errors import MissingExtra, WeightsError
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 
 XRV_NAME: Final = "densenet121-res224-all"
 """What torchxrayvision calls its DenseNet-121 learned from all its chest X-ray sets."""
@@ -34,7 +34,7 @@ _PLAIN: Final = {
 _LAYER: Final = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
 
 
-class WeightsUsed(Settings):
+class WeightsUsed(FrozenModel):
     """Which initial weights a network got; file name and SHA-256 where they came from a file."""
 
     name: str

@@ -15,8 +15,10 @@ __all__ = ["app", "guarded", "main", "progress_bar", "say", "table"]
 
 app = typer.Typer(
     help="Synthetic COVID-19 chest X-rays: load, mix with real films, measure whether they help.",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-)  # fmt: skip
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 app.add_typer(data.app)
 app.add_typer(benchmark.app, name="benchmark")
 app.add_typer(leaderboard.app, name="leaderboard")

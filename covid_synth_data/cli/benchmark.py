@@ -36,9 +36,11 @@ def show(as_json: AsJson = False) -> None:
     for suite in suites:
         say(f"{suite.name} {suite.version}: {suite.title}")
         for kind, names in (
-            ("tasks", suite.tasks), ("models", suite.models),
-            ("regimes", suite.regimes), ("profiles", suite.profiles),
-        ):  # fmt: skip
+            ("tasks", suite.tasks),
+            ("models", suite.models),
+            ("regimes", suite.regimes),
+            ("profiles", suite.profiles),
+        ):
             say(f"  {kind:<9} {', '.join(names)}")
         say("")
     segmentation.describe()
@@ -79,10 +81,21 @@ def run_suite(
     if weights not in (None, "imagenet", "xrv", "none"):
         raise UnknownName("choice of weights", weights, ["imagenet", "xrv", "none"])
     asked: dict[str, Any] = {
-        "out": out, "root": root, "release": release, "version": version, "profile": profile, "tasks": task,
-        "models": model, "regimes": regime, "seeds": seeds, "weights": weights,
-        "preprocessing": _kind(preprocessing), "limit": limit, "skip_missing": skip_missing, "device": device,
-    }  # fmt: skip
+        "out": out,
+        "root": root,
+        "release": release,
+        "version": version,
+        "profile": profile,
+        "tasks": task,
+        "models": model,
+        "regimes": regime,
+        "seeds": seeds,
+        "weights": weights,
+        "preprocessing": _kind(preprocessing),
+        "limit": limit,
+        "skip_missing": skip_missing,
+        "device": device,
+    }
     if segmentation.knows(suite):
         segmentation.run(suite, {**asked, "ray": ray, "dry_run": dry_run}, protocol)
         return
@@ -118,11 +131,16 @@ def _print_plan(lines: list[Line], as_json: bool) -> None:
         return
     rows = [
         [
-            line.task, line.model, f"{line.runs:,}", f"{line.done:,}", f"{line.films:,}",
-            f"{line.extraction / 60:,.1f}", f"{line.training / 60:,.1f}",
+            line.task,
+            line.model,
+            f"{line.runs:,}",
+            f"{line.done:,}",
+            f"{line.films:,}",
+            f"{line.extraction / 60:,.1f}",
+            f"{line.training / 60:,.1f}",
         ]
         for line in lines
-    ]  # fmt: skip
+    ]
     columns = [
         "task",
         "model",
@@ -174,9 +192,20 @@ def draw_saliency(
 
     with progress_bar("saliency") as tick:
         shown = saliency(
-            suite, out, regime=regime, model=model, task=task, seed=seed, films=films, of=of, root=root,
-            release=release, preprocessing=_kind(preprocessing), device=device, progress=tick,
-        )  # fmt: skip
+            suite,
+            out,
+            regime=regime,
+            model=model,
+            task=task,
+            seed=seed,
+            films=films,
+            of=of,
+            root=root,
+            release=release,
+            preprocessing=_kind(preprocessing),
+            device=device,
+            progress=tick,
+        )
     say(f"{len(shown)} films in {out}")
 
 
@@ -198,9 +227,18 @@ def draw_map(
 
     with progress_bar("map") as tick:
         found = feature_map(
-            suite, out, configs=config, task=task, films=films, seed=seed, root=root, release=release,
-            preprocessing=_kind(preprocessing), device=device, progress=tick,
-        )  # fmt: skip
+            suite,
+            out,
+            configs=config,
+            task=task,
+            films=films,
+            seed=seed,
+            root=root,
+            release=release,
+            preprocessing=_kind(preprocessing),
+            device=device,
+            progress=tick,
+        )
     for kind, shares in found["neighbours"].items():
         share, chance = shares["share"], shares["chance"]
         say(f"{kind}: {share:.2f} of the nearest neighbours are of that kind, by chance {chance:.2f}")

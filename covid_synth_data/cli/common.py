@@ -83,11 +83,12 @@ def guarded(run: Callable[[], Any]) -> None:
     except OSError as error:
         _fail(
             CovidSynthError(
-                f"cannot use {error.filename or 'a file'}", found=(error.strerror or str(error)).lower(),
+                f"cannot use {error.filename or 'a file'}",
+                found=(error.strerror or str(error)).lower(),
                 expected="a file or folder that can be read, or written where it is an output",
                 hint="check the path, its permissions and the room on the disk",
             )
-        )  # fmt: skip
+        )
     except (KeyboardInterrupt, SystemExit) as stop:
         # Typer turns Ctrl-C within a command into exit code 130 and says nothing.
         if isinstance(stop, SystemExit) and stop.code != 130:

@@ -53,9 +53,12 @@ def sources(root: Root = None, as_json: AsJson = False) -> None:
     for entry, status in found:
         say(f"{entry.name}: {entry.title}")
         for key, value in (
-            ("here", status.summary), ("licence", f"{entry.licence}. {entry.licence_note}"),
-            ("cite", entry.citation), ("home", entry.homepage), ("get", entry.how_to_obtain),
-        ):  # fmt: skip
+            ("here", status.summary),
+            ("licence", f"{entry.licence}. {entry.licence_note}"),
+            ("cite", entry.citation),
+            ("home", entry.homepage),
+            ("get", entry.how_to_obtain),
+        ):
             say(f"  {key:<8} {value}")
         say("")
 
@@ -100,8 +103,9 @@ def verify(folder: Annotated[Path, typer.Argument(help="a release folder")], as_
         raise CorruptRelease(
             f"{folder} is not as released",
             found=f"{len(report.problems)} problems, the first is {report.problems[0]}",
-            expected="every byte and count as its manifest says", hint="fetch the release again",
-        )  # fmt: skip
+            expected="every byte and count as its manifest says",
+            hint="fetch the release again",
+        )
     if not as_json:
         say("whole: every byte and every count is as the manifest says")
 
@@ -157,19 +161,18 @@ def _write_parquet(rows: datasets.Dataset, path: Path, tick: Callable[[int, int]
 
     from covid_synth_data.files.atomic import replacing
 
-    with (
-        replacing(path) as temporary,
-        pq.ParquetWriter(temporary, rows.features.arrow_schema) as writer,
-    ):
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, rows.features.arrow_schema) as writer:
         done = 0
         for batch in rows.with_format("arrow").iter(256):
             try:
                 whole = embed_table_storage(batch)
             except OSError as error:
                 raise BadImage(
-                    f"cannot read {error.filename}", found=(error.strerror or str(error)).lower(),
-                    expected="an image of the source", hint="download that part of the source again",
-                ) from error  # fmt: skip
+                    f"cannot read {error.filename}",
+                    found=(error.strerror or str(error)).lower(),
+                    expected="an image of the source",
+                    hint="download that part of the source again",
+                ) from error
             writer.write_table(whole)
             done += len(batch)
             tick(done, len(rows))
@@ -206,9 +209,10 @@ def sample(
         return
     if not isinstance(generator, Sampler):
         raise ConfigError(
-            f"{name} draws CT slices from label maps", expected="a generator from noise or from films",
+            f"{name} draws CT slices from label maps",
+            expected="a generator from noise or from films",
             hint=f"give them in Python: generators.load({name!r}).translate(label_maps)",
-        )  # fmt: skip
+        )
     if films is not None:
         raise ConfigError(f"{name} starts from noise", found=f"--from {films}", hint="leave --from out")
     with progress_bar("sampling") as tick:
@@ -220,9 +224,7 @@ def sample(
 
 
 @app.command()
-def quickstart(
-    out: Annotated[Path, typer.Option(help="where everything goes")] = Path("quickstart"),
-) -> None:
+def quickstart(out: Annotated[Path, typer.Option(help="where everything goes")] = Path("quickstart")) -> None:
     """The whole path on phantoms, from training to a page with films and the table."""
     from covid_synth_data import quickstart as path
 

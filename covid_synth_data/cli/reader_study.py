@@ -37,9 +37,20 @@ def make(
 
     with progress_bar("films") as tick:
         page, key = reader_study.make(
-            real, synthetic, out, pairs=pairs, seed=seed, size=size, label=label, part=part, root=root,
-            release=release, version=version, title=title, progress=tick,
-        )  # fmt: skip
+            real,
+            synthetic,
+            out,
+            pairs=pairs,
+            seed=seed,
+            size=size,
+            label=label,
+            part=part,
+            root=root,
+            release=release,
+            version=version,
+            title=title,
+            progress=tick,
+        )
     say(f"page for the readers: {page} ({page.stat().st_size / 1e6:.1f} MB)")
     say(f"key, to be kept from them: {key}")
     say("The page holds real films: keep it out of repositories and off public sites.")

@@ -28,8 +28,9 @@ def run(suite: str, asked: dict[str, Any], protocol: str | None) -> None:
     if strange:
         raise ConfigError(
             f"the suite {suite} of CT slices has no option {strange[0]!r}",
-            expected=", ".join([*_TAKEN, "protocol"]), hint="leave it out",
-        )  # fmt: skip
+            expected=", ".join([*_TAKEN, "protocol"]),
+            hint="leave it out",
+        )
     given = {name: value for name, value in asked.items() if name in _TAKEN}
     with progress_bar("segmentation") as tick:
         paths = segmentation.run(suite, protocol=protocol, progress=tick, **given)
@@ -44,8 +45,10 @@ def describe() -> None:
         suite = segmentation.load_suite(name)
         say(f"{suite.name} {suite.version}: {suite.title}")
         for kind, names in (
-            ("protocols", suite.protocols), ("regimes", suite.regimes), ("profiles", suite.profiles),
-        ):  # fmt: skip
+            ("protocols", suite.protocols),
+            ("regimes", suite.regimes),
+            ("profiles", suite.profiles),
+        ):
             say(f"  {kind:<9} {', '.join(names)}")
         say("")
 

@@ -158,9 +158,14 @@ def _parse(chosen: str) -> _Steps:
             f"impossible variant {chosen!r}", expected="a crop within the picture, 2 points or more"
         )
     return _Steps(
-        (int(left), int(top), int(side)), float(turn), float(spread), int(points), int(seed), float(noise),
+        (int(left), int(top), int(side)),
+        float(turn),
+        float(spread),
+        int(points),
+        int(seed),
+        float(noise),
         int(noise_seed),
-    )  # fmt: skip
+    )
 
 
 def _geometry(functional: Any, item: Any, steps: _Steps) -> Any:

@@ -27,9 +27,10 @@ def complement(
     """
     if synthetic_lung.dtype != real.dtype:
         raise MetricError(
-            "images of two types cannot be combined", found=f"{synthetic_lung.dtype} and {real.dtype}",
+            "images of two types cannot be combined",
+            found=f"{synthetic_lung.dtype} and {real.dtype}",
             expected="both uint8, or both float in [0, 1]",
-        )  # fmt: skip
+        )
     if synthetic_lung.shape != real.shape:
         raise MetricError(
             "synthetic and real image of different shapes", found=f"{synthetic_lung.shape} and {real.shape}"

@@ -23,9 +23,16 @@ Row = dict[str, Any]
 Slice = tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]
 
 _PLAIN: Final = (
-    "image_id", "patient_id", "slice", "label", "view", "source_dataset", "source_id", "source_class",
+    "image_id",
+    "patient_id",
+    "slice",
+    "label",
+    "view",
+    "source_dataset",
+    "source_id",
+    "source_class",
     "source_license",
-)  # fmt: skip
+)
 
 
 def rows(frame: pd.DataFrame) -> list[Row]:

@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from covid_synth_data.errors import ConfigError
 
 
-class Settings(BaseModel):
+class FrozenModel(BaseModel):
     """Base of all tables of a TOML file: frozen, strict about types, no unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-Model = TypeVar("Model", bound=Settings)
+Model = TypeVar("Model", bound=FrozenModel)
 
 
 def read_toml(path: Path, model: type[Model]) -> Model:
@@ -38,7 +38,7 @@ def read_toml(path: Path, model: type[Model]) -> Model:
         raise _explain(path, model, error) from error
 
 
-def _explain(path: Path, model: type[Settings], error: ValidationError) -> ConfigError:
+def _explain(path: Path, model: type[FrozenModel], error: ValidationError) -> ConfigError:
     """The first problem that pydantic found, as our one line."""
     # A misspelt key is both unknown and missing; the first says more.
     problem = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
@@ -61,7 +61,7 @@ def _explain(path: Path, model: type[Settings], error: ValidationError) -> Confi
     )
 
 
-def _keys_at(model: type[Settings], location: tuple[int | str, ...]) -> list[str]:
+def _keys_at(model: type[FrozenModel], location: tuple[int | str, ...]) -> list[str]:
     """The keys that a nested table may have; empty where the path leaves the models."""
     current: type[BaseModel] = model
     for part in location:

@@ -95,9 +95,11 @@ class ACGANDiscriminator(nn.Module):
         for step, stride in enumerate((1, 2, 2, 2, 2)):
             outputs = width * 2**step
             layers += [
-                nn.Conv2d(inputs, outputs, 3, stride, 1), nn.BatchNorm2d(outputs),
-                nn.LeakyReLU(0.2), nn.Dropout(dropout),
-            ]  # fmt: skip
+                nn.Conv2d(inputs, outputs, 3, stride, 1),
+                nn.BatchNorm2d(outputs),
+                nn.LeakyReLU(0.2),
+                nn.Dropout(dropout),
+            ]
             inputs = outputs
         self.layers = nn.Sequential(*layers)
         self.logit = nn.Linear(inputs * _SIDE**2, 1)

@@ -152,9 +152,15 @@ class GlobalLocalGenerator(nn.Module):
     """Numbers of noise that it takes."""
 
     def __init__(
-        self, width: int = 64, blocks: int = 9, generators: int = 2, desum: str = "dynamic",
-        desum_observes: str = "local", alpha: float = 0.5, area: str = "lung",
-    ) -> None:  # fmt: skip
+        self,
+        width: int = 64,
+        blocks: int = 9,
+        generators: int = 2,
+        desum: str = "dynamic",
+        desum_observes: str = "local",
+        alpha: float = 0.5,
+        area: str = "lung",
+    ) -> None:
         """`width` is the number of channels after the first convolution. Raises `ConfigError`."""
         super().__init__()
         check_width("width", width, 1)

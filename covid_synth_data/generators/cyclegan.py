@@ -89,10 +89,14 @@ class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width, affine=True),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(width, width, 3),
+            nn.InstanceNorm2d(width, affine=True),
             nn.ReLU(),
-            nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width, affine=True),
-        )  # fmt: skip
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(width, width, 3),
+            nn.InstanceNorm2d(width, affine=True),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)  # type: ignore[no-any-return]
@@ -108,8 +112,11 @@ class ResNetGenerator(nn.Module):
         """`width` is the number of channels after the first convolution; `blocks` counts residual blocks."""
         super().__init__()
         layers: list[nn.Module] = [
-            nn.ReflectionPad2d(3), nn.Conv2d(1, width, 7), nn.InstanceNorm2d(width, affine=True), nn.ReLU(),
-        ]  # fmt: skip
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(1, width, 7),
+            nn.InstanceNorm2d(width, affine=True),
+            nn.ReLU(),
+        ]
         for factor in (1, 2):
             layers += [
                 nn.Conv2d(factor * width, 2 * factor * width, 3, 2, 1),
@@ -142,9 +149,11 @@ class PatchCritic(nn.Module):
         """`width` is the number of channels after the first convolution."""
         super().__init__()
         self.layers = nn.Sequential(
-            _down(1, width, normalise=False), _down(width, 2 * width),
-            _down(2 * width, 4 * width), _down(4 * width, 8 * width),
-        )  # fmt: skip
+            _down(1, width, normalise=False),
+            _down(width, 2 * width),
+            _down(2 * width, 4 * width),
+            _down(4 * width, 8 * width),
+        )
         self.score = nn.Conv2d(8 * width, 1, 4)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -55,9 +55,12 @@ class DCGANGenerator(nn.Module):
         self.latent, self.noise = latent, noise
         self.dense = nn.Linear(latent, 8 * width * _SIDE**2)
         self.layers = nn.Sequential(
-            nn.BatchNorm2d(8 * width), nn.ReLU(),
-            *up(8 * width, 4 * width), *up(4 * width, 2 * width), *up(2 * width, width),
-        )  # fmt: skip
+            nn.BatchNorm2d(8 * width),
+            nn.ReLU(),
+            *up(8 * width, 4 * width),
+            *up(4 * width, 2 * width),
+            *up(2 * width, width),
+        )
         self.last = nn.ConvTranspose2d(width, 1, 4, 2, 1)
         dcgan_weights(self)
 
@@ -93,9 +96,12 @@ class DCGANDiscriminator(nn.Module):
         super().__init__()
         check_width("width", width, 1)
         self.layers = nn.Sequential(
-            nn.Conv2d(1, width, 4, 2, 1), nn.LeakyReLU(0.2),
-            *down(width, 2 * width), *down(2 * width, 4 * width), *down(4 * width, 8 * width),
-        )  # fmt: skip
+            nn.Conv2d(1, width, 4, 2, 1),
+            nn.LeakyReLU(0.2),
+            *down(width, 2 * width),
+            *down(2 * width, 4 * width),
+            *down(4 * width, 8 * width),
+        )
         self.logit = nn.Linear(8 * width * (self.size // 16) ** 2, 1)
         dcgan_weights(self)
 

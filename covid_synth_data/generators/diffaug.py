@@ -160,9 +160,11 @@ class DiffAugGenerator(nn.Module):
         channels = _channels(size, width)[::-1]
         self.embedding = nn.Embedding(classes, latent) if classes else None
         self.mapping = nn.Sequential(
-            _dense(2 * latent if classes else latent, latent), nn.LeakyReLU(_SLOPE),
-            _dense(latent, latent), nn.LeakyReLU(_SLOPE),
-        )  # fmt: skip
+            _dense(2 * latent if classes else latent, latent),
+            nn.LeakyReLU(_SLOPE),
+            _dense(latent, latent),
+            nn.LeakyReLU(_SLOPE),
+        )
         self.start = _dense(latent, channels[0] * _COARSEST**2)
         gain = (len(channels) - 1) ** -0.5
         self.blocks = nn.ModuleList(
@@ -257,9 +259,11 @@ class DiffAugDiscriminator(nn.Module):
         """(n, channels, 4, 4) to (n, 1, 4, 4): the mean standard deviation within the group of each film."""
         if len(h) % self.group:
             raise ConfigError(
-                "a batch that cannot be grouped", found=f"{len(h)} films",
-                expected=f"a multiple of {self.group}", hint="change training.batch_size or network.group",
-            )  # fmt: skip
+                "a batch that cannot be grouped",
+                found=f"{len(h)} films",
+                expected=f"a multiple of {self.group}",
+                hint="change training.batch_size or network.group",
+            )
         grouped = h.float().reshape(self.group, -1, *h.shape[1:])
         spread = grouped.var(0, unbiased=False).add(1e-8).sqrt().mean((1, 2, 3))
         grid: Tensor = spread.repeat(self.group).reshape(-1, 1, 1, 1).expand(-1, 1, *h.shape[2:])

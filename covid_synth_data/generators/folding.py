@@ -39,9 +39,15 @@ def fold_norms(network: nn.Module) -> int:
             if mean is None or variance is None:  # a norm that takes each batch's own
                 continue
             layer.weight, layer.bias = fuse_conv_bn_weights(
-                layer.weight, layer.bias, mean, variance, norm.eps, norm.weight, norm.bias,
+                layer.weight,
+                layer.bias,
+                mean,
+                variance,
+                norm.eps,
+                norm.weight,
+                norm.bias,
                 transpose=isinstance(layer, nn.ConvTranspose2d),
-            )  # fmt: skip
+            )
             setattr(chain, name, nn.Identity())
             folded += 1
     return folded

@@ -105,20 +105,28 @@ class IAGANGenerator(nn.Module):
         check_width("code", code, 1)
         self.noise_length, self.code, self.latent = noise_length, code, noise_length + code
         self.encoder = nn.Sequential(
-            nn.Conv2d(1, width // 2, 4, 2, 1), nn.LeakyReLU(0.2),
+            nn.Conv2d(1, width // 2, 4, 2, 1),
+            nn.LeakyReLU(0.2),
             *down(width // 2, width),
-            *down(width, 2 * width), SelfAttention(2 * width),
+            *down(width, 2 * width),
+            SelfAttention(2 * width),
             *down(2 * width, 4 * width),
-            nn.Flatten(), nn.Linear(4 * width * _SIDE**2, code),
-        )  # fmt: skip
+            nn.Flatten(),
+            nn.Linear(4 * width * _SIDE**2, code),
+        )
         self.from_code = nn.Sequential(nn.Linear(code, 2 * width * _SIDE**2), nn.ReLU())
         self.from_noise = nn.Sequential(nn.Linear(noise_length, 2 * width * _SIDE**2), nn.ReLU())
         self.decoder = nn.Sequential(
-            *up(4 * width, 4 * width), InceptionResidual(4 * width),
-            *up(4 * width, 2 * width), InceptionResidual(2 * width), SelfAttention(2 * width),
-            *up(2 * width, width), InceptionResidual(width),
-            *up(width, width // 2), InceptionResidual(width // 2),
-        )  # fmt: skip
+            *up(4 * width, 4 * width),
+            InceptionResidual(4 * width),
+            *up(4 * width, 2 * width),
+            InceptionResidual(2 * width),
+            SelfAttention(2 * width),
+            *up(2 * width, width),
+            InceptionResidual(width),
+            *up(width, width // 2),
+            InceptionResidual(width // 2),
+        )
         self.last = nn.Conv2d(width // 2, 1, 3, padding=1)
         self.register_buffer("code_mean", torch.zeros(code))
         self.register_buffer("code_factor", torch.eye(code))

@@ -32,9 +32,10 @@ def one_hot(maps: Tensor) -> Tensor:
     # Values are looked at on the CPU alone: elsewhere that would make the device wait.
     if maps.device.type == "cpu" and maps.numel() and int(maps.max()) >= CLASSES:
         raise ConfigError(
-            "a label map with an unknown label", found=str(int(maps.max())),
+            "a label map with an unknown label",
+            found=str(int(maps.max())),
             expected="0 background, 1 lung, 2 ground-glass opacity, 3 consolidation",
-        )  # fmt: skip
+        )
     return F.one_hot(maps.long(), CLASSES).permute(0, 3, 1, 2).float()
 
 

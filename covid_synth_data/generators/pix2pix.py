@@ -39,9 +39,10 @@ class Pix2PixGenerator(nn.Module):
         for level in reversed(range(1, depth)):
             inputs = widths[level] * (1 if level == depth - 1 else 2)
             layers: list[nn.Module] = [
-                nn.ReLU(), nn.ConvTranspose2d(inputs, widths[level - 1], 4, 2, 1),
+                nn.ReLU(),
+                nn.ConvTranspose2d(inputs, widths[level - 1], 4, 2, 1),
                 nn.InstanceNorm2d(widths[level - 1], affine=True),
-            ]  # fmt: skip
+            ]
             inner = depth - 1 - level
             self.up.append(nn.Sequential(*layers, *([nn.Dropout(0.5)] if 0 < inner <= DROPPED else [])))
         self.last = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(2 * width, 1, 4, 2, 1), nn.Tanh())

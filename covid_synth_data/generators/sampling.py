@@ -69,10 +69,12 @@ def write_release(
     write_text(out / "README.md", _readme(sampler, subset, n, seed))
     files += [(f"weights/{weights.name}", None), (f"weights/{weights.stem}.json", None), ("README.md", None)]
     listed = manifest.Manifest(
-        format=1, name=f"{card.name}-samples", version=VERSION,
+        format=1,
+        name=f"{card.name}-samples",
+        version=VERSION,
         subsets={subset: _lineage(sampler, f"weights/{weights.name}", n, job)},
         files=[writing.entry(out, path, owner) for path, owner in files],
-    )  # fmt: skip
+    )
     manifest.write(out, listed)
     (out / MARK).unlink(missing_ok=True)
     return out
@@ -92,9 +94,11 @@ def _claim(out: Path, job: dict[str, Any]) -> None:
             return
     if out.is_dir() and any(out.iterdir()):
         raise VersionExists(
-            f"{out} is not empty", found="other files",
-            expected="an empty folder, or one of the same samples", hint="choose another folder with -o",
-        )  # fmt: skip
+            f"{out} is not empty",
+            found="other files",
+            expected="an empty folder, or one of the same samples",
+            hint="choose another folder with -o",
+        )
     write_text(mark, json.dumps(job))
 
 
@@ -113,25 +117,36 @@ def _rows(
         yield {
             "image": {"bytes": writing.encode_image(film, "png", 0), "path": f"{image_id}.png"},
             "label": None if shown is None else schema.LABELS.index(shown),
-            "image_id": image_id, "subset": subset, "generator": card.name, "seed": seed,
-            "source_dataset": None, "source_id": None, "source_class": None,
-            "source_license": " AND ".join(card.licences), "variant": f"noise:{index}",
-        }  # fmt: skip
+            "image_id": image_id,
+            "subset": subset,
+            "generator": card.name,
+            "seed": seed,
+            "source_dataset": None,
+            "source_id": None,
+            "source_class": None,
+            "source_license": " AND ".join(card.licences),
+            "variant": f"noise:{index}",
+        }
 
 
 def _lineage(sampler: Sampler, weights: str, n: int, job: dict[str, Any]) -> manifest.Subset:
     card = sampler.card
     learned = card.training.get("learned_from", {"films": [], "patients": []})
     return manifest.Subset(
-        rows=n, generator=card.name, weights=weights,
-        recipe={**card.training.get("recipe", {}), "samples": job}, sources={},
-        learned_from=manifest.Learned.model_validate(learned), licences=card.licences,
-        code_version=__version__, git="",
+        rows=n,
+        generator=card.name,
+        weights=weights,
+        recipe={**card.training.get("recipe", {}), "samples": job},
+        sources={},
+        learned_from=manifest.Learned.model_validate(learned),
+        licences=card.licences,
+        code_version=__version__,
+        git="",
         libraries={
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in ("torch", "pillow", "pyarrow", "datasets")},
         },
-    )  # fmt: skip
+    )
 
 
 def _readme(sampler: Sampler, subset: str, n: int, seed: int) -> str:
@@ -162,9 +177,11 @@ def translate(translator: Translator, films: Path, count: int, out: Path) -> int
         )
     if out.resolve() == films.resolve():
         raise ConfigError(
-            "the films would be overwritten by their translations", found=f"{out} for both",
-            expected="another folder", hint="change -o",
-        )  # fmt: skip
+            "the films would be overwritten by their translations",
+            found=f"{out} for both",
+            expected="another folder",
+            hint="change -o",
+        )
     names = list_images(films)
     if not names:
         raise ConfigError(

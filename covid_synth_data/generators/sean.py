@@ -21,9 +21,13 @@ class StyleEncoder(nn.Module):
         """`width` channels after the first convolution."""
         super().__init__()
         self.layers = nn.Sequential(
-            conv(1, width, 3), conv(width, 2 * width, 3, 2), conv(2 * width, 4 * width, 3, 2),
-            nn.Upsample(scale_factor=2), nn.Conv2d(4 * width, style, 3, 1, 1), nn.Tanh(),
-        )  # fmt: skip
+            conv(1, width, 3),
+            conv(width, 2 * width, 3, 2),
+            conv(2 * width, 4 * width, 3, 2),
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(4 * width, style, 3, 1, 1),
+            nn.Tanh(),
+        )
 
     def forward(self, image: Tensor, maps: Tensor) -> Tensor:
         """Slices (n, 1, h, w) and one-hot maps (n, 4, h, w); zero for a region that a slice has not."""
@@ -133,9 +137,10 @@ class SEANGenerator(nn.Module):
             return styles
         if z is None or z.shape != (len(maps), self.latent):
             raise ConfigError(
-                "no styles to draw with", found="no noise" if z is None else f"noise {tuple(z.shape)}",
+                "no styles to draw with",
+                found="no noise" if z is None else f"noise {tuple(z.shape)}",
                 expected=f"noise ({len(maps)}, {self.latent}), or a slice",
-            )  # fmt: skip
+            )
         return self.style_mean + self.style_variance.sqrt() * z.view(-1, CLASSES, self.style)
 
     def _remember(self, styles: Tensor, maps: Tensor, momentum: float = 0.02) -> None:

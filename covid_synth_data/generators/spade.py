@@ -14,9 +14,10 @@ def check_side(maps: Tensor, size: int, levels: int) -> None:
     check_maps(maps, 2**levels)
     if maps.shape[2:] != (size, size):
         raise ConfigError(
-            "label maps of another size than the network was built for", found=str(tuple(maps.shape[2:])),
+            "label maps of another size than the network was built for",
+            found=str(tuple(maps.shape[2:])),
             expected=f"{size} x {size}",
-        )  # fmt: skip
+        )
 
 
 class SPADEGenerator(nn.Module):
@@ -42,10 +43,15 @@ class SPADEGenerator(nn.Module):
             raise MissingExtra(error.name or "monai", "ct") from error
         self.area, self.size, self.levels = area, size, levels
         self.network = SPADENet(
-            spatial_dims=2, in_channels=1, out_channels=width, label_nc=CLASSES, input_shape=(size, size),
-            channels=[width * 2**level for level in range(levels)], is_vae=False,
+            spatial_dims=2,
+            in_channels=1,
+            out_channels=width,
+            label_nc=CLASSES,
+            input_shape=(size, size),
+            channels=[width * 2**level for level in range(levels)],
+            is_vae=False,
             spade_intermediate_channels=2 * width,
-        )  # fmt: skip
+        )
         self.head = nn.Conv2d(width, 1, 3, 1, 1)
 
     def forward(self, maps: Tensor) -> Tensor:

@@ -128,9 +128,10 @@ class LabelTranslator:
         """
         if label_maps.ndim != 3 or label_maps.dtype != np.uint8:
             raise ConfigError(
-                "label maps of a wrong kind", found=f"{label_maps.dtype} {label_maps.shape}",
+                "label maps of a wrong kind",
+                found=f"{label_maps.dtype} {label_maps.shape}",
                 expected="uint8 (n, side, side)",
-            )  # fmt: skip
+            )
         for name, value in (("seed", seed), ("start", start), ("batch_size", batch_size - 1)):
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
                 raise ConfigError(f"no such {name}", found=repr(value), expected="a whole number from 0 on")
@@ -153,8 +154,10 @@ class LabelTranslator:
 Trained = Translator | Sampler | LabelTranslator
 
 KINDS: Final[Mapping[str, type[Trained]]] = {
-    "translator": Translator, "sampler": Sampler, "label-to-image": LabelTranslator
-}  # fmt: skip
+    "translator": Translator,
+    "sampler": Sampler,
+    "label-to-image": LabelTranslator,
+}
 
 
 def find(root: str | Path | None = None) -> Mapping[str, Path]:

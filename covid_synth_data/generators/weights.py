@@ -12,10 +12,10 @@ from pydantic import Field, ValidationError
 
 from covid_synth_data.errors import WeightsError
 from covid_synth_data.files.atomic import replacing, write_text
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 
 
-class Card(Settings):
+class Card(FrozenModel):
     """What stands beside the weights: enough to build the network and to know where it comes from.
 
     `kind` is translator (film to film), sampler (noise to film) or label-to-image (label map to CT
@@ -84,9 +84,11 @@ def read(path: Path) -> tuple[dict[str, Any], Card]:
 
     if path.suffix != ".safetensors":
         raise WeightsError(
-            f"will not load {path}", found=f"a {path.suffix or 'nameless'} file", expected=".safetensors",
+            f"will not load {path}",
+            found=f"a {path.suffix or 'nameless'} file",
+            expected=".safetensors",
             hint="convert the weights; pickled files can run code",
-        )  # fmt: skip
+        )
     card = read_card(path)
     try:
         content = path.read_bytes()
@@ -95,14 +97,17 @@ def read(path: Path) -> tuple[dict[str, Any], Card]:
     if (digest := hashlib.sha256(content).hexdigest()) != card.sha256:
         raise WeightsError(
             f"{path} is not the file that its card describes",
-            found=f"sha256 {digest[:12]}", expected=f"sha256 {card.sha256[:12]}",
+            found=f"sha256 {digest[:12]}",
+            expected=f"sha256 {card.sha256[:12]}",
             hint="fetch the release again",
-        )  # fmt: skip
+        )
     try:
         tensors = load(content)
     except SafetensorError as error:
         raise WeightsError(
-            f"{path} is no safetensors file", found=str(error), expected="tensors and nothing that can run",
+            f"{path} is no safetensors file",
+            found=str(error),
+            expected="tensors and nothing that can run",
             hint="fetch the release again",
-        ) from error  # fmt: skip
+        ) from error
     return {k: v.to(torch.float32) if v.is_floating_point() else v for k, v in tensors.items()}, card

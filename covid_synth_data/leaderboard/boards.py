@@ -172,9 +172,13 @@ def _board(key: tuple[str, str, str], groups: Sequence[Group]) -> Board:
 def _block(groups: Sequence[Group], suite: Suite | None) -> Block:
     first = groups[0].first
     baselines = [group.first.regime for group in groups if group.first.regime_rule.baseline]
-    pairs = comparisons.compare(
-        [seed for group in groups for seed in group.seeds], positive=first.classes.index(first.positive)
-    ) if baselines else []  # fmt: skip
+    pairs = (
+        comparisons.compare(
+            [seed for group in groups for seed in group.seeds], positive=first.classes.index(first.positive)
+        )
+        if baselines
+        else []
+    )
     rows = {group.first.regime: tables.row_of(group) for group in groups}
     best = max(baselines, key=lambda name: rows[name].auc.mean, default=None)
     entries = [

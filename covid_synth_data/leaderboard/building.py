@@ -27,10 +27,7 @@ def write(
     found: Sequence[Board], made_from: str, out: str | Path, hub_format: str | Path | None = None
 ) -> list[Path]:
     """Write boards that were made already; `made_from` is the name of their folder. Raises `OutputError`."""
-    files = {
-        Path(out) / MARKDOWN: markdown.render(found, made_from),
-        Path(out) / PAGE: page.render(found),
-    }
+    files = {Path(out) / MARKDOWN: markdown.render(found, made_from), Path(out) / PAGE: page.render(found)}
     if hub_format is not None:
         files |= hub_results.files(found, Path(hub_format))
     for path, text in files.items():

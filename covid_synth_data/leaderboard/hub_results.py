@@ -25,9 +25,10 @@ FRAMEWORK: Final = "covid-synth-data"
 METRICS: Final[dict[str, tuple[str, Callable[[Row], Cell]]]] = {
     "auc": ("area under the ROC curve of COVID-19 against the rest", lambda row: row.auc),
     "sensitivity-at-specificity-0.90": (
-        "sensitivity to COVID-19 at a specificity of 0.90", lambda row: row.sensitivity_at["0.90"],
+        "sensitivity to COVID-19 at a specificity of 0.90",
+        lambda row: row.sensitivity_at["0.90"],
     ),
-}  # fmt: skip
+}
 """Metric to (what it is, where it stands in a row)."""
 
 
@@ -40,9 +41,14 @@ def files(boards: Sequence[Board], out: Path) -> dict[Path, str]:
         for entry in board.entries:
             row = entry.row
             folder = (
-                out / "models" / board.suite / board.task / row.preprocessing / f"{row.model}-{row.weights}"
+                out
+                / "models"
+                / board.suite
+                / board.task
+                / row.preprocessing
+                / f"{row.model}-{row.weights}"
                 / row.regime
-            )  # fmt: skip
+            )
             name = _repository().rpartition("/")[2]
             found[folder / ".eval_results" / f"{name}.yaml"] = _yaml(results(board, entry))
             found[folder / "README.md"] = card(board, entry)

@@ -56,10 +56,17 @@ def table(block: Block) -> str:
     first = block.entries[0].row
     several = len(first.classes) > 2
     header = [
-        "regime", "dataset", "trained on", "skew", "seeds", "AUC",
-        *(f"SE@SP {point}" for point in first.sensitivity_at), "ECE",
-        *(["accuracy"] if several else []), "gain in AUC",
-    ]  # fmt: skip
+        "regime",
+        "dataset",
+        "trained on",
+        "skew",
+        "seeds",
+        "AUC",
+        *(f"SE@SP {point}" for point in first.sensitivity_at),
+        "ECE",
+        *(["accuracy"] if several else []),
+        "gain in AUC",
+    ]
     lines = [header, *(_cells(entry, several) for entry in block.entries)]
     return markdown_table(lines)
 

@@ -81,8 +81,11 @@ def cells(entry: Entry) -> list[CellShown]:
         CellShown(row.preprocessing, "", row.preprocessing),
         CellShown(row.dataset or "none", "", row.dataset or ""),
         CellShown(f"{row.skew:.2f}", "", f"{row.skew:.6f}"),
-        *numbers, ece, *accuracy, _gain(entry),
-    ]  # fmt: skip
+        *numbers,
+        ece,
+        *accuracy,
+        _gain(entry),
+    ]
 
 
 def _gain(entry: Entry) -> CellShown:
@@ -170,12 +173,19 @@ def render(boards: Sequence[Board]) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("covid_synth_data.leaderboard", "."), autoescape=True,
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=jinja2.PackageLoader("covid_synth_data.leaderboard", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     helpers = (columns, cells, confusion, figures, shown, signed, per_class, _names)
     environment.globals |= {function.__name__.lstrip("_"): function for function in helpers}
     return environment.get_template("page.html.jinja").render(
-        boards=boards, filters=filters(boards), notes=markdown.NOTES, version=__version__,
-        total=sum(len(board.entries) for board in boards), trained_on=tables.trained_on,
-    )  # fmt: skip
+        boards=boards,
+        filters=filters(boards),
+        notes=markdown.NOTES,
+        version=__version__,
+        total=sum(len(board.entries) for board in boards),
+        trained_on=tables.trained_on,
+    )

@@ -43,8 +43,9 @@ def pinned(folder: Path) -> dict[Key, Films]:
         if known.setdefault(key_of(result), films) != films:
             raise ResultError(
                 f"results in {folder} disagree about the test set of {result.suite} {result.task}",
-                found=f"other films in {path}", hint="remove the results that do not belong there",
-            )  # fmt: skip
+                found=f"other films in {path}",
+                hint="remove the results that do not belong there",
+            )
     return known
 
 

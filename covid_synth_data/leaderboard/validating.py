@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from covid_synth_data.benchmark.results import Result, find, validate_result
 from covid_synth_data.benchmark.suite import list_suites, load_suite
 from covid_synth_data.errors import ResultError, UnknownName
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.leaderboard import testsets
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ SEEDS: Final = 3
 """The fewest seeds of a regime: one training is an anecdote."""
 
 
-class Report(Settings):
+class Report(FrozenModel):
     """What was checked: files, regimes (of a model and preprocessing), seeds of each, and the checks that
     were done and that could not be."""
 
@@ -81,9 +81,11 @@ def validate(
         _check_names(one)
     _check_twice(found)
     checked = [
-        "form, metrics and counts against the predictions", "regime, model and task against the suite",
-        "patients in one fold only", f"seeds 0 to n - 1, n of {SEEDS} or more, every fold",
-    ]  # fmt: skip
+        "form, metrics and counts against the predictions",
+        "regime, model and task against the suite",
+        "patients in one fold only",
+        f"seeds 0 to n - 1, n of {SEEDS} or more, every fold",
+    ]
     skipped: list[str] = []
     _check_folds(found)
     if against is not None:
@@ -97,9 +99,12 @@ def validate(
     _tell(checked, skipped, release, "whom the generators learned from", "--release")
     groups = _check_seeds(found)
     return Report(
-        files=len(found), regimes=len(groups), seeds=[len(seeds) for seeds in groups.values()],
-        checked=checked, not_checked=skipped,
-    )  # fmt: skip
+        files=len(found),
+        regimes=len(groups),
+        seeds=[len(seeds) for seeds in groups.values()],
+        checked=checked,
+        not_checked=skipped,
+    )
 
 
 def _tell(checked: list[str], skipped: list[str], given: object, what: str, option: str) -> None:
@@ -111,9 +116,7 @@ def _tell(checked: list[str], skipped: list[str], given: object, what: str, opti
 
 def _files(paths: Sequence[str | Path]) -> list[Path]:
     """The files, those of folders included, each once. Raises `ResultError` where there is none."""
-    files = [
-        file for path in map(Path, paths) for file in (find(path) if path.is_dir() else [path])
-    ]  # fmt: skip
+    files = [file for path in map(Path, paths) for file in (find(path) if path.is_dir() else [path])]
     if not files:
         raise ResultError("nothing to validate", expected="result files, or folders of them")
     return list({file.absolute().resolve(): file for file in files}.values())
@@ -131,26 +134,39 @@ def _check_suite(one: Submitted) -> None:
     suite = load_suite(result.suite)
     if suite.version != result.suite_version:
         raise _wrong(
-            one, "is of another version of its suite", found=f"{result.suite} {result.suite_version}",
-            expected=suite.version, hint="run the suite again with this version of the package",
-        )  # fmt: skip
+            one,
+            "is of another version of its suite",
+            found=f"{result.suite} {result.suite_version}",
+            expected=suite.version,
+            hint="run the suite again with this version of the package",
+        )
     if result.regime not in suite.regimes_of(result.task):
         raise _wrong(
-            one, "is of a regime that its task does not have", found=f"{result.regime} of {result.task}",
-            expected=", ".join(suite.regimes_of(result.task)), hint="run a regime of that task",
-        )  # fmt: skip
+            one,
+            "is of a regime that its task does not have",
+            found=f"{result.regime} of {result.task}",
+            expected=", ".join(suite.regimes_of(result.task)),
+            hint="run a regime of that task",
+        )
     if result.training != suite.training_of(result.model):
         raise _wrong(
-            one, "was not trained as its suite says", found=str(result.training),
-            expected=str(suite.training_of(result.model)), hint="a changed suite needs a name of its own",
-        )  # fmt: skip
+            one,
+            "was not trained as its suite says",
+            found=str(result.training),
+            expected=str(suite.training_of(result.model)),
+            hint="a changed suite needs a name of its own",
+        )
     strange = set(result.composition.synthetic) ^ set(result.regime_rule.synthetic)
     if strange or (result.regime_rule.synthetic and result.dataset is None):
         raise _wrong(
-            one, "does not say what its synthetic films were", found=str(result.composition.synthetic),
-            expected="a count for " + (", ".join(result.regime_rule.synthetic) or "no config")
-            + ", and their dataset", hint="run that regime again",
-        )  # fmt: skip
+            one,
+            "does not say what its synthetic films were",
+            found=str(result.composition.synthetic),
+            expected="a count for "
+            + (", ".join(result.regime_rule.synthetic) or "no config")
+            + ", and their dataset",
+            hint="run that regime again",
+        )
 
 
 def _check_names(one: Submitted) -> None:
@@ -158,15 +174,16 @@ def _check_names(one: Submitted) -> None:
     for row in one.result.predictions:
         if not row.image_id.strip() or not row.patient_id.strip():
             raise _wrong(
-                one, "has a film without a name or a patient", found=repr((row.image_id, row.patient_id)),
-                expected="an image id and a patient id", hint="run that part again",
-            )  # fmt: skip
+                one,
+                "has a film without a name or a patient",
+                found=repr((row.image_id, row.patient_id)),
+                expected="an image id and a patient id",
+                hint="run that part again",
+            )
 
 
 def _identity(result: Result) -> tuple[object, ...]:
-    return (
-        result.suite, result.task, result.preprocessing, result.model, result.weights.name, result.regime
-    )  # fmt: skip
+    return (result.suite, result.task, result.preprocessing, result.model, result.weights.name, result.regime)
 
 
 def _check_twice(found: Sequence[Submitted]) -> None:
@@ -181,10 +198,12 @@ def _check_twice(found: Sequence[Submitted]) -> None:
         ):
             if other is not one:
                 raise _wrong(
-                    one, f"{what} {other.path}",
+                    one,
+                    f"{what} {other.path}",
                     found=f"seed {one.result.seed}, inputs {one.result.inputs[:12]}",
-                    expected="each run once, with a digest of its own", hint="leave one of them out",
-                )  # fmt: skip
+                    expected="each run once, with a digest of its own",
+                    hint="leave one of them out",
+                )
 
 
 def _check_folds(found: Sequence[Submitted]) -> None:
@@ -197,11 +216,12 @@ def _check_folds(found: Sequence[Submitted]) -> None:
                 fold, other = where.setdefault((result.suite, result.task, name), (result.fold, one))
                 if fold != result.fold:
                     raise _wrong(
-                        one, f"leaks: {name!r} is tested in two folds",
+                        one,
+                        f"leaks: {name!r} is tested in two folds",
                         found=f"fold {result.fold}, and fold {fold} of {other.path}",
                         expected="one fold for each patient",
                         hint="run all folds of the suite with one root",
-                    )  # fmt: skip
+                    )
 
 
 def _check_against(found: Sequence[Submitted], accepted: Path) -> None:
@@ -211,10 +231,12 @@ def _check_against(found: Sequence[Submitted], accepted: Path) -> None:
         key, result = testsets.key_of(one.result), one.result
         if key not in known:
             raise _wrong(
-                one, f"is of a task that {accepted} has no results of", found=" ".join(map(str, key)),
+                one,
+                f"is of a task that {accepted} has no results of",
+                found=" ".join(map(str, key)),
                 expected="a suite, version, task and fold that is there",
                 hint="for the first results of a task give --root instead of --against",
-            )  # fmt: skip
+            )
         _check_films(one, testsets.films_of(result.predictions, result.classes), known[key])
 
 
@@ -222,10 +244,12 @@ def _check_films(one: Submitted, films: testsets.Films, expected: testsets.Films
     problem = testsets.differences(films, expected)
     if problem is not None:
         raise _wrong(
-            one, "has the wrong test set", found=problem,
+            one,
+            "has the wrong test set",
+            found=problem,
             expected=f"{len(expected)} films, digest {testsets.digest(expected)[:16]}",
             hint="use the sources that the accepted results were made with; covid-synth tasks shows them",
-        )  # fmt: skip
+        )
 
 
 def _check_root(found: Sequence[Submitted], root: str | Path) -> None:
@@ -243,11 +267,13 @@ def _check_root(found: Sequence[Submitted], root: str | Path) -> None:
         leaked = learned[learned["patient_id"].isin(patients) | learned["image_id"].isin(list(films))]
         if len(leaked):
             raise _wrong(
-                one, "leaks: it tests on patients of its training or validation films",
+                one,
+                "leaks: it tests on patients of its training or validation films",
                 found=f"{len(leaked)} such films, e.g. {leaked['image_id'].iloc[0]} of"
                 f" {leaked['patient_id'].iloc[0]}",
-                expected="none", hint="use the splits of the package",
-            )  # fmt: skip
+                expected="none",
+                hint="use the splits of the package",
+            )
         test = used[used["split"] == "test"]
         rows = zip(test["image_id"], test["class"], test["patient_id"], strict=True)
         _check_films(one, films, {name: (label, patient) for name, label, patient in rows})
@@ -262,9 +288,15 @@ def _split(result: Result, root: str | Path) -> pd.DataFrame:
     data = suite.data
     fold = {} if result.fold is None else {"fold": result.fold, "folds": suite.folds}
     return tasks.plan_task(
-        result.task, root, suite.protocol, seed=data.split_seed, sources=data.sources,
-        licences=data.licences, phantom=data.phantom, **fold,
-    ).used  # fmt: skip
+        result.task,
+        root,
+        suite.protocol,
+        seed=data.split_seed,
+        sources=data.sources,
+        licences=data.licences,
+        phantom=data.phantom,
+        **fold,
+    ).used
 
 
 def _check_counts(one: Submitted, used: pd.DataFrame) -> None:
@@ -284,9 +316,12 @@ def _check_counts(one: Submitted, used: pd.DataFrame) -> None:
     ):
         if stated > there or (exact and stated != there):
             raise _wrong(
-                one, f"states {what} that the task does not have", found=str(stated),
-                expected=f"{'' if exact else 'at most '}{there}", hint="use the splits of the package",
-            )  # fmt: skip
+                one,
+                f"states {what} that the task does not have",
+                found=str(stated),
+                expected=f"{'' if exact else 'at most '}{there}",
+                hint="use the splits of the package",
+            )
 
 
 def _check_release(found: Sequence[Submitted], release: Path) -> None:
@@ -302,9 +337,12 @@ def _check_release(found: Sequence[Submitted], release: Path) -> None:
         digest = hashlib.sha256((folder / manifest.NAME).read_bytes()).hexdigest()
         if digest != result.dataset.manifest_sha256:
             raise _wrong(
-                one, "was trained on another release", found=f"manifest {result.dataset.manifest_sha256}",
-                expected=f"{digest}, that of {folder}", hint="give the release that was trained on",
-            )  # fmt: skip
+                one,
+                "was trained on another release",
+                found=f"manifest {result.dataset.manifest_sha256}",
+                expected=f"{digest}, that of {folder}",
+                hint="give the release that was trained on",
+            )
         taught = released.learned(result.dataset.name, tuple(configs), release)
         films = {name for part in taught.values() for name in part.films}
         patients = {name for part in taught.values() for name in part.patients}
@@ -313,10 +351,12 @@ def _check_release(found: Sequence[Submitted], release: Path) -> None:
         ]
         if leaked:
             raise _wrong(
-                one, "leaks: it tests on films that a generator of the release learned from",
-                found=f"{len(leaked)}, e.g. {leaked[0]}", expected="none",
+                one,
+                "leaks: it tests on films that a generator of the release learned from",
+                found=f"{len(leaked)}, e.g. {leaked[0]}",
+                expected="none",
                 hint="use the sources and the split seed that the release was made with",
-            )  # fmt: skip
+            )
 
 
 def _check_seeds(found: Sequence[Submitted]) -> dict[tuple[object, ...], list[int]]:
@@ -329,23 +369,27 @@ def _check_seeds(found: Sequence[Submitted]) -> dict[tuple[object, ...], list[in
         numbers = sorted(seeds)
         if numbers != list(range(len(numbers))) or len(numbers) < SEEDS:
             raise ResultError(
-                f"{name} lacks seeds", found=", ".join(map(str, numbers)),
+                f"{name} lacks seeds",
+                found=", ".join(map(str, numbers)),
                 expected=f"0 to {max(SEEDS, len(numbers), numbers[-1] + 1) - 1}, each once",
                 hint="run the missing seeds and give all files at once",
-            )  # fmt: skip
+            )
         for seed, files in seeds.items():
             folds = sorted(one.result.fold for one in files if one.result.fold is not None)
             every = list(range(files[0].result.folds)) if files[0].result.folds > 1 else []
             if folds != every:
                 raise ResultError(
-                    f"{name} seed {seed} lacks folds", found=", ".join(map(str, folds)),
+                    f"{name} seed {seed} lacks folds",
+                    found=", ".join(map(str, folds)),
                     expected=f"0 to {len(every) - 1}",
                     hint="run the missing folds and give all files at once",
-                )  # fmt: skip
+                )
         shared = {(one.result.dataset, one.result.limit) for files in seeds.values() for one in files}
         if len(shared) > 1:
             raise ResultError(
-                f"the seeds of {name} do not belong together", found="different datasets or limits",
-                expected="one dataset and one limit", hint="run all seeds alike",
-            )  # fmt: skip
+                f"the seeds of {name} do not belong together",
+                found="different datasets or limits",
+                expected="one dataset and one limit",
+                hint="run all seeds alike",
+            )
     return {key: sorted(seeds) for key, seeds in groups.items()}

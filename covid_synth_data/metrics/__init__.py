@@ -14,8 +14,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __all__ = [
-    "calibration", "comparison", "detection", "fidelity", "image_quality", "multiclass", "segmentation",
-]  # fmt: skip
+    "calibration",
+    "comparison",
+    "detection",
+    "fidelity",
+    "image_quality",
+    "multiclass",
+    "segmentation",
+]
 
 if TYPE_CHECKING:
     from covid_synth_data.metrics import (

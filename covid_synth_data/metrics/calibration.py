@@ -17,14 +17,14 @@ import numpy.typing as npt
 from pydantic import Field
 
 from covid_synth_data.errors import MetricError
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.metrics.detection import Bools, Floats, Proportion, Share, proportion
 from covid_synth_data.metrics.multiclass import checked
 
 BINS: Final = 15
 
 
-class Bin(Settings):
+class Bin(FrozenModel):
     """Films whose probability lies from `low` to `high`: its mean, and the share for which it came true."""
 
     low: Share
@@ -33,7 +33,7 @@ class Bin(Settings):
     accuracy: Proportion
 
 
-class Calibration(Settings):
+class Calibration(FrozenModel):
     """Everything that `evaluate` measures.
 
     `error` is the expected calibration error of the class that is called, `reliability` its bins.

@@ -27,7 +27,7 @@ from pydantic import Field
 from scipy import stats
 
 from covid_synth_data.errors import MetricError
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.metrics.detection import (
     LEVEL,
     REPLICATES,
@@ -47,7 +47,7 @@ from covid_synth_data.metrics.detection import (
 Signed = Annotated[float, Field(ge=-1.0, le=1.0)]
 
 
-class Comparison(Settings):
+class Comparison(FrozenModel):
     """McNemar's test: films that both, only `a`, only `b` or neither got right, and the exact two-sided p.
 
     `difference` is the share right under b minus that under a, in [-1, 1].
@@ -61,7 +61,7 @@ class Comparison(Settings):
     p: Share
 
 
-class Fisher(Settings):
+class Fisher(FrozenModel):
     """Fisher's exact test, two-sided, of two shares as if of different films; `difference` is b minus a."""
 
     a: Proportion
@@ -70,7 +70,7 @@ class Fisher(Settings):
     p: Share
 
 
-class Difference(Settings):
+class Difference(FrozenModel):
     """A metric under b minus that under a on the same films, with a bootstrap interval over patients."""
 
     a: Share

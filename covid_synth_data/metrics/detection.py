@@ -21,7 +21,7 @@ from pydantic import Field
 from scipy import special, stats
 
 from covid_synth_data.errors import MetricError
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -39,7 +39,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=0)]
 
 
-class Proportion(Settings):
+class Proportion(FrozenModel):
     """`count` of `n` with its interval: `value`, `low` and `high` are in [0, 1]."""
 
     value: Share
@@ -49,7 +49,7 @@ class Proportion(Settings):
     n: Annotated[int, Field(gt=0)]
 
 
-class Estimate(Settings):
+class Estimate(FrozenModel):
     """A number in [0, 1] with its interval."""
 
     value: Share
@@ -57,7 +57,7 @@ class Estimate(Settings):
     high: Share
 
 
-class Confusion(Settings):
+class Confusion(FrozenModel):
     """Counts at one threshold."""
 
     tp: Count
@@ -66,7 +66,7 @@ class Confusion(Settings):
     tn: Count
 
 
-class OperatingPoint(Settings):
+class OperatingPoint(FrozenModel):
     """The sensitivity where the specificity on the same films is at least `target`.
 
     Films with a probability above `threshold` are called positive; `specificity` is the share that this
@@ -79,7 +79,7 @@ class OperatingPoint(Settings):
     sensitivity: Proportion
 
 
-class Detection(Settings):
+class Detection(FrozenModel):
     """Everything that `evaluate` measures."""
 
     threshold: Share

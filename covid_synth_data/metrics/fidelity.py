@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from covid_synth_data.errors import MetricError
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 
 Matrix = npt.NDArray[np.float64]
 
@@ -23,7 +23,7 @@ _CHUNK: Final = 64
 """Films summed at once by `diversity`: enough for speed, little enough for memory."""
 
 
-class KernelDistance(Settings):
+class KernelDistance(FrozenModel):
     """`value` is the mean of the estimates of `subsets` pairs of subsets of `size` rows, `spread` their
     standard deviation: that of one estimate, not that of the mean. `value` may fall a little below 0."""
 
@@ -51,12 +51,7 @@ def frechet_distance(real: npt.ArrayLike, fake: npt.ArrayLike) -> float:
 
 
 def kernel_distance(
-    real: npt.ArrayLike,
-    fake: npt.ArrayLike,
-    *,
-    subsets: int = 50,
-    size: int | None = None,
-    seed: int = 0,
+    real: npt.ArrayLike, fake: npt.ArrayLike, *, subsets: int = 50, size: int | None = None, seed: int = 0
 ) -> KernelDistance:
     """The kernel distance (KID) of Binkowski et al. 2018: unbiased MMD^2 with the kernel (x.y / d + 1)^3.
 
@@ -69,17 +64,20 @@ def kernel_distance(
     size = max(2, min(500, smaller // 2)) if size is None else size
     if subsets < 1 or not 2 <= size <= smaller:
         raise MetricError(
-            "subsets that cannot be drawn", found=f"{subsets} of {size} rows",
+            "subsets that cannot be drawn",
+            found=f"{subsets} of {size} rows",
             expected=f"1 or more, of 2 to {smaller} rows",
-        )  # fmt: skip
-    random = np.random.default_rng([seed, 0x1D])
-    values = np.array([
-        _unbiased_mmd(
-            first[random.choice(len(first), size, replace=False)],
-            second[random.choice(len(second), size, replace=False)],
         )
-        for _ in range(subsets)
-    ])  # fmt: skip
+    random = np.random.default_rng([seed, 0x1D])
+    values = np.array(
+        [
+            _unbiased_mmd(
+                first[random.choice(len(first), size, replace=False)],
+                second[random.choice(len(second), size, replace=False)],
+            )
+            for _ in range(subsets)
+        ]
+    )
     return KernelDistance(
         value=float(values.mean()), spread=float(values.std()), subsets=subsets, size=int(size)
     )
@@ -137,9 +135,11 @@ def _pair(real: npt.ArrayLike, fake: npt.ArrayLike) -> tuple[Matrix, Matrix]:
     first, second = _features(real, "real"), _features(fake, "fake")
     if first.shape[1] != second.shape[1]:
         raise MetricError(
-            "features of different extractors", found=f"{first.shape[1]} and {second.shape[1]} columns",
-            expected="the same number", hint="take the features of both with one extractor",
-        )  # fmt: skip
+            "features of different extractors",
+            found=f"{first.shape[1]} and {second.shape[1]} columns",
+            expected="the same number",
+            hint="take the features of both with one extractor",
+        )
     return first, second
 
 
@@ -148,16 +148,18 @@ def _features(values: npt.ArrayLike, name: str) -> Matrix:
     given: npt.NDArray[Any] = np.asarray(values)
     if given.ndim != 2 or given.dtype.kind not in "fiu" or given.shape[1] == 0:
         raise MetricError(
-            f"features of the {name} films of a wrong kind", found=f"{given.dtype} {given.shape}",
+            f"features of the {name} films of a wrong kind",
+            found=f"{given.dtype} {given.shape}",
             expected="numbers (n, d)",
-        )  # fmt: skip
+        )
     if len(given) < 2:
         raise MetricError(f"too few {name} films", found=str(len(given)), expected="at least 2")
     rows = given.astype(np.float64)
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(bad):
         raise MetricError(
-            f"features of the {name} films that are not finite", found=f"{len(bad)} rows, first row {bad[0]}",
+            f"features of the {name} films that are not finite",
+            found=f"{len(bad)} rows, first row {bad[0]}",
             expected="finite numbers",
-        )  # fmt: skip
+        )
     return rows

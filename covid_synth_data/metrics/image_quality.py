@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pydantic import Field, FiniteFloat
 
 from covid_synth_data.errors import MetricError, MissingExtra
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.metrics import fidelity
 
 Images = npt.NDArray[Any]
@@ -34,7 +34,7 @@ _CHUNK: Final = 16
 Count = Annotated[int, Field(ge=0)]
 
 
-class Average(Settings):
+class Average(FrozenModel):
     """Mean and standard deviation over `n` slices; None for none. `left_out` slices have no finite value."""
 
     mean: FiniteFloat | None
@@ -43,7 +43,7 @@ class Average(Settings):
     left_out: Count
 
 
-class Distance(Settings):
+class Distance(FrozenModel):
     """A squared Frechet distance, and whose features it is of: values of other extractors, or of other
     numbers of slices, cannot be compared."""
 
@@ -53,7 +53,7 @@ class Distance(Settings):
     fake: Annotated[int, Field(gt=1)]
 
 
-class Quality(Settings):
+class Quality(FrozenModel):
     """All four on one set of slices. `psnr` is in dB, of a range of 1, and leaves out slices without any
     difference; `rmse` is in shares of that range; `fid` is None where no features were given."""
 
@@ -161,9 +161,10 @@ def _pair(real: Images, fake: Images) -> tuple[Images, Images]:
     for name, images in (("real", first), ("made", second)):
         if images.ndim != 3 or images.dtype.kind != "f" or 0 in images.shape:
             raise MetricError(
-                f"{name} slices of a wrong kind", found=f"{images.dtype} {images.shape}",
+                f"{name} slices of a wrong kind",
+                found=f"{images.dtype} {images.shape}",
                 expected="floats (n, h, w)",
-            )  # fmt: skip
+            )
         if not (images.min() >= 0 and images.max() <= 1):  # a NaN is neither
             raise MetricError(
                 f"{name} slices out of range", found=f"{images.min()} to {images.max()}", expected="0 to 1"

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from covid_synth_data.errors import MetricError
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.metrics.detection import (
     REPLICATES,
     Count,
@@ -43,7 +43,7 @@ SUM_TOLERANCE: Final = 1e-5
 _TAILS: Final = (0.025, 0.975)
 
 
-class SpecificityPoint(Settings):
+class SpecificityPoint(FrozenModel):
     """The best specificity where at least `target` of the class is found.
 
     Films with a probability of `threshold` or more are taken for the class; `sensitivity` is the share of it
@@ -56,7 +56,7 @@ class SpecificityPoint(Settings):
     specificity: Proportion
 
 
-class ClassMetrics(Settings):
+class ClassMetrics(FrozenModel):
     """One class against all others; `precision` is None where no film was called it."""
 
     films: Annotated[int, Field(gt=0)]
@@ -68,7 +68,7 @@ class ClassMetrics(Settings):
     specificity_at_sensitivity: SpecificityPoint
 
 
-class Pooled(Settings):
+class Pooled(FrozenModel):
     """All n x K pairs of a film and a class as binary cases in one pool (micro-average).
 
     The metrics of Keras do this to one-hot labels, and the numbers of hussain2022 look like it; the paper
@@ -81,7 +81,7 @@ class Pooled(Settings):
     specificity_at_sensitivity: Share
 
 
-class Multiclass(Settings):
+class Multiclass(FrozenModel):
     """Everything that `evaluate` measures. Rows of `confusion` are the truth, columns what was called."""
 
     classes: Annotated[list[str], Field(min_length=2)]

@@ -19,7 +19,7 @@ from pydantic import Field, FiniteFloat
 from scipy import special
 
 from covid_synth_data.errors import MetricError
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 
 Ints = npt.NDArray[np.int64]
 Maps = npt.NDArray[Any]
@@ -38,7 +38,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=0)]
 
 
-class Counts(Settings):
+class Counts(FrozenModel):
     """Pixels of a structure: found, wrongly found, missed, rightly left alone."""
 
     tp: Count
@@ -52,7 +52,7 @@ class Counts(Settings):
         return self.tp + self.fp + self.fn + self.tn
 
 
-class Scores(Settings):
+class Scores(FrozenModel):
     """Of pooled pixels. `dice` is None where the structure is in neither map, `sensitivity` where it is not
     in the truth, `specificity` where it fills the truth."""
 
@@ -61,7 +61,7 @@ class Scores(Settings):
     specificity: Share | None
 
 
-class Mean(Settings):
+class Mean(FrozenModel):
     """The mean over `n` parts of a test set with its t interval: `value` - `half` to `value` + `half`.
 
     `half` is None for one part, `value` too for none; `left_out` parts have no value of their own. The limits
@@ -74,7 +74,7 @@ class Mean(Settings):
     left_out: Count
 
 
-class Means(Settings):
+class Means(FrozenModel):
     """Each measure over the parts of a test set."""
 
     dice: Mean
@@ -82,7 +82,7 @@ class Means(Settings):
     specificity: Mean
 
 
-class Interval(Settings):
+class Interval(FrozenModel):
     """Percentile limits of a bootstrap, None where no replicate has a value; `left_out` of them have none."""
 
     low: Share | None
@@ -90,7 +90,7 @@ class Interval(Settings):
     left_out: Count
 
 
-class Intervals(Settings):
+class Intervals(FrozenModel):
     """Each measure over the replicates."""
 
     dice: Interval
@@ -98,7 +98,7 @@ class Intervals(Settings):
     specificity: Interval
 
 
-class Structure(Settings):
+class Structure(FrozenModel):
     """Everything about one structure on one test set.
 
     `pooled` are the scores of all slices together and `bootstrap` their interval over whole patients, None
@@ -116,7 +116,7 @@ class Structure(Settings):
     over_patients: Means
 
 
-class Segmentation(Settings):
+class Segmentation(FrozenModel):
     """All structures on one test set."""
 
     ggo: Structure
@@ -259,14 +259,16 @@ def _maps(values: Maps, name: str) -> Maps:
     maps = np.asarray(values)
     if maps.ndim != 3 or maps.dtype.kind not in "iu" or 0 in maps.shape:
         raise MetricError(
-            f"{name} label maps of a wrong kind", found=f"{maps.dtype} {maps.shape}",
+            f"{name} label maps of a wrong kind",
+            found=f"{maps.dtype} {maps.shape}",
             expected="whole numbers (n, h, w)",
-        )  # fmt: skip
+        )
     if maps.min() < 0 or maps.max() >= LABELS:
         raise MetricError(
-            f"{name} label maps with unknown values", found=f"{maps.min()} to {maps.max()}",
+            f"{name} label maps with unknown values",
+            found=f"{maps.min()} to {maps.max()}",
             expected="0 background, 1 lung, 2 ground-glass opacity, 3 consolidation",
-        )  # fmt: skip
+        )
     return maps
 
 
@@ -276,7 +278,8 @@ def _counts(pixels: npt.ArrayLike) -> Ints:
     rows = given[None] if given.ndim == 1 else given
     if rows.ndim != 2 or rows.shape[1] != 4 or not len(rows) or rows.dtype.kind not in "iu" or rows.min() < 0:
         raise MetricError(
-            "counts of a wrong kind", found=f"{given.dtype} {given.shape}",
+            "counts of a wrong kind",
+            found=f"{given.dtype} {given.shape}",
             expected="whole numbers from 0 on, (n, 4): tp, fp, fn, tn",
-        )  # fmt: skip
+        )
     return rows.astype(np.int64)

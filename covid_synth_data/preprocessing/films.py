@@ -50,9 +50,11 @@ def prepare(grey: Grey, side: int, kind: str = PLAIN) -> Prepared:
     check(kind)
     if grey.ndim != 2 or grey.dtype != np.uint8 or not grey.size:
         raise BadImage(
-            "a film of a wrong kind", found=f"{grey.dtype} {grey.shape}", expected="uint8 (height, width)",
+            "a film of a wrong kind",
+            found=f"{grey.dtype} {grey.shape}",
+            expected="uint8 (height, width)",
             hint="decode it with covid_synth_data.files.pixels.load_grey",
-        )  # fmt: skip
+        )
     if kind == PLAIN:
         return Prepared(pixels.resize(grey, side), True)
     if kind == HARMONISED:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from covid_synth_data.errors import WeightsError
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 
 WEIGHTS: Final = Path(__file__).parent / "lung_fields" / "lung-fields.safetensors"
 """They have 0.8 MB and come with the package."""
@@ -17,7 +17,7 @@ WEIGHTS: Final = Path(__file__).parent / "lung_fields" / "lung-fields.safetensor
 HINT: Final = "install the package again, or choose another preprocessing"
 
 
-class Card(Settings):
+class Card(FrozenModel):
     """What stands beside the weights: what they are, what they learned from, under which licences, how well.
 
     `films` and `patients` were learned from (`image_id` and `patient_id`); `other_names` are ids under which

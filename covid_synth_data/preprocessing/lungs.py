@@ -97,9 +97,13 @@ class LungNet(nn.Module):
 def _block(before: int, after: int) -> nn.Module:
     """Two 3 x 3 convolutions, each with normalisation and rectifier."""
     return nn.Sequential(
-        nn.Conv2d(before, after, 3, 1, 1, bias=False), nn.GroupNorm(after // 8, after), nn.ReLU(inplace=True),
-        nn.Conv2d(after, after, 3, 1, 1, bias=False), nn.GroupNorm(after // 8, after), nn.ReLU(inplace=True),
-    )  # fmt: skip
+        nn.Conv2d(before, after, 3, 1, 1, bias=False),
+        nn.GroupNorm(after // 8, after),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(after, after, 3, 1, 1, bias=False),
+        nn.GroupNorm(after // 8, after),
+        nn.ReLU(inplace=True),
+    )
 
 
 def find(grey: Grey, weights: Path = WEIGHTS) -> Fields:

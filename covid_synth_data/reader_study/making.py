@@ -64,8 +64,11 @@ def make(
     """
     out = Path(out)
     if pairs < 1 or seed < 0 or not real:
-        raise ConfigError("no such study", found=f"{pairs} pairs, seed {seed}, real {list(real)}",
-                          expected="a pair or more, a seed from 0 on, real films")  # fmt: skip
+        raise ConfigError(
+            "no such study",
+            found=f"{pairs} pairs, seed {seed}, real {list(real)}",
+            expected="a pair or more, a seed from 0 on, real films",
+        )
     if out.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"{out} is no name of a page", expected="a name that ends in .html")
     if list(real) != [films.PHANTOM]:
@@ -76,9 +79,12 @@ def make(
     fakes = _drawn(made, pairs, np.random.default_rng([seed, 1]), 1, f"synthetic films in {synthetic}")
     side = _side([film for _, film in fakes], size)
     reals = _drawn(
-        list(candidates.values()), pairs, np.random.default_rng([seed, 0]), side,
+        list(candidates.values()),
+        pairs,
+        np.random.default_rng([seed, 0]),
+        side,
         f"real films of {side} pixels or more in {', '.join(real)}",
-    )  # fmt: skip
+    )
     shown = _encoded([*reals, *fakes], side, tick)
     page, key = _compose(shown[:pairs], shown[pairs:], seed, title, side, list(real), synthetic)
     atomic.write_text(out, page)
@@ -92,9 +98,11 @@ def _refuse_repository(out: Path) -> None:
     for folder in out.absolute().resolve().parents:
         if (folder / ".git").exists():
             raise ConfigError(
-                "a page with real films does not belong in a repository", found=f"{out} in {folder}",
-                expected="a path outside of every repository", hint="choose another -o",
-            )  # fmt: skip
+                "a page with real films does not belong in a repository",
+                found=f"{out} in {folder}",
+                expected="a path outside of every repository",
+                hint="choose another -o",
+            )
 
 
 def _drawn(
@@ -108,9 +116,11 @@ def _drawn(
         if len(taken) == count:
             return taken
     raise ConfigError(
-        f"too few {what}", found=f"{len(taken)} different ones", expected=f"{count}, one for each pair",
+        f"too few {what}",
+        found=f"{len(taken)} different ones",
+        expected=f"{count}, one for each pair",
         hint="ask for fewer pairs, a smaller size, another part, or give more films",
-    )  # fmt: skip
+    )
 
 
 def _different(chosen: Sequence[films.Film]) -> Iterator[tuple[str, Grey]]:
@@ -131,20 +141,25 @@ def _side(fakes: Sequence[Grey], size: int | None) -> int:
     smallest = min(min(grey.shape) for grey in fakes)
     if size is not None and not SMALLEST <= size <= smallest:
         raise ConfigError(
-            "no such size", found=str(size), expected=f"{SMALLEST} to {smallest}, the smallest synthetic one",
+            "no such size",
+            found=str(size),
+            expected=f"{SMALLEST} to {smallest}, the smallest synthetic one",
             hint="leave --size out",
-        )  # fmt: skip
+        )
     if smallest < SMALLEST:
         raise ConfigError(
-            "the synthetic films are too small to be read", found=f"{smallest} pixels",
+            "the synthetic films are too small to be read",
+            found=f"{smallest} pixels",
             expected=f"{SMALLEST} or more",
-        )  # fmt: skip
+        )
     side = size or smallest
     if len(fakes) * 2 * side**2 > MAX_BYTES:
         raise ConfigError(
-            "the page would be too large to be opened", found=f"{2 * len(fakes)} films of {side} pixels",
-            expected=f"at most {MAX_BYTES // 10**6} MB", hint="give a smaller --size or fewer --pairs",
-        )  # fmt: skip
+            "the page would be too large to be opened",
+            found=f"{2 * len(fakes)} films of {side} pixels",
+            expected=f"at most {MAX_BYTES // 10**6} MB",
+            hint="give a smaller --size or fewer --pairs",
+        )
     return side
 
 
@@ -164,9 +179,14 @@ def _encoded(drawn: Sequence[tuple[str, Grey]], side: int, tick: Progress) -> li
 
 
 def _compose(
-    reals: Sequence[Shown], fakes: Sequence[Shown], seed: int, title: str, size: int, real: list[str],
+    reals: Sequence[Shown],
+    fakes: Sequence[Shown],
+    seed: int,
+    title: str,
+    size: int,
+    real: list[str],
     synthetic: str,
-) -> tuple[str, Key]:  # fmt: skip
+) -> tuple[str, Key]:
     """The page and its key. Which side is real depends on the seed and on the films, so that a reader of
     one study with seed 0 knows nothing of another; each side is a throw of a coin, as the binomial test has
     it."""
@@ -178,9 +198,11 @@ def _compose(
     for genuine, fake in zip(reals, fakes, strict=True):
         if genuine.png == fake.png:
             raise LeakError(
-                "a film is real and synthetic at once", found=f"{genuine.name} = {fake.name}",
-                expected="two different sets of films", hint="look at --real and --synthetic",
-            )  # fmt: skip
+                "a film is real and synthetic at once",
+                found=f"{genuine.name} = {fake.name}",
+                expected="two different sets of films",
+                hint="look at --real and --synthetic",
+            )
         side: Side = "left" if rng.integers(2) else "right"
         left, right = (genuine, fake) if side == "left" else (fake, genuine)
         both = hashlib.sha256(left.png + right.png)
@@ -190,14 +212,21 @@ def _compose(
         cells.append({"id": name, "left": _data_url(left.png), "right": _data_url(right.png)})
     if {film.png for film in reals} & {film.png for film in fakes}:
         raise LeakError(
-            "a film is real and synthetic at once", expected="two different sets of films",
+            "a film is real and synthetic at once",
+            expected="two different sets of films",
             hint="look at --real and --synthetic",
-        )  # fmt: skip
+        )
     study = digest.hexdigest()
     key = Key(
-        study=study, title=title, seed=seed, size=size, real=real, synthetic=synthetic, package=__version__,
+        study=study,
+        title=title,
+        seed=seed,
+        size=size,
+        real=real,
+        synthetic=synthetic,
+        package=__version__,
         pairs=pairs,
-    )  # fmt: skip
+    )
     return _page(key, cells), key
 
 
@@ -210,10 +239,17 @@ def _page(key: Key, pairs: list[dict[str, str]]) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("covid_synth_data.reader_study", "."), autoescape=True,
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=jinja2.PackageLoader("covid_synth_data.reader_study", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     return environment.get_template("page.html.jinja").render(
-        title=key.title, study=key.study, size=key.size, version=key.package, pairs=pairs,
+        title=key.title,
+        study=key.study,
+        size=key.size,
+        version=key.package,
+        pairs=pairs,
         phantoms=key.real == [films.PHANTOM],
-    )  # fmt: skip
+    )

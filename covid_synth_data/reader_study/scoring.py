@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from covid_synth_data.errors import ResultError
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.metrics.detection import Proportion, proportion
 from covid_synth_data.reader_study.study import Answers, Key, read
 
@@ -23,7 +23,7 @@ POOLED_NOTE = (
 )
 
 
-class Confusion(Settings):
+class Confusion(FrozenModel):
     """What was called what. Each pair holds one film of each kind, so right and wrong come in twos."""
 
     real_called_real: int
@@ -32,7 +32,7 @@ class Confusion(Settings):
     synthetic_called_synthetic: int
 
 
-class SideBias(Settings):
+class SideBias(FrozenModel):
     """The share of answers "left", with the two-sided p against one half; `real_left` is how often the real
     film was there. Right answers by the side of the real film; None where it was never on that side."""
 
@@ -43,7 +43,7 @@ class SideBias(Settings):
     right_when_right: Proportion | None
 
 
-class Seconds(Settings):
+class Seconds(FrozenModel):
     """Time on the screen per pair."""
 
     median: float
@@ -52,7 +52,7 @@ class Seconds(Settings):
     total: float
 
 
-class Reader(Settings):
+class Reader(FrozenModel):
     """The score of one reader. `p_value` is the exact two-sided binomial p against guessing; `confidence`
     gives right answers by stated confidence ("none" where none was stated)."""
 
@@ -65,7 +65,7 @@ class Reader(Settings):
     confidence: dict[str, Proportion]
 
 
-class Pair(Settings):
+class Pair(FrozenModel):
     """How many of the readers were right about a pair."""
 
     pair: str
@@ -75,7 +75,7 @@ class Pair(Settings):
     readers: int
 
 
-class Pooled(Settings):
+class Pooled(FrozenModel):
     """All answers together. `agreement` is the share of (two readers, pair) with the same answer, None for
     a single reader; `note` says what the numbers cannot."""
 
@@ -88,7 +88,7 @@ class Pooled(Settings):
     note: str
 
 
-class Score(Settings):
+class Score(FrozenModel):
     """The whole study."""
 
     study: str
@@ -115,16 +115,21 @@ def score(answers: Sequence[str | Path], key: str | Path) -> Score:
         content = _checked(path, known)
         if content.reader in found:
             raise ResultError(
-                f"reader {content.reader!r} is there twice", found=f"{found[content.reader][0]} and {path}",
-                expected="one file for each reader", hint="leave one out, or change the code of one reader",
-            )  # fmt: skip
+                f"reader {content.reader!r} is there twice",
+                found=f"{found[content.reader][0]} and {path}",
+                expected="one file for each reader",
+                hint="leave one out, or change the code of one reader",
+            )
         found[content.reader] = path, content
     everyone = [content for _, content in found.values()]
     return Score(
-        study=known.study, title=known.title, pairs=len(known.pairs),
+        study=known.study,
+        title=known.title,
+        pairs=len(known.pairs),
         readers=[_reader(content, known) for content in everyone],
-        pooled=_pooled(everyone, known), by_pair=_by_pair(everyone, known),
-    )  # fmt: skip
+        pooled=_pooled(everyone, known),
+        by_pair=_by_pair(everyone, known),
+    )
 
 
 def _checked(path: Path, key: Key) -> Answers:
@@ -132,24 +137,28 @@ def _checked(path: Path, key: Key) -> Answers:
     content = read(path, Answers)
     if content.study != key.study:
         raise ResultError(
-            f"{path} answers another study", found=content.study[:12],
-            expected=f"{key.study[:12]}, that of the key", hint="give the key that was made with that page",
-        )  # fmt: skip
+            f"{path} answers another study",
+            found=content.study[:12],
+            expected=f"{key.study[:12]}, that of the key",
+            hint="give the key that was made with that page",
+        )
     ids = [pair.id for pair in key.pairs]
     given = [answer.pair for answer in content.answers]
     strange = [pair for pair in given if pair not in set(ids)]
     twice = [pair for pair in dict.fromkeys(given) if given.count(pair) > 1]
     missing = [number for number, pair in enumerate(ids, 1) if pair not in set(given)]
     for problem, names in (
-        ("pairs that the key does not have", strange), ("pairs answered twice", twice),
+        ("pairs that the key does not have", strange),
+        ("pairs answered twice", twice),
         ("pairs without an answer", missing),
-    ):  # fmt: skip
+    ):
         if names:
             raise ResultError(
-                f"{path} has {len(names)} {problem}", found=f"the first is {names[0]}",
+                f"{path} has {len(names)} {problem}",
+                found=f"the first is {names[0]}",
                 expected=f"each of the {len(ids)} pairs once",
                 hint="ask the reader to finish the page and to export again",
-            )  # fmt: skip
+            )
     return content
 
 
@@ -162,9 +171,11 @@ def _p_value(right: int, n: int) -> float:
 def _confusion(right: int, n: int) -> Confusion:
     wrong = n - right
     return Confusion(
-        real_called_real=right, real_called_synthetic=wrong, synthetic_called_real=wrong,
+        real_called_real=right,
+        real_called_synthetic=wrong,
+        synthetic_called_real=wrong,
         synthetic_called_synthetic=right,
-    )  # fmt: skip
+    )
 
 
 def _share(hits: Sequence[bool]) -> Proportion | None:
@@ -181,19 +192,20 @@ def _reader(content: Answers, key: Key) -> Reader:
     for answer, hit in zip(content.answers, hits, strict=True):
         levels.setdefault("none" if answer.confidence is None else str(answer.confidence), []).append(hit)
     return Reader(
-        reader=content.reader, accuracy=proportion(sum(hits), len(hits)),
-        p_value=_p_value(sum(hits), len(hits)), confusion=_confusion(sum(hits), len(hits)),
+        reader=content.reader,
+        accuracy=proportion(sum(hits), len(hits)),
+        p_value=_p_value(sum(hits), len(hits)),
+        confusion=_confusion(sum(hits), len(hits)),
         sides=SideBias(
-            left=proportion(sum(left), len(left)), p_value=_p_value(sum(left), len(left)),
+            left=proportion(sum(left), len(left)),
+            p_value=_p_value(sum(left), len(left)),
             real_left=where.count("left"),
             right_when_left=_share([hit for hit, side in zip(hits, where, strict=True) if side == "left"]),
             right_when_right=_share([hit for hit, side in zip(hits, where, strict=True) if side == "right"]),
         ),
-        seconds=Seconds(
-            median=median(seconds), least=min(seconds), most=max(seconds), total=sum(seconds),
-        ),
+        seconds=Seconds(median=median(seconds), least=min(seconds), most=max(seconds), total=sum(seconds)),
         confidence={level: proportion(sum(levels[level]), len(levels[level])) for level in sorted(levels)},
-    )  # fmt: skip
+    )
 
 
 def _sides(content: Answers) -> dict[str, str]:
@@ -207,21 +219,28 @@ def _pooled(everyone: Sequence[Answers], key: Key) -> Pooled:
     hits = sum(map(sum, right))
     same = [one[pair.id] == other[pair.id] for one, other in combinations(said, 2) for pair in key.pairs]
     return Pooled(
-        accuracy=proportion(hits, n), p_value=_p_value(hits, n), confusion=_confusion(hits, n),
-        agreement=_share(same), all_right=sum(map(all, right)), all_wrong=sum(not any(row) for row in right),
+        accuracy=proportion(hits, n),
+        p_value=_p_value(hits, n),
+        confusion=_confusion(hits, n),
+        agreement=_share(same),
+        all_right=sum(map(all, right)),
+        all_wrong=sum(not any(row) for row in right),
         note=POOLED_NOTE,
-    )  # fmt: skip
+    )
 
 
 def _by_pair(everyone: Sequence[Answers], key: Key) -> list[Pair]:
     said = [_sides(content) for content in everyone]
     return [
         Pair(
-            pair=pair.id, real_film=pair.real_film, synthetic_film=pair.synthetic_film,
-            right=sum(one[pair.id] == pair.real for one in said), readers=len(said),
+            pair=pair.id,
+            real_film=pair.real_film,
+            synthetic_film=pair.synthetic_film,
+            right=sum(one[pair.id] == pair.real for one in said),
+            readers=len(said),
         )
         for pair in key.pairs
-    ]  # fmt: skip
+    ]
 
 
 def text(result: Score) -> str:

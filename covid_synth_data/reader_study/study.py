@@ -8,14 +8,14 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, FiniteFloat, StringConstraints, ValidationError
 
 from covid_synth_data.errors import ResultError
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 
 Side = Literal["left", "right"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 PairId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 
 
-class KeyPair(Settings):
+class KeyPair(FrozenModel):
     """A pair: the side of the real film, and the names of both films."""
 
     id: PairId
@@ -24,7 +24,7 @@ class KeyPair(Settings):
     synthetic_film: str
 
 
-class Key(Settings):
+class Key(FrozenModel):
     """What scores a study. `study` is the digest that the page carries too; `size` is in pixels."""
 
     format: Literal[1] = 1
@@ -38,7 +38,7 @@ class Key(Settings):
     pairs: Annotated[list[KeyPair], Field(min_length=1)]
 
 
-class Answer(Settings):
+class Answer(FrozenModel):
     """What a reader said of a pair: the side taken for real, how sure (1 to 3), and the seconds it took."""
 
     pair: PairId
@@ -47,7 +47,7 @@ class Answer(Settings):
     seconds: Annotated[FiniteFloat, Field(ge=0)]
 
 
-class Answers(Settings):
+class Answers(FrozenModel):
     """What the page exports; `reader` is the code that the reader chose."""
 
     format: Literal[1] = 1
@@ -68,17 +68,20 @@ def read(path: Path, model: type[Model]) -> Model:
         return model.model_validate_json(path.read_bytes())
     except OSError as error:
         raise ResultError(
-            f"cannot read {path}", found=str(error.strerror).lower(), expected=f"a {what}",
+            f"cannot read {path}",
+            found=str(error.strerror).lower(),
+            expected=f"a {what}",
             hint="check the path",
-        ) from error  # fmt: skip
+        ) from error
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"]) or "the file"
         value = "" if problem["type"] in ("missing", "json_invalid") else f", not {problem['input']!r:.60}"
         raise ResultError(
-            f"{path} is no {what}", found=f"{where}: {problem['msg']}{value}",
+            f"{path} is no {what}",
+            found=f"{where}: {problem['msg']}{value}",
             expected="the file as it was written",
             hint="ask for the key that was made with the page"
             if model is Key
             else "ask the reader to export the answers again",
-        ) from error  # fmt: skip
+        ) from error

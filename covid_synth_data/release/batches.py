@@ -41,9 +41,11 @@ def batches(
             films = [future.result() for future in futures]
             if len({film.shape for film in films}) > 1:
                 raise ConfigError(
-                    "images of several sizes in one batch", found=str(sorted({f.shape for f in films})[:3]),
-                    expected="one size", hint="give size=",
-                )  # fmt: skip
+                    "images of several sizes in one batch",
+                    found=str(sorted({f.shape for f in films})[:3]),
+                    expected="one size",
+                    hint="give size=",
+                )
             return np.stack(films), labels
 
         try:

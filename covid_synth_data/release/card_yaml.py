@@ -20,9 +20,11 @@ CARD: Final = "README.md"
 MAX_BYTES: Final = 4 * 2**20
 MAX_DEPTH: Final = 32
 _OPEN: Final = (
-    yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken, yaml.FlowMappingStartToken,
+    yaml.BlockMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.FlowMappingStartToken,
     yaml.FlowSequenceStartToken,
-)  # fmt: skip
+)
 _CLOSE: Final = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 _FENCE: Final = re.compile(r"^---[ \t]*\r?$", re.MULTILINE)
 
@@ -114,6 +116,8 @@ def check(folder: Path, listed: manifest.Manifest, config: str, subsets: tuple[s
 
 def _refused(path: Path, found: str, expected: str) -> CorruptRelease:
     return CorruptRelease(
-        f"the card {path} cannot be trusted", found=found[:200], expected=expected,
+        f"the card {path} cannot be trusted",
+        found=found[:200],
+        expected=expected,
         hint=f"covid-synth verify {path.parent} says what differs; fetch the release again",
-    )  # fmt: skip
+    )

@@ -180,9 +180,10 @@ class _Table:
                 if columns and here != columns:
                     raise CorruptRelease(
                         f"{folder / file.path} has other columns than the shards before it",
-                        found=", ".join(here)[:120], expected=", ".join(columns)[:120],
+                        found=", ".join(here)[:120],
+                        expected=", ".join(columns)[:120],
                         hint="fetch the release again",
-                    )  # fmt: skip
+                    )
                 columns = here
                 for name in columns:
                     parts.setdefault(name, []).append(_digests(batch.column(name), name))
@@ -193,8 +194,9 @@ class _Table:
         if len(order) and (sorted_[KEY][1:] == sorted_[KEY][:-1]).any():
             raise CorruptRelease(
                 f"the subset {subset!r} of {folder} has two rows of one image_id",
-                expected="unique names", hint="fetch the release again",
-            )  # fmt: skip
+                expected="unique names",
+                hint="fetch the release again",
+            )
         return cls(folder, files, columns, sorted_)
 
     @property
@@ -238,9 +240,7 @@ def _row_changes(old: _Table, new: _Table) -> RowChanges:
     changed = np.zeros(len(both), bool)
     for mask in differs.values():
         changed |= mask
-    examples = {
-        "added": new.names(added), "removed": old.names(removed), "changed": new.names(both[changed]),
-    }  # fmt: skip
+    examples = {"added": new.names(added), "removed": old.names(removed), "changed": new.names(both[changed])}
     images = differs.pop(PIXELS, np.zeros(0, bool))
     return RowChanges(
         old=len(old.keys),

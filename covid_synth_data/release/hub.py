@@ -107,9 +107,11 @@ def fetch(repo: str, version: str, subsets: Iterable[str] = (), others: Iterable
         found = _snapshot(repo, _download(repo, version, f"v{version}", manifest.NAME))
     if found.listed.version != version:
         raise CorruptRelease(
-            f"the tag v{version} of {repo} holds another version", found=found.listed.version,
-            expected=version, hint="tell who published it, and take another version",
-        )  # fmt: skip
+            f"the tag v{version} of {repo} holds another version",
+            found=found.listed.version,
+            expected=version,
+            hint="tell who published it, and take another version",
+        )
     _obtain(repo, found, found.files(subsets, tuple(others)))
     return found
 
@@ -129,9 +131,11 @@ def _snapshot(repo: str, path: Path) -> Snapshot:
     if found != expected:
         _discard(path)
         raise CorruptRelease(
-            f"{manifest.NAME} of {repo} is not what was published", found=found[:12], expected=expected[:12],
+            f"{manifest.NAME} of {repo} is not what was published",
+            found=found[:12],
+            expected=expected[:12],
             hint="the file was removed; load again to fetch it again",
-        )  # fmt: skip
+        )
     return Snapshot(path.parent, manifest.read(path.parent))
 
 
@@ -163,16 +167,20 @@ def _download(repo: str, version: str, revision: str, path: str) -> Path:
         except RevisionNotFoundError as error:
             there = ", ".join(versions(repo)) or "none"
             raise ReleaseError(
-                f"{repo} has no version {version}", found=there,
-                expected="a published version", hint="leave version out for the newest",
-            ) from error  # fmt: skip
+                f"{repo} has no version {version}",
+                found=there,
+                expected="a published version",
+                hint="leave version out for the newest",
+            ) from error
         except EntryNotFoundError as error:
             if isinstance(error, LocalEntryNotFoundError):  # no network
                 raise
             raise ReleaseError(
-                f"{repo} v{version} is not a release", found=f"no {path}", expected=f"a file {path}",
+                f"{repo} v{version} is not a release",
+                found=f"no {path}",
+                expected=f"a file {path}",
                 hint="check the name of the repository",
-            ) from error  # fmt: skip
+            ) from error
 
 
 def _cached_versions(repo: str, subsets: Iterable[str]) -> list[str]:
@@ -221,9 +229,11 @@ def _obtain(repo: str, snapshot: Snapshot, files: list[manifest.File]) -> None:
         write_text(notes, json.dumps({**before, **good}))
     for path, (found, expected) in bad.items():
         raise CorruptRelease(
-            f"{path} of {repo} is not as released", found=found, expected=expected,
+            f"{path} of {repo} is not as released",
+            found=found,
+            expected=expected,
             hint="the file was removed; load again to fetch it again",
-        )  # fmt: skip
+        )
 
 
 def _mark(path: Path, file: manifest.File) -> str:
@@ -311,21 +321,27 @@ def refusal(error: BaseException, what: str) -> ReleaseError | OutputError:
     disk = next((cause for cause in causes if isinstance(cause, OSError) and cause.errno), None)
     if disk is not None and not unreachable:
         return OutputError(
-            what, found=str(disk.strerror).lower(), expected="a cache that can be written, with enough room",
+            what,
+            found=str(disk.strerror).lower(),
+            expected="a cache that can be written, with enough room",
             hint="free some space, or let HF_HOME name another folder",
-        )  # fmt: skip
+        )
     if constants.HF_HUB_OFFLINE:
         return HubError(
-            what, found="HF_HUB_OFFLINE is set", expected="a copy in the cache, or a network",
-            hint="unset HF_HUB_OFFLINE, or give root= a release folder", unreachable=True,
-        )  # fmt: skip
+            what,
+            found="HF_HUB_OFFLINE is set",
+            expected="a copy in the cache, or a network",
+            hint="unset HF_HUB_OFFLINE, or give root= a release folder",
+            unreachable=True,
+        )
     said = next((line for cause in reversed(causes) for line in str(cause).splitlines() if line.strip()), "")
     return HubError(
-        what, found=(said or type(error).__name__)[:200],
+        what,
+        found=(said or type(error).__name__)[:200],
         expected=f"an answer of {host}, or a copy in the cache" if unreachable else None,
         hint="check the network and HF_ENDPOINT, then run the same again; root= reads a release folder",
         unreachable=unreachable,
-    )  # fmt: skip
+    )
 
 
 def _causes(error: BaseException) -> Iterable[BaseException]:
@@ -337,13 +353,15 @@ def _causes(error: BaseException) -> Iterable[BaseException]:
 
 _ANSWERS: Final = {
     400: ("a request that it takes", "mend what it names, and release again"),
-    401: ("a repository that is there and a token that may use it",
-          "check the name; for a private repository `hf auth login` or set HF_TOKEN"),
+    401: (
+        "a repository that is there and a token that may use it",
+        "check the name; for a private repository `hf auth login` or set HF_TOKEN",
+    ),
     403: ("a token that may write there", "take a token with write access to this repository"),
     404: ("a repository that is there and a token that may use it", "check the name and HF_ENDPOINT"),
     412: ("that nobody pushes meanwhile", "nothing was overwritten; look at what was pushed, then run again"),
     429: ("fewer requests", "wait a few minutes and run the same again"),
-}  # fmt: skip
+}
 
 
 def _answered(status: int, said: str, what: str, host: str) -> HubError:

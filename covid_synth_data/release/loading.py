@@ -136,9 +136,11 @@ def _listed(folder: Path, version: str | None) -> manifest.Manifest:
     listed = manifest.read(folder)
     if version not in (None, hub.LATEST, listed.version):
         raise ReleaseError(
-            f"{folder} is another version", found=listed.version, expected=version,
+            f"{folder} is another version",
+            found=listed.version,
+            expected=version,
             hint="leave version out, or give the folder of that version",
-        )  # fmt: skip
+        )
     return listed
 
 
@@ -147,9 +149,10 @@ def _check_subsets(where: str, listed: manifest.Manifest, chosen: catalog.Datase
     if missing:
         raise ReleaseError(
             f"{where} does not hold the config {chosen.config!r}",
-            found="subsets " + ", ".join(sorted(listed.subsets)), expected=", ".join(chosen.subsets),
+            found="subsets " + ", ".join(sorted(listed.subsets)),
+            expected=", ".join(chosen.subsets),
             hint="release the missing subset into the same folder, or load one that is there",
-        )  # fmt: skip
+        )
 
 
 def _folder(root: Path, name: str) -> Path:
@@ -168,14 +171,16 @@ def _unreadable(folder: Path, config: str, error: Exception) -> CovidSynthError:
     if isinstance(cause, OSError) and cause.errno in _CANNOT_WRITE:
         return OutputError(
             f"cannot write to the cache {datasets.config.HF_DATASETS_CACHE}",
-            found=(cause.strerror or str(cause)).lower(), expected="a writable place with enough room",
+            found=(cause.strerror or str(cause)).lower(),
+            expected="a writable place with enough room",
             hint="free some space, or let HF_DATASETS_CACHE name another folder",
-        )  # fmt: skip
+        )
     return CorruptRelease(
         f"the config {config!r} of {folder} cannot be read",
-        found=(str(cause).splitlines() or [type(cause).__name__])[0], expected="the files as released",
+        found=(str(cause).splitlines() or [type(cause).__name__])[0],
+        expected="the files as released",
         hint=f"covid-synth verify {folder} says which file differs; fetch the release again",
-    )  # fmt: skip
+    )
 
 
 def _check_shards(folder: Path, listed: manifest.Manifest, subsets: tuple[str, ...]) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from covid_synth_data.errors import CorruptRelease, ReleaseError
 from covid_synth_data.files.atomic import write_text
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 
 NAME: Final = "manifest.json"
 
@@ -25,7 +25,7 @@ Count = Annotated[int, Field(ge=0)]
 Rows = Annotated[int, Field(ge=0, le=MAX_ROWS)]
 
 
-class File(Settings):
+class File(FrozenModel):
     """A file of the release: POSIX path relative to its folder, size in bytes, rows where it is a shard."""
 
     path: str
@@ -45,14 +45,14 @@ class File(Settings):
         return path
 
 
-class SourceFilms(Settings):
+class SourceFilms(FrozenModel):
     """The real films of one source: how many, and sha256 over their ids and file contents."""
 
     films: Count
     sha256: str
 
 
-class Learned(Settings):
+class Learned(FrozenModel):
     """Whom a generator learned from: `image_id`s, other names of the same films included, and `patient_id`s.
 
     A benchmark must not test on them, and no row of the dataset says so for the target class.
@@ -62,7 +62,7 @@ class Learned(Settings):
     patients: list[str]
 
 
-class Subset(Settings):
+class Subset(FrozenModel):
     """What one subset was made from.
 
     `recipe` is the recipe as read, `weights` the path of a file, `device` the kind of machine that the
@@ -82,7 +82,7 @@ class Subset(Settings):
     device: str | None = None
 
 
-class Manifest(Settings):
+class Manifest(FrozenModel):
     """The whole file. `format` is raised when a reader of this version could misunderstand a newer one.
 
     `restricted` names the licences among those of the subsets that do not allow reuse under our terms
@@ -109,15 +109,18 @@ def read(folder: Path) -> Manifest:
     path = folder / NAME
     if not path.is_file():
         raise ReleaseError(
-            f"{folder} is not a release", found=f"no {NAME}" if folder.is_dir() else "no such folder",
-            expected=f"a folder with {NAME}", hint="check the path",
-        )  # fmt: skip
+            f"{folder} is not a release",
+            found=f"no {NAME}" if folder.is_dir() else "no such folder",
+            expected=f"a folder with {NAME}",
+            hint="check the path",
+        )
     if not is_inside(folder, NAME) or path.stat().st_size > MAX_BYTES:
         raise CorruptRelease(
             f"{path} is no manifest of ours",
             found=f"{path.stat().st_size:,} bytes" if is_inside(folder, NAME) else "a symbolic link",
-            expected=f"a file of at most {MAX_BYTES:,} bytes", hint="fetch the release again",
-        )  # fmt: skip
+            expected=f"a file of at most {MAX_BYTES:,} bytes",
+            hint="fetch the release again",
+        )
     try:
         return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:

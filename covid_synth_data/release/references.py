@@ -25,9 +25,11 @@ def resolve(reference: str | Path, others: tuple[str, ...] = ()) -> Path:
     named = _REFERENCE.match(str(reference))
     if not named:
         raise ReleaseError(
-            f"no release {str(reference)!r}", found="no such folder",
-            expected="a release folder, or a version on the Hub as ORG/NAME@v1.0.0", hint="check the name",
-        )  # fmt: skip
+            f"no release {str(reference)!r}",
+            found="no such folder",
+            expected="a release folder, or a version on the Hub as ORG/NAME@v1.0.0",
+            hint="check the name",
+        )
     repository, version = named[1], hub.resolve(named[1], named[2])
     subsets = hub.fetch(repository, version).listed.subsets
     return hub.fetch(repository, version, subsets, others).folder

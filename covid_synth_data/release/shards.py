@@ -62,9 +62,11 @@ def opened(folder: Path, file: manifest.File) -> Iterator[pq.ParquetFile]:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         found = (str(error).splitlines() or [type(error).__name__])[0]
         raise CorruptRelease(
-            f"{path} cannot be read", found=found, expected="a parquet file as released",
+            f"{path} cannot be read",
+            found=found,
+            expected="a parquet file as released",
             hint="fetch the release again, or run covid-synth verify",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def unlike_a_shard(metadata: pq.FileMetaData, rows: int | None) -> tuple[str, str] | None:
@@ -104,6 +106,8 @@ def batches(
 
 def _refused(path: Path, found: str, expected: str) -> CorruptRelease:
     return CorruptRelease(
-        f"{path} is not as released", found=found, expected=expected,
+        f"{path} is not as released",
+        found=found,
+        expected=expected,
         hint="fetch the release again, or run covid-synth verify",
-    )  # fmt: skip
+    )

@@ -25,14 +25,7 @@ if TYPE_CHECKING:
     import datasets
     import pandas as pd
 
-__all__ = [
-    "SourceInfo",
-    "SourceStatus",
-    "list_sources",
-    "load_source",
-    "read_source",
-    "source_status",
-]
+__all__ = ["SourceInfo", "SourceStatus", "list_sources", "load_source", "read_source", "source_status"]
 
 _MODULES: Final = {
     "covid-chestxray": "covid_chestxray",

@@ -110,9 +110,12 @@ def _unlisted(name: str) -> dict[str, Any]:
 
 def _row(identity: str, patient: str, number: int) -> dict[str, Any]:
     return {
-        "source_id": identity, "patient": patient, "slice": number,
-        "source_class": "COVID-19", "source_license": INFO.licence,
-    }  # fmt: skip
+        "source_id": identity,
+        "patient": patient,
+        "slice": number,
+        "source_class": "COVID-19",
+        "source_license": INFO.licence,
+    }
 
 
 def _files(folder: Path, image: str, mask: str) -> dict[str, Any]:

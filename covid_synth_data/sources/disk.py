@@ -92,9 +92,11 @@ def list_images(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES + DICOM
             ]
     except OSError as error:
         raise SourceError(
-            f"cannot list {folder}", found=str(error.strerror).lower(), expected="a readable folder",
+            f"cannot list {folder}",
+            found=str(error.strerror).lower(),
+            expected="a readable folder",
             hint="check its permissions",
-        ) from error  # fmt: skip
+        ) from error
     return sorted(names, key=natural)
 
 

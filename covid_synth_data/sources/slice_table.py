@@ -77,8 +77,9 @@ def read_values(file: str | Path | bytes | Image.Image, name: str | None = None)
         if (values != values[..., :1]).any():
             raise BadImage(
                 f"{name or 'a label map'} is a colour picture",
-                expected="a label map of one channel, values 0 to 3", hint="take the label maps as published",
-            )  # fmt: skip
+                expected="a label map of one channel, values 0 to 3",
+                hint="take the label maps as published",
+            )
         values = values[..., 0]
     return values.astype(np.uint8) if values.dtype == np.bool_ else values
 

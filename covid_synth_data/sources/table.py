@@ -21,9 +21,19 @@ if TYPE_CHECKING:
     import datasets
 
 COLUMNS: Final = (
-    "image_id", "label", "patient_id", "patient_known", "view", "source_dataset", "source_id",
-    "source_class", "source_license", "path", "bytes", "excluded",
-)  # fmt: skip
+    "image_id",
+    "label",
+    "patient_id",
+    "patient_known",
+    "view",
+    "source_dataset",
+    "source_id",
+    "source_class",
+    "source_license",
+    "path",
+    "bytes",
+    "excluded",
+)
 """The columns of every frame, in this order; a source may add its own (sex, age, offset, ...) after them.
 
 `label` is one of `schema.LABELS` or ""; `view` is PA, AP, AP Supine, L, another value of the source, or "";

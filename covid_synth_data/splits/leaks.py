@@ -65,9 +65,11 @@ def check_leaks(splits: Mapping[str, datasets.Dataset], *, pixels: bool = True) 
     leaks = find_leaks(splits, pixels=pixels)
     if leaks:
         raise LeakError(
-            "training, validation and test films are not separate", found=leaks.summary(),
-            expected="no patient and no film in two parts", hint="use the protocol clean",
-        )  # fmt: skip
+            "training, validation and test films are not separate",
+            found=leaks.summary(),
+            expected="no patient and no film in two parts",
+            hint="use the protocol clean",
+        )
 
 
 def _identities(part: datasets.Dataset, pixels: bool) -> dict[str, dict[str, str]]:
@@ -110,9 +112,11 @@ def _read(cell: Mapping[str, Any]) -> bytes:
         return Path(cell["path"]).read_bytes()
     except OSError as error:
         raise BadImage(
-            f"cannot read {cell['path']}", found=str(error.strerror).lower(), expected="an image file",
+            f"cannot read {cell['path']}",
+            found=str(error.strerror).lower(),
+            expected="an image file",
             hint="the source changed since the split was made; make it again",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def near_duplicates(

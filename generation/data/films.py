@@ -75,9 +75,14 @@ def _rows(data: PairData | FilmData, plans: Sequence[tasks.TaskPlan]) -> dataset
 
 def _plan(data: Data, task: str, root: Path | None) -> tasks.TaskPlan:
     return tasks.plan_task(
-        task, root, protocol=data.protocol, seed=data.split_seed, sources=data.sources,
-        licences=data.licences, phantom=data.phantom,
-    )  # fmt: skip
+        task,
+        root,
+        protocol=data.protocol,
+        seed=data.split_seed,
+        sources=data.sources,
+        licences=data.licences,
+        phantom=data.phantom,
+    )
 
 
 def _same_films(plans: Sequence[tasks.TaskPlan]) -> dict[str, set[str]]:
@@ -99,9 +104,11 @@ def of_class(rows: datasets.Dataset, label: str) -> datasets.Dataset:
     index = np.flatnonzero(np.asarray(rows["label"]) == (names.index(label) if label in names else -1))
     if not len(index):
         raise EmptySplit(
-            f"the training part of the task has no {label!r} film", found="0 rows", expected="at least one",
+            f"the training part of the task has no {label!r} film",
+            found="0 rows",
+            expected="at least one",
             hint="check the classes of the recipe's table [data], and the sources at hand",
-        )  # fmt: skip
+        )
     return rows.select(index)
 
 
@@ -144,10 +151,14 @@ def training_films(recipe: Recipe, root: Path | None, progress: Callable[[int, i
         others = sorted(set().union(*(known.get(name, set()) for name in ids)))
         films.append(
             Films(
-                label, _decode(side["image"], crops, data.size, tick), ids, list(side["source_license"]),
-                sorted(set(side["patient_id"])), others,
+                label,
+                _decode(side["image"], crops, data.size, tick),
+                ids,
+                list(side["source_license"]),
+                sorted(set(side["patient_id"])),
+                others,
             )
-        )  # fmt: skip
+        )
     return films
 
 

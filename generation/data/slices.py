@@ -69,10 +69,16 @@ def training_slices(recipe: Recipe, root: Path | None, progress: Callable[[int, 
     licences = [str(row["source_license"]) for row in rows]
     return [
         Slices(
-            "covid-19", pixels[~held], ids, licences, patients,
-            maps=maps[~held], held_pixels=pixels[held], held_maps=maps[held],
+            "covid-19",
+            pixels[~held],
+            ids,
+            licences,
+            patients,
+            maps=maps[~held],
+            held_pixels=pixels[held],
+            held_maps=maps[held],
         )
-    ]  # fmt: skip
+    ]
 
 
 def held_out(

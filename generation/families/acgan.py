@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pydantic import model_validator
 from torch import Tensor, nn
 
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.generators import build
 from covid_synth_data.generators.acgan import ACGANDiscriminator
 from generation import recipe as recipes
@@ -18,7 +18,7 @@ from generation.families.noise import NoiseFamily
 from generation.training.family import frozen
 
 
-class Networks(Settings):
+class Networks(FrozenModel):
     """Widths and length of the noise."""
 
     generator: Literal["acgan"] = "acgan"
@@ -68,8 +68,9 @@ class ACGAN(NoiseFamily):
         with self.fabric.autocast():
             fake = self.generator(self.noise(len(real)), asked)
             (scores, names), (fake_scores, fake_names) = (
-                self.discriminator(real), self.discriminator(fake.detach()),
-            )  # fmt: skip
+                self.discriminator(real),
+                self.discriminator(fake.detach()),
+            )
             judged = losses.bce_discriminator(scores, fake_scores)
             named = F.cross_entropy(names.float(), labels) + F.cross_entropy(fake_names.float(), asked)
         self.update("discriminator", judged + named)

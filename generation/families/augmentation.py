@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from covid_synth_data.errors import ConfigError
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 
 DRAWS: Final = 11
 """Random numbers that one film takes."""
@@ -29,7 +29,7 @@ GREY: Final = 0.0
 """What fills a hole."""
 
 
-class Policy(Settings):
+class Policy(FrozenModel):
     """How strong each change is at most; 0 leaves it out.
 
     `brightness` is added, in units of half the grey range; `contrast` is the relative change about the

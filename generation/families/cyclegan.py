@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.generators import build
 from covid_synth_data.generators.cyclegan import PatchCritic
@@ -20,7 +20,7 @@ from generation.data.films import Films
 from generation.training.family import Family, frozen
 
 
-class Networks(Settings):
+class Networks(FrozenModel):
     """Architecture and base widths."""
 
     generator: Literal["cyclegan-unet", "cyclegan-resnet"]
@@ -28,7 +28,7 @@ class Networks(Settings):
     critic_width: recipes.Positive = 64
 
 
-class Losses(Settings):
+class Losses(FrozenModel):
     """Weights of the cycle term (lambda of Eq. 1) and of the identity term (original code)."""
 
     cycle: Annotated[float, Field(ge=0)] = 10.0
@@ -66,9 +66,11 @@ class CycleGAN(Family):
         net = self.recipe.network
         g_ab, g_ba = (build(net.generator, width=net.width) for _ in range(2))
         return {
-            "g_ab": g_ab, "g_ba": g_ba,
-            "d_a": PatchCritic(net.critic_width), "d_b": PatchCritic(net.critic_width),
-        }  # fmt: skip
+            "g_ab": g_ab,
+            "g_ba": g_ba,
+            "d_a": PatchCritic(net.critic_width),
+            "d_b": PatchCritic(net.critic_width),
+        }
 
     def batches(self, films: Sequence[Films]) -> Batches:
         """Films of both domains side by side."""
@@ -136,6 +138,10 @@ class CycleGAN(Family):
         """Architecture, width and direction."""
         data, net = self.recipe.data, self.recipe.network
         return {
-            "kind": "translator", "architecture": net.generator, "options": {"width": net.width},
-            "size": data.size, "source_class": data.source_class, "target_class": data.target_class,
-        }  # fmt: skip
+            "kind": "translator",
+            "architecture": net.generator,
+            "options": {"width": net.width},
+            "size": data.size,
+            "source_class": data.source_class,
+            "target_class": data.target_class,
+        }

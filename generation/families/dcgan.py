@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.generators import build
 from covid_synth_data.generators.dcgan import DCGANDiscriminator
 from generation import recipe as recipes
@@ -16,7 +16,7 @@ from generation.families.noise import NoiseFamily
 from generation.training.family import frozen
 
 
-class Networks(Settings):
+class Networks(FrozenModel):
     """Widths and length of the noise."""
 
     generator: Literal["dcgan"] = "dcgan"

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.generators import build
 from covid_synth_data.generators.diffaug import DiffAugDiscriminator
 from generation import recipe as recipes
@@ -19,7 +19,7 @@ from generation.families.noise import NoiseFamily
 from generation.training.family import frozen
 
 
-class Networks(Settings):
+class Networks(FrozenModel):
     """Widths and length of the noise."""
 
     generator: Literal["diffaug-gan"] = "diffaug-gan"
@@ -31,7 +31,7 @@ class Networks(Settings):
     multiple of group x classes, so that the films of a group are of one class."""
 
 
-class Losses(Settings):
+class Losses(FrozenModel):
     """Weight of both zero-centred gradient penalties (gamma / 2), and how many steps lie between two."""
 
     penalty: Annotated[float, Field(ge=0)] = 1.0

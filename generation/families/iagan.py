@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import torch
 from torch import Tensor, nn
 
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.generators import build
 from covid_synth_data.generators.iagan import IAGANDiscriminator
@@ -26,7 +26,7 @@ FITTED: Final = 256
 """Training films whose codes the distribution of codes is fitted to."""
 
 
-class Networks(Settings):
+class Networks(FrozenModel):
     """Widths, and the lengths of noise and code."""
 
     generator: Literal["iagan"] = "iagan"

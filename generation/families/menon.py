@@ -14,7 +14,7 @@ import torch
 from pydantic import model_validator
 from torch import Tensor, nn
 
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.generators import build
 from covid_synth_data.generators.menon import MenonDiscriminator
 from generation import recipe as recipes
@@ -23,7 +23,7 @@ from generation.families.noise import NoiseFamily
 from generation.training.family import frozen
 
 
-class Networks(Settings):
+class Networks(FrozenModel):
     """Which of the three, and the widths; those of the paper by default (Sect. IV.C)."""
 
     generator: Literal["baseline-gan", "transfer-gan", "mtt-gan"]

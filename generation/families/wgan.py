@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import Optimizer, RMSprop
 
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.generators import build
 from covid_synth_data.generators.wgan import WGANCritic
 from generation import recipe as recipes
@@ -21,7 +21,7 @@ from generation.families.noise import NoiseFamily
 from generation.training.family import frozen
 
 
-class Networks(Settings):
+class Networks(FrozenModel):
     """Widths (those of the paper by default) and length of the noise."""
 
     generator: Literal["wgan"] = "wgan"
@@ -32,7 +32,7 @@ class Networks(Settings):
     latent: recipes.Positive = 100
 
 
-class Losses(Settings):
+class Losses(FrozenModel):
     """How the critic is kept Lipschitz, and how many updates it gets for one of the generator.
 
     `clip` bounds its weights by `limit` and goes with RMSprop (Arjovsky et al. 2017); `gradient-penalty`

@@ -99,9 +99,10 @@ def _archive() -> Path:
     path = Path(found.origin).parent / "data" / ARCHIVE
     if not path.is_file():
         raise SourceError(
-            f"torchxrayvision has no file data/{ARCHIVE}", expected="the lung masks of V7 Labs",
+            f"torchxrayvision has no file data/{ARCHIVE}",
+            expected="the lung masks of V7 Labs",
             hint="install a version of torchxrayvision that has it, such as 1.5.7",
-        )  # fmt: skip
+        )
     return path
 
 
@@ -145,9 +146,11 @@ def _cut(film: Grey, mask: Grey) -> tuple[Grey, Grey]:
 def _outlined(part: str, films: list[tuple[Any, Grey, Grey]]) -> Outlined:
     if not films:
         raise EmptySplit(
-            f"no film with a lung mask for {part}", found="0 films", expected="at least one",
+            f"no film with a lung mask for {part}",
+            found="0 films",
+            expected="at least one",
             hint="covid-chestxray must be whole: its films under CC BY are learned from",
-        )  # fmt: skip
+        )
     rows = [row for row, _, _ in films]
     return Outlined(
         np.stack([film for _, film, _ in films]),

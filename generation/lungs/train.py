@@ -28,7 +28,7 @@ from covid_synth_data import __version__
 from covid_synth_data.cli.common import Root, guarded, progress_bar, say
 from covid_synth_data.errors import ConfigError, DivergedError
 from covid_synth_data.files.atomic import replacing, write_text
-from covid_synth_data.files.models import Settings, read_toml
+from covid_synth_data.files.models import FrozenModel, read_toml
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.preprocessing import harmonise, lung_weights, lungs
 from covid_synth_data.preprocessing.harmonise import COMMON_SIDE, Film
@@ -46,7 +46,7 @@ ARCHITECTURE: Final = "lung-unet"
 CHECKPOINT_SECONDS: Final = 60
 
 
-class Distortion(Settings):
+class Distortion(FrozenModel):
     """How much a film is changed before it is learned from."""
 
     scale: Share = 0.25
@@ -63,7 +63,7 @@ class Distortion(Settings):
     """Probability of a plain black, white or grey bar along an edge, or a block like a marker."""
 
 
-class LungRecipe(Settings):
+class LungRecipe(FrozenModel):
     """Everything that the weights depend on."""
 
     name: str
@@ -198,8 +198,11 @@ def fit(
         network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     state: dict[str, Any] = {
-        "recipe": recipe.digest(), "films": parts["train"].fingerprint(), "curve": [], "losses": [],
-    }  # fmt: skip
+        "recipe": recipe.digest(),
+        "films": parts["train"].fingerprint(),
+        "curve": [],
+        "losses": [],
+    }
     nets, optimizers = {"network": network, "average": average}, {"adamw": optimizer}
     saved = checkpoint.found(folder / "checkpoints")
     if saved:
@@ -242,7 +245,7 @@ def _resumed(folder: Path, step: int, expected: dict[str, Any]) -> dict[str, Any
                 f"{folder.parent} holds a run of another recipe or other {key}",
                 expected="an empty folder or an earlier run of the same",
                 hint="choose another folder with --out",
-            )  # fmt: skip
+            )
     return {key: state[key] for key in expected}
 
 
@@ -285,14 +288,16 @@ def save(
         film_licences=sorted(set(learned.licences)),
         mask_licence=outlines.MASK_LICENCE,
         training={
-            "recipe": recipe.model_dump(), "recipe_digest": recipe.digest(), "films": learned.fingerprint(),
+            "recipe": recipe.model_dump(),
+            "recipe_digest": recipe.digest(),
+            "films": learned.fingerprint(),
             "masks": "V7 Labs and CloudFactory, COVID-19 X-ray dataset, as in torchxrayvision",
             "harmonise": harmonise.settings(),
         },
         dice=scores,
         package_version=__version__,
         sha256=hashlib.sha256(content).hexdigest(),
-    )  # fmt: skip
+    )
     with replacing(path) as temporary:
         temporary.write_bytes(content)
     write_text(path.with_suffix(".json"), json.dumps(card.model_dump(), indent=2) + "\n")

@@ -85,7 +85,7 @@ def release(
             found="no training.learned_from",
             expected="a card of this version",
             hint="run the training's command again, it rewrites the card",
-        )  # fmt: skip
+        )
     maker = makers.maker(recipe, settings, generator, root)
     licensing.check({*maker.licences, *generator.card.licences}, licences)
     job = Job(recipe, settings, generator, maker, weights)
@@ -124,10 +124,11 @@ def _existing(out: Path, job: Job) -> manifest.Manifest | None:
     wanted = (job.release.dataset, job.release.version)
     if (before.name, before.version) != wanted:
         raise VersionExists(
-            f"{out} holds another release", found=f"{before.name} {before.version}",
+            f"{out} holds another release",
+            found=f"{before.name} {before.version}",
             expected=" ".join(wanted),
             hint="choose another folder with --out; a version never changes",
-        )  # fmt: skip
+        )
     subset = before.subsets.get(job.release.subset)
     if subset is not None:
         same = (
@@ -157,10 +158,11 @@ def _open_work(work: Path, out: Path, job: Job) -> None:
         strays = sorted((out / job.release.folder).glob(f"{job.release.subset}-*.parquet"))
         if strays:
             raise ReleaseError(
-                f"{out} has shards that are in no manifest", found=str(strays[0]),
+                f"{out} has shards that are in no manifest",
+                found=str(strays[0]),
                 expected=f"no {job.release.subset}-*.parquet yet",
                 hint="remove them, or choose another --out",
-            )  # fmt: skip
+            )
         with output_errors(work):
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir(parents=True)
@@ -232,9 +234,13 @@ def _publish(
     kept = [file for file in (before.files if before else []) if file.path not in new]
     subsets = {**(before.subsets if before else {}), settings.subset: _lineage(job, weights)}
     listed = manifest.Manifest(
-        format=1, name=settings.dataset, version=settings.version, subsets=subsets, files=[*kept, *files],
+        format=1,
+        name=settings.dataset,
+        version=settings.version,
+        subsets=subsets,
+        files=[*kept, *files],
         restricted=licensing.restricted(name for subset in subsets.values() for name in subset.licences),
-    )  # fmt: skip
+    )
     manifest.write(out, documents.complete(out, listed, owed))
     shutil.rmtree(work, ignore_errors=True)
 
@@ -272,8 +278,11 @@ def _git_commit() -> str:
     try:
         done = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607
-            cwd=here, capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     except (OSError, subprocess.CalledProcessError):
         return ""
     return done.stdout.strip()

@@ -56,9 +56,10 @@ class LabelMaps(makers.Maker):
         """Raises the errors of `plan_slices`, `EmptySplit` where lesions cannot be moved, `ConfigError`."""
         if release.codec != "png":
             raise ConfigError(
-                f"{recipe.name} stores slices as {release.codec}", expected='release.codec = "png"',
+                f"{recipe.name} stores slices as {release.codec}",
+                expected='release.codec = "png"',
                 hint="another codec does not keep what is outside the lung black",
-            )  # fmt: skip
+            )
         self.generator, self.seed, self.size = generator, recipe.seed, recipe.data.size
         self.batch_size = release.batch_size
         parts = planned(recipe, root).parts()
@@ -101,9 +102,10 @@ class LabelMaps(makers.Maker):
             if name not in self.by_id:
                 raise MissingSource(
                     f"the slice that {row['image_id']} was made from is not at hand",
-                    found=f"{len(self.slices):,} slices of the recipe's split", expected=name,
+                    found=f"{len(self.slices):,} slices of the recipe's split",
+                    expected=name,
                     hint="give --root the set that the card of the release names, in the state that it names",
-                )  # fmt: skip
+                )
         return labelmaps.read(self.by_id[source], variant, self.by_id, self.size)
 
     def translated(self) -> set[str]:
@@ -148,10 +150,17 @@ def release(
     stopped is continued by the same call. Raises what `release.release` raises.
     """
     table = {
-        "dataset": DATASET, "version": version, "subset": SUBSET, "folder": SUBSET, "count": count,
-        "codec": "png", "shard_rows": shard_rows, "batch_size": batch_size, "moved": moved,
+        "dataset": DATASET,
+        "version": version,
+        "subset": SUBSET,
+        "folder": SUBSET,
+        "count": count,
+        "codec": "png",
+        "shard_rows": shard_rows,
+        "batch_size": batch_size,
+        "moved": moved,
         "parts": list(parts),
-    }  # fmt: skip
+    }
     recipe = recipe_of(weights, table)
     return releases.release(recipe, root, weights, out, device, progress, licences)
 
@@ -165,9 +174,11 @@ def recipe_of(weights: Path, table: dict[str, Any] | None = None) -> Recipe:
     content = card.training.get("recipe")
     if card.kind != "label-to-image" or not isinstance(content, dict):
         raise WeightsError(
-            f"{weights} draws no CT slices", found=f"a {card.kind}",
-            expected="weights of a generator from label maps", hint="name the weights of a CT recipe",
-        )  # fmt: skip
+            f"{weights} draws no CT slices",
+            found=f"a {card.kind}",
+            expected="weights of a generator from label maps",
+            hint="name the weights of a CT recipe",
+        )
     model: type[Recipe] = family(str(content.get("family"))).Recipe
     return model.model_validate({**content, "release": table})
 
@@ -195,9 +206,10 @@ def _number(row: dict[str, Any]) -> int:
     number = str(row["image_id"]).rpartition("-")[2]
     if not (number.isascii() and number.isdigit() and len(number) <= 8):
         raise CorruptRelease(
-            f"the row {str(row['image_id'])!r:.60} has no lineage", expected=f"a name as {SUBSET}-00000",
+            f"the row {str(row['image_id'])!r:.60} has no lineage",
+            expected=f"a name as {SUBSET}-00000",
             hint="fetch the release again",
-        )  # fmt: skip
+        )
     return int(number)
 
 

@@ -56,10 +56,11 @@ def check(names: Iterable[str], policy: str) -> None:
     if wrong and policy == "permissive":
         raise ReleaseError(
             "films under licences that do not allow this release were translated or learned from",
-            found=", ".join(wrong), expected="public domain, CC0 or CC BY alone",
+            found=", ".join(wrong),
+            expected="public domain, CC0 or CC BY alone",
             hint='set data.licences = "permissive" in the recipe and train again, or ask for --licenses any:'
             " the release is then labelled as restricted",
-        )  # fmt: skip
+        )
 
 
 def header(names: Iterable[str]) -> dict[str, Any]:

@@ -120,9 +120,11 @@ class Samples(Maker):
         known = sampler.card.classes or [sampler.card.target_class or "several classes at once"]
         if release.label not in known:
             raise ConfigError(
-                f"{sampler.card.name} makes no {release.label}", found=", ".join(known),
-                expected=release.label, hint="change release.label, or give other weights",
-            )  # fmt: skip
+                f"{sampler.card.name} makes no {release.label}",
+                found=", ".join(known),
+                expected=release.label,
+                hint="change release.label, or give other weights",
+            )
         self.sampler, self.seed, self.label = sampler, recipe.seed, release.label
         self.rows = [Row(index) for index in range(release.count)]
         self.sources = {}
@@ -156,9 +158,11 @@ def maker(recipe: Recipe, release: Release, generator: Trained, root: Path | Non
 
         return LabelMaps(recipe, release, generator, root)
     raise ConfigError(
-        f"{recipe.name} does not go with the weights {generator.card.name}", found=f"a {generator.card.kind}",
-        expected="the other kind of generator", hint="give the weights that were trained by this recipe",
-    )  # fmt: skip
+        f"{recipe.name} does not go with the weights {generator.card.name}",
+        found=f"a {generator.card.kind}",
+        expected="the other kind of generator",
+        hint="give the weights that were trained by this recipe",
+    )
 
 
 def source_films(recipe: Recipe, root: Path | None) -> datasets.Dataset:

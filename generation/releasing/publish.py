@@ -99,9 +99,10 @@ def _compare(folder: Path, repo: str, listed: manifest.Manifest, stamps: Stamps,
         head, tags = refs
         if private and not api.repo_info(repo, repo_type="dataset").private:
             raise ConfigError(
-                f"{repo} is public", expected="a private repository, as --private says",
+                f"{repo} is public",
+                expected="a private repository, as --private says",
                 hint="make it private on the Hub, or publish without --private",
-            )  # fmt: skip
+            )
         tagged = tags.get(f"v{listed.version}")
         there = _tree(api, repo, tagged or head)
     send = [file for file in files if not _same(folder, file, there.get(file.path))]
@@ -113,9 +114,11 @@ def _compare(folder: Path, repo: str, listed: manifest.Manifest, stamps: Stamps,
     newer = [one for one in remote.ascending(tags) if remote.order(one) > remote.order(listed.version)]
     if newer and not tagged:
         raise ReleaseError(
-            f"{repo} is ahead of {listed.version}", found=newer[-1], expected="nothing newer there",
+            f"{repo} is ahead of {listed.version}",
+            found=newer[-1],
+            expected="nothing newer there",
             hint="raise release.version in the recipe and release again",
-        )  # fmt: skip
+        )
     return result
 
 
@@ -178,22 +181,26 @@ def _checked(
     stamps = _stamps(folder, listed)
     if version is not None and version.removeprefix("v") != listed.version:
         raise ConfigError(
-            f"{folder} is not version {version}", found=listed.version, expected=version,
+            f"{folder} is not version {version}",
+            found=listed.version,
+            expected=version,
             hint="a version is set where it is made: release.version in the recipe",
-        )  # fmt: skip
+        )
     organisation, _, name = repo.rpartition("/")
     if not organisation or name != listed.name:
         raise ConfigError(
-            f"{repo} is no repository for {listed.name}", expected=f"ORG/{listed.name}",
+            f"{repo} is no repository for {listed.name}",
+            expected=f"ORG/{listed.name}",
             hint=f"the project's own is {catalog.REPOSITORIES.get(listed.name, 'not set')}",
-        )  # fmt: skip
+        )
     report = loading.verify(folder, progress)
     if not report.whole:
         raise CorruptRelease(
             f"{folder} is not whole and cannot be published",
             found=f"{len(report.problems)} problems, the first is {report.problems[0]}",
-            expected="every byte and count as its manifest says", hint=f"covid-synth verify {folder}",
-        )  # fmt: skip
+            expected="every byte and count as its manifest says",
+            hint=f"covid-synth verify {folder}",
+        )
     return listed, stamps
 
 
@@ -213,9 +220,10 @@ def _need_token(repo: str) -> None:
 
     if not get_token():
         raise HubError(
-            f"no token to write to {repo}", expected="a token with write access",
+            f"no token to write to {repo}",
+            expected="a token with write access",
             hint="hf auth login, or set HF_TOKEN",
-        )  # fmt: skip
+        )
 
 
 def _refs(api: HfApi, repo: str) -> tuple[str, dict[str, str]] | None:
@@ -253,9 +261,10 @@ def _refuse_other(planned: Plan) -> None:
     first = [file.path for file in planned.send] + planned.delete
     raise VersionExists(
         f"{planned.repo} has another {planned.tag}",
-        found=f"{len(first)} files that differ, e.g. {first[0]}", expected="the content of the folder",
+        found=f"{len(first)} files that differ, e.g. {first[0]}",
+        expected="the content of the folder",
         hint="a version never changes: raise release.version in the recipe and release again",
-    )  # fmt: skip
+    )
 
 
 def _commit(api: HfApi, planned: Plan) -> str:
@@ -273,9 +282,12 @@ def _commit(api: HfApi, planned: Plan) -> str:
     if not operations:
         return planned.head
     done = api.create_commit(
-        planned.repo, operations, repo_type="dataset", parent_commit=planned.head,
+        planned.repo,
+        operations,
+        repo_type="dataset",
+        parent_commit=planned.head,
         commit_message=f"Version {planned.listed.version}",
-    )  # fmt: skip
+    )
     return str(done.oid)
 
 
@@ -286,9 +298,10 @@ def _check_untouched(planned: Plan) -> None:
     if touched:
         raise CorruptRelease(
             f"{planned.folder} changed while it was published, so {planned.tag} was not set",
-            found=f"{len(touched)} files, e.g. {touched[0]}", expected="a folder left alone",
+            found=f"{len(touched)} files, e.g. {touched[0]}",
+            expected="a folder left alone",
             hint=f"covid-synth verify {planned.folder}, then run the same command again",
-        )  # fmt: skip
+        )
 
 
 def _check_commit(api: HfApi, planned: Plan, commit: str) -> None:
@@ -299,9 +312,10 @@ def _check_commit(api: HfApi, planned: Plan, commit: str) -> None:
     if wrong:
         raise CorruptRelease(
             f"{planned.repo} does not hold what was sent, so {planned.tag} was not set",
-            found=f"{len(wrong)} files that differ, e.g. {wrong[0]}", expected="the content of the folder",
+            found=f"{len(wrong)} files that differ, e.g. {wrong[0]}",
+            expected="the content of the folder",
             hint="run the same command again",
-        )  # fmt: skip
+        )
 
 
 def _set_tag(api: HfApi, planned: Plan, commit: str) -> None:
@@ -310,9 +324,12 @@ def _set_tag(api: HfApi, planned: Plan, commit: str) -> None:
 
     try:
         api.create_tag(
-            planned.repo, tag=planned.tag, revision=commit, repo_type="dataset",
+            planned.repo,
+            tag=planned.tag,
+            revision=commit,
+            repo_type="dataset",
             tag_message=f"Version {planned.listed.version}",
-        )  # fmt: skip
+        )
     except HfHubHTTPError as error:
         if error.response is None or error.response.status_code != 409:
             raise

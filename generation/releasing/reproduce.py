@@ -109,9 +109,13 @@ class Report:
             verdicts = [[row.verdict for row in rows].count(kind) for kind in (EXACT, CLOSE, DIFFERS)]
             lowest = min((row.psnr for row in rows if row.psnr is not None), default=None)
             cells = [
-                name, len(rows), *verdicts, sum(row.bytes_equal for row in rows),
-                max(row.largest for row in rows), f"{lowest:.1f} dB" if lowest is not None else "-",
-            ]  # fmt: skip
+                name,
+                len(rows),
+                *verdicts,
+                sum(row.bytes_equal for row in rows),
+                max(row.largest for row in rows),
+                f"{lowest:.1f} dB" if lowest is not None else "-",
+            ]
             lines.append("".join(f"{cell!s:>12}" for cell in cells))
         wrong = [row for row in self.rows if row.verdict == DIFFERS]
         lines += [
@@ -182,17 +186,20 @@ def _job(folder: Path, listed: manifest.Manifest, name: str, root: Path | None, 
     if settings is None or settings.subset != name:
         raise CorruptRelease(
             f"the recipe of {name!r} in {folder} makes another subset",
-            found=repr(settings.subset if settings else None), expected=repr(name),
+            found=repr(settings.subset if settings else None),
+            expected=repr(name),
             hint="fetch the release again",
-        )  # fmt: skip
+        )
     generator = load_file(_weights(folder, listed, subset), device)
     drawn = isinstance(generator, LabelTranslator)
     wrong = isinstance(generator, Translator) != isinstance(recipe.data, PairData)
     if wrong or drawn != isinstance(settings, SliceRelease):
         raise CorruptRelease(
-            f"the recipe of {name!r} in {folder} does not go with its weights", found=generator.card.kind,
-            expected="the other kind of generator", hint="fetch the release again",
-        )  # fmt: skip
+            f"the recipe of {name!r} in {folder} does not go with its weights",
+            found=generator.card.kind,
+            expected="the other kind of generator",
+            hint="fetch the release again",
+        )
     cells: dict[tuple[str, str], Any] = {}
     agree: dict[str, bool] = {}
     if isinstance(generator, Translator):  # samples need no film
@@ -221,9 +228,10 @@ def _recipe(folder: Path, subset: manifest.Subset) -> Recipe:
         problem = error.errors()[0]
         raise CorruptRelease(
             f"a recipe in {folder / manifest.NAME} cannot be used",
-            found=f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}", expected="a recipe of this code",
+            found=f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}",
+            expected="a recipe of this code",
             hint="take the version of the code that the manifest names",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _weights(folder: Path, listed: manifest.Manifest, subset: manifest.Subset) -> Path:
@@ -239,9 +247,11 @@ def _weights(folder: Path, listed: manifest.Manifest, subset: manifest.Subset) -
         elif path in known:
             found = "no file, or a symbolic link"
         raise CorruptRelease(
-            f"the weights {folder / path} are not as released", found=found,
-            expected="the file that the manifest lists", hint="fetch the release again",
-        )  # fmt: skip
+            f"the weights {folder / path} are not as released",
+            found=found,
+            expected="the file that the manifest lists",
+            hint="fetch the release again",
+        )
     return folder / subset.weights
 
 
@@ -257,10 +267,8 @@ def _unlike(subset: manifest.Subset, device: str) -> list[str]:
 def _draw(job: _Job, share: int, random: np.random.Generator) -> list[tuple[list[Row], int]]:
     """Batches as they were made, one from each of equal stretches, and how many rows of each to compare."""
     places = [
-        (file, start)
-        for file in job.files
-        for start in range(0, file.rows or 0, job.settings.batch_size)
-    ]  # fmt: skip
+        (file, start) for file in job.files for start in range(0, file.rows or 0, job.settings.batch_size)
+    ]
     needed = min(len(places), -(-share // job.settings.batch_size))
     edges = np.linspace(0, len(places), needed + 1).astype(int)
     chosen = [int(random.integers(low, high)) for low, high in pairwise(edges)]
@@ -285,9 +293,11 @@ def _read(job: _Job, file: manifest.File, start: int) -> list[Row]:
         missing = [name for name in COLUMNS if name not in shard.schema_arrow.names]
         if missing:
             raise CorruptRelease(
-                f"{job.folder / file.path} lacks columns", found=", ".join(shard.schema_arrow.names)[:120],
-                expected=", ".join(COLUMNS), hint="fetch the release again",
-            )  # fmt: skip
+                f"{job.folder / file.path} lacks columns",
+                found=", ".join(shard.schema_arrow.names)[:120],
+                expected=", ".join(COLUMNS),
+                hint="fetch the release again",
+            )
         before, rows = 0, []
         for group in range(shard.num_row_groups):
             count = shard.metadata.row_group(group).num_rows
@@ -315,18 +325,21 @@ def _make(job: _Job, rows: Sequence[Row]) -> Grey:
     if not kinds <= known:
         raise ReleaseError(
             f"rows of this kind cannot be made again by a {job.generator.card.kind}",
-            found=f"variant {sorted(kinds - known)[-1]!r}", expected=" or ".join(sorted(known)),
+            found=f"variant {sorted(kinds - known)[-1]!r}",
+            expected=" or ".join(sorted(known)),
             hint="take the version of the code that the manifest names",
-        )  # fmt: skip
+        )
     if isinstance(job.generator, Sampler):
         label = job.settings.label if job.generator.card.classes else None
         indices = [_index(row) for row in rows]
         first = min(indices)
         if max(indices) - first >= job.settings.shard_rows:
             raise CorruptRelease(
-                "rows of one shard that were not made together", found=f"noise {first} and {max(indices)}",
-                expected=f"less than {job.settings.shard_rows} apart", hint="fetch the release again",
-            )  # fmt: skip
+                "rows of one shard that were not made together",
+                found=f"noise {first} and {max(indices)}",
+                expected=f"less than {job.settings.shard_rows} apart",
+                hint="fetch the release again",
+            )
         made = job.generator.sample(max(indices) - first + 1, job.recipe.seed, label=label, start=first)
         return np.stack([made[index - first] for index in indices])
     return job.generator.forward(np.stack([_film(job, row) for row in rows])).cpu().numpy()
@@ -337,9 +350,11 @@ def _index(row: Row) -> int:
     index = str(row["variant"]).removeprefix("noise:")
     if not (index.isascii() and index.isdigit() and int(index) < manifest.MAX_ROWS):
         raise CorruptRelease(
-            f"the row {row['image_id']} has no lineage", found=f"variant {row['variant']!r:.60}",
-            expected="noise:INDEX", hint="fetch the release again",
-        )  # fmt: skip
+            f"the row {row['image_id']} has no lineage",
+            found=f"variant {row['variant']!r:.60}",
+            expected="noise:INDEX",
+            hint="fetch the release again",
+        )
     return int(index)
 
 
@@ -349,21 +364,26 @@ def _film(job: _Job, row: Row) -> Grey:
     if key not in job.cells:
         raise MissingSource(
             f"the film that {row['image_id']} was made from is not at hand",
-            found=f"{len(job.cells):,} films of the recipe's source class", expected=f"{key[0]}/{key[1]}",
+            found=f"{len(job.cells):,} films of the recipe's source class",
+            expected=f"{key[0]}/{key[1]}",
             hint="give --root the sets that the card of the release names, in the state that it names",
-        )  # fmt: skip
+        )
     try:
         crop = crops.parse_variant(row["variant"])
     except ValueError as error:
         raise CorruptRelease(
-            f"the row {row['image_id']} has no lineage", found=f"variant {row['variant']!r:.60}",
-            expected="full or crop:LEFT,TOP,RIGHT,BOTTOM", hint="fetch the release again",
-        ) from error  # fmt: skip
+            f"the row {row['image_id']} has no lineage",
+            found=f"variant {row['variant']!r:.60}",
+            expected="full or crop:LEFT,TOP,RIGHT,BOTTOM",
+            hint="fetch the release again",
+        ) from error
     if min(crop) < 0 or max(crop[0] + crop[2], crop[1] + crop[3]) >= crops.THOUSANDTHS:
         raise CorruptRelease(
-            f"the row {row['image_id']} has an impossible crop", found=row["variant"],
-            expected="margins that leave something of the film", hint="fetch the release again",
-        )  # fmt: skip
+            f"the row {row['image_id']} has an impossible crop",
+            found=row["variant"],
+            expected="margins that leave something of the film",
+            hint="fetch the release again",
+        )
     return makers.cut(job.cells[key], crop, job.recipe.data.size)
 
 
@@ -372,9 +392,11 @@ def _outcome(job: _Job, row: Row, film: Grey, exact: bool) -> Outcome:
     published = (row["image"] or {}).get("bytes")
     if published is None:
         raise CorruptRelease(
-            f"the row {row['image_id']} has no image", found="no bytes", expected="an encoded image",
+            f"the row {row['image_id']} has no image",
+            found="no bytes",
+            expected="an encoded image",
             hint="fetch the release again",
-        )  # fmt: skip
+        )
     again = encode_image(film, job.settings.codec, job.settings.quality)
     name = f"the image of {row['image_id']}"
     old, new = load_grey(published, name=name).astype(np.int64), load_grey(again).astype(np.int64)

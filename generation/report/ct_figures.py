@@ -55,9 +55,10 @@ def sheet(path: Path, columns: Sequence[Column], boxes: Sequence[Box | None], na
     sides = {picture.shape[0] for column in columns for picture in column.pictures}
     if counts != {len(boxes)} or len(names) != len(boxes) or len(sides) != 1:
         raise ConfigError(
-            "columns that make no sheet", found=f"{sorted(counts)} rows of sides {sorted(sides)}",
+            "columns that make no sheet",
+            found=f"{sorted(counts)} rows of sides {sorted(sides)}",
             expected=f"{len(boxes)} rows of one side",
-        )  # fmt: skip
+        )
     side = sides.pop()
     margin = 8 * max(len(name) for name in names) + 2 * GAP
     rows = [

@@ -15,7 +15,7 @@ from covid_synth_data.ct.complement import complement, lung_only
 from covid_synth_data.ct.slices import read_slice
 from covid_synth_data.errors import EmptySplit
 from covid_synth_data.files.atomic import write_text
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.metrics import image_quality
 from generation.releasing.label_maps import planned, recipe_of
@@ -25,7 +25,7 @@ AREAS: Final = ("complemented", "lung")
 EXTRACTOR: Final = "EfficientNet-Lite0, ImageNet weights (lite0-frozen)"
 
 
-class QualityResult(Settings):
+class QualityResult(FrozenModel):
     """The file of one generator: both areas on the test slices of its split."""
 
     format: Literal[1] = 1

@@ -73,9 +73,10 @@ def samples(weights: Path, path: Path, seed: int = 0, rows: int = 4, columns: in
     sampler = load_file(weights)
     if not isinstance(sampler, Sampler):
         raise ConfigError(
-            f"{sampler.card.name} starts from films", expected="a generator that starts from noise",
+            f"{sampler.card.name} starts from films",
+            expected="a generator that starts from noise",
             hint="make a release and give its folder and a config",
-        )  # fmt: skip
+        )
     _grid(sampler.sample(rows * columns, seed), path, columns)
 
 

@@ -90,9 +90,10 @@ def restore(
             optimizer.load_state_dict({"state": values, "param_groups": groups[name]})
     except (OSError, SafetensorError, RuntimeError, KeyError, ValueError) as error:
         raise WeightsError(
-            f"cannot continue from the checkpoint {path.parent}", found=" ".join(str(error).split())[:200],
+            f"cannot continue from the checkpoint {path.parent}",
+            found=" ".join(str(error).split())[:200],
             hint=f"delete {path.parent} to continue from the one before",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _flatten(

@@ -74,9 +74,12 @@ class Looks:
             kernel = fidelity.kernel_distance(self._real_features, features)
             record |= {
                 "frechet": round(fidelity.frechet_distance(self._real_features, features), 4),
-                "kernel": round(kernel.value, 6), "kernel_spread": round(kernel.spread, 6),
-                "samples": len(made), "films": len(real), "features": self._extractor.name,
-            }  # fmt: skip
+                "kernel": round(kernel.value, 6),
+                "kernel_spread": round(kernel.spread, 6),
+                "samples": len(made),
+                "films": len(real),
+                "features": self._extractor.name,
+            }
         return record
 
     @cached_property

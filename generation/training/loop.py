@@ -145,8 +145,10 @@ def _resume(folder: Path, identity: dict[str, Any], trainee: Family) -> int | No
         return None
     state = checkpoint.read_state(folder, steps[-1])
     for key, what in (
-        ("recipe", "another recipe"), ("films", "other training films"), ("start", "other starting weights"),
-    ):  # fmt: skip
+        ("recipe", "another recipe"),
+        ("films", "other training films"),
+        ("start", "other starting weights"),
+    ):
         if state.get(key) != identity[key]:
             raise ConfigError(
                 f"{folder.parent} holds a run of {what}",

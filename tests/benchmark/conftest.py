@@ -69,7 +69,11 @@ SUITE = {
     "image_size": SIDE,
     "augment_views": 2,
     "training": {
-        "optimizer": "adam", "learning_rate": 0.01, "batch_size": 16, "max_epochs": 3, "patience": 2,
+        "optimizer": "adam",
+        "learning_rate": 0.01,
+        "batch_size": 16,
+        "max_epochs": 3,
+        "patience": 2,
     },
     "regimes": {
         "real": {"title": "Real", "mix": "real"},
@@ -81,11 +85,9 @@ SUITE = {
         "weighted": {"title": "Weighted", "mix": "real", "loss": "class-weighted"},
         "augmented": {"title": "Augmented", "mix": "real", "augment": "plain"},
     },
-    "models": {
-        "small-cnn": {"weights": "none"}, "lite0-frozen": {}, "lite0-bgt": {}, "lite0-logistic": {},
-    },
+    "models": {"small-cnn": {"weights": "none"}, "lite0-frozen": {}, "lite0-bgt": {}, "lite0-logistic": {}},
     "profiles": {"quick": {"models": ["small-cnn"], "seeds": 1}},
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -96,10 +98,17 @@ def suite():
 def write_manifest(release: Path, films: list[str], patients: list[str]) -> None:
     """A manifest of one subset whose generator learned from these."""
     subset = {
-        "rows": 12, "generator": "fake.v1", "weights": "weights/fake.safetensors", "recipe": {},
-        "sources": {}, "learned_from": {"films": films, "patients": patients}, "licences": [],
-        "code_version": "0", "git": "", "libraries": {},
-    }  # fmt: skip
+        "rows": 12,
+        "generator": "fake.v1",
+        "weights": "weights/fake.safetensors",
+        "recipe": {},
+        "sources": {},
+        "learned_from": {"films": films, "patients": patients},
+        "licences": [],
+        "code_version": "0",
+        "git": "",
+        "libraries": {},
+    }
     content = {"format": 1, "name": "covid-synth-cxr", "version": "0.1.0", "files": []}
     (release / "manifest.json").write_text(json.dumps({**content, "subsets": {"gnc": subset, "gpc": subset}}))
 

@@ -28,9 +28,14 @@ def test_zunair2021_trains_as_the_paper_does():
     assert suite.training_of("lite0-frozen").optimizer == "adam"
     assert suite.training_of("lite0-frozen").patience == 15
     assert suite.regimes_of("normal-vs-covid") == [
-        "real", "real+gnc", "real+gnc+gpc", "synthetic-only", "real-balanced", "real-weighted",
+        "real",
+        "real+gnc",
+        "real+gnc+gpc",
+        "synthetic-only",
+        "real-balanced",
+        "real-weighted",
         "real-augmented",
-    ]  # fmt: skip
+    ]
     assert "real+gpc" in suite.regimes_of("pneumonia-vs-covid")
 
 
@@ -47,8 +52,13 @@ def test_menon2020_binary_is_table_one():
     mixed = {name: regime for name, regime in suite.regimes.items() if regime.synthetic}
     assert {regime.positives for regime in mixed.values()} == {suite.data.max_negatives}
     table = {
-        "baseline-gan-plain", "baseline-gan", "transfer-gan", "real+transfer-gan", "mtt-gan", "real+mtt-gan",
-    }  # fmt: skip
+        "baseline-gan-plain",
+        "baseline-gan",
+        "transfer-gan",
+        "real+transfer-gan",
+        "mtt-gan",
+        "real+mtt-gan",
+    }
     assert table <= set(suite.profiles["paper"].regimes)
     assert {name for name in mixed if mixed[name].mix == "add"} == {n for n in mixed if n.startswith("real+")}
 
@@ -84,9 +94,15 @@ def test_public_names():
     assert benchmark.__all__ == ["dry_run", "list_suites", "load_suite", "report", "run"]
     assert all(callable(getattr(benchmark, name)) for name in benchmark.__all__)
     assert set(benchmark.list_suites()) >= {
-        "external", "generators", "hussain2022", "menon2020-binary", "menon2020-four-class", "quickstart",
-        "source-matched", "zunair2021",
-    }  # fmt: skip
+        "external",
+        "generators",
+        "hussain2022",
+        "menon2020-binary",
+        "menon2020-four-class",
+        "quickstart",
+        "source-matched",
+        "zunair2021",
+    }
     with pytest.raises(AttributeError, match="scoreboard"):
         benchmark.scoreboard  # noqa: B018
 

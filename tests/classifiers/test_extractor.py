@@ -86,9 +86,14 @@ def test_blurred_films_are_further_than_other_films(extractor):
 
 
 @pytest.mark.parametrize(
-    "bad", [np.zeros((2, 8, 8)), np.zeros((8, 8), np.uint8), np.zeros((1, 1, 8, 8), np.uint8),
-            np.zeros((2, 8, 0), np.uint8)],
-)  # fmt: skip
+    "bad",
+    [
+        np.zeros((2, 8, 8)),
+        np.zeros((8, 8), np.uint8),
+        np.zeros((1, 1, 8, 8), np.uint8),
+        np.zeros((2, 8, 0), np.uint8),
+    ],
+)
 def test_films_of_a_wrong_kind(extractor, bad):
     with pytest.raises(ConfigError, match="wrong kind"):
         extractor(bad)

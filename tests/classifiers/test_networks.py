@@ -183,8 +183,10 @@ def test_the_older_layer_names_of_the_densenets(tmp_path, monkeypatch):
     real = weights._used
     monkeypatch.setattr(weights, "_used", lambda p: real(p).model_copy(update={"sha256": "a639ec97"}))
     network = registry.build("densenet121-bgt", "imagenet", 0)
-    assert torch.equal(network.body[0].denseblock4.denselayer16.conv2.weight,
-                       taught["features.denseblock4.denselayer16.conv2.weight"])  # fmt: skip
+    assert torch.equal(
+        network.body[0].denseblock4.denselayer16.conv2.weight,
+        taught["features.denseblock4.denselayer16.conv2.weight"],
+    )
 
 
 @pytest.fixture

@@ -112,10 +112,17 @@ def test_variants_stay_within_the_settings():
 
 @pytest.mark.parametrize(
     "chosen",
-    ["", "crop:0,0,1000,1000", "augment:crop=0,0,1000", "augment:crop=600,0,600;rotate=0.00;elastic=0.0,6,0",
-     "augment:crop=0,0,0;rotate=0.00;elastic=0.0,6,0", "augment:crop=0,0,1000;rotate=0.00;elastic=0.0,1,0",
-     STILL + ";noise=x", "moved:from=a;shift=0,0;flip=0;scale=1000"],
-)  # fmt: skip
+    [
+        "",
+        "crop:0,0,1000,1000",
+        "augment:crop=0,0,1000",
+        "augment:crop=600,0,600;rotate=0.00;elastic=0.0,6,0",
+        "augment:crop=0,0,0;rotate=0.00;elastic=0.0,6,0",
+        "augment:crop=0,0,1000;rotate=0.00;elastic=0.0,1,0",
+        STILL + ";noise=x",
+        "moved:from=a;shift=0,0;flip=0;scale=1000",
+    ],
+)
 def test_variants_that_are_none(chosen):
     image, mask = slice_of(64)
     with pytest.raises(ConfigError, match="variant"):

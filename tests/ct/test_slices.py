@@ -72,8 +72,12 @@ def test_label_maps_are_taken_as_numbers_whatever_their_mode():
     palette = Image.fromarray(mask).convert("P")
     palette.putdata([0, 1, 2, 3])
     palette.putpalette([9, 9, 9, 200, 0, 0, 0, 200, 0, 0, 0, 200])
-    for picture in (Image.fromarray(mask), palette, Image.fromarray(mask.astype(np.uint16)),
-                    Image.fromarray(np.repeat(mask[..., None], 3, 2))):  # fmt: skip
+    for picture in (
+        Image.fromarray(mask),
+        palette,
+        Image.fromarray(mask.astype(np.uint16)),
+        Image.fromarray(np.repeat(mask[..., None], 3, 2)),
+    ):
         assert np.array_equal(slices.read_mask({"mask": picture}), mask)
 
 

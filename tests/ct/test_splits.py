@@ -9,8 +9,17 @@ import pytest
 from covid_synth_data.ct import splits
 from covid_synth_data.errors import ConfigError, EmptySplit, MissingSource, UnknownName
 
-REAL = {"1": (43, 40), "2": (14, 11), "3": (127, 118), "4": (25, 13), "5": (45, 23), "6": (1, 0), "7": (9, 0),
-        "8": (36, 2), "9": (73, 18)}  # fmt: skip
+REAL = {
+    "1": (43, 40),
+    "2": (14, 11),
+    "3": (127, 118),
+    "4": (25, 13),
+    "5": (45, 23),
+    "6": (1, 0),
+    "7": (9, 0),
+    "8": (36, 2),
+    "9": (73, 18),
+}
 """Slices with infection, and of these with consolidation, of each patient of the real set."""
 
 
@@ -19,13 +28,15 @@ def rows(patients: dict[str, tuple[int, int]], healthy: int = 0) -> list[dict[st
     for patient, (infected, solid) in patients.items():
         found += [
             {
-                "image_id": f"covid-ct/{patient}_{number}", "slice": number,
+                "image_id": f"covid-ct/{patient}_{number}",
+                "slice": number,
                 "patient_id": f"covid-ct:{patient}",
-                "lung_pixels": 50, "ggo_pixels": int(number < infected) * 9,
+                "lung_pixels": 50,
+                "ggo_pixels": int(number < infected) * 9,
                 "consolidation_pixels": int(number < solid) * 5,
             }
             for number in range(infected + healthy)
-        ]  # fmt: skip
+        ]
     return found
 
 
@@ -115,5 +126,8 @@ def test_the_real_set(real_root):
     counted = {patient: count for part in plan.counts().values() for patient, count in part.items()}
     assert counted == {f"covid-ct:{patient}": infected for patient, (infected, _) in REAL.items()}
     assert {name: len(part) for name, part in plan.parts().items()} == {
-        "train": 209, "validation": 43, "generation_test": 61, "segmentation_test": 60,
-    }  # fmt: skip
+        "train": 209,
+        "validation": 43,
+        "generation_test": 61,
+        "segmentation_test": 60,
+    }

@@ -8,15 +8,15 @@ import pytest
 from pydantic import Field, ValidationError, model_validator
 
 from covid_synth_data.errors import ConfigError
-from covid_synth_data.files.models import Settings, read_toml
+from covid_synth_data.files.models import FrozenModel, read_toml
 
 
-class Inner(Settings):
+class Inner(FrozenModel):
     depth: Annotated[int, Field(gt=0)] = 1
     names: list[str] = Field(default_factory=list)
 
 
-class Outer(Settings):
+class Outer(FrozenModel):
     title: str
     rate: float = 0.5
     inner: Inner = Inner()

@@ -33,16 +33,26 @@ NETWORKS: dict[str, dict[str, Any]] = {
 def recipe_of(kind: str, **changes: Any) -> LabelRecipe:
     """A validated recipe, some keys changed: recipe_of("spade", training={"steps": 2})."""
     made: dict[str, Any] = {
-        "name": f"{kind}-tiny", "tag": "tiny", "family": kind, "seed": 3,
+        "name": f"{kind}-tiny",
+        "tag": "tiny",
+        "family": kind,
+        "seed": 3,
         "data": {
-            "phantom": {"size": 64, "patients": 5, "slices": 4}, "size": SIDE, "copies": 2, "licences": "any",
+            "phantom": {"size": 64, "patients": 5, "slices": 4},
+            "size": SIDE,
+            "copies": 2,
+            "licences": "any",
         },
         "network": NETWORKS[kind],
         "training": {
-            "steps": STEPS, "batch_size": 2, "looks": 3, "collapse": 0.0, "checkpoint_seconds": 3600,
+            "steps": STEPS,
+            "batch_size": 2,
+            "looks": 3,
+            "collapse": 0.0,
+            "checkpoint_seconds": 3600,
             "decay": 0.5,
         },
-    }  # fmt: skip
+    }
     if kind == "ct-global-local":
         made["stages"] = {"alone": [0.34, 0.34]}
     for key, value in changes.items():

@@ -21,11 +21,13 @@ def benchmark(
     chances = np.clip(random.normal(0.35 + 0.3 * np.array(labels), 0.2), 0.001, 0.999).round(6).tolist()
     predictions = [
         {
-            "image_id": f"phantom/test-{i}", "patient_id": f"phantom:{i // 2}", "label": a,
+            "image_id": f"phantom/test-{i}",
+            "patient_id": f"phantom:{i // 2}",
+            "label": a,
             "probabilities": [1 - p, p],
         }
         for i, (a, p) in enumerate(zip(labels, chances, strict=True))
-    ]  # fmt: skip
+    ]
     classes = ["normal", "covid-19"]
     rows = [results.Prediction.model_validate(row) for row in predictions]
     metrics = results.measure(rows, classes, "covid-19")
@@ -33,35 +35,67 @@ def benchmark(
     dataset = {"name": "covid-synth-cxr", "version": version, "manifest_sha256": None} if version else None
     positives = 8 + sum(synthetic.values())
     content = {
-        "format": 2, "suite": "miniature", "suite_version": "1.0.0", "task": "normal-vs-covid",
-        "protocol": "clean", "classes": classes, "positive": "covid-19", "image_size": 32,
-        "preprocessing": "plain", "model": model, "fold": None, "folds": 1,
-        "weights": {"name": "none"}, "regime": regime,
+        "format": 2,
+        "suite": "miniature",
+        "suite_version": "1.0.0",
+        "task": "normal-vs-covid",
+        "protocol": "clean",
+        "classes": classes,
+        "positive": "covid-19",
+        "image_size": 32,
+        "preprocessing": "plain",
+        "model": model,
+        "fold": None,
+        "folds": 1,
+        "weights": {"name": "none"},
+        "regime": regime,
         "regime_rule": {
-            "title": regime, "mix": "add" if version else "real", "synthetic": list(synthetic),
+            "title": regime,
+            "mix": "add" if version else "real",
+            "synthetic": list(synthetic),
             "tasks": ["normal-vs-covid"],
         },
         "training": {
-            "optimizer": "adam", "learning_rate": 0.01, "batch_size": 16, "max_epochs": 3, "patience": 2,
+            "optimizer": "adam",
+            "learning_rate": 0.01,
+            "batch_size": 16,
+            "max_epochs": 3,
+            "patience": 2,
         },
-        "seed": seed, "inputs": "0" * 64, "limit": None,
+        "seed": seed,
+        "inputs": "0" * 64,
+        "limit": None,
         "composition": {
-            "real_negatives": 40, "real_positives": 8, "synthetic": synthetic, "negatives": 40,
-            "positives": positives, "skew": 40 / positives,
+            "real_negatives": 40,
+            "real_positives": 8,
+            "synthetic": synthetic,
+            "negatives": 40,
+            "positives": positives,
+            "skew": 40 / positives,
             "classes": {"normal": 40, "covid-19": positives},
         },
         "validation": {
-            "negatives": 4, "positives": 4, "patients": 8, "classes": {"normal": 4, "covid-19": 4},
+            "negatives": 4,
+            "positives": 4,
+            "patients": 8,
+            "classes": {"normal": 4, "covid-19": 4},
         },
         "test": {
-            "negatives": NEGATIVES, "positives": POSITIVES, "patients": (NEGATIVES + POSITIVES) // 2,
+            "negatives": NEGATIVES,
+            "positives": POSITIVES,
+            "patients": (NEGATIVES + POSITIVES) // 2,
             "classes": {"normal": NEGATIVES, "covid-19": POSITIVES},
         },
-        "left_out": [], "notes": ["phantoms are drawn"], "dataset": dataset,
+        "left_out": [],
+        "notes": ["phantoms are drawn"],
+        "dataset": dataset,
         "fitting": {"epochs": 3, "best_epoch": 2, "validation_loss": 0.5},
-        "metrics": metrics.model_dump(), "code": {"package": "0.1.0", "git": None, "libraries": {}},
-        "hardware": {"device": "cpu", "name": "x", "threads": 1}, "seconds": 1.0, "predictions": predictions,
-    }  # fmt: skip
+        "metrics": metrics.model_dump(),
+        "code": {"package": "0.1.0", "git": None, "libraries": {}},
+        "hardware": {"device": "cpu", "name": "x", "threads": 1},
+        "seconds": 1.0,
+        "predictions": predictions,
+    }
     path = folder / results.place("miniature", "normal-vs-covid", "plain", model, regime, seed, None)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
@@ -72,11 +106,14 @@ def benchmark(
 def measured(folder: Path, kind: str, value: float, version: str = "0.0.1") -> Path:
     """A result file of a property of the images."""
     content = {
-        "format": 1, "kind": kind, "subset": "gnc", "notes": [],
+        "format": 1,
+        "kind": kind,
+        "subset": "gnc",
+        "notes": [],
         "dataset": {"name": "covid-synth-cxr", "version": version, "manifest_sha256": None},
         "metrics": [{"name": "a distance", "value": value, "low": value - 1, "high": value + 1, "n": 24}],
         "code": {"package": "0.1.0", "git": None, "libraries": {}},
-    }  # fmt: skip
+    }
     path = folder / kind / "one.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))

@@ -27,28 +27,37 @@ _NAMES = {"menon2020": "baseline-gan", "diffaug": "diffaug-gan"}
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "pretraining": {
-        "family": "menon2020", "network": "baseline-gan", "classes": ["normal", "pneumonia"],
-        "data": {"balanced": False}, "release": None,
+        "family": "menon2020",
+        "network": "baseline-gan",
+        "classes": ["normal", "pneumonia"],
+        "data": {"balanced": False},
+        "release": None,
     },
     "baseline": {"family": "menon2020", "network": "baseline-gan", "data": {"crops": 2}},
     "transfer": {"family": "menon2020", "network": "transfer-gan", "start": "pretraining"},
     "mtt": {
-        "family": "menon2020", "network": "mtt-gan", "start": "pretraining",
+        "family": "menon2020",
+        "network": "mtt-gan",
+        "start": "pretraining",
         "training": {"ema": 0.6, "frechet": 8, "keep": "best"},
     },
     "wgan": {"family": "wgan", "losses": {"critic_steps": 2, "limit": 0.1}},
     "wgan-gp": {
-        "family": "wgan", "options": {"norm": "layer"}, "training": {"ema": 0.9},
+        "family": "wgan",
+        "options": {"norm": "layer"},
+        "training": {"ema": 0.9},
         "losses": {"lipschitz": "gradient-penalty", "critic_steps": 2},
     },
     "dcgan": {"family": "dcgan", "training": {"frechet": 8, "keep": "best"}},
     "acgan": {"family": "acgan", "classes": ["normal", "covid-19"]},
     "iagan": {"family": "iagan", "training": {"ema": 0.9, "batch_size": 2}},
     "diffaug": {
-        "family": "diffaug", "classes": ["normal", "pneumonia", "covid-19"], "training": {"ema": 0.9},
+        "family": "diffaug",
+        "classes": ["normal", "pneumonia", "covid-19"],
+        "training": {"ema": 0.9},
         "losses": {"penalty_every": 2},
     },
-}  # fmt: skip
+}
 """Every family, and each of its modes."""
 
 SIZES = {"menon2020": 128, "wgan": 96, "dcgan": 96, "acgan": 112, "iagan": 128, "diffaug": 32}
@@ -68,22 +77,37 @@ def content(variant: str) -> dict[str, Any]:
     kind = given["family"]
     network = given.get("network", _NAMES.get(kind, kind))
     recipe: dict[str, Any] = {
-        "name": variant, "tag": "tiny", "family": kind, "seed": 3,
+        "name": variant,
+        "tag": "tiny",
+        "family": kind,
+        "seed": 3,
         "data": {
-            "tasks": ["normal-vs-covid", "pneumonia-vs-covid"], "sources": ["phantom"],
-            "phantom": {"size": 32, "patients": 12}, "classes": given.get("classes", _COVID),
-            "size": SIZES[kind], **given.get("data", {}),
+            "tasks": ["normal-vs-covid", "pneumonia-vs-covid"],
+            "sources": ["phantom"],
+            "phantom": {"size": 32, "patients": 12},
+            "classes": given.get("classes", _COVID),
+            "size": SIZES[kind],
+            **given.get("data", {}),
         },
         "network": {"generator": network, **WIDTHS[kind], **given.get("options", {})},
         "training": {
-            "steps": STEPS, "batch_size": 4, "looks": 2, "collapse": 0.0, "checkpoint_seconds": 3600,
+            "steps": STEPS,
+            "batch_size": 4,
+            "looks": 2,
+            "collapse": 0.0,
+            "checkpoint_seconds": 3600,
             **given.get("training", {}),
         },
         "release": {
-            "dataset": "covid-synth-cxr", "version": "0.0.1", "subset": network, "folder": network,
-            "count": 20, "shard_rows": 8, "codec": "png",
+            "dataset": "covid-synth-cxr",
+            "version": "0.0.1",
+            "subset": network,
+            "folder": network,
+            "count": 20,
+            "shard_rows": 8,
+            "codec": "png",
         },
-    }  # fmt: skip
+    }
     if "release" in given:
         del recipe["release"]
     return recipe | {key: given[key] for key in ("losses", "start") if key in given}

@@ -61,12 +61,24 @@ def test_shapes():
     z, films = torch.zeros(1, 100), torch.zeros(1, 1, 112, 112)
     labels = torch.zeros(1, dtype=torch.int64)
     assert output_shapes(generator, (nn.Linear, nn.Embedding, nn.ConvTranspose2d), z, labels) == [
-        (1024 * 7 * 7,), (50,), (7 * 7,), (512, 14, 14), (256, 28, 28), (128, 56, 56), (1, 112, 112),
-    ]  # fmt: skip
+        (1024 * 7 * 7,),
+        (50,),
+        (7 * 7,),
+        (512, 14, 14),
+        (256, 28, 28),
+        (128, 56, 56),
+        (1, 112, 112),
+    ]
     assert generator.layers[0].in_channels == 1025
     assert output_shapes(discriminator, (nn.Conv2d, nn.Linear), films) == [
-        (32, 112, 112), (64, 56, 56), (128, 28, 28), (256, 14, 14), (512, 7, 7), (1,), (2,),
-    ]  # fmt: skip
+        (32, 112, 112),
+        (64, 56, 56),
+        (128, 28, 28),
+        (256, 14, 14),
+        (512, 7, 7),
+        (1,),
+        (2,),
+    ]
 
 
 def test_films_have_their_range_and_shape(generator, discriminator, z, labels):

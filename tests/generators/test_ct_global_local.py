@@ -176,9 +176,14 @@ def test_ablations_change_the_network():
 
 @pytest.mark.parametrize(
     ("options", "told"),
-    [({"generators": 4}, "1, 2 or 3"), ({"desum": "some"}, "dynamic, fixed, none"),
-     ({"area": "chest"}, "lung or"), ({"alpha": 2.0}, "0 to 1"), ({"width": 0}, "at least 1")],
-)  # fmt: skip
+    [
+        ({"generators": 4}, "1, 2 or 3"),
+        ({"desum": "some"}, "dynamic, fixed, none"),
+        ({"area": "chest"}, "lung or"),
+        ({"alpha": 2.0}, "0 to 1"),
+        ({"width": 0}, "at least 1"),
+    ],
+)
 def test_wrong_options_are_one_line(options, told):
     with pytest.raises(ConfigError, match=told):
         generators.build("ct-global-local", **options)

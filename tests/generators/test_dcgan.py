@@ -55,11 +55,19 @@ def test_shapes():
     generator, discriminator = DCGANGenerator(), DCGANDiscriminator()
     z, films = torch.zeros(1, 100), torch.zeros(1, 1, 96, 96)
     assert output_shapes(generator, (nn.Linear, nn.ConvTranspose2d), z) == [
-        (512 * 6 * 6,), (256, 12, 12), (128, 24, 24), (64, 48, 48), (1, 96, 96),
-    ]  # fmt: skip
+        (512 * 6 * 6,),
+        (256, 12, 12),
+        (128, 24, 24),
+        (64, 48, 48),
+        (1, 96, 96),
+    ]
     assert output_shapes(discriminator, (nn.Conv2d, nn.Linear), films) == [
-        (64, 48, 48), (128, 24, 24), (256, 12, 12), (512, 6, 6), (1,),
-    ]  # fmt: skip
+        (64, 48, 48),
+        (128, 24, 24),
+        (256, 12, 12),
+        (512, 6, 6),
+        (1,),
+    ]
     assert trained_count(discriminator) == 2_773_825
 
 

@@ -55,8 +55,11 @@ def test_shapes_and_range(size, classes):
     assert films.std() > 0.01
     assert scores.shape == (3,)
     assert (generator.size, generator.latent, generator.classes, generator.noise) == (
-        size, 6, classes, "normal",
-    )  # fmt: skip
+        size,
+        6,
+        classes,
+        "normal",
+    )
 
 
 def test_parameters_of_the_default_generator():
@@ -176,8 +179,7 @@ def test_channels_last_and_autocast_give_the_same_film(generator):
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{"size": 96}, {"size": 16}, {"size": 2048}, {"width": 0}, {"latent": 0}, {"classes": -1}],
+    "options", [{"size": 96}, {"size": 16}, {"size": 2048}, {"width": 0}, {"latent": 0}, {"classes": -1}]
 )
 def test_wrong_options_of_the_generator(options):
     with pytest.raises(ConfigError, match=str(next(iter(options.values())))):

@@ -53,15 +53,29 @@ def test_counts_and_shapes():
     assert trained_count(generator) == 6_893_803
     assert trained_count(discriminator) == 2_788_161
     assert output_shapes(generator.encoder, (nn.Conv2d, nn.Linear), films) == [
-        (32, 64, 64), (64, 32, 32), (128, 16, 16), (160, 16, 16), (256, 8, 8), (128,),
-    ]  # fmt: skip
+        (32, 64, 64),
+        (64, 32, 32),
+        (128, 16, 16),
+        (160, 16, 16),
+        (256, 8, 8),
+        (128,),
+    ]
     code = torch.zeros(1, 128)
     assert output_shapes(generator, (nn.Linear, InceptionResidual), z, code) == [
-        (128 * 64,), (128 * 64,), (256, 16, 16), (128, 32, 32), (64, 64, 64), (32, 128, 128),
-    ]  # fmt: skip
+        (128 * 64,),
+        (128 * 64,),
+        (256, 16, 16),
+        (128, 32, 32),
+        (64, 64, 64),
+        (32, 128, 128),
+    ]
     assert output_shapes(discriminator, (nn.Conv2d, nn.Linear), films) == [
-        (64, 64, 64), (128, 32, 32), (256, 16, 16), (512, 8, 8), (1,),
-    ]  # fmt: skip
+        (64, 64, 64),
+        (128, 32, 32),
+        (256, 16, 16),
+        (512, 8, 8),
+        (1,),
+    ]
 
 
 def test_films_have_their_range_and_shape(generator, discriminator, z, films):

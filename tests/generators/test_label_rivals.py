@@ -16,9 +16,11 @@ from tests.generators.network_checks import alone_as_together, trained_count
 from tests.generators.test_ct_global_local import maps_of
 
 TINY = {
-    "pix2pix": {"width": 2, "depth": 4}, "pix2pixhd": {"width": 2, "blocks": 1},
-    "spade": {"width": 2, "levels": 3, "size": 64}, "sean": {"width": 2, "levels": 3, "style": 4, "size": 64},
-}  # fmt: skip
+    "pix2pix": {"width": 2, "depth": 4},
+    "pix2pixhd": {"width": 2, "blocks": 1},
+    "spade": {"width": 2, "levels": 3, "size": 64},
+    "sean": {"width": 2, "levels": 3, "style": 4, "size": 64},
+}
 MILLIONS = {"pix2pix": 41.8, "pix2pixhd": 182.8, "spade": 21.7, "sean": 21.0}
 
 

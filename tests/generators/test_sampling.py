@@ -65,8 +65,10 @@ def test_png_files_are_the_images_of_the_sampler(sample, folder, tmp_path):
     files = tree(tmp_path / "out")
     assert list(files) == [f"dcgan.test-s4-{i:05d}.png" for i in range(18)]
     expected = generators.load("dcgan.test", root=folder, device="cpu").sample(18, seed=4)
-    assert all(np.array_equal(pixels(content), image) for content, image in
-               zip(files.values(), expected, strict=True))  # fmt: skip
+    assert all(
+        np.array_equal(pixels(content), image)
+        for content, image in zip(files.values(), expected, strict=True)
+    )
     more = sample("dcgan.test", "-n", 20, "--seed", 4, "-o", tmp_path / "more")
     assert more.code == 0
     assert files.items() <= tree(tmp_path / "more").items()  # image i whatever n
@@ -113,9 +115,14 @@ def test_a_sampler_takes_no_films(sample, tmp_path):
 
 def test_a_translator_needs_films(shell, tmp_path):
     card = {
-        "name": "cyclegan-unet.test", "architecture": "cyclegan-unet", "options": {"width": 4}, "size": 32,
-        "licences": ["CC0 1.0"], "training": {}, "package_version": "0",
-    }  # fmt: skip
+        "name": "cyclegan-unet.test",
+        "architecture": "cyclegan-unet",
+        "options": {"width": 4},
+        "size": 32,
+        "licences": ["CC0 1.0"],
+        "training": {},
+        "package_version": "0",
+    }
     network = generators.build("cyclegan-unet", width=4)
     weights.save(tmp_path / "translator.safetensors", network.state_dict(), card)
     done = shell("sample", "cyclegan-unet.test", "--release", tmp_path, "-o", tmp_path / "out")
@@ -133,7 +140,7 @@ def test_a_translator_needs_films(shell, tmp_path):
         (["dcgan.test", "--format", "release", "--label", "normal"], ["class of dcgan.test 'normal'"]),
         (["dcgan.test", "--device", "abacus"], ["'abacus'"]),
     ],
-)  # fmt: skip
+)
 def test_one_line_says_what_is_wrong(sample, tmp_path, arguments, says):
     sample(*arguments, "-n", 2, "-o", tmp_path / "out").error(*says)
     assert not [path for path in (tmp_path / "out").rglob("*") if path.suffix in (".png", ".parquet")]
@@ -169,13 +176,17 @@ def test_the_rows_say_what_made_them(written, folder):
     rows = datasets.load_dataset("parquet", data_files=str(written / "dcgan" / "*.parquet"), split="train")
     rows = rows.cast(schema.features(schema.SYNTHETIC_COLUMNS))
     expected = generators.load("dcgan.test", root=folder, device="cpu").sample(45, seed=7)
-    assert all(np.array_equal(np.asarray(image), film) for image, film in
-               zip(rows["image"], expected, strict=True))  # fmt: skip
+    assert all(
+        np.array_equal(np.asarray(image), film) for image, film in zip(rows["image"], expected, strict=True)
+    )
     assert rows["variant"][:] == [f"noise:{i}" for i in range(45)]
     assert rows["image_id"][:] == [f"dcgan-s7-{i:05d}" for i in range(45)]
     assert {name: rows.unique(name) for name in ("label", "subset", "generator", "seed")} == {
-        "label": [schema.COVID], "subset": ["dcgan"], "generator": ["dcgan.test"], "seed": [7],
-    }  # fmt: skip
+        "label": [schema.COVID],
+        "subset": ["dcgan"],
+        "generator": ["dcgan.test"],
+        "seed": [7],
+    }
     for name in ("source_dataset", "source_id", "source_class"):
         assert rows.unique(name) == [None]
     assert rows.unique("source_license") == ["CC BY 4.0 AND CC0 1.0"]
@@ -201,8 +212,10 @@ def test_the_manifest_says_whom_the_generator_learned_from(written):
     assert made.licences == ["CC BY 4.0", "CC0 1.0"]
     assert made.recipe["name"] == "test"
     assert {key: made.recipe["samples"][key] for key in ("seed", "label", "rows")} == {
-        "seed": 7, "label": None, "rows": 45,
-    }  # fmt: skip
+        "seed": 7,
+        "label": None,
+        "rows": 45,
+    }
     assert "synthetic" in (written / "README.md").read_text()
     assert {Path(file.path).parts[0] for file in listed.files} == {"README.md", "dcgan", "weights"}
 

@@ -21,10 +21,16 @@ def released(tmp_path):
     torch.manual_seed(0)
     network = generators.build("cyclegan-unet", width=4)
     card = {
-        "name": "cyclegan-unet.test", "architecture": "cyclegan-unet", "options": {"width": 4}, "size": 32,
-        "source_class": "normal", "target_class": "covid-19", "licences": ["CC0"], "training": {},
+        "name": "cyclegan-unet.test",
+        "architecture": "cyclegan-unet",
+        "options": {"width": 4},
+        "size": 32,
+        "source_class": "normal",
+        "target_class": "covid-19",
+        "licences": ["CC0"],
+        "training": {},
         "package_version": "0",
-    }  # fmt: skip
+    }
     path = tmp_path / "weights" / "test.safetensors"
     weights.save(path, network.state_dict(), card)
     return path
@@ -184,11 +190,14 @@ def test_a_sampler_of_several_classes_at_once_says_no_class(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"n": -1}, "no such n; found -1"), ({"n": 2, "start": -1}, "no such start; found -1"),
-        ({"n": 1, "seed": -1}, "no such seed; found -1"), ({"n": 1, "seed": 0.5}, "no such seed; found 0.5"),
-        ({"n": 1.5}, "no such n; found 1.5"), ({"n": 1, "seed": True}, "no such seed; found True"),
+        ({"n": -1}, "no such n; found -1"),
+        ({"n": 2, "start": -1}, "no such start; found -1"),
+        ({"n": 1, "seed": -1}, "no such seed; found -1"),
+        ({"n": 1, "seed": 0.5}, "no such seed; found 0.5"),
+        ({"n": 1.5}, "no such n; found 1.5"),
+        ({"n": 1, "seed": True}, "no such seed; found True"),
     ],
-)  # fmt: skip
+)
 def test_numbers_that_are_none(plain, arguments, says):
     with pytest.raises(ConfigError, match=says):
         plain.sample(**arguments)

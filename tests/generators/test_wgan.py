@@ -84,11 +84,22 @@ def test_the_papers_shapes():
     generator, critic = WGANGenerator(), WGANCritic()
     z, films = torch.zeros(1, 100), torch.zeros(1, 1, 96, 96)
     assert output_shapes(generator, (nn.Linear, UpsampleConv, nn.Conv2d), z) == [
-        (4096,), (256, 8, 8), (256, 16, 16), (128, 32, 32), (128, 96, 96), (1, 96, 96),
-    ]  # fmt: skip
+        (4096,),
+        (256, 8, 8),
+        (256, 16, 16),
+        (128, 32, 32),
+        (128, 96, 96),
+        (1, 96, 96),
+    ]
     assert output_shapes(critic, (nn.Conv2d, nn.ZeroPad2d, nn.Linear), films) == [
-        (32, 48, 48), (64, 24, 24), (64, 25, 25), (128, 13, 13), (256, 13, 13), (512, 13, 13), (1,),
-    ]  # fmt: skip
+        (32, 48, 48),
+        (64, 24, 24),
+        (64, 25, 25),
+        (128, 13, 13),
+        (256, 13, 13),
+        (512, 13, 13),
+        (1,),
+    ]
     # 20 and 22 layers, as the paper says, where the activation of a dense layer is part of it.
     assert sum(not list(m.children()) for m in critic.modules()) + 1 == 22
 

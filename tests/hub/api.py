@@ -80,10 +80,15 @@ def whoami(call: Call) -> Answer:
         raise Refused(401, "Invalid username or password.")
     return as_json(
         {
-            "type": "user", "id": "1", "name": "tester", "fullname": "Tester", "email": None, "orgs": [],
+            "type": "user",
+            "id": "1",
+            "name": "tester",
+            "fullname": "Tester",
+            "email": None,
+            "orgs": [],
             "auth": {"type": "access_token", "accessToken": {"displayName": "test", "role": call.right}},
         }
-    )  # fmt: skip
+    )
 
 
 def create(call: Call) -> Answer:
@@ -117,12 +122,21 @@ def info(call: Call, name: str, revision: str = "") -> Answer:
     commit = repo.resolve(revision or "main")
     return as_json(
         {
-            "_id": "1", "id": name, "author": name.partition("/")[0], "sha": commit.oid,
-            "private": repo.private, "gated": False, "disabled": False, "downloads": 0,
-            "likes": 0, "tags": [], "createdAt": DATE, "lastModified": DATE,
+            "_id": "1",
+            "id": name,
+            "author": name.partition("/")[0],
+            "sha": commit.oid,
+            "private": repo.private,
+            "gated": False,
+            "disabled": False,
+            "downloads": 0,
+            "likes": 0,
+            "tags": [],
+            "createdAt": DATE,
+            "lastModified": DATE,
             "siblings": [{"rfilename": path} for path in sorted(commit.files)],
         }
-    )  # fmt: skip
+    )
 
 
 def refs(call: Call, name: str) -> Answer:
@@ -216,10 +230,14 @@ def preupload(call: Call, name: str, revision: str) -> Answer:
             or file["size"] > LFS_SIZE
             or b"\0" in base64.b64decode(file["sample"])
         )
-        answers.append({
-            "path": path, "uploadMode": "lfs" if large else "regular", "shouldIgnore": False,
-            "oid": there.etag if there else None,
-        })  # fmt: skip
+        answers.append(
+            {
+                "path": path,
+                "uploadMode": "lfs" if large else "regular",
+                "shouldIgnore": False,
+                "oid": there.etag if there else None,
+            }
+        )
     return as_json({"files": answers, "commitOid": commit.oid})
 
 
@@ -300,9 +318,10 @@ def resolve(call: Call, name: str, revision: str, path: str) -> Answer:
         return Answer(200, call.hub.store.path(entry.oid), headers)
     signature = call.hub.sign("get " + entry.sha256)
     headers |= {
-        "X-Linked-Etag": f'"{entry.sha256}"', "X-Linked-Size": str(entry.size),
+        "X-Linked-Etag": f'"{entry.sha256}"',
+        "X-Linked-Size": str(entry.size),
         "Location": f"{call.hub.cdn}/cdn/{entry.sha256}?signature={signature}",
-    }  # fmt: skip
+    }
     return Answer(302, b"", headers)
 
 

@@ -53,9 +53,12 @@ class Client:
         self.home.mkdir(parents=True, exist_ok=True)
         self.environment = client_environment(url, self.home, token) | environment
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.hub.client"], env=self.environment, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
+            [sys.executable, "-m", "tests.hub.client"],
+            env=self.environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
 
     def close(self) -> None:
         """End the process that forks."""

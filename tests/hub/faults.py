@@ -10,9 +10,17 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal[
-    "kill-before", "kill-midway", "kill-after", "drop", "drop-after", "500", "429", "truncate", "corrupt",
+    "kill-before",
+    "kill-midway",
+    "kill-after",
+    "drop",
+    "drop-after",
+    "500",
+    "429",
+    "truncate",
+    "corrupt",
     "slow",
-]  # fmt: skip
+]
 """kill-*: SIGKILL to the client before its request is handled, half-way through the content, or when it is
 handled but not answered. drop: the connection closes half-way through what is sent; drop-after: instead of
 the answer. 500 and 429 (Retry-After: 0) answer without handling. truncate: half of a download, then the end.

@@ -22,8 +22,16 @@ from tests.hub.server import Hub
 REPO = "test-org/covid-synth-cxr"
 
 PUSH: tuple[Kind, ...] = (
-    "kill-before", "kill-midway", "kill-after", "drop", "drop-after", "500", "429", "corrupt", "slow",
-)  # fmt: skip
+    "kill-before",
+    "kill-midway",
+    "kill-after",
+    "drop",
+    "drop-after",
+    "500",
+    "429",
+    "corrupt",
+    "slow",
+)
 PULL: tuple[Kind, ...] = (*PUSH, "truncate")
 
 ROWS = f"""

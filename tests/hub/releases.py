@@ -32,13 +32,19 @@ def rows(subset: str, start: int, stop: int, seed: int, side: int) -> pa.Table:
     made = [
         {
             "image": {"bytes": picture(1000 * seed + i, side), "path": f"{subset}-{i:05d}.png"},
-            "label": schema.COVID, "image_id": f"{subset}-{i:05d}", "subset": subset,
-            "generator": "cyclegan-unet.nc", "seed": seed, "source_dataset": "phantom",
-            "source_id": f"film-{i}", "source_class": "normal", "source_license": "CC0 1.0",
+            "label": schema.COVID,
+            "image_id": f"{subset}-{i:05d}",
+            "subset": subset,
+            "generator": "cyclegan-unet.nc",
+            "seed": seed,
+            "source_dataset": "phantom",
+            "source_id": f"film-{i}",
+            "source_class": "normal",
+            "source_license": "CC0 1.0",
             "variant": "full",
         }
         for i in range(start, stop)
-    ]  # fmt: skip
+    ]
     return pa.Table.from_pylist(made, schema=features.arrow_schema)
 
 
@@ -73,13 +79,19 @@ def build(
     add("README.md", _card(set(parts), version).encode())
     lineage = {
         subset: manifest.Subset(
-            rows=sum(counts), generator="cyclegan-unet.nc", weights="weights/nc.safetensors",
-            recipe={"seed": seed}, sources={"phantom": manifest.SourceFilms(films=3, sha256="0" * 64)},
+            rows=sum(counts),
+            generator="cyclegan-unet.nc",
+            weights="weights/nc.safetensors",
+            recipe={"seed": seed},
+            sources={"phantom": manifest.SourceFilms(films=3, sha256="0" * 64)},
             learned_from=manifest.Learned(films=[f"phantom/{subset}"], patients=[f"phantom:{subset}"]),
-            licences=[licence], code_version="0.1.0", git="", libraries={},
+            licences=[licence],
+            code_version="0.1.0",
+            git="",
+            libraries={},
         )
         for subset, counts in parts.items()
-    }  # fmt: skip
+    }
     manifest.write(
         folder, manifest.Manifest(format=1, name=NAME, version=version, subsets=lineage, files=files)
     )

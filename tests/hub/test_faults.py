@@ -46,9 +46,13 @@ def test_nothing_is_lost(hub, client, first, second):
 
 
 def test_killed_between_commit_and_tag_of_a_second_version(hub, client, first, second):
-    [tag] = [r for r in matrix.requests_of(
-        hub, client, first, arguments=["publish", str(second), "--repo", matrix.REPO]
-    ) if "/tag/" in r.path]  # fmt: skip
+    [tag] = [
+        r
+        for r in matrix.requests_of(
+            hub, client, first, arguments=["publish", str(second), "--repo", matrix.REPO]
+        )
+        if "/tag/" in r.path
+    ]
     assert matrix.push_meets(hub, client, second, first, "kill-before", tag) is False
     assert matrix.tagged(hub, "1.1.0")
 

@@ -209,9 +209,13 @@ def test_a_hub_that_has_other_bytes_than_its_manifest_says(both, client, first):
 def process(hub_url: str, home: Path, code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Code in a fresh process, for what is read at import."""
     return subprocess.run(
-        [sys.executable, "-c", code], env=client_environment(hub_url, home, WRITER) | environment,
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", code],
+        env=client_environment(hub_url, home, WRITER) | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_offline_from_the_cache(both, client):
@@ -258,8 +262,10 @@ def test_the_benchmark_learns_from_the_hub_whom_the_generator_saw(both, client):
     dataset, films, missing = client.python(code).value
     digest = next(client.home.rglob("manifest.json")).read_bytes()
     assert dataset == {
-        "name": "covid-synth-cxr", "version": "1.0.0", "manifest_sha256": hashlib.sha256(digest).hexdigest(),
-    }  # fmt: skip
+        "name": "covid-synth-cxr",
+        "version": "1.0.0",
+        "manifest_sha256": hashlib.sha256(digest).hexdigest(),
+    }
     assert films == ["phantom/gnc"]
     assert missing == {}
 

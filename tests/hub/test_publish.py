@@ -199,11 +199,7 @@ def test_a_folder_that_changes_meanwhile_is_not_tagged(hub, client, first, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("token", "says"),
-    [
-        (READER, "answer 403"),
-        ("hf_unknown_secret_of_the_tests", "answer 401"),
-    ],
+    ("token", "says"), [(READER, "answer 403"), ("hf_unknown_secret_of_the_tests", "answer 401")]
 )
 def test_a_token_that_may_not(hub, client, first, token, says):
     done = client.generation("publish", first, "--repo", REPO, token=token)

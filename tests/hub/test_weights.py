@@ -29,9 +29,16 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.manual_seed(0)
         tensors = network("wgan", width=4).state_dict()
     card = {
-        "name": "wgan.tiny", "kind": "sampler", "architecture": "wgan", "options": {"width": 4}, "size": 96,
-        "target_class": "covid-19", "licences": ["CC0 1.0"], "training": {}, "package_version": "0",
-    }  # fmt: skip
+        "name": "wgan.tiny",
+        "kind": "sampler",
+        "architecture": "wgan",
+        "options": {"width": 4},
+        "size": 96,
+        "target_class": "covid-19",
+        "licences": ["CC0 1.0"],
+        "training": {},
+        "package_version": "0",
+    }
     names = [f"weights/{stem}.{kind}" for stem in ("nc", "tiny") for kind in ("safetensors", "json")]
     weights.save(folder / "weights" / "nc.safetensors", tensors, card | {"name": "wgan.nc"})
     weights.save(folder / "weights" / "tiny.safetensors", tensors, card)

@@ -65,26 +65,42 @@ def made(
     composition = composed(known, regime, classes)
     in_folds = [] if fold is None else [f"fold {fold} of {known.folds}, counted from 0"]
     fields: dict[str, Any] = {
-        "suite": suite, "suite_version": known.version, "task": task, "protocol": known.protocol,
-        "classes": classes, "positive": known.positive, "image_size": known.image_size,
-        "preprocessing": preprocessing, "model": model,
-        "weights": results.Weights(name=known.models[model].weights), "regime": regime, "regime_rule": rule,
-        "training": known.training_of(model), "seed": seed, "fold": fold, "folds": known.folds,
+        "suite": suite,
+        "suite_version": known.version,
+        "task": task,
+        "protocol": known.protocol,
+        "classes": classes,
+        "positive": known.positive,
+        "image_size": known.image_size,
+        "preprocessing": preprocessing,
+        "model": model,
+        "weights": results.Weights(name=known.models[model].weights),
+        "regime": regime,
+        "regime_rule": rule,
+        "training": known.training_of(model),
+        "seed": seed,
+        "fold": fold,
+        "folds": known.folds,
         "inputs": hashlib.sha256(f"{suite}{regime}{seed}{model}{preprocessing}{fold}".encode()).hexdigest(),
-        "limit": None, "composition": composition,
+        "limit": None,
+        "composition": composition,
         "validation": results.Part(
-            negatives=6, positives=4, patients=6,
+            negatives=6,
+            positives=4,
+            patients=6,
             classes=dict.fromkeys(classes[:-1], 6 // (len(classes) - 1)) | {classes[-1]: 4},
         ),
         "test": results.part(predictions, classes, known.positive),
         "left_out": [results.LeftOut(source="phantom", reason="lateral view", films=3)],
-        "notes": ["these films are drawn", *in_folds], "dataset": DATASET if rule.synthetic else None,
+        "notes": ["these films are drawn", *in_folds],
+        "dataset": DATASET if rule.synthetic else None,
         "fitting": results.Fitting(epochs=5, best_epoch=3, validation_loss=0.4),
         "metrics": results.measure(predictions, classes, known.positive),
         "code": results.Code(package="0.1.0", git="0" * 40, libraries={"numpy": "2"}),
-        "hardware": results.Hardware(device="cpu", name="x86_64", threads=1), "seconds": 1.5,
+        "hardware": results.Hardware(device="cpu", name="x86_64", threads=1),
+        "seconds": 1.5,
         "predictions": predictions,
-    }  # fmt: skip
+    }
     return results.Result(**{**fields, **changes})
 
 
@@ -97,9 +113,14 @@ def composed(suite: Suite, regime: str, classes: list[str]) -> results.Compositi
     counts = dict.fromkeys(classes[:-1], 30) | {classes[-1]: positives + made_up}
     share = {name: made_up // len(rule.synthetic) for name in rule.synthetic}
     return results.Composition(
-        real_negatives=negatives, real_positives=positives, synthetic=share, negatives=negatives,
-        positives=positives + made_up, skew=negatives / (positives + made_up), classes=counts,
-    )  # fmt: skip
+        real_negatives=negatives,
+        real_positives=positives,
+        synthetic=share,
+        negatives=negatives,
+        positives=positives + made_up,
+        skew=negatives / (positives + made_up),
+        classes=counts,
+    )
 
 
 def write(folder: Path, *found: results.Result) -> list[Path]:
@@ -130,9 +151,10 @@ def everything(folder: Path) -> Path:
     """A folder with two classes, four classes, folds, two models and two kinds of films."""
     regimes(folder, "quickstart", {"real": 1.0, "real-balanced": 1.2, "mixed": 1.1})
     regimes(
-        folder, "zunair2021",
+        folder,
+        "zunair2021",
         {"real": 1.0, "real-balanced": 1.3, "real-augmented": 1.2, "real+gnc": 3.0, "synthetic-only": 0.2},
-    )  # fmt: skip
+    )
     regimes(folder, "zunair2021", {"real": 0.8, "real+gnc": 0.9}, preprocessing="harmonised")
     regimes(folder, "zunair2021", {"real+gnc": 0.9}, model="resnet50")
     regimes(folder, "menon2020-four-class", {"real": 1.0, "real-weighted": 1.1, "mtt-gan": 1.4})

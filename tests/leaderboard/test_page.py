@@ -69,8 +69,15 @@ def test_a_row_opens_and_closes(page):
     assert page.count(".detail") == 1
     assert page.js("document.querySelector('[data-toggle]').ariaExpanded") == "true"
     opened = page.text(".detail")
-    for what in ("Each seed, with 95 % intervals", "Against the baselines", "Calibration", "Confidence",
-                 "Confusion matrix", "Trained on", "McNemar"):  # fmt: skip
+    for what in (
+        "Each seed, with 95 % intervals",
+        "Against the baselines",
+        "Calibration",
+        "Confidence",
+        "Confusion matrix",
+        "Trained on",
+        "McNemar",
+    ):
         assert what in opened, what
     assert page.count(".detail svg") == 2
     page.click(".row [data-toggle]")

@@ -98,15 +98,21 @@ def test_a_folder_with_everything(everything):
 
 
 NUMBERS = [
-    ("metrics", "auc", "value"), ("metrics", "auc", "low"), ("metrics", "auc", "high"),
-    ("metrics", "sensitivity", "value"), ("metrics", "sensitivity", "low"),
+    ("metrics", "auc", "value"),
+    ("metrics", "auc", "low"),
+    ("metrics", "auc", "high"),
+    ("metrics", "sensitivity", "value"),
+    ("metrics", "sensitivity", "low"),
     ("metrics", "specificity", "high"),
-    ("metrics", "accuracy", "value"), ("metrics", "sensitivity_at", 0, "threshold"),
-    ("metrics", "sensitivity_at", 1, "sensitivity", "value"), ("metrics", "calibration", "error"),
-    ("metrics", "calibration", "positive_error"), ("metrics", "calibration", "brier"),
+    ("metrics", "accuracy", "value"),
+    ("metrics", "sensitivity_at", 0, "threshold"),
+    ("metrics", "sensitivity_at", 1, "sensitivity", "value"),
+    ("metrics", "calibration", "error"),
+    ("metrics", "calibration", "positive_error"),
+    ("metrics", "calibration", "brier"),
     ("metrics", "calibration", "reliability", 0, "confidence"),
     ("metrics", "calibration", "positive_reliability", 0, "accuracy", "value"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("keys", NUMBERS, ids=lambda keys: ".".join(map(str, keys)))
@@ -118,12 +124,23 @@ def test_every_number_is_recomputed(files, shell, keys, step):
 
 
 COUNTS = [
-    ("metrics", "confusion", "tp"), ("metrics", "confusion", "fn"), ("metrics", "confusion", "fp"),
-    ("metrics", "confusion", "tn"), ("metrics", "sensitivity", "count"), ("metrics", "patients"),
-    ("test", "positives"), ("test", "negatives"), ("test", "patients"), ("test", "classes", "normal"),
-    ("composition", "real_negatives"), ("composition", "real_positives"), ("composition", "synthetic", "gnc"),
-    ("composition", "negatives"), ("composition", "positives"), ("composition", "classes", "covid-19"),
-]  # fmt: skip
+    ("metrics", "confusion", "tp"),
+    ("metrics", "confusion", "fn"),
+    ("metrics", "confusion", "fp"),
+    ("metrics", "confusion", "tn"),
+    ("metrics", "sensitivity", "count"),
+    ("metrics", "patients"),
+    ("test", "positives"),
+    ("test", "negatives"),
+    ("test", "patients"),
+    ("test", "classes", "normal"),
+    ("composition", "real_negatives"),
+    ("composition", "real_positives"),
+    ("composition", "synthetic", "gnc"),
+    ("composition", "negatives"),
+    ("composition", "positives"),
+    ("composition", "classes", "covid-19"),
+]
 
 
 @pytest.mark.parametrize("keys", COUNTS, ids=lambda keys: ".".join(map(str, keys)))
@@ -203,16 +220,15 @@ FORGED = {
         "1 films do not belong to it, e.g. phantom/easy",
     ),
     "labels turned": (
-        lambda rows: [row.update(label=1 - row["label"]) for row in rows[:2]], "2 films have another class",
+        lambda rows: [row.update(label=1 - row["label"]) for row in rows[:2]],
+        "2 films have another class",
     ),
     "other films": (
         lambda rows: [row.update(image_id="other/" + row["image_id"]) for row in rows],
         "48 films are missing",
     ),
-    "patients split": (
-        lambda rows: rows[0].update(patient_id="phantom:new"), "1 films have another patient",
-    ),
-}  # fmt: skip
+    "patients split": (lambda rows: rows[0].update(patient_id="phantom:new"), "1 films have another patient"),
+}
 
 
 @pytest.mark.parametrize(("change", "text"), FORGED.values(), ids=FORGED.keys())
@@ -389,10 +405,17 @@ def test_more_real_films_than_there_are(planned, tmp_path, shell):
 def release_of(folder, films=(), patients=()):
     """A release that has nothing but its manifest."""
     subset = {
-        "rows": 12, "generator": "fake.v1", "weights": "weights/fake.safetensors", "recipe": {},
-        "sources": {}, "learned_from": {"films": list(films), "patients": list(patients)}, "licences": [],
-        "code_version": "0", "git": "", "libraries": {},
-    }  # fmt: skip
+        "rows": 12,
+        "generator": "fake.v1",
+        "weights": "weights/fake.safetensors",
+        "recipe": {},
+        "sources": {},
+        "learned_from": {"films": list(films), "patients": list(patients)},
+        "licences": [],
+        "code_version": "0",
+        "git": "",
+        "libraries": {},
+    }
     content = {
         "format": 1,
         "name": "covid-synth-cxr",
@@ -450,9 +473,18 @@ def leaves(content, path=()):
 
 
 STATED = {
-    "seconds", "hardware", "code", "notes", "left_out", "validation", "limit", "fitting", "weights", "inputs",
+    "seconds",
+    "hardware",
+    "code",
+    "notes",
+    "left_out",
+    "validation",
+    "limit",
+    "fitting",
+    "weights",
+    "inputs",
     "dataset",
-}  # fmt: skip
+}
 """What a file tells of itself and nothing in it contradicts; --root and --release check some of it."""
 
 

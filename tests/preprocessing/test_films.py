@@ -165,8 +165,11 @@ def test_the_order_of_grey_levels_stays():
 def test_a_blurred_film_and_an_enhanced_one_get_one_sharpness(film):
     """The power in each size of detail is that of the reference, whatever it was."""
     image = Image.fromarray(film)
-    versions = [film, np.asarray(image.filter(ImageFilter.GaussianBlur(1.5))),
-                np.asarray(image.filter(ImageFilter.UnsharpMask(3, 150, 0)))]  # fmt: skip
+    versions = [
+        film,
+        np.asarray(image.filter(ImageFilter.GaussianBlur(1.5))),
+        np.asarray(image.filter(ImageFilter.UnsharpMask(3, 150, 0))),
+    ]
     before = [power(harmonise.reduced(one, harmonise.whole(one))) for one in versions]
     after = [power(harmonise.standard(one, harmonise.whole(one))) for one in versions]
     assert np.abs(before[1] - before[0]).max() > 0.5
@@ -179,9 +182,12 @@ def power(film):
     waves = np.hypot(*np.indices(film.shape))
     content = dctn(film - film.mean(), norm="ortho") ** 2
     limits = np.geomspace(8, 60, 9)
-    return np.array([
-        np.log10(content[(waves >= low) & (waves < high)].mean()) for low, high in itertools.pairwise(limits)
-    ])  # fmt: skip
+    return np.array(
+        [
+            np.log10(content[(waves >= low) & (waves < high)].mean())
+            for low, high in itertools.pairwise(limits)
+        ]
+    )
 
 
 def test_coarse_detail_is_left_alone(film):

@@ -36,11 +36,13 @@ class Study:
         key = self.key
         given = [
             {
-                "pair": pair["id"], "real": pair["real"] if number < right else other[pair["real"]],
-                "confidence": (None, 1, 2, 3)[number % 4], "seconds": 2.0 + number,
+                "pair": pair["id"],
+                "real": pair["real"] if number < right else other[pair["real"]],
+                "confidence": (None, 1, 2, 3)[number % 4],
+                "seconds": 2.0 + number,
             }
             for number, pair in enumerate(key["pairs"])
-        ]  # fmt: skip
+        ]
         when = {"started": "2026-01-01T10:00:00.000Z", "finished": "2026-01-01T10:05:00.000Z"}
         return {"format": 1, "study": key["study"], "reader": reader, **when, "answers": given, **changes}
 
@@ -67,8 +69,11 @@ def make(tmp_path: Path) -> Callable[..., Study]:
 
     def run(name: str = "study.html", **changes: Any) -> Study:
         arguments = {
-            "real": [str(tmp_path / "real")], "synthetic": str(tmp_path / "made"), "pairs": PAIRS, **changes,
-        }  # fmt: skip
+            "real": [str(tmp_path / "real")],
+            "synthetic": str(tmp_path / "made"),
+            "pairs": PAIRS,
+            **changes,
+        }
         return Study(tmp_path, *reader_study.make(out=tmp_path / name, **arguments))
 
     return run

@@ -168,18 +168,34 @@ def test_a_damaged_film_is_named(make, tmp_path, shell):
     for path in (tmp_path / "real").iterdir():
         path.write_bytes(b"no image")
     done = shell(
-        "reader-study", "make", "--real", tmp_path / "real", "--synthetic", tmp_path / "made", "--pairs", 3,
-        "-o", tmp_path / "study.html",
-    )  # fmt: skip
+        "reader-study",
+        "make",
+        "--real",
+        tmp_path / "real",
+        "--synthetic",
+        tmp_path / "made",
+        "--pairs",
+        3,
+        "-o",
+        tmp_path / "study.html",
+    )
     done.error("cannot decode r-")
     assert not (tmp_path / "study.html").exists()
 
 
 def test_the_command(make, tmp_path, shell):
     done = shell(
-        "reader-study", "make", "--real", tmp_path / "real", "--synthetic", tmp_path / "made", "--pairs", 3,
-        "-o", tmp_path / "study.html",
-    )  # fmt: skip
+        "reader-study",
+        "make",
+        "--real",
+        tmp_path / "real",
+        "--synthetic",
+        tmp_path / "made",
+        "--pairs",
+        3,
+        "-o",
+        tmp_path / "study.html",
+    )
     assert done.code == 0
     assert "key, to be kept from them" in done.out
     assert len(json.loads((tmp_path / "study.key.json").read_text())["pairs"]) == 3

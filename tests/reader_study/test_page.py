@@ -188,10 +188,16 @@ def test_what_a_screen_reader_is_told(page):
     begin(page)
     told = page.names()
     for wanted in [
-        ("main", ""), ("heading", f"Pair 1 of {PAIRS}"), ("button", "Left film is real"),
-        ("button", "Right film is real"), ("image", "Left film"), ("image", "Right film"),
-        ("progressbar", "pairs answered"), ("group", "How sure are you? (optional)"), ("status", ""),
-    ]:  # fmt: skip
+        ("main", ""),
+        ("heading", f"Pair 1 of {PAIRS}"),
+        ("button", "Left film is real"),
+        ("button", "Right film is real"),
+        ("image", "Left film"),
+        ("image", "Right film"),
+        ("progressbar", "pairs answered"),
+        ("group", "How sure are you? (optional)"),
+        ("status", ""),
+    ]:
         assert wanted in told, wanted
 
 

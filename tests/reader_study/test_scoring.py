@@ -40,13 +40,18 @@ def test_one_reader(study):
     # Four or more of six, twice: (15 + 6 + 1) / 64 * 2.
     assert reader.p_value == pytest.approx(44 / 64)
     assert reader.confusion.model_dump() == {
-        "real_called_real": 4, "real_called_synthetic": 2, "synthetic_called_real": 2,
+        "real_called_real": 4,
+        "real_called_synthetic": 2,
+        "synthetic_called_real": 2,
         "synthetic_called_synthetic": 4,
-    }  # fmt: skip
+    }
     assert reader.seconds.model_dump() == {"median": 4.5, "least": 2.0, "most": 7.0, "total": 27.0}
     assert {level: (one.count, one.n) for level, one in reader.confidence.items()} == {
-        "none": (1, 2), "1": (1, 2), "2": (1, 1), "3": (1, 1),
-    }  # fmt: skip
+        "none": (1, 2),
+        "1": (1, 2),
+        "2": (1, 1),
+        "3": (1, 1),
+    }
     assert found.pooled.agreement is None
     assert [pair.right for pair in found.by_pair] == [1, 1, 1, 1, 0, 0]
 

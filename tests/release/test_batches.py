@@ -37,9 +37,14 @@ def test_errors(films, tmp_path):
         next(batches(films, 0))
     import datasets
 
-    sizes = datasets.concatenate_datasets([films, csd.load_task(
-        "normal-vs-covid", sources=["phantom"], phantom={"size": 48, "patients": 12}
-    )["train"]])  # fmt: skip
+    sizes = datasets.concatenate_datasets(
+        [
+            films,
+            csd.load_task("normal-vs-covid", sources=["phantom"], phantom={"size": 48, "patients": 12})[
+                "train"
+            ],
+        ]
+    )
     with pytest.raises(ConfigError, match="several sizes"):
         list(batches(sizes, 1000))
     (tmp_path / "film.png").write_text("no image")

@@ -199,11 +199,13 @@ def big(folder: Path, template: Path, rows: int, size: int) -> Path:
         for start in range(0, rows, 256):
             group = [
                 {
-                    "image": {"bytes": random.bytes(size), "path": None}, "label": 2,
-                    "image_id": f"gnc-{i:05d}", "subset": "gnc",
+                    "image": {"bytes": random.bytes(size), "path": None},
+                    "label": 2,
+                    "image_id": f"gnc-{i:05d}",
+                    "subset": "gnc",
                 }
                 for i in range(start, min(start + 256, rows))
-            ]  # fmt: skip
+            ]
             writer.write_table(pa.Table.from_pylist(group, schema=kinds))
     entry = {"path": "cyclegan/gnc-00000-of-00001.parquet", "rows": rows, "subset": "gnc"}
 

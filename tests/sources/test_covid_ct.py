@@ -133,8 +133,11 @@ def test_bad_slices_are_counted_and_the_rest_is_used(tmp_path: Path) -> None:
     assert set(found.values()) <= {"", *slice_table.EXCLUSIONS}
     assert load_source("covid-ct", tmp_path).num_rows == 4
     unchecked = load_source("covid-ct", tmp_path, check=False)
-    bad = next(row for row in slices.rows(read_source("covid-ct", tmp_path, check=False))
-               if row["source_id"] == "patient2_slice003")  # fmt: skip
+    bad = next(
+        row
+        for row in slices.rows(read_source("covid-ct", tmp_path, check=False))
+        if row["source_id"] == "patient2_slice003"
+    )
     assert unchecked.num_rows > 4
     with pytest.raises(BadImage, match=r"patient2_slice003\.png has values that are no label; found 9"):
         slices.read_slice(bad)
@@ -348,8 +351,11 @@ def test_bad_volumes_are_counted_and_the_rest_is_used(tmp_path: Path) -> None:
         "12": [slice_table.DAMAGED],
     }
     assert load_source("covid-ct", tmp_path).num_rows == 7
-    unchecked = [row for row in slices.rows(read_source("covid-ct", tmp_path, check=False))
-                 if row["patient_id"] == "covid-ct:5"]  # fmt: skip
+    unchecked = [
+        row
+        for row in slices.rows(read_source("covid-ct", tmp_path, check=False))
+        if row["patient_id"] == "covid-ct:5"
+    ]
     with pytest.raises(BadImage, match=r"cannot read .*rp_im/5\.nii\.gz"):
         slices.read_slice(unchecked[0])
 

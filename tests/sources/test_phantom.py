@@ -26,10 +26,13 @@ def test_a_film_is_a_function_of_its_arguments():
     others = {
         digest(*arguments)
         for arguments in [
-            ("covid-19", SIZE, 1, 2, 3), ("covid-19", SIZE, 9, 2, 3), ("covid-19", SIZE, 1, 9, 3),
-            ("covid-19", SIZE, 1, 2, 9), ("pneumonia", SIZE, 1, 2, 3),
+            ("covid-19", SIZE, 1, 2, 3),
+            ("covid-19", SIZE, 9, 2, 3),
+            ("covid-19", SIZE, 1, 9, 3),
+            ("covid-19", SIZE, 1, 2, 9),
+            ("pneumonia", SIZE, 1, 2, 3),
         ]
-    }  # fmt: skip
+    }
     assert len(others) == 5
 
 
@@ -129,7 +132,7 @@ def test_the_frame():
 
 @pytest.mark.parametrize(
     "options", [{"size": 16}, {"size": 4096}, {"patients": 0}, {"seed": -1}, {"sise": 64}]
-)  # fmt: skip
+)
 def test_wrong_options_are_one_line(options):
     with pytest.raises(ConfigError) as caught:
         read_source("phantom", **{"size": 32, "patients": 1, **options})

@@ -100,7 +100,7 @@ def main() -> None:
                 {"first": a, "second": b, **{what: auc(seen[a], seen[b]) for what, seen in looks.items()}}
                 for a, b in ((names[i], names[j]) for i, j in ((0, 1), (2, 3), (1, 3), (0, 3)))
             ],
-        }  # fmt: skip
+        }
     content = {"films_per_set": FILMS, "side": SIDE, "preprocessing": told}
     (Path(__file__).parent / "style.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

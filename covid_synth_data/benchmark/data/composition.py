@@ -49,9 +49,11 @@ class Films:
         """Their counts."""
         positives = int(self.positives.sum())
         return Part(
-            negatives=len(self.ids) - positives, positives=positives, patients=len(set(self.patients)),
+            negatives=len(self.ids) - positives,
+            positives=positives,
+            patients=len(set(self.patients)),
             classes=self.counts(),
-        )  # fmt: skip
+        )
 
 
 def films(dataset: datasets.Dataset, classes: Sequence[str], positive: str) -> Films:
@@ -61,9 +63,11 @@ def films(dataset: datasets.Dataset, classes: Sequence[str], positive: str) -> F
     strange = sorted({names[value] for value in np.unique(used)} - set(classes))
     if strange:
         raise ConfigError(
-            "films of a class that the task does not have", found=strange[0], expected=", ".join(classes),
+            "films of a class that the task does not have",
+            found=strange[0],
+            expected=", ".join(classes),
             hint="choose other configs for this task",
-        )  # fmt: skip
+        )
     where = np.array([classes.index(name) if name in classes else -1 for name in names])
     ids = [str(name) for name in dataset["image_id"][:]]
     there = "patient_id" in dataset.column_names
@@ -117,9 +121,14 @@ def _lacking(positives: int, real: datasets.Dataset, parts: Sequence[datasets.Da
 
 
 def limited(
-    train: datasets.Dataset, positive: str, *, negatives: int | None, positives: int | None,
-    per_class: int | None, seed: int,
-) -> datasets.Dataset:  # fmt: skip
+    train: datasets.Dataset,
+    positive: str,
+    *,
+    negatives: int | None,
+    positives: int | None,
+    per_class: int | None,
+    seed: int,
+) -> datasets.Dataset:
     """`train` with at most so many negatives, positives and films of each class (None: all), drawn from
     `seed`, in their order."""
     names = train.features["label"].names

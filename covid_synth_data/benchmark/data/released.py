@@ -43,10 +43,11 @@ def load(name: str, configs: Sequence[str], release: str | Path | None, version:
         strange = set(rows.unique("subset")) - set(loading.entry(name, config).subsets)
         if strange:
             raise CorruptRelease(
-                f"the config {config!r} holds films of other subsets", found=", ".join(map(str, strange)),
+                f"the config {config!r} holds films of other subsets",
+                found=", ".join(map(str, strange)),
                 expected=", ".join(loading.entry(name, config).subsets),
                 hint="the file patterns in the release's README.md take in too much; make it again",
-            )  # fmt: skip
+            )
     if not found:
         return found, None, missing
     folder = loading.release_folder(name, version, release)
@@ -102,7 +103,8 @@ def check_generators(
         elif shared:
             raise LeakError(
                 f"the {part} part has films that a generator of the release learned from",
-                found=f"{len(shared)}, e.g. {shared[0]}", expected="none",
+                found=f"{len(shared)}, e.g. {shared[0]}",
+                expected="none",
                 hint="use the sources and the split seed that the release was made with",
-            )  # fmt: skip
+            )
     return notes

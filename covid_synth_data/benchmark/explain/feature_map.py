@@ -72,11 +72,16 @@ def feature_map(
         kinds[config] = _some(made, np.ones(len(made.ids), bool), films, seed)
     features = {kind: hand.features(model, some) for kind, some in kinds.items()}
     content = {
-        "suite": chosen.name, "version": chosen.version, "task": name, "model": model, "seed": seed,
+        "suite": chosen.name,
+        "version": chosen.version,
+        "task": name,
+        "model": model,
+        "seed": seed,
         "preprocessing": bench.settings.preprocessing,
         "dataset": bench.synthetic.dataset.model_dump() if bench.synthetic.dataset else None,
-        "neighbours": own_kind(features), "points": plane(features, seed),
-    }  # fmt: skip
+        "neighbours": own_kind(features),
+        "points": plane(features, seed),
+    }
     _draw(Path(path), content)
     atomic.write_text(Path(path).with_suffix(".json"), json.dumps(content) + "\n")
     return content
@@ -138,10 +143,15 @@ def _draw(path: Path, content: Mapping[str, Any]) -> None:
         share = "{share:.2f} own neighbours, chance {chance:.2f}".format(**content["neighbours"][kind])
         x, y = np.array(points).T
         axes.scatter(
-            x, y, s=9, alpha=0.75, linewidths=0, color=_COLOURS[number % len(_COLOURS)],
+            x,
+            y,
+            s=9,
+            alpha=0.75,
+            linewidths=0,
+            color=_COLOURS[number % len(_COLOURS)],
             marker=_MARKS[number % len(_MARKS)],
             label=f"{kind} ({len(points)}): {share}",
-        )  # fmt: skip
+        )
     axes.set(xticks=[], yticks=[])
     axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=1, frameon=False)
     title = "{suite} {version}, {task}, {preprocessing} films: UMAP of the features of {model}".format(

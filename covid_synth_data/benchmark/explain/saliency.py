@@ -47,9 +47,12 @@ def saliency(
     """
     chosen = suite if isinstance(suite, Suite) else load_suite(suite)
     runs = plan(
-        chosen, models=[model] if model else None, regimes=[regime], seeds=[seed],
+        chosen,
+        models=[model] if model else None,
+        regimes=[regime],
+        seeds=[seed],
         tasks=[task] if task else None,
-    )[:1]  # fmt: skip
+    )[:1]
     if CLASSIFIERS[runs[0].model].learner not in ("head", "network"):
         raise ConfigError(
             f"{runs[0].model} is no network that could be looked into", hint="choose one without trees"

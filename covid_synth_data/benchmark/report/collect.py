@@ -131,7 +131,12 @@ def _rank(key: Key) -> tuple[object, ...]:
         known = load_suite(suite)
         models, regimes = list(known.models), list(known.regimes)
     return (
-        suite, version, task, kinds.index(kind),
-        models.index(model) if model in models else len(models), model,
-        regimes.index(regime) if regime in regimes else len(regimes), regime,
-    )  # fmt: skip
+        suite,
+        version,
+        task,
+        kinds.index(kind),
+        models.index(model) if model in models else len(models),
+        model,
+        regimes.index(regime) if regime in regimes else len(regimes),
+        regime,
+    )

@@ -20,7 +20,7 @@ import numpy as np
 
 from covid_synth_data.benchmark.suite import Regime
 from covid_synth_data.errors import ResultError
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.metrics import comparison, detection
 from covid_synth_data.metrics.comparison import Comparison, Difference, Fisher
 from covid_synth_data.metrics.detection import Bools, Floats, Ints
@@ -76,7 +76,7 @@ class ResultLike(Protocol):
         """Of the test films, or of those of one fold."""
 
 
-class Spread(Settings):
+class Spread(FrozenModel):
     """A number over the seeds: mean, lowest and highest."""
 
     mean: float
@@ -84,7 +84,7 @@ class Spread(Settings):
     highest: float
 
 
-class SeedComparison(Settings):
+class SeedComparison(FrozenModel):
     """One seed of a regime (b) against the same seed of a baseline (a).
 
     `films` and `positives` are McNemar's tests on all films and on the positives alone, the difference of the
@@ -107,7 +107,7 @@ class SeedComparison(Settings):
     at_specificity_holm: float
 
 
-class Pair(Settings):
+class Pair(FrozenModel):
     """A regime against a baseline: a comparison per seed that both have, and the differences over the seeds.
 
     Each difference is the regime minus the baseline, in [-1, 1]. `sensitivity_at` has one for each

@@ -64,9 +64,14 @@ def confidence(axes: Axes, group: Group) -> None:
     for is_positive, colour, text in ((False, _REST, "the rest"), (True, _POSITIVE, first.positive)):
         values = [row.probabilities[place] for row in rows if (row.label == place) is is_positive]
         axes.hist(
-            values, bins=[step / 20 for step in range(21)], weights=np.full(len(values), 1 / len(values)),
-            alpha=0.65, color=colour, label=f"{text} ({len(values)})", hatch="//" if is_positive else None,
-        )  # fmt: skip
+            values,
+            bins=[step / 20 for step in range(21)],
+            weights=np.full(len(values), 1 / len(values)),
+            alpha=0.65,
+            color=colour,
+            label=f"{text} ({len(values)})",
+            hatch="//" if is_positive else None,
+        )
     axes.axvline(0.5, color="black", linewidth=0.7, linestyle=":")
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel=f"probability of {first.positive}", ylabel="share of films")
     axes.legend(fontsize=6, loc="upper center")
@@ -134,9 +139,16 @@ def skews(groups: Sequence[Group], title: str) -> Any:
             low, high = min(one.low for one in every), max(one.high for one in every)
             colour = _OURS if real else _POSITIVE
             side.errorbar(
-                [skew], [mean], yerr=[[mean - low], [high - mean]], fmt=sign, markersize=5, color=colour,
-                markerfacecolor=colour if filled else "white", linewidth=0.8, label=group.key[5],
-            )  # fmt: skip
+                [skew],
+                [mean],
+                yerr=[[mean - low], [high - mean]],
+                fmt=sign,
+                markersize=5,
+                color=colour,
+                markerfacecolor=colour if filled else "white",
+                linewidth=0.8,
+                label=group.key[5],
+            )
     for side, text in zip(axes, ("at 0.5", "at specificity 0.90"), strict=True):
         side.set(xscale="log", ylim=(-0.02, 1.05), xlabel="negatives / positives (training)", title=text)
         side.title.set_fontsize(8)

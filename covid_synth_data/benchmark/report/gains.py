@@ -13,7 +13,7 @@ from typing import Final
 
 from covid_synth_data.benchmark.report.comparisons import REAL, Pair, Spread
 from covid_synth_data.benchmark.report.markdown import markdown_table, signed
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 
 ALPHA: Final = 0.05
 
@@ -31,7 +31,7 @@ NOTES: Final = (
 )
 
 
-class Gain(Settings):
+class Gain(FrozenModel):
     """What a regime gains in one metric; differences in [-1, 1], means over the seeds.
 
     `over_real` is None without a regime `real`. `best` is the baseline that leaves the smallest gain,

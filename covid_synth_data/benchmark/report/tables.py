@@ -11,7 +11,7 @@ from typing import Final
 from covid_synth_data.benchmark.report.collect import Group, collect
 from covid_synth_data.benchmark.report.markdown import markdown_table
 from covid_synth_data.benchmark.suite import list_suites, load_suite
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.metrics.detection import Estimate, Proportion
 
 NOTES: Final = (
@@ -29,7 +29,7 @@ _FOLD: Final = re.compile(r"fold \d+ of \d+")
 """What a task says of one fold has no place beside a row of all."""
 
 
-class Cell(Settings):
+class Cell(FrozenModel):
     """A metric over the seeds: their mean, lowest and highest value, and the widest limits of any seed."""
 
     mean: float
@@ -45,7 +45,7 @@ class Cell(Settings):
         return f"{self.mean:.3f}{spread} [{self.low:.3f} to {self.high:.3f}]"
 
 
-class Row(Settings):
+class Row(FrozenModel):
     """A row of the table; counts are those of the first seed, `false_negatives` one per seed.
 
     `sensitivity`, `specificity` and `auc` are those of the positive class against the rest; `accuracy` is
@@ -193,10 +193,19 @@ def _markdown(rows: Sequence[Row]) -> str:
     points = list(rows[0].sensitivity_at)
     several = len(rows[0].classes) > 2
     header = [
-        "model (weights)", "regime", "trained on", "skew", "seeds", "FN", "sensitivity at 0.5",
-        "specificity at 0.5", "AUC", *(f"SE@SP {point}" for point in points), "ECE",
+        "model (weights)",
+        "regime",
+        "trained on",
+        "skew",
+        "seeds",
+        "FN",
+        "sensitivity at 0.5",
+        "specificity at 0.5",
+        "AUC",
+        *(f"SE@SP {point}" for point in points),
+        "ECE",
         *(["accuracy", "mean sensitivity of the classes"] if several else []),
-    ]  # fmt: skip
+    ]
     cells = [
         [
             f"{row.model} ({row.weights})",

@@ -222,18 +222,17 @@ class Bench:
                 start = time.monotonic()
                 fold = "" if one.run.fold is None else f" fold {one.run.fold}"
                 outcome = hand.train(
-                    model, self.suite.regimes[one.run.regime], one.run.seed, one.train, others,
+                    model,
+                    self.suite.regimes[one.run.regime],
+                    one.run.seed,
+                    one.train,
+                    others,
                     what=f"{number + 1}/{len(todo)} {model} {one.run.regime} seed {one.run.seed}{fold}",
-                )  # fmt: skip
+                )
                 self._write(one, part, others, outcome, time.monotonic() - start)
 
     def _write(
-        self,
-        one: Prepared,
-        part: Part,
-        others: Mapping[str, composition.Films],
-        outcome: Any,
-        seconds: float,
+        self, one: Prepared, part: Part, others: Mapping[str, composition.Films], outcome: Any, seconds: float
     ) -> None:
         suite, run = self.suite, one.run
         regime = suite.regimes[run.regime]

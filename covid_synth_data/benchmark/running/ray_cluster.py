@@ -70,10 +70,11 @@ def connected(address: str) -> Iterator[Any]:
             ray.init(address=None if address == "local" else address, **options)
         except (OSError, ValueError, RuntimeError) as error:
             raise ConfigError(
-                f"no Ray cluster answers at {address!r}", found=str(error).split("\n")[0][:120],
+                f"no Ray cluster answers at {address!r}",
+                found=str(error).split("\n")[0][:120],
                 expected='HOST:PORT, ray://HOST:PORT, "auto" or "local"',
                 hint="start one with ray start --head, or leave --ray out",
-            ) from error  # fmt: skip
+            ) from error
     try:
         yield ray
     finally:
@@ -128,7 +129,7 @@ def _answer(ray: Any, reference: Any, job: Sequence[Prepared]) -> list[str]:
             found=f"{type(error).__name__} after {RETRIES} further tries",
             expected="a node that lives until they are done",
             hint="see the log of Ray, for want of memory above all; the same command goes on from here",
-        ) from error  # fmt: skip
+        ) from error
     return found
 
 
@@ -139,9 +140,10 @@ def _take(job: Sequence[Prepared], texts: Sequence[str]) -> None:
         if result.inputs != one.digest:
             raise ResultError(
                 f"a node trained {one.run.model} {one.run.regime} on other data than are here",
-                found=f"inputs {result.inputs[:12]}", expected=one.digest[:12],
+                found=f"inputs {result.inputs[:12]}",
+                expected=one.digest[:12],
                 hint="give every node the same root, release and version of this package",
-            )  # fmt: skip
+            )
         atomic.write_text(one.path, text)
 
 

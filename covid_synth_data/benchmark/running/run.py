@@ -56,10 +56,20 @@ def run(
     chosen = suite if isinstance(suite, Suite) else load_suite(suite)
     runs = plan(chosen, profile=profile, tasks=tasks, models=models, regimes=regimes, seeds=seeds)
     bench, able = open_bench(
-        chosen, runs, out=out, root=root, release=release, version=version, weights=weights,
-        preprocessing=preprocessing, limit=limit, skip_missing=skip_missing, device=device,
-        cache_dir=cache_dir, progress=progress,
-    )  # fmt: skip
+        chosen,
+        runs,
+        out=out,
+        root=root,
+        release=release,
+        version=version,
+        weights=weights,
+        preprocessing=preprocessing,
+        limit=limit,
+        skip_missing=skip_missing,
+        device=device,
+        cache_dir=cache_dir,
+        progress=progress,
+    )
     if ray is None:
         return bench.run(able)
     from covid_synth_data.benchmark.running import ray_cluster

@@ -10,8 +10,10 @@ from covid_synth_data.benchmark.report.published import Cell
 
 TABLES: Final = ("3", "4")
 STRUCTURES: Final = {
-    "ct ground-glass opacity": "ggo", "ct consolidation": "consolidation", "ct infection": "infection",
-}  # fmt: skip
+    "ct ground-glass opacity": "ggo",
+    "ct consolidation": "consolidation",
+    "ct infection": "infection",
+}
 """What the printed tables call a structure, and what we do."""
 
 _KINDS: Final = {"replace": "replace", "add": "extend"}

@@ -13,7 +13,7 @@ from pydantic import Field
 from covid_synth_data.benchmark.segmentation.suite import Regime
 from covid_synth_data.ct import augment
 from covid_synth_data.errors import EmptySplit, ImpossibleMix
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 
 Count = Annotated[int, Field(ge=0)]
 Origin = Literal["real", "synthetic"]
@@ -29,7 +29,7 @@ class Item:
     variant: str = augment.FULL
 
 
-class Composition(Settings):
+class Composition(FrozenModel):
     """What was trained on: `real` slices, each once, `synthetic` ones, real ones `repeated` and `augmented`.
 
     `available` real slices could have been; `generators` are those of the synthetic ones.

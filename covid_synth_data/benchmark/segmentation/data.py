@@ -85,7 +85,7 @@ class Synthetic:
                 found=f"other lungs in {train[self.sources[index]]['image_id']}",
                 expected="the lungs of the release",
                 hint="give the source and the split that the release was made with",
-            )  # fmt: skip
+            )
         image = complement(lung, real, mask)
         return _bytes(resize_image(image, side)), resize_mask(mask, side)
 
@@ -118,9 +118,10 @@ def split(
     for side, chosen in sides.items():
         if not chosen:
             raise EmptySplit(
-                f"no slice for {side} under the protocol {protocol.title!r}", expected="at least one",
+                f"no slice for {side} under the protocol {protocol.title!r}",
+                expected="at least one",
                 hint="give more patients with infection, or another protocol",
-            )  # fmt: skip
+            )
         sides[side] = _in_order(chosen)
     _check_apart(sides, protocol)
     return sides, list(plan.notes)
@@ -146,9 +147,11 @@ def synthetic(rows_of: datasets.Dataset, sides: Mapping[str, Sequence[Row]]) -> 
 
     if "mask" not in rows_of.column_names:
         raise ReleaseError(
-            "the release has no label maps", found=", ".join(rows_of.column_names),
-            expected="a column mask", hint="give a release of CT slices",
-        )  # fmt: skip
+            "the release has no label maps",
+            found=", ".join(rows_of.column_names),
+            expected="a column mask",
+            hint="give a release of CT slices",
+        )
     train = {str(row["image_id"]): place for place, row in enumerate(sides["train"])}
     held = {str(row["image_id"]): side for side in ("validation", "test") for row in sides[side]}
     bare = rows_of.select_columns(["image_id", "source_dataset", "source_id", "variant", "generator"])
@@ -162,9 +165,10 @@ def synthetic(rows_of: datasets.Dataset, sides: Mapping[str, Sequence[Row]]) -> 
             if name in held:
                 raise LeakError(
                     f"{row['image_id']} of the release was made from a slice of the {held[name]} part",
-                    found=name, expected="training slices alone",
+                    found=name,
+                    expected="training slices alone",
                     hint="make the release with the same source, split and split seed",
-                )  # fmt: skip
+                )
         if source not in train or (donor is not None and donor not in train):
             left_out["made from slices that are not trained on"] += 1
             continue
@@ -205,9 +209,10 @@ def check_generator(
         elif shared:
             raise LeakError(
                 f"the {side} part has slices that the generator of the release learned from",
-                found=f"{len(shared)}, e.g. {shared[0]}", expected="none",
+                found=f"{len(shared)}, e.g. {shared[0]}",
+                expected="none",
                 hint="use the source, the split and the split seed that the release was made with",
-            )  # fmt: skip
+            )
     return notes
 
 
@@ -254,8 +259,9 @@ def _check_apart(sides: Mapping[str, Sequence[Row]], protocol: Protocol) -> None
             if shared := sorted(names[one] & names[other]):
                 raise LeakError(
                     f"{one} and {other} share {len(shared)} {'slices' if what == 'image_id' else 'patients'}",
-                    found=shared[0], expected="none",
-                )  # fmt: skip
+                    found=shared[0],
+                    expected="none",
+                )
 
 
 def _bounds(*values: int | None) -> list[int]:

@@ -13,15 +13,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, FiniteFloat
 
-from covid_synth_data.benchmark.results import (
-    Code,
-    Count,
-    Dataset,
-    Hardware,
-    Sha256,
-    files_named,
-    parse,
-)
+from covid_synth_data.benchmark.results import Code, Count, Dataset, Hardware, Sha256, files_named, parse
 from covid_synth_data.benchmark.segmentation.composition import Composition, expected
 from covid_synth_data.benchmark.segmentation.suite import (
     Network,
@@ -33,7 +25,7 @@ from covid_synth_data.benchmark.segmentation.suite import (
 )
 from covid_synth_data.benchmark.suite import Name, Version
 from covid_synth_data.errors import MetricError, ResultError
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.metrics import segmentation
 
 SEED: Final = 0
@@ -42,7 +34,7 @@ SEED: Final = 0
 Pixels = Annotated[list[Count], Field(min_length=4, max_length=4)]
 
 
-class Slice(Settings):
+class Slice(FrozenModel):
     """One test slice: for each structure the pixels tp, fp, fn, tn."""
 
     image_id: str
@@ -53,14 +45,14 @@ class Slice(Settings):
     infection: Pixels
 
 
-class Part(Settings):
+class Part(FrozenModel):
     """The slices of training, validation or test."""
 
     slices: Annotated[int, Field(gt=0)]
     patients: Annotated[list[str], Field(min_length=1)]
 
 
-class Fitting(Settings):
+class Fitting(FrozenModel):
     """How the training went: the epoch that was kept, and its mean Dice on the validation slices."""
 
     epochs: Annotated[int, Field(ge=1)]
@@ -68,7 +60,7 @@ class Fitting(Settings):
     validation_dice: Annotated[FiniteFloat, Field(ge=0, le=1)]
 
 
-class Result(Settings):
+class Result(FrozenModel):
     """The whole file.
 
     `size` is the side at which slices were segmented and measured; `inputs` is a digest of all that the

@@ -78,9 +78,15 @@ def run(
     named = chosen.choose("profile", profile)
     runs = plan(chosen, profile=named, regimes=regimes, seeds=seeds)
     bench = _Bench(
-        chosen, chosen.choose("protocol", protocol), named, _side(chosen.profiles[named], size), limit,
-        Path(out), device, progress or (lambda done, total, what: None),
-    )  # fmt: skip
+        chosen,
+        chosen.choose("protocol", protocol),
+        named,
+        _side(chosen.profiles[named], size),
+        limit,
+        Path(out),
+        device,
+        progress or (lambda done, total, what: None),
+    )
     return bench.run(runs, root, release, version)
 
 
@@ -113,9 +119,16 @@ class _Bench:
     """The things that all runs of one call share."""
 
     def __init__(
-        self, suite: Suite, protocol: str, profile: str, side: int, limit: int | None, out: Path, device: str,
+        self,
+        suite: Suite,
+        protocol: str,
+        profile: str,
+        side: int,
+        limit: int | None,
+        out: Path,
+        device: str,
         progress: Progress,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.suite, self.protocol, self.profile = suite, protocol, profile
         self.rule, self.settings = suite.protocols[protocol], suite.profiles[profile]
         self.side, self.limit, self.out = side, limit, out
@@ -147,9 +160,10 @@ class _Bench:
         if config not in found or dataset is None:
             raise ReleaseError(
                 f"regimes {', '.join(dict.fromkeys(wanted))} cannot run without {name}, config {config}",
-                found=missing.get(config, "no such config"), expected="a release of it",
+                found=missing.get(config, "no such config"),
+                expected="a release of it",
                 hint="give the folder of a release, or choose other regimes",
-            )  # fmt: skip
+            )
         taught = released.learned(name, [config], release, dataset.version)[config]
         self.notes += data.check_generator(self.rows, taught, self.rule)
         return data.synthetic(found[config], self.rows), dataset
@@ -180,9 +194,10 @@ class _Bench:
         if result.inputs != one.digest:
             raise ResultError(
                 f"{one.path} was made from other data or settings",
-                found=f"inputs {result.inputs[:12]}", expected=one.digest[:12],
+                found=f"inputs {result.inputs[:12]}",
+                expected=one.digest[:12],
                 hint="choose another folder for the results, or remove that file",
-            )  # fmt: skip
+            )
         return True
 
     def _work(self, pending: Sequence[Prepared]) -> None:
@@ -254,8 +269,10 @@ def measured(test: data.Slices, found: npt.NDArray[np.uint8]) -> list[results.Sl
     each = {name: segmentation.counts(test.masks, found, name).tolist() for name in segmentation.STRUCTURES}
     return [
         results.Slice(
-            image_id=str(row["image_id"]), patient_id=str(row["patient_id"]), slice=int(row["slice"]),
+            image_id=str(row["image_id"]),
+            patient_id=str(row["patient_id"]),
+            slice=int(row["slice"]),
             **{name: each[name][place] for name in each},
         )
         for place, row in enumerate(test.rows)
-    ]  # fmt: skip
+    ]

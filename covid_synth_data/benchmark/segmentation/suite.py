@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from covid_synth_data.benchmark.suite import Name, Version
 from covid_synth_data.errors import ConfigError, UnknownName
-from covid_synth_data.files.models import Settings, read_toml
+from covid_synth_data.files.models import FrozenModel, read_toml
 
 Part = Literal["train", "validation", "generation_test", "segmentation_test"]
 Parts = Annotated[list[Part], Field(min_length=1)]
@@ -21,7 +21,7 @@ _FOLDER: Final = "suites"
 _SYNTHETIC: Final = ("replace", "extend")
 
 
-class Data(Settings):
+class Data(FrozenModel):
     """The source of the real slices with its options, the seed of the split, and the released dataset."""
 
     source: Name = "covid-ct"
@@ -31,7 +31,7 @@ class Data(Settings):
     config: Name = "ct"
 
 
-class Protocol(Settings):
+class Protocol(FrozenModel):
     """Which parts of a split of `ct.splits` are for what.
 
     `apart` says what no two of training, validation and test share: patients, or slices alone.
@@ -56,7 +56,7 @@ class Protocol(Settings):
         return self
 
 
-class Regime(Settings):
+class Regime(FrozenModel):
     """What the U-Net is trained on; `fraction` is a share of the number of real training slices.
 
     `real` is these slices alone. `replace` takes that share of them away and puts as many synthetic ones in
@@ -89,7 +89,7 @@ class Regime(Settings):
         return self.model_dump(exclude={"title"})
 
 
-class Network(Settings):
+class Network(FrozenModel):
     """A U-Net of MONAI: `unet` (strided, with residual units) or `basic-unet` (Ronneberger et al. 2015).
 
     `channels` from full resolution down; each further one halves the resolution.
@@ -112,7 +112,7 @@ class Network(Settings):
         return self
 
 
-class Training(Settings):
+class Training(FrozenModel):
     """How it is trained: `epochs` rounds over the slices; the validation slices choose which is kept."""
 
     loss: Literal["dice-cross-entropy", "dice", "cross-entropy"] = "dice-cross-entropy"
@@ -122,7 +122,7 @@ class Training(Settings):
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 50
 
 
-class Profile(Settings):
+class Profile(FrozenModel):
     """One scale of the experiment: the side of the slices, the network, its training, seeds and regimes."""
 
     title: str
@@ -139,7 +139,7 @@ class Profile(Settings):
         return self
 
 
-class Suite(Settings):
+class Suite(FrozenModel):
     """A whole suite. The first of `protocols` and of `profiles` are run when nothing else is asked for."""
 
     name: Name

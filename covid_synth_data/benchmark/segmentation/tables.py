@@ -73,9 +73,12 @@ def _block(groups: Sequence[Group]) -> list[str]:
     remarks += [note for group in groups for result in group for note in result.notes]
     theirs = ["Theirs beside ours", _beside(groups), f"Note: {beside.NOTE}"] if first.suite == _OF else []
     return [
-        title, markdown_table(_paper_rows(groups)), markdown_table(_honest_rows(groups)), *theirs,
+        title,
+        markdown_table(_paper_rows(groups)),
+        markdown_table(_honest_rows(groups)),
+        *theirs,
         *(f"Note: {text}" for text in dict.fromkeys(remarks)),
-    ]  # fmt: skip
+    ]
 
 
 def _beside(groups: Sequence[Group]) -> str:
@@ -175,9 +178,14 @@ def _table(result: Result) -> tuple[str, ...]:
     """What the results of one table have in common."""
     limit = "" if result.limit is None else f"limit {result.limit}"
     return (
-        result.suite, result.suite_version, result.source, result.protocol, result.profile,
-        str(result.size), limit,
-    )  # fmt: skip
+        result.suite,
+        result.suite_version,
+        result.source,
+        result.protocol,
+        result.profile,
+        str(result.size),
+        limit,
+    )
 
 
 def _check(rows: Sequence[Group]) -> None:

@@ -99,9 +99,11 @@ def fit(
             loss = objective(network(images), labels)
             if not torch.isfinite(loss):
                 raise DivergedError(
-                    "the U-Net diverged", found=f"a loss of {float(loss.detach())} in epoch {epoch}",
-                    expected="a finite loss", hint="lower training.learning_rate",
-                )  # fmt: skip
+                    "the U-Net diverged",
+                    found=f"a loss of {float(loss.detach())} in epoch {epoch}",
+                    expected="a finite loss",
+                    hint="lower training.learning_rate",
+                )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

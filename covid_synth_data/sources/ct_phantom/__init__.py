@@ -94,12 +94,19 @@ def read(
     for patient in range(patients):
         for number in range(1, slices + 1):
             image, mask = draw(size, seed, patient, number, slices)
-            rows.append({
-                "source_id": f"patient{patient + 1}_slice{number:03d}", "patient": str(patient + 1),
-                "slice": number, "source_class": "COVID-19", "source_license": INFO.licence,
-                "bytes": _png(image), "mask_bytes": _png(mask), "effusion_pixels": 0,
-                **slice_table.counts(mask),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "source_id": f"patient{patient + 1}_slice{number:03d}",
+                    "patient": str(patient + 1),
+                    "slice": number,
+                    "source_class": "COVID-19",
+                    "source_license": INFO.licence,
+                    "bytes": _png(image),
+                    "mask_bytes": _png(mask),
+                    "effusion_pixels": 0,
+                    **slice_table.counts(mask),
+                }
+            )
     return slice_table.build(INFO.name, rows)
 
 

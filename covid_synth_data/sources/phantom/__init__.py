@@ -95,11 +95,17 @@ def read(root: Path | None = None, *, size: int = 128, patients: int = 40, seed:
             for film in range(1, int(random.integers(1, FILMS_PER_PATIENT, endpoint=True)) + 1):
                 buffer = io.BytesIO()
                 Image.fromarray(draw(label, size, seed, patient, film)).save(buffer, "PNG", compress_level=1)
-                rows.append({
-                    "source_id": f"{label}-{patient:04d}-{film}", "patient": f"{label}-{patient:04d}",
-                    "label": label, "source_class": label, "source_license": "CC0 1.0",
-                    "view": "PA", "bytes": buffer.getvalue(),
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "source_id": f"{label}-{patient:04d}-{film}",
+                        "patient": f"{label}-{patient:04d}",
+                        "label": label,
+                        "source_class": label,
+                        "source_license": "CC0 1.0",
+                        "view": "PA",
+                        "bytes": buffer.getvalue(),
+                    }
+                )
     return table.build("phantom", rows)
 
 

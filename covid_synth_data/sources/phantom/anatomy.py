@@ -83,10 +83,7 @@ class Space:
         """A float canvas (mode F, covering [-1, 1] in both directions) seen on the film, bilinear."""
         a, b, c, d, e, f = self.matrix
         ratio, half = image.width / self.grid, image.width / 2
-        affine = (
-            a * ratio, b * ratio, half * (c + 1 - a - b),
-            d * ratio, e * ratio, half * (f + 1 - d - e),
-        )  # fmt: skip
+        affine = (a * ratio, b * ratio, half * (c + 1 - a - b), d * ratio, e * ratio, half * (f + 1 - d - e))
         seen = image.transform(
             (self.grid, self.grid), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR
         )
@@ -160,8 +157,14 @@ def anatomy(rng: np.random.Generator) -> Anatomy:
         ),
         torso_by_y=_torso(cage + rng.uniform(0.14, 0.3)),
         shoulder_by_side=table(
-            [(0, -1.6), (0.24, -1.2), (0.3, -1.0), (0.6, -0.95 + rng.uniform(-0.03, 0.05)), (1, -0.84),
-             (1.3, -0.7)],
+            [
+                (0, -1.6),
+                (0.24, -1.2),
+                (0.3, -1.0),
+                (0.6, -0.95 + rng.uniform(-0.03, 0.05)),
+                (1, -0.84),
+                (1.3, -0.7),
+            ],
             0.05,
         ),
         clavicle_by_side=_clavicle(apex, rng),
@@ -192,7 +195,7 @@ def anatomy(rng: np.random.Generator) -> Anatomy:
         apex=apex,
         dome=dome,
         texture_seed=int(rng.integers(2**31)),
-    )  # fmt: skip
+    )
 
 
 def _dome(side: int, cage: float, top: float, rng: np.random.Generator) -> Array:
@@ -210,22 +213,45 @@ def _right_border(heart: float, rng: np.random.Generator) -> Array:
     """x of the right border of mediastinum and heart over y: caval vein, ascending aorta, right atrium."""
     atrium = heart * rng.uniform(0.18, 0.23)
     return table(
-        [(-1, -0.1), (-0.6, -0.1), (-0.35, -0.115), (-0.15, -0.125), (0.0, -0.14), (0.12, -atrium * 0.96),
-         (0.25, -atrium), (0.38, -atrium * 0.95), (0.5, -0.13), (1, -0.12)],
+        [
+            (-1, -0.1),
+            (-0.6, -0.1),
+            (-0.35, -0.115),
+            (-0.15, -0.125),
+            (0.0, -0.14),
+            (0.12, -atrium * 0.96),
+            (0.25, -atrium),
+            (0.38, -atrium * 0.95),
+            (0.5, -0.13),
+            (1, -0.12),
+        ],
         0.035,
-    )  # fmt: skip
+    )
 
 
 def _left_border(heart: float, knob: float, dome: float, rng: np.random.Generator) -> Array:
     """x of the left border over y: aortic knob, pulmonary trunk, left ventricle down to its apex."""
     ventricle, arch = heart * rng.uniform(0.42, 0.5), rng.uniform(0.16, 0.2)
     return table(
-        [(-1, 0.09), (-0.6, 0.095), (knob - 0.1, 0.1), (knob - 0.05, arch - 0.02), (knob, arch),
-         (knob + 0.05, arch - 0.01), (knob + 0.11, 0.13), (knob + 0.2, rng.uniform(0.14, 0.185)),
-         (knob + 0.3, 0.19), (0.12, ventricle * 0.72), (0.25, ventricle * 0.92), (dome - 0.08, ventricle),
-         (dome, ventricle * 0.98), (dome + 0.1, ventricle * 0.8), (1, 0.2)],
+        [
+            (-1, 0.09),
+            (-0.6, 0.095),
+            (knob - 0.1, 0.1),
+            (knob - 0.05, arch - 0.02),
+            (knob, arch),
+            (knob + 0.05, arch - 0.01),
+            (knob + 0.11, 0.13),
+            (knob + 0.2, rng.uniform(0.14, 0.185)),
+            (knob + 0.3, 0.19),
+            (0.12, ventricle * 0.72),
+            (0.25, ventricle * 0.92),
+            (dome - 0.08, ventricle),
+            (dome, ventricle * 0.98),
+            (dome + 0.1, ventricle * 0.8),
+            (1, 0.2),
+        ],
         0.028,
-    )  # fmt: skip
+    )
 
 
 def _torso(width: float) -> Array:
@@ -247,17 +273,31 @@ def _clavicle(apex: float, rng: np.random.Generator) -> Array:
     """y of the clavicle's axis over the distance from the midline: an S from sternum up to shoulder."""
     head, rise = apex + rng.uniform(0.2, 0.28), rng.uniform(0.1, 0.2)
     return table(
-        [(0, head), (0.1, head), (0.25, head - 0.3 * rise), (0.42, head - 0.75 * rise),
-         (0.65, head - rise), (0.9, head - 1.1 * rise), (1.3, head - 1.1 * rise)],
+        [
+            (0, head),
+            (0.1, head),
+            (0.25, head - 0.3 * rise),
+            (0.42, head - 0.75 * rise),
+            (0.65, head - rise),
+            (0.9, head - 1.1 * rise),
+            (1.3, head - 1.1 * rise),
+        ],
         0.06,
-    )  # fmt: skip
+    )
 
 
 def _scapula(cage: float, rng: np.random.Generator) -> Array:
     """|x| of the scapula's medial border over y; beyond 1.5 there is none."""
     inner, tip = cage * rng.uniform(0.9, 1.06), rng.uniform(-0.1, 0.05)
     return table(
-        [(-1.6, 1.6), (-0.72, 1.0), (-0.66, inner + 0.02), (-0.4, inner), (tip - 0.04, inner + 0.06),
-         (tip, 1.0), (tip + 0.05, 1.6)],
+        [
+            (-1.6, 1.6),
+            (-0.72, 1.0),
+            (-0.66, inner + 0.02),
+            (-0.4, inner),
+            (tip - 0.04, inner + 0.06),
+            (tip, 1.0),
+            (tip + 0.05, 1.6),
+        ],
         0.015,
-    )  # fmt: skip
+    )

@@ -59,9 +59,15 @@ def _ground_glass(body: Anatomy, side: int, density: float, rng: np.random.Gener
     cage = value_at(body.cage_by_y, y)
     x = side * (cage - from_wall * (cage - _MEDIAL))
     return Opacity(
-        side, x, y, rng.uniform(0.11, 0.24), rng.uniform(0.07, 0.14),
-        side * rng.normal(-0.1, 0.25), density, 0.2
-    )  # fmt: skip
+        side,
+        x,
+        y,
+        rng.uniform(0.11, 0.24),
+        rng.uniform(0.07, 0.14),
+        side * rng.normal(-0.1, 0.25),
+        density,
+        0.2,
+    )
 
 
 def _consolidation(body: Anatomy, rng: np.random.Generator) -> Opacity:
@@ -72,9 +78,7 @@ def _consolidation(body: Anatomy, rng: np.random.Generator) -> Opacity:
     x = side * (cage - rng.uniform(0.15, 0.7) * (cage - _MEDIAL))
     along, across = rng.uniform(0.13, 0.24), rng.uniform(0.12, 0.22)
     fissure = y + rng.uniform(0.3, 0.7) * along if rng.random() < 0.5 else 2.0
-    return Opacity(
-        side, x, y, along, across, rng.uniform(-0.8, 0.8), rng.uniform(0.32, 0.75), 0.15, fissure
-    )  # fmt: skip
+    return Opacity(side, x, y, along, across, rng.uniform(-0.8, 0.8), rng.uniform(0.32, 0.75), 0.15, fissure)
 
 
 def replaced_air(disease: tuple[Opacity, ...], space: Space, texture: Array, strength: float) -> Array:

@@ -13,13 +13,24 @@ from PIL import Image, ImageDraw
 from covid_synth_data.sources.phantom.anatomy import Array
 
 _FONT: Final = {
-    "A": (14, 17, 17, 31, 17, 17, 17), "D": (30, 17, 17, 17, 17, 17, 30), "E": (31, 16, 16, 30, 16, 16, 31),
-    "I": (14, 4, 4, 4, 4, 4, 14), "L": (16, 16, 16, 16, 16, 16, 31), "N": (17, 25, 21, 19, 17, 17, 17),
-    "P": (30, 17, 17, 30, 16, 16, 16), "R": (30, 17, 17, 30, 20, 18, 17), "S": (15, 16, 16, 14, 1, 1, 30),
-    "T": (31, 4, 4, 4, 4, 4, 4), "U": (17, 17, 17, 17, 17, 17, 14), "O": (14, 17, 17, 17, 17, 17, 14),
-    "B": (30, 17, 17, 30, 17, 17, 30), "C": (15, 16, 16, 16, 16, 16, 15), "G": (15, 16, 16, 19, 17, 17, 15),
-    "H": (17, 17, 17, 31, 17, 17, 17), " ": (0, 0, 0, 0, 0, 0, 0),
-}  # fmt: skip
+    "A": (14, 17, 17, 31, 17, 17, 17),
+    "D": (30, 17, 17, 17, 17, 17, 30),
+    "E": (31, 16, 16, 30, 16, 16, 31),
+    "I": (14, 4, 4, 4, 4, 4, 14),
+    "L": (16, 16, 16, 16, 16, 16, 31),
+    "N": (17, 25, 21, 19, 17, 17, 17),
+    "P": (30, 17, 17, 30, 16, 16, 16),
+    "R": (30, 17, 17, 30, 20, 18, 17),
+    "S": (15, 16, 16, 14, 1, 1, 30),
+    "T": (31, 4, 4, 4, 4, 4, 4),
+    "U": (17, 17, 17, 17, 17, 17, 14),
+    "O": (14, 17, 17, 17, 17, 17, 14),
+    "B": (30, 17, 17, 30, 17, 17, 30),
+    "C": (15, 16, 16, 16, 16, 16, 15),
+    "G": (15, 16, 16, 19, 17, 17, 15),
+    "H": (17, 17, 17, 31, 17, 17, 17),
+    " ": (0, 0, 0, 0, 0, 0, 0),
+}
 """Capitals of 5 x 7 dots, a row a number: drawing with a system font would differ from machine to machine."""
 
 _TEXTS: Final = ("ERECT", "PORTABLE", "SUPINE", "BEDSIDE", "ICU", "STANDING")
@@ -59,8 +70,12 @@ def film_settings(rng: np.random.Generator) -> FilmSettings:
     return FilmSettings(
         view="AP" if anteroposterior else "PA",
         matrix=(
-            cos * scale_x, -sin * scale_y, rng.normal(0, 0.025),
-            sin * scale_x, cos * scale_y, rng.normal(0, 0.03),
+            cos * scale_x,
+            -sin * scale_y,
+            rng.normal(0, 0.025),
+            sin * scale_x,
+            cos * scale_y,
+            rng.normal(0, 0.03),
         ),
         heart_scale=rng.uniform(1.04, 1.16) if anteroposterior else rng.uniform(0.97, 1.04),
         centre=rng.normal(0.78, 0.05),
@@ -72,7 +87,7 @@ def film_settings(rng: np.random.Generator) -> FilmSettings:
         text=str(rng.choice(_TEXTS)) if rng.random() < 0.2 else "",
         lines=int(rng.integers(1, 4)) if rng.random() < 0.25 else 0,
         overlay_seed=int(rng.integers(2**31)),
-    )  # fmt: skip
+    )
 
 
 def expose(attenuation: Array, film: FilmSettings) -> npt.NDArray[np.uint8]:

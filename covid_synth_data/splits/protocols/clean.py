@@ -28,32 +28,42 @@ class Pool:
 
 
 CLEAN: Final[dict[str, tuple[tuple[Pool, ...], ...]]] = {
-    "covid-19": (
-        (Pool("covid-19-image-repository"),),
-        (Pool("covid-chestxray"),),
-    ),
+    "covid-19": ((Pool("covid-19-image-repository"),), (Pool("covid-chestxray"),)),
     "normal": (
         (
             Pool("rsna"),
-            Pool("radiography", "rsna", "normals are the RSNA part of radiography, which has no patient ids:"
-                 " each film counts as a patient of its own, joined only where two films look alike"),
-            Pool("kermany", None, "normals are children (kermany), the COVID-19 films adults: age is a"
-                 " shortcut"),
-            Pool("radiography", "kermany", "normals are children (kermany, by way of radiography): age is a"
-                 " shortcut"),
+            Pool(
+                "radiography",
+                "rsna",
+                "normals are the RSNA part of radiography, which has no patient ids:"
+                " each film counts as a patient of its own, joined only where two films look alike",
+            ),
+            Pool(
+                "kermany",
+                None,
+                "normals are children (kermany), the COVID-19 films adults: age is a shortcut",
+            ),
+            Pool(
+                "radiography",
+                "kermany",
+                "normals are children (kermany, by way of radiography): age is a shortcut",
+            ),
         ),
         (Pool("covid-chestxray"),),
     ),
     "pneumonia": (
         (
             Pool("rsna"),
-            Pool("kermany", None, "pneumonia films are children's (kermany), the COVID-19 films adults': age"
-                 " is a shortcut"),
+            Pool(
+                "kermany",
+                None,
+                "pneumonia films are children's (kermany), the COVID-19 films adults': age is a shortcut",
+            ),
             Pool("radiography", "kermany", "pneumonia films are children's (kermany, by way of radiography)"),
         ),
         (Pool("covid-chestxray"),),
     ),
-}  # fmt: skip
+}
 """For each class the groups of pools that are joined; of a group, the first pool with films is taken.
 
 """

@@ -81,13 +81,17 @@ def _choose_home(frame: pd.DataFrame, joined: Joined) -> None:
 
     That includes copies of films that `clean` keeps from covid-19-image-repository, which is not used here.
     """
-    parts = pd.DataFrame({
-        "at": joined.used, "film": joined.films, "patient": joined.patients,
-        "split": frame["split"].iloc[joined.used].to_numpy(),
-        "label": frame["class"].iloc[joined.used].to_numpy(),
-        "source": frame["source_dataset"].iloc[joined.used].to_numpy(),
-        "reason": frame["reason"].iloc[joined.used].to_numpy(),
-    })  # fmt: skip
+    parts = pd.DataFrame(
+        {
+            "at": joined.used,
+            "film": joined.films,
+            "patient": joined.patients,
+            "split": frame["split"].iloc[joined.used].to_numpy(),
+            "label": frame["class"].iloc[joined.used].to_numpy(),
+            "source": frame["source_dataset"].iloc[joined.used].to_numpy(),
+            "reason": frame["reason"].iloc[joined.used].to_numpy(),
+        }
+    )
     validates = set(parts.loc[parts["split"] == "validation", "patient"])
     rows = parts[(parts["label"] == COVID) & parts["reason"].isin(["", *_kept_from(KNOWN)])]
     _need(bool((rows["source"] == HOME).any()), f"frontal COVID-19 films of {HOME}, to train on")
@@ -120,9 +124,11 @@ def _need(there: bool, what: str) -> None:
     """Raise `MissingSource` for what is not there."""
     if not there:
         raise MissingSource(
-            "the protocol external cannot be made from this root", found="none", expected=what,
+            "the protocol external cannot be made from this root",
+            found="none",
+            expected=what,
             hint="covid-synth sources says how to get each set",
-        )  # fmt: skip
+        )
 
 
 def _all_films(source: str, request: Request) -> pd.DataFrame:
@@ -156,9 +162,11 @@ def _test_on(frame: pd.DataFrame, away: pd.Series, others: list[pd.DataFrame], n
     named: dict[int, str] = {}
     frame.loc[asked, "reason"] = "unreadable image"
     for row, film, patient in zip(
-        at[candidate].tolist(), joined.films[candidate].tolist(), joined.patients[candidate].tolist(),
+        at[candidate].tolist(),
+        joined.films[candidate].tolist(),
+        joined.patients[candidate].tolist(),
         strict=True,
-    ):  # fmt: skip
+    ):
         if patient in known:
             told = f"looks like a film of {known[patient]}"
         else:

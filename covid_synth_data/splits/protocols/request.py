@@ -68,5 +68,6 @@ def check_fixed_sources(request: Request, protocol: str) -> None:
         raise ConfigError(
             f"the protocol {protocol} fixes its sources",
             found=", ".join(request.sources) or "an empty list",
-            expected="no sources, or phantom alone", hint="leave sources out, or use the protocol clean",
-        )  # fmt: skip
+            expected="no sources, or phantom alone",
+            hint="leave sources out, or use the protocol clean",
+        )

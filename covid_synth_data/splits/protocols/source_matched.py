@@ -36,9 +36,11 @@ def source_matched(request: Request) -> Outcome:
     check_fixed_sources(request, "source-matched")
     if request.licences == "permissive":
         raise ConfigError(
-            "source-matched tests on films that are not permissively licensed", found="licences permissive",
-            expected="any", hint="leave licences out",
-        )  # fmt: skip
+            "source-matched tests on films that are not permissively licensed",
+            found="licences permissive",
+            expected="any",
+            hint="leave licences out",
+        )
     phantom = request.wants_phantoms
     frame = (
         read_source("phantom", None, **(request.phantom or {}))

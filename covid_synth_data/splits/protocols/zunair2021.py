@@ -27,14 +27,18 @@ def zunair2021(request: Request) -> Outcome:
     """
     if request.sources is not None:
         raise ConfigError(
-            "the protocol zunair2021 fixes its sources", found=", ".join(request.sources),
-            expected="no sources", hint="leave sources out, or use the protocol clean",
-        )  # fmt: skip
+            "the protocol zunair2021 fixes its sources",
+            found=", ".join(request.sources),
+            expected="no sources",
+            hint="leave sources out, or use the protocol clean",
+        )
     if request.licences != "any":
         raise ConfigError(
-            "the protocol zunair2021 takes films of any licence", found=request.licences, expected="any",
+            "the protocol zunair2021 takes films of any licence",
+            found=request.licences,
+            expected="any",
             hint="use the protocol clean",
-        )  # fmt: skip
+        )
     covid = read_source("covid-chestxray", request.root, metadata="2020-04-19")
     covid = covid[(covid["source_class"] == "COVID-19") & (covid["modality"] == "X-ray")].reset_index(
         drop=True
@@ -47,9 +51,11 @@ def zunair2021(request: Request) -> Outcome:
     train, test = list(dict.fromkeys(named[:cut])), list(dict.fromkeys(named[cut:]))
     if set(train) & set(test):
         raise TaskError(
-            "the RSNA labels are not those of the paper", found="a film in both parts",
-            expected="30,227 rows in their published order", hint="reinstall torchxrayvision",
-        )  # fmt: skip
+            "the RSNA labels are not those of the paper",
+            found="a film in both parts",
+            expected="30,227 rows in their published order",
+            hint="reinstall torchxrayvision",
+        )
     negatives = films.set_index("source_id", drop=False).loc[[*train, *test]].reset_index(drop=True)
     covid_cut = int((1 - TEST_SHARE) * len(covid))
     frame = pd.concat([negatives, covid], ignore_index=True)

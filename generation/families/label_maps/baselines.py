@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.generators import build
 from covid_synth_data.generators.patch import MonaiPatch, MultiResolution
 from covid_synth_data.generators.pix2pixhd import Pix2PixHDGenerator
@@ -22,7 +22,7 @@ from generation.families.label_maps.family import LabelFamily, LabelRecipe, Loss
 from generation.families.label_maps.stages import StagedFamily, StagedRecipe, Stages
 
 
-class Discriminators(Settings):
+class Discriminators(FrozenModel):
     """Width and number of the discriminators."""
 
     discriminator_width: recipes.Positive = 64

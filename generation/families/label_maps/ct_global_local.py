@@ -10,7 +10,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.generators import build
 from covid_synth_data.generators.ct_global_local import GlobalLocalGenerator, Weighting
 from covid_synth_data.generators.patch import Judged, MultiResolution, PatchDiscriminator
@@ -19,7 +19,7 @@ from generation.families.label_maps import losses
 from generation.families.label_maps.stages import StagedFamily, StagedRecipe
 
 
-class Networks(Settings):
+class Networks(FrozenModel):
     """Widths, and the switches of Table V; the defaults are the paper's."""
 
     generator: Literal["ct-global-local"] = "ct-global-local"

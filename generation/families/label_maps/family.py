@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from covid_synth_data.errors import ConfigError
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.generators.label_maps import one_hot
 from covid_synth_data.generators.noise import noise, to_bytes
@@ -28,7 +28,7 @@ MEASURED = 16
 """Kept slices that the curves of PSNR, SSIM and RMSE are the means of."""
 
 
-class Losses(Settings):
+class Losses(FrozenModel):
     """Weights beside the adversarial term, and its kind."""
 
     adversarial: Literal["cross-entropy", "least-squares", "hinge"] = "cross-entropy"
@@ -38,7 +38,7 @@ class Losses(Settings):
     """Mean absolute distance of pixels."""
 
 
-class Memory(Settings):
+class Memory(FrozenModel):
     """What is saved of it, at the price of time; none changes what is learned."""
 
     checkpointing: bool = False
@@ -60,8 +60,9 @@ class LabelFamily(Family):
     """A generator G(m), and discriminators of one or several resolutions that see map and slice."""
 
     owners: ClassVar[Mapping[str, Sequence[str]]] = {
-        "generator": ["generator"], "discriminator": ["discriminator"]
-    }  # fmt: skip
+        "generator": ["generator"],
+        "discriminator": ["discriminator"],
+    }
     teachers: ClassVar[Sequence[str]] = ("generator",)
 
     @abstractmethod
@@ -100,9 +101,12 @@ class LabelFamily(Family):
         return sums
 
     def _generator_losses(
-        self, parts: Sequence[tuple[Tensor, Tensor]], count: int, fakes: list[tuple[Tensor, ...]],
+        self,
+        parts: Sequence[tuple[Tensor, Tensor]],
+        count: int,
+        fakes: list[tuple[Tensor, ...]],
         sums: dict[str, Tensor],
-    ) -> Iterator[Tensor]:  # fmt: skip
+    ) -> Iterator[Tensor]:
         for m, x in parts:
             with self.fabric.autocast(), frozen(self.discriminator):
                 told: dict[str, Tensor] = {}
@@ -209,9 +213,12 @@ class LabelFamily(Family):
     def describe(self) -> dict[str, Any]:
         """Architecture, options, size."""
         return {
-            "kind": "label-to-image", "architecture": self.recipe.family, "options": self.options(),
-            "size": self.recipe.data.size, "target_class": "covid-19",
-        }  # fmt: skip
+            "kind": "label-to-image",
+            "architecture": self.recipe.family,
+            "options": self.options(),
+            "size": self.recipe.data.size,
+            "target_class": "covid-19",
+        }
 
 
 def _add(sums: dict[str, Tensor], terms: Mapping[str, Tensor], share: float) -> None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.generators.label_maps import blacken, reduce
 from covid_synth_data.generators.patch import Judged
 from generation.families.label_maps.family import LabelFamily, LabelRecipe
@@ -17,7 +17,7 @@ from generation.families.label_maps.family import LabelFamily, LabelRecipe
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
-class Stages(Settings):
+class Stages(FrozenModel):
     """How the steps are divided: what each generator trains alone, coarsest first; the rest is joint.
 
     jiang2020 has three stages and 20 epochs, and does not say how they go together. By default a quarter is

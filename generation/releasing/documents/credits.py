@@ -118,9 +118,11 @@ def read(folder: Path) -> list[Credit]:
             return [Credit(**row) for row in csv.DictReader(file)]
     except (OSError, TypeError, ValueError, csv.Error) as error:
         raise CorruptRelease(
-            f"{path} cannot be read", found=str(error), expected="the columns of an attribution file",
+            f"{path} cannot be read",
+            found=str(error),
+            expected="the columns of an attribution file",
             hint="fetch the release again",
-        ) from error  # fmt: skip
+        ) from error
 
 
 @dataclass(frozen=True)

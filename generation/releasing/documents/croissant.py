@@ -61,11 +61,34 @@ CT_DESCRIPTIONS: Final = {
 }
 
 _TERMS: Final = (
-    "citeAs", "column", "containedIn", "extract", "field", "fileObject", "fileSet", "includes",
-    "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet", "references", "regex",
-    "repeated", "replace", "separator", "source", "subField", "transform", "fileProperty", "format",
-    "equivalentProperty", "samplingRate",
-)  # fmt: skip
+    "citeAs",
+    "column",
+    "containedIn",
+    "extract",
+    "field",
+    "fileObject",
+    "fileSet",
+    "includes",
+    "isLiveDataset",
+    "jsonPath",
+    "key",
+    "md5",
+    "parentField",
+    "path",
+    "recordSet",
+    "references",
+    "regex",
+    "repeated",
+    "replace",
+    "separator",
+    "source",
+    "subField",
+    "transform",
+    "fileProperty",
+    "format",
+    "equivalentProperty",
+    "samplingRate",
+)
 
 
 def context() -> dict[str, Any]:

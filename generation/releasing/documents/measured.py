@@ -15,7 +15,7 @@ from covid_synth_data.benchmark import results
 from covid_synth_data.benchmark.report import tables
 from covid_synth_data.benchmark.suite import list_suites, load_suite
 from covid_synth_data.errors import ResultError
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 
 KINDS: Final = ("fidelity", "privacy")
 
@@ -73,7 +73,7 @@ class BenchmarkBlock:
     remarks: tuple[str, ...]
 
 
-class Metric(Settings):
+class Metric(FrozenModel):
     """One number of a measurement; `low` and `high` its interval, `n` the images it was computed from."""
 
     name: str
@@ -83,7 +83,7 @@ class Metric(Settings):
     n: Annotated[int, Field(gt=0)]
 
 
-class Measurement(Settings):
+class Measurement(FrozenModel):
     """A result file of a property of the images themselves, under KIND/ in the folder of results."""
 
     format: Literal[1]
@@ -176,12 +176,19 @@ def _block(rows: Sequence[tables.Row], files: dict[tuple[str, ...], list[Evidenc
             Number(first.test_patients, behind(first)),
         ),
         header=(
-            "real - / real +", "synthetic", "skew", "seeds", "false negatives", "sensitivity at 0.5",
-            "specificity at 0.5", "AUC", *(f"sensitivity at specificity {point}" for point in points),
+            "real - / real +",
+            "synthetic",
+            "skew",
+            "seeds",
+            "false negatives",
+            "sensitivity at 0.5",
+            "specificity at 0.5",
+            "AUC",
+            *(f"sensitivity at specificity {point}" for point in points),
         ),
         rows=tuple(_row(row, behind(row), points) for row in rows),
         remarks=tuple(remarks),
-    )  # fmt: skip
+    )
 
 
 def _row(row: tables.Row, files: tuple[Evidence, ...], points: list[str]) -> BenchmarkRow:
@@ -192,10 +199,16 @@ def _row(row: tables.Row, files: tuple[Evidence, ...], points: list[str]) -> Ben
         return tuple(Number(value, files) for value in values)
 
     cells = (
-        counts(row.real_negatives, row.real_positives), counts(*row.synthetic.values()), counts(row.skew),
-        counts(len(row.seeds)), counts(*row.false_negatives), cell(row.sensitivity), cell(row.specificity),
-        cell(row.auc), *(cell(row.sensitivity_at[point]) for point in points),
-    )  # fmt: skip
+        counts(row.real_negatives, row.real_positives),
+        counts(*row.synthetic.values()),
+        counts(row.skew),
+        counts(len(row.seeds)),
+        counts(*row.false_negatives),
+        cell(row.sensitivity),
+        cell(row.specificity),
+        cell(row.auc),
+        *(cell(row.sensitivity_at[point]) for point in points),
+    )
     return BenchmarkRow(f"{row.model} ({row.weights})", row.regime, cells, files)
 
 
@@ -209,17 +222,21 @@ def _properties(folder: Path, kind: str, name: str, version: str) -> tuple[Prope
             raise ResultError(
                 f"{path} is not a result file of {kind}",
                 found=f"{'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']}",
-                expected="format, kind, dataset, subset, metrics, notes and code", hint="measure it again",
-            ) from error  # fmt: skip
+                expected="format, kind, dataset, subset, metrics, notes and code",
+                hint="measure it again",
+            ) from error
         if one.kind != kind:
             raise ResultError(f"{path} is in the wrong folder", found=one.kind, expected=kind)
         if (one.dataset.name, one.dataset.version) == (name, version):
             file = _evidence(folder, path)
             rows += [
                 PropertyRow(
-                    one.subset, metric.name, Number(metric.value, (file,), metric.low, metric.high),
-                    Number(metric.n, (file,)), file,
+                    one.subset,
+                    metric.name,
+                    Number(metric.value, (file,), metric.low, metric.high),
+                    Number(metric.n, (file,)),
+                    file,
                 )
                 for metric in one.metrics
-            ]  # fmt: skip
+            ]
     return tuple(rows)

@@ -29,8 +29,16 @@ def card(weights: Card, path: str, listed: Manifest) -> str:
         "tags": ["medical", "chest-x-ray", "covid-19", "gan", weights.architecture],
     }
     return render.page(
-        "model.md.jinja", header, card=content, training=training, recipe=training.get("recipe") or {},
-        learned=learned, sources=films, translates=translates, path=path, manifest=listed,
+        "model.md.jinja",
+        header,
+        card=content,
+        training=training,
+        recipe=training.get("recipe") or {},
+        learned=learned,
+        sources=films,
+        translates=translates,
+        path=path,
+        manifest=listed,
         restricted=licensing.restricted(weights.licences),
         subsets=[name for name, subset in listed.subsets.items() if subset.weights == path],
-    )  # fmt: skip
+    )

@@ -18,10 +18,14 @@ def environment() -> jinja2.Environment:
     `count`, which takes whole numbers alone: what the manifest counts.
     """
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True, finalize=_no_bare_number,
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=_no_bare_number,
         autoescape=False,  # noqa: S701 - Markdown, not HTML
-    )  # fmt: skip
+    )
     made.filters["count"] = count
     return made
 

@@ -98,8 +98,10 @@ def test_seeds_are_mean_and_range_of_those_that_both_have():
     assert [one.seed for one in found.seeds] == [1, 2]
     each = [one.auc.difference for one in found.seeds]
     assert (found.auc.mean, found.auc.lowest, found.auc.highest) == (
-        pytest.approx(np.mean(each)), min(each), max(each),
-    )  # fmt: skip
+        pytest.approx(np.mean(each)),
+        min(each),
+        max(each),
+    )
     assert found.sensitivity.mean == pytest.approx(np.mean([one.positives.difference for one in found.seeds]))
     assert found.accuracy.highest == max(one.films.difference for one in found.seeds)
 
@@ -133,8 +135,11 @@ def test_the_baselines_are_real_films_alone():
         predictions: tuple[Film, ...] = ()
 
     real = {
-        "weighted": {"loss": "class-weighted"}, "a": {"sampling": "class-balanced"}, "real": {}, "small": {},
-    }  # fmt: skip
+        "weighted": {"loss": "class-weighted"},
+        "a": {"sampling": "class-balanced"},
+        "real": {},
+        "small": {},
+    }
     found = [Named(name, Regime(title="", mix="real", **rule)) for name, rule in real.items()]
     rest = [Named("real-balanced", Regime(title="", mix="add", synthetic=["gnc"]))]
     assert comparisons.baselines_of([*found, *found, *rest]) == ["real", "weighted", "a", "small"]
@@ -144,8 +149,11 @@ def test_the_baselines_are_real_films_alone():
 def test_every_regime_meets_every_baseline():
     pairs = compare(runs(seeds=(0,), real=0.2, real_balanced=0.4, gan=1.0))
     assert [(one.baseline, one.regime) for one in pairs] == [
-        ("real", "real-balanced"), ("real", "gan"), ("real-balanced", "real"), ("real-balanced", "gan"),
-    ]  # fmt: skip
+        ("real", "real-balanced"),
+        ("real", "gan"),
+        ("real-balanced", "real"),
+        ("real-balanced", "gan"),
+    ]
     chosen = compare(runs(seeds=(0,), real=0.2, gan=1.0), baselines=["gan"])
     assert [(one.baseline, one.regime) for one in chosen] == [("gan", "real")]
 

@@ -30,8 +30,11 @@ def test_figures_of_results(bench, tmp_path):
     groups = collect(bench.arguments["out"])
     made = figures.draw(groups, tmp_path / "figures")
     assert [path.name.rpartition("-")[2] for path in made.values()] == [
-        "confidence.png", "confusion.png", "reliability.png", "skew.png",
-    ]  # fmt: skip
+        "confidence.png",
+        "confusion.png",
+        "reliability.png",
+        "skew.png",
+    ]
     assert all("miniature 1.0.0, normal-vs-covid, plain films, small-cnn" in title for title in made)
     for path in made.values():
         shown = pixels(path)

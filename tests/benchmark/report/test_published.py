@@ -16,15 +16,37 @@ from covid_synth_data.benchmark.suite import list_suites, load_suite
 from covid_synth_data.errors import ConfigError
 
 SENSITIVITY = {
-    "paper": "zunair2021", "table": "1", "row": "1", "task": "normal-vs-covid", "model": "VGG-16",
-    "model_here": "vgg16", "regime": "Real", "regime_here": "real", "metric": "sensitivity", "value": "19.56",
-    "unit": "%", "n": "46", "count": "37", "count_of": "misses",
-}  # fmt: skip
+    "paper": "zunair2021",
+    "table": "1",
+    "row": "1",
+    "task": "normal-vs-covid",
+    "model": "VGG-16",
+    "model_here": "vgg16",
+    "regime": "Real",
+    "regime_here": "real",
+    "metric": "sensitivity",
+    "value": "19.56",
+    "unit": "%",
+    "n": "46",
+    "count": "37",
+    "count_of": "misses",
+}
 ACCURACY = {
-    "paper": "menon2020", "table": "1", "row": "1", "task": "normal-vs-covid", "model": "VGG-19",
-    "model_here": "vgg19", "regime": "MTT", "regime_here": "mtt-gan", "metric": "accuracy", "value": "74.26",
-    "low": "66.068", "high": "81.374", "unit": "%", "n": "136",
-}  # fmt: skip
+    "paper": "menon2020",
+    "table": "1",
+    "row": "1",
+    "task": "normal-vs-covid",
+    "model": "VGG-19",
+    "model_here": "vgg19",
+    "regime": "MTT",
+    "regime_here": "mtt-gan",
+    "metric": "accuracy",
+    "value": "74.26",
+    "low": "66.068",
+    "high": "81.374",
+    "unit": "%",
+    "n": "136",
+}
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +80,18 @@ def test_every_printed_cell_is_there(printed):
     for one in printed:
         counts[one.paper, one.table] = counts.get((one.paper, one.table), 0) + 1
     assert counts == {
-        ("zunair2021", "1"): 4 * 7, ("zunair2021", "2"): 4 * 7,
-        ("menon2020", "1"): 6 * 2, ("menon2020", "2"): 6 * 2, ("menon2020", "text"): 16 + 4 + 2,
-        ("hussain2022", "1"): 4 * 2, ("hussain2022", "2"): 4 * 2,
-        ("jiang2020", "2"): 5 * 8, ("jiang2020", "3"): 10 * 9, ("jiang2020", "4"): 6 * 9,
+        ("zunair2021", "1"): 4 * 7,
+        ("zunair2021", "2"): 4 * 7,
+        ("menon2020", "1"): 6 * 2,
+        ("menon2020", "2"): 6 * 2,
+        ("menon2020", "text"): 16 + 4 + 2,
+        ("hussain2022", "1"): 4 * 2,
+        ("hussain2022", "2"): 4 * 2,
+        ("jiang2020", "2"): 5 * 8,
+        ("jiang2020", "3"): 10 * 9,
+        ("jiang2020", "4"): 6 * 9,
         ("jiang2020", "5"): 11 * 3,
-    }  # fmt: skip
+    }
 
 
 def test_values_are_as_printed_down_to_the_last_zero(printed):
@@ -171,24 +199,53 @@ def test_what_the_papers_say_that_cannot_be(printed):
         ("zunair2021", "1", "DenseNet-102", "Real + G_NC + G_PC", "34.73"): "16 of 46 is 34.78 %",
         ("zunair2021", "2", "VGG-16", "Real + G_PC", "29.50"): "22 of 46 is 47.83 %",
         ("zunair2021", "2", "DenseNet-102", "Real + G_PC + G_NC", "32.43"): "14 of 46 is 30.43 %",
-        ("menon2020", "1", "AlexNet", "MTT-GAN, real and generated", "100"):
-            "the interval of 136 of 136 is 97.32 to 100.00",
-        ("menon2020", "2", "VGG-19", "Transfer-GAN, real and generated", "84.92"):
-            "231 of 272, the same count as 84.93 % [80.11 to 88.96] in row 6",
-        ("menon2020", "2", "VGG-19", "MTT-GAN, real and generated", "84.93"):
-            "231 of 272, the same count as 84.92 % [80.11 to 88.96] in row 4",
-        ("menon2020", "2", "AlexNet", "Transfer-GAN, real and generated", "83.89"):
-            "no count of 272 films gives it; the nearest, 228, gives 83.82 %",
-        ("menon2020", "2", "AlexNet", "MTT-GAN, real and generated", "85.61"):
-            "the interval of 233 of 272 is 80.92 to 89.60; the printed one is that of 231",
-    }  # fmt: skip
+        (
+            "menon2020",
+            "1",
+            "AlexNet",
+            "MTT-GAN, real and generated",
+            "100",
+        ): "the interval of 136 of 136 is 97.32 to 100.00",
+        (
+            "menon2020",
+            "2",
+            "VGG-19",
+            "Transfer-GAN, real and generated",
+            "84.92",
+        ): "231 of 272, the same count as 84.93 % [80.11 to 88.96] in row 6",
+        (
+            "menon2020",
+            "2",
+            "VGG-19",
+            "MTT-GAN, real and generated",
+            "84.93",
+        ): "231 of 272, the same count as 84.92 % [80.11 to 88.96] in row 4",
+        (
+            "menon2020",
+            "2",
+            "AlexNet",
+            "Transfer-GAN, real and generated",
+            "83.89",
+        ): "no count of 272 films gives it; the nearest, 228, gives 83.82 %",
+        (
+            "menon2020",
+            "2",
+            "AlexNet",
+            "MTT-GAN, real and generated",
+            "85.61",
+        ): "the interval of 233 of 272 is 80.92 to 89.60; the printed one is that of 231",
+    }
     skews = {(one.cell.table, str(one.cell.value)) for one in found if one.cell.metric == "skew"}
     assert skews == {("1", "0.98"), ("1", "0.79"), ("2", "22.9"), ("2", "0.95"), ("2", "0.19")}
     tests = [(one.cell.model, one.problem.split("p = ")[1]) for one in found if one.cell.metric == "fisher-p"]
     assert tests == [
-        ("VGG-19", "0.2"), ("VGG-19", "0.042"), ("VGG-19", "0.013"), ("VGG-19", "0.27"), ("VGG-19", "0.12"),
+        ("VGG-19", "0.2"),
+        ("VGG-19", "0.042"),
+        ("VGG-19", "0.013"),
+        ("VGG-19", "0.27"),
+        ("VGG-19", "0.12"),
         ("AlexNet", "0.031"),
-    ]  # fmt: skip
+    ]
     assert {one.cell.paper for one in found} == {"zunair2021", "menon2020"}
 
 
@@ -238,11 +295,23 @@ def test_one_number_printed_twice():
 def row(**changed):
     value = Measured(mean=0.25, lowest=0.2, highest=0.3, low=0.1, high=0.4)
     given = {
-        "suite": "zunair2021", "task": "normal-vs-covid", "protocol": "clean", "preprocessing": "plain",
-        "classes": ["normal", "covid-19"], "model": "vgg16", "weights": "imagenet", "regime": "real",
-        "seeds": [0, 1], "skew": 40.0, "test_negatives": 900, "test_positives": 80,
-        "false_negatives": [56, 64], "sensitivity": value, "accuracy": value, "auc": value,
-    }  # fmt: skip
+        "suite": "zunair2021",
+        "task": "normal-vs-covid",
+        "protocol": "clean",
+        "preprocessing": "plain",
+        "classes": ["normal", "covid-19"],
+        "model": "vgg16",
+        "weights": "imagenet",
+        "regime": "real",
+        "seeds": [0, 1],
+        "skew": 40.0,
+        "test_negatives": 900,
+        "test_positives": 80,
+        "false_negatives": [56, 64],
+        "sensitivity": value,
+        "accuracy": value,
+        "auc": value,
+    }
     return Row.model_construct(**{**given, **changed})
 
 
@@ -255,10 +324,14 @@ def test_a_row_stands_beside_its_cell_and_both_keep_their_numbers(printed):
     (line,) = lines(text, "| VGG-16 (ours: vgg16)", "| Real  ", "sensitivity")
     columns = [part.strip() for part in line.strip("|").split(" | ")]
     assert columns == [
-        "VGG-16 (ours: vgg16)", "Real", "sensitivity", "19.56 % (37 FN)",
-        "25.0 % {20.0 to 30.0} [10.0 to 40.0] (56, 64 FN)", "",
+        "VGG-16 (ours: vgg16)",
+        "Real",
+        "sensitivity",
+        "19.56 % (37 FN)",
+        "25.0 % {20.0 to 30.0} [10.0 to 40.0] (56, 64 FN)",
+        "",
         "theirs 46 positives, ours 80; protocol clean, plain films, weights imagenet, 2 seeds",
-    ]  # fmt: skip
+    ]
     (line,) = lines(text, "ours: vgg16", "skew")
     assert "91.87" in line
     assert "40.00" in line

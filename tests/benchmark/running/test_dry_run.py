@@ -23,8 +23,9 @@ def test_a_plan_costs_nothing_and_says_what_it_would_cost(bench):
     lines = dry_run(bench.suite, **asked, **options)
     assert not Path(options["out"]).exists()
     assert [(line.task, line.model, line.runs, line.done) for line in lines] == [
-        ("normal-vs-covid", "small-cnn", 6, 0), ("normal-vs-covid", "lite0-frozen", 6, 0),
-    ]  # fmt: skip
+        ("normal-vs-covid", "small-cnn", 6, 0),
+        ("normal-vs-covid", "lite0-frozen", 6, 0),
+    ]
     network, head = lines
     assert (network.films, head.films) == (26 + 12 + 12 + 18, 26 + 12 + 12 + 18)
     assert network.training > 0 == network.extraction

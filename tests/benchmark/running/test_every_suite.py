@@ -30,11 +30,14 @@ def tiny(name: str) -> Suite:
         regime |= {"positives": POSITIVES} if "positives" in regime else {}
         regime |= {"skew": 1.0} if "skew" in regime else {}
     changes = {
-        "name": f"tiny-{name}", "image_size": SIDE, "data": data, "folds": min(content["folds"], 2),
+        "name": f"tiny-{name}",
+        "image_size": SIDE,
+        "data": data,
+        "folds": min(content["folds"], 2),
         "training": {"optimizer": "adam", "learning_rate": 0.01, "max_epochs": 1},
         "models": {"small-cnn": {"weights": "none"}},
         "profiles": {"quick": {"models": ["small-cnn"], "seeds": 1}},
-    }  # fmt: skip
+    }
     return Suite.model_validate({**content, **changes})
 
 
@@ -43,10 +46,17 @@ def noise_row(subset: str, number: int, side: int) -> dict[str, object]:
     pixels = np.random.default_rng([*subset.encode(), number]).integers(0, 256, (side, side), np.uint8)
     return {
         "image": {"bytes": writing.encode_image(pixels, "png", 0), "path": f"{subset}-{number}.png"},
-        "label": schema.COVID, "image_id": f"{subset}-{number:05d}", "subset": subset,
-        "generator": f"{subset}.v1", "seed": 0, "source_dataset": None, "source_id": None,
-        "source_class": None, "source_license": "CC BY 4.0", "variant": f"noise:{number}",
-    }  # fmt: skip
+        "label": schema.COVID,
+        "image_id": f"{subset}-{number:05d}",
+        "subset": subset,
+        "generator": f"{subset}.v1",
+        "seed": 0,
+        "source_dataset": None,
+        "source_id": None,
+        "source_class": None,
+        "source_license": "CC BY 4.0",
+        "variant": f"noise:{number}",
+    }
 
 
 def make_release(folder: Path, configs: list[str]) -> Path:
@@ -67,12 +77,19 @@ def make_release(folder: Path, configs: list[str]) -> Path:
     files += [writing.entry(folder, path, name) for name, path in paths.items()]
     made = {
         name: manifest.Subset(
-            rows=ROWS, generator=f"{name}.v1", weights="", recipe={}, sources={}, licences=["CC BY 4.0"],
+            rows=ROWS,
+            generator=f"{name}.v1",
+            weights="",
+            recipe={},
+            sources={},
+            licences=["CC BY 4.0"],
             learned_from=manifest.Learned(films=["elsewhere/1"], patients=["elsewhere:1"]),
-            code_version="0", git="", libraries={},
+            code_version="0",
+            git="",
+            libraries={},
         )
         for name in subsets
-    }  # fmt: skip
+    }
     listed = manifest.Manifest(format=1, name="covid-synth-cxr", version="0.1.0", subsets=made, files=files)
     manifest.write(folder, listed)
     return folder
@@ -139,5 +156,11 @@ def test_what_a_release_lacks_is_skipped(tmp_path, shell):
     assert done.code == 0
     assert "7 result files" in done.out
     assert {found.parent.name for found in results.find(tmp_path / "out")} == {
-        "real", "real-balanced", "real-weighted", "real-augmented", "baseline-gan", "mtt-gan", "real+mtt-gan",
-    }  # fmt: skip
+        "real",
+        "real-balanced",
+        "real-weighted",
+        "real-augmented",
+        "baseline-gan",
+        "mtt-gan",
+        "real+mtt-gan",
+    }

@@ -17,8 +17,14 @@ PHANTOMS = {"sources": ["phantom"], "phantom": {"size": 32, "patients": 12}}
 
 def suite_of(**changes) -> Suite:
     content = {
-        "name": "folded", "version": "1.0.0", "title": "Folded", "tasks": ["covid-vs-other"],
-        "protocol": "source-matched", "folds": 3, "image_size": 32, "data": PHANTOMS,
+        "name": "folded",
+        "version": "1.0.0",
+        "title": "Folded",
+        "tasks": ["covid-vs-other"],
+        "protocol": "source-matched",
+        "folds": 3,
+        "image_size": 32,
+        "data": PHANTOMS,
         "training": {"optimizer": "adam", "learning_rate": 0.01, "max_epochs": 2},
         "regimes": {
             "real": {"title": "Real", "mix": "real"},
@@ -26,7 +32,7 @@ def suite_of(**changes) -> Suite:
         },
         "models": {"small-cnn": {"weights": "none"}},
         "profiles": {"quick": {"models": ["small-cnn"], "seeds": 2}},
-    }  # fmt: skip
+    }
     return Suite.model_validate({**content, **changes})
 
 
@@ -53,8 +59,9 @@ def test_each_film_is_tested_in_one_fold(folded):
 def test_the_table_pools_the_folds_of_a_seed(folded):
     rows = summarise(folded)
     assert [(row.regime, row.seeds, row.folds) for row in rows] == [
-        ("real", [0, 1], 3), ("real-balanced", [0, 1], 3),
-    ]  # fmt: skip
+        ("real", [0, 1], 3),
+        ("real-balanced", [0, 1], 3),
+    ]
     one = collect(folded)[0].seeds[0]
     wrong = sum(result.metrics.confusion.fn for result in one.results)
     assert rows[0].false_negatives[0] == one.metrics.confusion.fn == wrong

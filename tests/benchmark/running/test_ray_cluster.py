@@ -27,8 +27,12 @@ pytestmark = [
 
 SUITE = Suite.model_validate(
     {
-        "name": "shared-out", "version": "1.0.0", "title": "Shared out", "tasks": ["normal-vs-covid"],
-        "image_size": 32, "data": {"sources": ["phantom"], "phantom": {"size": 32, "patients": 12}},
+        "name": "shared-out",
+        "version": "1.0.0",
+        "title": "Shared out",
+        "tasks": ["normal-vs-covid"],
+        "image_size": 32,
+        "data": {"sources": ["phantom"], "phantom": {"size": 32, "patients": 12}},
         "training": {"optimizer": "adam", "learning_rate": 0.01, "max_epochs": 2},
         "regimes": {
             "real": {"title": "Real", "mix": "real"},
@@ -38,7 +42,7 @@ SUITE = Suite.model_validate(
         "models": {"small-cnn": {"weights": "none"}},
         "profiles": {"quick": {"models": ["small-cnn"], "seeds": 2}},
     }
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")

@@ -438,8 +438,13 @@ def test_a_result_holds_everything(bench):
     (path,) = run(bench.suite, **bench.arguments, regimes=["real"])
     content = json.loads(path.read_text())
     assert path.relative_to(bench.arguments["out"]).parts == (
-        "miniature", "normal-vs-covid", "plain", "small-cnn", "real", "seed-0.json",
-    )  # fmt: skip
+        "miniature",
+        "normal-vs-covid",
+        "plain",
+        "small-cnn",
+        "real",
+        "seed-0.json",
+    )
     assert content["code"]["libraries"].keys() >= {"python", "torch", "numpy", "datasets"}
     assert content["hardware"]["device"] == "cpu"
     assert content["weights"] == {"name": "none", "file": None, "sha256": None}

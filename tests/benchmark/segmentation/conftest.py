@@ -82,24 +82,38 @@ def make_release(plan, rows) -> Make:
         for number, (row, variant) in enumerate(pairs):
             mask = masks(row, variant, by_id, SIDE)
             image = lung_only(np.full_like(mask, 77), mask)
-            made.append({
-                "image": {"bytes": png(image), "path": f"{number}.png"},
-                "mask": {"bytes": png(mask), "path": f"{number}-mask.png"},
-                "label": schema.COVID, "image_id": f"ct-{number:05d}", "subset": "ct", "generator": "grey.v1",
-                "seed": 0, "variant": variant, **{name: row[name] for name in LINEAGE},
-            })  # fmt: skip
+            made.append(
+                {
+                    "image": {"bytes": png(image), "path": f"{number}.png"},
+                    "mask": {"bytes": png(mask), "path": f"{number}-mask.png"},
+                    "label": schema.COVID,
+                    "image_id": f"ct-{number:05d}",
+                    "subset": "ct",
+                    "generator": "grey.v1",
+                    "seed": 0,
+                    "variant": variant,
+                    **{name: row[name] for name in LINEAGE},
+                }
+            )
         path = "ct/ct-00000-of-00001.parquet"
         writing.write(folder / path, made, lambda _: None, schema.SYNTHETIC_CT_COLUMNS)
         (folder / "README.md").write_text(CARD)
         learned = plan.train if learned is None else learned
         subset = manifest.Subset(
-            rows=len(made), generator="grey.v1", weights="", recipe={}, sources={}, licences=["CC0 1.0"],
+            rows=len(made),
+            generator="grey.v1",
+            weights="",
+            recipe={},
+            sources={},
+            licences=["CC0 1.0"],
             learned_from=manifest.Learned(
                 films=[row["image_id"] for row in learned],
                 patients=sorted({row["patient_id"] for row in learned}),
             ),
-            code_version="0", git="", libraries={},
-        )  # fmt: skip
+            code_version="0",
+            git="",
+            libraries={},
+        )
         files = [writing.entry(folder, "README.md"), writing.entry(folder, path, "ct")]
         listed = manifest.Manifest(
             format=1, name="covid-synth-ct", version="0.1.0", subsets={"ct": subset}, files=files

@@ -43,5 +43,7 @@ def test_every_printed_cell_stands_once_beside_ours():
     assert first[2:4] == ["87.55 ± 0.20", "45.29"]
     by = {line[1]: line[3] for line in lines if line[0] == "infection"}
     assert (by["replace 50 % by SEAN"], by["replace 50 %"], by["replace 50 % by SPADE"]) == (
-        "1.23", "4.56", "not run",
-    )  # fmt: skip
+        "1.23",
+        "4.56",
+        "not run",
+    )

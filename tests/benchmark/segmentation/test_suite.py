@@ -33,8 +33,11 @@ def test_the_shipped_suite_has_the_rows_of_both_tables_and_the_baselines() -> No
 
 def test_what_is_asked_for() -> None:
     assert [(run.regime, run.seed) for run in plan("jiang2020", regimes=["real", "extend-50"], seeds=2)] == [
-        ("real", 0), ("extend-50", 0), ("real", 1), ("extend-50", 1),
-    ]  # fmt: skip
+        ("real", 0),
+        ("extend-50", 0),
+        ("real", 1),
+        ("extend-50", 1),
+    ]
     assert len(plan("jiang2020")) == 14 * 3
     assert [run.seed for run in plan("jiang2020", regimes=["real"], seeds=[4, 4, 2])] == [4, 2]
     with pytest.raises(UnknownName, match="did you mean 'extend-50'"):
@@ -55,8 +58,14 @@ def test_what_is_asked_for() -> None:
         (Network, {"name": "basic-unet", "channels": [4, 8]}, "five channels"),
         (
             Protocol,
-            {"title": "", "split": "paper", "train": ["train"], "validation": ["train"],
-             "test": ["segmentation_test"], "apart": "slice"},
+            {
+                "title": "",
+                "split": "paper",
+                "train": ["train"],
+                "validation": ["train"],
+                "test": ["segmentation_test"],
+                "apart": "slice",
+            },
             "at most once",
         ),
         (
@@ -65,7 +74,7 @@ def test_what_is_asked_for() -> None:
             "a multiple of 8",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_together(model, content, message) -> None:
     with pytest.raises(ValueError, match=message):
         model.model_validate(content)

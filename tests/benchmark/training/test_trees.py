@@ -78,10 +78,14 @@ def test_what_is_done_about_the_imbalance_is_done(learner, change):
     features, labels = clouds((400, 40), 0, gap=1.0)
     test, _ = clouds((1, 300), 1, gap=1.0)
     plain, changed = (
-        (trees.fit_features(features, labels, classes=2, seed=0, learner=learner, **kind).predict(test)[1:, 1]
-         >= 0.5).mean()
+        (
+            trees.fit_features(features, labels, classes=2, seed=0, learner=learner, **kind).predict(test)[
+                1:, 1
+            ]
+            >= 0.5
+        ).mean()
         for kind in ({}, change)
-    )  # fmt: skip
+    )
     assert plain + (0.05 if learner == "trees" else 0.3) < changed
 
 
@@ -109,9 +113,7 @@ def test_validation_films_choose_nothing(tmp_path):
     train = feed(tmp_path, (40, 20), 0)
     test = feed(tmp_path, (30, 30), 2)
     found = [
-        trees.class_probabilities(
-            trees.fit(train, feed(tmp_path, counts, seed), classes=2, seed=0)[0], test
-        )
+        trees.class_probabilities(trees.fit(train, feed(tmp_path, counts, seed), classes=2, seed=0)[0], test)
         for counts, seed in (((10, 5), 1), ((3, 9), 5))
-    ]  # fmt: skip
+    ]
     assert np.array_equal(*found)

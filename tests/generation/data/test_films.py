@@ -124,8 +124,10 @@ def test_crops_are_drawn_by_the_seed(planned):
 def test_a_film_without_crops_is_read_whole(planned):
     side = read(recipe(classes=["normal"]))[0]
     rows = of_class(training_rows(recipe().data, None), "normal")
-    assert all(np.array_equal(film, load_grey(cell, 32)) for film, cell in
-               zip(side.pixels, rows["image"], strict=True))  # fmt: skip
+    assert all(
+        np.array_equal(film, load_grey(cell, 32))
+        for film, cell in zip(side.pixels, rows["image"], strict=True)
+    )
 
 
 def test_films_per_class_are_drawn_by_the_seed(planned):
@@ -264,9 +266,7 @@ def test_the_shipped_recipes_of_menon2020_keep_its_hold_out():
     """What the test above covers: all recipes of the family, its published ones by the published protocol."""
     menon = [made for made in FROM_NOISE if made.family == "menon2020"]
     published = {made.name for made in menon if made.data.protocol == "menon2020"}
-    assert published == {
-        "menon-pretraining", "baseline-gan", "baseline-gan-plain", "transfer-gan", "mtt-gan",
-    }  # fmt: skip
+    assert published == {"menon-pretraining", "baseline-gan", "baseline-gan-plain", "transfer-gan", "mtt-gan"}
     assert {made.name.removesuffix("-cpu") for made in menon} == published
     assert all(made.training.flip is False for made in FROM_NOISE)
 
@@ -280,7 +280,8 @@ def test_no_test_film_is_trained_on_in_the_real_sets(real_root, monkeypatch, tmp
     published = [made for made in FROM_NOISE if made.data.protocol == "menon2020"]
     for made in published:
         no_test_film_is_learned_from(made, plan)
-    learned = {made.name: len(of_class(training_rows(made.data, None), made.data.classes[0]))
-               for made in published}  # fmt: skip
+    learned = {
+        made.name: len(of_class(training_rows(made.data, None), made.data.classes[0])) for made in published
+    }
     assert learned["menon-pretraining"] > 500
     assert 50 < learned["mtt-gan"] == learned["transfer-gan"] == learned["baseline-gan"] < 160

@@ -10,9 +10,14 @@ from covid_synth_data.errors import ConfigError
 from generation.families.augmentation import BLACK, DRAWS, GREY, Policy, augment, draw
 
 NOTHING = {
-    "brightness": 0.0, "contrast": 0.0, "translation": 0.0, "cutout": 0.0, "scale": 0.0, "rotation": 0.0,
+    "brightness": 0.0,
+    "contrast": 0.0,
+    "translation": 0.0,
+    "cutout": 0.0,
+    "scale": 0.0,
+    "rotation": 0.0,
     "probability": 1.0,
-}  # fmt: skip
+}
 
 
 STRONG = Policy(

@@ -89,8 +89,10 @@ def test_a_run_leaves_weights_metrics_looks_and_samples(variant, finished):
     assert all(math.isfinite(value) for line in metrics for value in line.values())
     looks = lines(run.folder / "looks.jsonl")
     assert [line["step"] for line in looks] == [2, STEPS]
-    assert all((line["diversity_films"] > 5, "frechet" in line) == (True, recipe.training.frechet > 0)
-               for line in looks)  # fmt: skip
+    assert all(
+        (line["diversity_films"] > 5, "frechet" in line) == (True, recipe.training.frechet > 0)
+        for line in looks
+    )
     sheets = sorted((run.folder / "samples").iterdir())
     assert [path.name for path in sheets] == ["step-00000002.png", "step-00000005.png"]
     with Image.open(sheets[-1]) as sheet:
@@ -136,13 +138,19 @@ def trainable(variant: str) -> list[str]:
 @pytest.mark.parametrize(
     ("variant", "term", "changes"),
     [
-        ("baseline", "discriminator",
-         {"training": {"learning_rate": 1e-3, "batch_size": 8}, "network": {"discriminator_width": 8}}),
-        ("dcgan", "discriminator", {}), ("acgan", "class_seen", {}), ("iagan", "discriminator", {}),
+        (
+            "baseline",
+            "discriminator",
+            {"training": {"learning_rate": 1e-3, "batch_size": 8}, "network": {"discriminator_width": 8}},
+        ),
+        ("dcgan", "discriminator", {}),
+        ("acgan", "class_seen", {}),
+        ("iagan", "discriminator", {}),
         ("diffaug", "discriminator", {"training": {"learning_rate": 5e-4}}),
-        ("wgan-gp", "distance", {}), ("wgan", "distance", {}),
+        ("wgan-gp", "distance", {}),
+        ("wgan", "distance", {}),
     ],
-)  # fmt: skip
+)
 def test_the_judge_learns_to_tell_films_from_samples(variant, term, changes, tmp_path):
     """Within a few steps: the distance that a critic sees grows, the losses of the others fall."""
     training = {"steps": 24, "learning_rate": 2e-3, "looks": 1, "ema": 0.0, "frechet": 0, "keep": "last"}
@@ -165,8 +173,9 @@ def test_stopped_and_continued_is_the_same_run(variant, step, finished, tmp_path
     assert checkpoint.found(folder / "checkpoints")[-1] < step
     train(recipe_of(variant), folder, start)
     names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    assert names == sorted(path.relative_to(whole.folder) for path in whole.folder.rglob("*")
-                           if path.is_file())  # fmt: skip
+    assert names == sorted(
+        path.relative_to(whole.folder) for path in whole.folder.rglob("*") if path.is_file()
+    )
     different = [
         name.as_posix()
         for name in names
@@ -259,9 +268,10 @@ def test_a_missing_start_run_says_which_command_makes_it(maintain, tmp_path):
     (tmp_path / "transfer.toml").write_text(as_toml(content("transfer")))
     done = maintain("train", tmp_path / "transfer.toml", "--out", tmp_path / "transfer")
     done.error(
-        "starts from the run 'pretraining'", "no finished run in",
+        "starts from the run 'pretraining'",
+        "no finished run in",
         "python -m generation train generation/recipes/pretraining.toml",
-    )  # fmt: skip
+    )
     assert not (tmp_path / "transfer").exists()
     with pytest.raises(ConfigError, match="found no folder of that run"):
         lineage.origin(recipe_of("transfer"), None)
@@ -289,14 +299,20 @@ def test_a_start_run_of_other_widths_or_changed_meanwhile(finished, tmp_path):
 @pytest.mark.parametrize(
     ("variant", "changes"),
     [
-        ("baseline", {"training": {"ema": 0.9}}), ("baseline", {"start": "pretraining"}),
-        ("transfer", {"start": None}), ("transfer", {"training": {"ema": 0.9}}),
-        ("mtt", {"training": {"ema": 0.0}}), ("mtt", {"start": None}),
-        ("acgan", {"data": {"classes": ["covid-19"]}}), ("acgan", {"data": {"balanced": False}}),
-        ("wgan", {"losses": {"limit": 0.0}}), ("wgan", {"losses": {"lipschitz": "spectral"}}),
-        ("wgan", {"data": {"task": "normal-vs-covid"}}), ("dcgan", {"training": {"frechet": 0}}),
+        ("baseline", {"training": {"ema": 0.9}}),
+        ("baseline", {"start": "pretraining"}),
+        ("transfer", {"start": None}),
+        ("transfer", {"training": {"ema": 0.9}}),
+        ("mtt", {"training": {"ema": 0.0}}),
+        ("mtt", {"start": None}),
+        ("acgan", {"data": {"classes": ["covid-19"]}}),
+        ("acgan", {"data": {"balanced": False}}),
+        ("wgan", {"losses": {"limit": 0.0}}),
+        ("wgan", {"losses": {"lipschitz": "spectral"}}),
+        ("wgan", {"data": {"task": "normal-vs-covid"}}),
+        ("dcgan", {"training": {"frechet": 0}}),
     ],
-)  # fmt: skip
+)
 def test_recipes_that_are_not_what_they_say(variant, changes):
     with pytest.raises(ValidationError):
         recipe_of(variant, **changes)
@@ -308,8 +324,10 @@ def test_recipes_that_are_not_what_they_say(variant, changes):
 def test_weights_of_the_critic_are_clipped_to_the_limit(trainees, tmp_path):
     recipe = recipe_of("wgan", training={"steps": 2, "learning_rate": 1e-2}, losses={"limit": 0.004})
     train(recipe, tmp_path)
-    limits = {name: max(p.abs().max().item() for p in trainees[0].networks[name].parameters())
-              for name in ("discriminator", "generator")}  # fmt: skip
+    limits = {
+        name: max(p.abs().max().item() for p in trainees[0].networks[name].parameters())
+        for name in ("discriminator", "generator")
+    }
     assert limits["discriminator"] == pytest.approx(0.004)
     assert limits["generator"] > 0.1
     assert isinstance(trainees[0].optimizers["discriminator"], torch.optim.RMSprop)
@@ -424,9 +442,12 @@ if __name__ == "__main__":
         np.save(tmp_path / f"{side.label}.npy", side.pixels)
     (tmp_path / "two.py").write_text(script)
     done = subprocess.run(
-        [sys.executable, str(tmp_path / "two.py")], env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        [sys.executable, str(tmp_path / "two.py")],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     ranks = [load_file(tmp_path / f"rank-{rank}.safetensors") for rank in range(2)]
     assert same(*ranks)
@@ -444,8 +465,9 @@ def test_a_killed_process_goes_on(tmp_path):
     (tmp_path / "diffaug.toml").write_text(as_toml(tables))
     command = [sys.executable, "-m", "generation", "train", str(tmp_path / "diffaug.toml"), "--device", "cpu"]
     options = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "cwd": ROOT}
-    subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, capture_output=True,
-                   timeout=120, **options)  # fmt: skip
+    subprocess.run(
+        [*command, "--out", str(tmp_path / "whole")], check=True, capture_output=True, timeout=120, **options
+    )
     killed = [*command, "--out", str(tmp_path / "killed")]
     process = subprocess.Popen(killed, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
     metrics, deadline = tmp_path / "killed" / "metrics.jsonl", time.monotonic() + 120

@@ -72,11 +72,14 @@ def test_scores_that_are_no_pairs_are_refused():
 @pytest.mark.parametrize(
     "loss",
     [
-        lambda s: losses.bce_discriminator(s, s), losses.bce_generator,
-        lambda s: losses.wasserstein_critic(s, s), losses.wasserstein_generator,
-        lambda s: losses.relativistic_discriminator(s, s), lambda s: losses.relativistic_generator(s, s),
+        lambda s: losses.bce_discriminator(s, s),
+        losses.bce_generator,
+        lambda s: losses.wasserstein_critic(s, s),
+        losses.wasserstein_generator,
+        lambda s: losses.relativistic_discriminator(s, s),
+        lambda s: losses.relativistic_generator(s, s),
     ],
-)  # fmt: skip
+)
 def test_losses_are_scalars_in_fp32(loss):
     value = loss(torch.randn(4, dtype=torch.bfloat16))
     assert value.shape == ()

@@ -253,7 +253,7 @@ SHARD = "cyclegan/gnc-00001-of-00004.parquet"
         (lambda d: edit_manifest(d, count_in_subset), "found 30 rows, expected 31"),
         (lambda d: edit_manifest(d, count_in_shard), "found 8 rows, expected 9"),
     ],
-)  # fmt: skip
+)
 def test_verify_finds(copy, damage, says):
     damage(copy)
     report = csd.verify(copy)

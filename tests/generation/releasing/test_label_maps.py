@@ -41,11 +41,13 @@ SIDE = 64
 PHANTOM = {"size": SIDE, "patients": 9, "slices": 4}
 COUNT = 20
 RECIPE: dict[str, Any] = {
-    "name": "tiny", "family": "ct-global-local", "seed": 3,
+    "name": "tiny",
+    "family": "ct-global-local",
+    "seed": 3,
     "data": {"split": "patient", "size": SIDE, "phantom": PHANTOM, "licences": "any"},
     "network": {"width": 4, "blocks": 1, "discriminator_width": 4},
     "training": {"steps": 5, "batch_size": 1},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -61,17 +63,23 @@ def save(folder: Path, plan: splits.Plan, name: str, seed: int) -> Path:
     recipe = family("ct-global-local").Recipe.model_validate(RECIPE)
     learned = [*plan.train, *plan.validation]
     card = {
-        "name": f"ct-global-local.{name}", "kind": "label-to-image", "architecture": "ct-global-local",
-        "options": {"width": 4, "blocks": 1}, "size": SIDE, "target_class": "covid-19",
-        "licences": ["CC0 1.0"], "package_version": "0",
+        "name": f"ct-global-local.{name}",
+        "kind": "label-to-image",
+        "architecture": "ct-global-local",
+        "options": {"width": 4, "blocks": 1},
+        "size": SIDE,
+        "target_class": "covid-19",
+        "licences": ["CC0 1.0"],
+        "package_version": "0",
         "training": {
-            "recipe": recipe.model_dump(exclude={"release"}), "sources": ["ct-phantom"],
+            "recipe": recipe.model_dump(exclude={"release"}),
+            "sources": ["ct-phantom"],
             "learned_from": {
                 "films": sorted(row["image_id"] for row in learned),
                 "patients": sorted({row["patient_id"] for row in learned}),
             },
         },
-    }  # fmt: skip
+    }
     path = folder / f"{name}.safetensors"
     weight_files.save(path, network.state_dict(), card)
     return path
@@ -211,9 +219,9 @@ def test_what_cannot_be_released(weights, released, tmp_path) -> None:
     other.with_suffix(".json").write_text(json.dumps(card))
     with pytest.raises(WeightsError, match="draws no CT slices; found a sampler"):
         make(other, tmp_path / "out")
-    recipe = label_maps.recipe_of(weights, {
-        "dataset": "covid-synth-ct", "version": "0.0.1", "subset": "ct", "folder": "ct", "count": 2,
-    })  # fmt: skip
+    recipe = label_maps.recipe_of(
+        weights, {"dataset": "covid-synth-ct", "version": "0.0.1", "subset": "ct", "folder": "ct", "count": 2}
+    )
     with pytest.raises(ConfigError, match="stores slices as jpeg"):
         label_maps.LabelMaps(recipe, recipe.release, load_file(weights, "cpu"), None)
 
@@ -304,10 +312,12 @@ def test_from_a_release_to_the_table(released, tmp_path) -> None:
     content["data"] |= {"source": "ct-phantom", "options": PHANTOM}
     content["profiles"] = {
         "quick": {
-            "title": "tiny", "size": 32, "network": {"name": "unet", "channels": [2, 4]},
+            "title": "tiny",
+            "size": 32,
+            "network": {"name": "unet", "channels": [2, 4]},
             "training": {"epochs": 1, "batch_size": 8},
         }
-    }  # fmt: skip
+    }
     suite = Suite.model_validate(content)
     for seeds in (1, 1):
         paths = segmentation.run(

@@ -49,10 +49,15 @@ def released(noise_recipe, weights, tmp_path_factory) -> Path:
 
 def test_layout(released):
     assert [name for name, data in tree(released).items() if data is not None] == [
-        "LICENSE.md", "README.md", "croissant.json",
+        "LICENSE.md",
+        "README.md",
+        "croissant.json",
         *(f"diffaug-gan/diffaug-gan-{i:05d}-of-00003.parquet" for i in range(3)),
-        "manifest.json", "weights/diffaug.json", "weights/diffaug.md", "weights/diffaug.safetensors",
-    ]  # fmt: skip
+        "manifest.json",
+        "weights/diffaug.json",
+        "weights/diffaug.md",
+        "weights/diffaug.safetensors",
+    ]
     assert csd.verify(released).whole
 
 
@@ -123,11 +128,14 @@ build.release(load_recipe(Path({str(tmp_path / "diffaug.toml")!r})), None, Path(
 """
     codes = [
         subprocess.run(
-            [sys.executable, "-c", script.replace("{kill}", str(kill))], cwd=ROOT, capture_output=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=120,
+            [sys.executable, "-c", script.replace("{kill}", str(kill))],
+            cwd=ROOT,
+            capture_output=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            timeout=120,
         ).returncode
         for kill in (True, False)
-    ]  # fmt: skip
+    ]
     assert codes == [-9, 0]
     assert tree(out) == tree(released)
 

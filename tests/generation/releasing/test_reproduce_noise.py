@@ -17,15 +17,22 @@ from generation.releasing import build as releases
 from generation.releasing.reproduce import reproduce
 
 RECIPE = {
-    "name": "tiny", "family": "wgan", "seed": 4,
+    "name": "tiny",
+    "family": "wgan",
+    "seed": 4,
     "data": {"tasks": ["normal-vs-covid"], "classes": ["covid-19"], "size": 96},
     "network": {"width": 4, "critic_width": 2},
     "training": {"steps": 1, "batch_size": 4},
     "release": {
-        "dataset": "covid-synth-cxr", "version": "0.0.1", "subset": "wgan", "folder": "wgan", "count": 40,
-        "shard_rows": 18, "codec": "png",
+        "dataset": "covid-synth-cxr",
+        "version": "0.0.1",
+        "subset": "wgan",
+        "folder": "wgan",
+        "count": 40,
+        "shard_rows": 18,
+        "codec": "png",
     },
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +43,25 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.manual_seed(1)
         tensors = build("wgan", width=4).state_dict()
     card = {
-        "name": "wgan.tiny", "kind": "sampler", "architecture": "wgan", "options": {"width": 4}, "size": 96,
-        "target_class": "covid-19", "licences": ["CC0 1.0"], "package_version": "0",
+        "name": "wgan.tiny",
+        "kind": "sampler",
+        "architecture": "wgan",
+        "options": {"width": 4},
+        "size": 96,
+        "target_class": "covid-19",
+        "licences": ["CC0 1.0"],
+        "package_version": "0",
         "training": {
-            "learned_from": {"films": [], "patients": []}, "sources": [], "recipe": RECIPE, "steps": 1,
-            "films": {"covid-19": 4}, "fingerprints": {"covid-19": "0"}, "permissive": True, "torch": "0",
+            "learned_from": {"films": [], "patients": []},
+            "sources": [],
+            "recipe": RECIPE,
+            "steps": 1,
+            "films": {"covid-19": 4},
+            "fingerprints": {"covid-19": "0"},
+            "permissive": True,
+            "torch": "0",
         },
-    }  # fmt: skip
+    }
     weights.save(folder / "tiny.safetensors", tensors, card)
     recipe = family("wgan").Recipe.model_validate(RECIPE)
     return releases.release(

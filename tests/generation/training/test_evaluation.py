@@ -195,8 +195,11 @@ def test_an_exploding_loss_is_named_with_its_limit(tmp_path, monkeypatch):
 
     monkeypatch.setattr(losses, "wasserstein_generator", exploding)
     recipe = recipe_of("wgan-gp", training={"looks": 5, "loss_limit": 500.0})
-    with pytest.raises(DivergedError, match=r"diverged at step 3; found distance .*, generator [56]\d\d.*"
-                       r"at most 500 \(training.loss_limit\)"):  # fmt: skip
+    with pytest.raises(
+        DivergedError,
+        match=r"diverged at step 3; found distance .*, generator [56]\d\d.*"
+        r"at most 500 \(training.loss_limit\)",
+    ):
         train(recipe, tmp_path)
     assert checkpoint.found(tmp_path / "checkpoints") == [2, 3]
     assert [line["step"] for line in lines(tmp_path / "metrics.jsonl")] == [0, 1, 2]

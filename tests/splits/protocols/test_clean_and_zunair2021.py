@@ -510,8 +510,11 @@ def test_four_classes_are_held_out_as_in_the_binary_tasks(tmp_path: Path) -> Non
     four = plan_task("four-class-menon", tmp_path)
     assert four.protocol == "menon2020"
     assert four.counts()["test"] == {
-        "normal": 4, "bacterial-pneumonia": 4, "viral-pneumonia": 4, "covid-19": 8,
-    }  # fmt: skip
+        "normal": 4,
+        "bacterial-pneumonia": 4,
+        "viral-pneumonia": 4,
+        "covid-19": 8,
+    }
     mine = four.frame.set_index("image_id")
     for task in (TASK, "pneumonia-vs-covid"):
         both = plan(tmp_path, task, protocol="menon2020")

@@ -71,15 +71,21 @@ def test_who_is_trained_and_tested_on(root: Path) -> None:
         for label, rows in part.remove_columns("image").to_pandas().groupby("label")
     }
     assert sources == {
-        ("train", 0): {"radiography"}, ("train", 2): {"covid-chestxray"},
-        ("validation", 0): {"radiography"}, ("validation", 2): {"covid-chestxray"},
-        ("test", 0): {"radiography"}, ("test", 2): {"radiography"},
-    }  # fmt: skip
+        ("train", 0): {"radiography"},
+        ("train", 2): {"covid-chestxray"},
+        ("validation", 0): {"radiography"},
+        ("validation", 2): {"covid-chestxray"},
+        ("test", 0): {"radiography"},
+        ("test", 2): {"radiography"},
+    }
     assert all(
         part.features["label"].names == ["normal", "pneumonia", "covid-19"] for part in splits.values()
     )
-    assert all("COVID" in name for name, label in zip(
-        splits["test"]["image_id"], splits["test"]["label"], strict=True) if label == 2)  # fmt: skip
+    assert all(
+        "COVID" in name
+        for name, label in zip(splits["test"]["image_id"], splits["test"]["label"], strict=True)
+        if label == 2
+    )
 
 
 def test_tested_films_are_in_use_nowhere_else(root: Path) -> None:
@@ -139,8 +145,10 @@ def test_numbers_among_which_copies_stand_are_not_tested_on(tmp_path: Path) -> N
     frame = frame_of(tmp_path)
     numbered = "numbered up to 1,900, among copies of films of covid-chestxray and covid-19-image-repository"
     assert [frame.loc[f"radiography/COVID-{n}", "reason"] for n in (1, SHARED, SHARED + 1)] == [
-        numbered, numbered, "",
-    ]  # fmt: skip
+        numbered,
+        numbered,
+        "",
+    ]
     unnamed = frame.loc["radiography/COVID (7)", "reason"]
     assert unnamed == "file name does not tell where the film is from"
 

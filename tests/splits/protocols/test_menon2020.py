@@ -87,8 +87,10 @@ def test_sixty_eight_of_each_kind_the_same_ones_in_both_tasks(paper: Path) -> No
         tests = [frame[frame["split"] == "test"] for frame in frames]
         assert Counter(tests[0]["source_class"]) == {"COVID-19": 68, "NORMAL": 68}
         assert Counter(tests[1]["source_class"]) == {
-            "COVID-19": 68, "PNEUMONIA-bacteria": 68, "PNEUMONIA-virus": 68,
-        }  # fmt: skip
+            "COVID-19": 68,
+            "PNEUMONIA-bacteria": 68,
+            "PNEUMONIA-virus": 68,
+        }
         covid = [ids(test[test["label"] == "covid-19"], "test") for test in tests]
         assert covid[0] == covid[1]
         held.add(frozenset(covid[0]))
@@ -239,8 +241,11 @@ films = st.lists(
 @given(films, st.integers(0, 9), st.integers(1, 20))
 def test_whole_patients_never_more_than_wanted(rows, seed, singles) -> None:
     """And exactly as many as wanted as soon as enough patients have one film."""
-    extra = [(100 + 100 * code + n, kind) for code, kind in enumerate(("covid-19", "normal", "viral"))
-             for n in range(singles)]  # fmt: skip
+    extra = [
+        (100 + 100 * code + n, kind)
+        for code, kind in enumerate(("covid-19", "normal", "viral"))
+        for n in range(singles)
+    ]
     table = pd.DataFrame([*rows, *extra], columns=["patient", "kind"])
     notes: list[str] = []
     chosen = menon2020._held_out(table, seed, notes)
@@ -271,8 +276,9 @@ def test_menon2020_on_the_real_sets(
     plans = [plan_task(task, real_root, "menon2020") for task in TASKS]
     tests = [one.used[one.used["split"] == "test"] for one in plans]
     assert [one.counts()["test"] for one in plans] == [
-        {"normal": 68, "covid-19": 68}, {"pneumonia": 136, "covid-19": 68},
-    ]  # fmt: skip
+        {"normal": 68, "covid-19": 68},
+        {"pneumonia": 136, "covid-19": 68},
+    ]
     assert Counter(tests[1]["source_class"])["PNEUMONIA-virus"] == 68
     covid = plans[0].frame[plans[0].frame["label"] == "covid-19"]
     later = covid["reason"].str.startswith("after the 227")

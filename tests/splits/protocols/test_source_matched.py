@@ -83,8 +83,9 @@ def test_each_film_is_tested_on_once_and_no_patient_straddles(root: Path, real: 
     for one in parts:
         assert set(one.groupby("patient_id")["split"].nunique()) == {1}
         found = Counter(zip(one["split"], one["class"], strict=True))
-        assert set(found) == {(a, b) for a in ("train", "validation", "test")
-                              for b in ("other-finding", "covid-19")}  # fmt: skip
+        assert set(found) == {
+            (a, b) for a in ("train", "validation", "test") for b in ("other-finding", "covid-19")
+        }
     by_patient = pd.concat([p[p["split"] == "test"].assign(fold=k) for k, p in enumerate(parts)])
     assert set(by_patient.groupby("patient_id")["fold"].nunique()) == {1}
 
@@ -112,10 +113,13 @@ def test_what_is_left_out_says_why(root: Path) -> None:
     frame = plan_task(TASK, root).frame.set_index("source_id")
     left = frame.loc[frame["reason"] != "", "reason"].to_dict()
     assert left == {
-        "side": "lateral view", "todo": "no usable label", "unknown": "no usable label",
-        "slice": "CT, not a radiograph", "gone": "image file missing",
+        "side": "lateral view",
+        "todo": "no usable label",
+        "unknown": "no usable label",
+        "slice": "CT, not a radiograph",
+        "gone": "image file missing",
         "twin": "same film as one kept from covid-chestxray",
-    }  # fmt: skip
+    }
     assert frame.loc["o03", "class"] == "other-finding"  # Lipoid pneumonia has no label of ours
     assert frame.loc["o03", "label"] == ""
     assert frame.loc["o00", "class"] == "other-finding"  # No Finding

@@ -13,18 +13,29 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
 from covid_synth_data.errors import ConfigError
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 
 Metric = Literal[
-    "accuracy", "auc", "dice", "fid", "fisher-p", "precision", "psnr", "rmse", "sensitivity", "skew",
-    "specificity", "specificity-at-sensitivity", "ssim",
-]  # fmt: skip
+    "accuracy",
+    "auc",
+    "dice",
+    "fid",
+    "fisher-p",
+    "precision",
+    "psnr",
+    "rmse",
+    "sensitivity",
+    "skew",
+    "specificity",
+    "specificity-at-sensitivity",
+    "ssim",
+]
 
 SHARES: Final = frozenset({"accuracy", "precision", "sensitivity", "specificity"})
 """Metrics that are a count of `n` films, in per cent."""
 
 
-class Cell(Settings):
+class Cell(FrozenModel):
     """One printed number.
 
     `paper` and `table` say where ("text" for the running text), `row` counts the lines of that table. `model`

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from covid_synth_data.benchmark.report.published.cells import SHARES, Cell
-from covid_synth_data.files.models import Settings
+from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.metrics.comparison import fisher
 from covid_synth_data.metrics.detection import Proportion, proportion
 
@@ -14,7 +14,7 @@ _SEARCH: Final = 5
 """How far from the printed share a count is looked for that has the printed interval."""
 
 
-class Contradiction(Settings):
+class Contradiction(FrozenModel):
     """A printed number that cannot be, and why."""
 
     cell: Cell
@@ -136,8 +136,12 @@ def _against_other_tables(cell: Cell, cells: Sequence[Cell]) -> str | None:
         return None
     for other in cells:
         same = (other.paper, other.task, other.model, other.regime, other.metric) == (
-            cell.paper, cell.task, cell.model, cell.regime, cell.metric,
-        )  # fmt: skip
+            cell.paper,
+            cell.task,
+            cell.model,
+            cell.regime,
+            cell.metric,
+        )
         if same and other.table != cell.table and other.value != cell.value:
             return f"table {other.table} has {other}"
     return None

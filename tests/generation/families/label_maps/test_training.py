@@ -91,10 +91,13 @@ def test_weights_load_by_name_and_draw_slices(finished):
 
 @pytest.mark.parametrize(
     ("maps", "told"),
-    [(np.zeros((64, 64), np.uint8), "label maps of a wrong kind"),
-     (np.zeros((1, 64, 64), np.float32), "label maps of a wrong kind"),
-     (np.full((1, 64, 64), 9, np.uint8), "unknown label"), (np.zeros((1, 72, 40), np.uint8), "expected")],
-)  # fmt: skip
+    [
+        (np.zeros((64, 64), np.uint8), "label maps of a wrong kind"),
+        (np.zeros((1, 64, 64), np.float32), "label maps of a wrong kind"),
+        (np.full((1, 64, 64), 9, np.uint8), "unknown label"),
+        (np.zeros((1, 72, 40), np.uint8), "expected"),
+    ],
+)
 def test_wrong_maps_are_one_line(finished, maps, told):
     kind, run = finished
     found = generators.load(f"{kind}.tiny", root=run.folder, device="cpu")
@@ -135,8 +138,10 @@ def test_each_stage_changes_what_it_should():
         after = {name: weights_of(trainee, name) for name in names}
         moved.append({name: changed(before[name], after[name]) for name in names})
     assert [step["generator"] for step in moved] == [
-        {"scales.0"}, {"scales.1"}, {"scales.0", "scales.1", "desums.0"}
-    ]  # fmt: skip
+        {"scales.0"},
+        {"scales.1"},
+        {"scales.0", "scales.1", "desums.0"},
+    ]
     assert moved[0]["discriminator"] == {"scales.1"}
     assert moved[1]["discriminator"] == moved[2]["discriminator"] == {"scales.0", "scales.1"}
     assert moved[0]["dfm"] == set()
@@ -168,13 +173,18 @@ def test_alpha_and_beta_are_logged(finished):
 @pytest.mark.parametrize(
     ("network", "stages", "losses", "gone"),
     [
-        ({"desum": "none"}, None, None, "weighting"), ({"desum": "fixed"}, None, None, "weighting"),
-        ({"desum_observes": "global"}, None, None, None), ({"dfm_observes": 2}, None, None, None),
-        ({"dfm": "fixed"}, None, None, None), ({"dfm": "none"}, None, {"matching": 0.0}, None),
-        ({"discriminators": 1}, None, None, None), ({"discriminators": 3}, None, None, None),
-        ({"generators": 1}, [], None, None), ({"generators": 3}, [0.2, 0.2, 0.2], None, None),
+        ({"desum": "none"}, None, None, "weighting"),
+        ({"desum": "fixed"}, None, None, "weighting"),
+        ({"desum_observes": "global"}, None, None, None),
+        ({"dfm_observes": 2}, None, None, None),
+        ({"dfm": "fixed"}, None, None, None),
+        ({"dfm": "none"}, None, {"matching": 0.0}, None),
+        ({"discriminators": 1}, None, None, None),
+        ({"discriminators": 3}, None, None, None),
+        ({"generators": 1}, [], None, None),
+        ({"generators": 3}, [0.2, 0.2, 0.2], None, None),
     ],
-)  # fmt: skip
+)
 def test_every_ablation_of_table_v_trains(network, stages, losses, gone):
     changes = {"network": network, "data": {"size": 128}, "training": {"batch_size": 1}}
     changes |= {"stages": {"alone": stages}} if stages is not None else {}
@@ -203,9 +213,13 @@ def test_every_ablation_of_table_v_trains(network, stages, losses, gone):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"network": {"generators": 3}}, {"stages": {"alone": [0.6, 0.4]}}, {"network": {"dfm": "none"}},
-     {"network": {"discriminators": 1, "dfm_observes": 2}}],
-)  # fmt: skip
+    [
+        {"network": {"generators": 3}},
+        {"stages": {"alone": [0.6, 0.4]}},
+        {"network": {"dfm": "none"}},
+        {"network": {"discriminators": 1, "dfm_observes": 2}},
+    ],
+)
 def test_recipes_that_contradict_themselves_are_refused(changes):
     with pytest.raises(ValidationError, match=r"stages.alone|matching|dfm_observes"):
         recipe_of("ct-global-local", **changes)

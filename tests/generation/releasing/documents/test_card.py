@@ -26,9 +26,16 @@ from tests.generation.generation_results import POSITIVES, benchmark, measured
 
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 SECTIONS = (
-    "Motivation", "Composition", "How the images were made", "Measured", "Known shortcuts and biases",
-    "What it must not be used for", "Licences and attribution", "Citation", "Maintenance and versions",
-)  # fmt: skip
+    "Motivation",
+    "Composition",
+    "How the images were made",
+    "Measured",
+    "Known shortcuts and biases",
+    "What it must not be used for",
+    "Licences and attribution",
+    "Citation",
+    "Maintenance and versions",
+)
 
 
 @pytest.fixture

@@ -36,10 +36,7 @@ def two_subsets(release: Path) -> manifest.Manifest:
         file.model_copy(update={"path": file.path.replace("gnc", "gpc"), "subset": "gpc"}) for file in shards
     ]
     return listed.model_copy(
-        update={
-            "subsets": {**listed.subsets, "gpc": listed.subsets["gnc"]},
-            "files": [*listed.files, *more],
-        }
+        update={"subsets": {**listed.subsets, "gpc": listed.subsets["gnc"]}, "files": [*listed.files, *more]}
     )
 
 
