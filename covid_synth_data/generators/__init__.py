@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ARCHITECTURES: Final[Mapping[str, str]] = {
     "cyclegan-unet": "cyclegan:UNetGenerator",
+    "cyclegan-unet-original": "cyclegan:OriginalUNetGenerator",
     "cyclegan-resnet": "cyclegan:ResNetGenerator",
     "baseline-gan": "menon:MenonGenerator",
     "transfer-gan": "menon:MenonGenerator",
