@@ -35,7 +35,7 @@ SAME_PATIENT: Final = 0.82
 
 Pairs = npt.NDArray[np.int64]
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 """Of the thumbnails and of the likeness; what an older version kept is not read."""
 
 _REMEMBERED: Final = 256
@@ -54,7 +54,8 @@ class Fingerprints:
     @property
     def flat(self) -> npt.NDArray[np.bool_]:
         """Which readable films are all black, all white or of one grey (n,)."""
-        return copies.is_flat(self.thumbs) & np.array([not problem for problem in self.problems], bool)
+        readable = np.array([not problem for problem in self.problems], bool)
+        return np.asarray(copies.is_flat(self.thumbs) & readable)
 
 
 def fingerprints(paths: Sequence[str], contents: Sequence[bytes | None]) -> Fingerprints:

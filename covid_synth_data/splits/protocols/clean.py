@@ -69,7 +69,11 @@ CLEAN: Final[dict[str, tuple[tuple[Pool, ...], ...]]] = {
 """
 
 NO_PATIENTS: Final = "no patient ids, and hundreds of these films are in covid-chestxray"
-PASSED_OVER: Final = ((Pool("radiography"), "covid-19", NO_PATIENTS),)
+PASSED_OVER: Final = (
+    (Pool("radiography"), "covid-19", NO_PATIENTS),
+    (Pool("radiography", "mixed"), "normal", "file name does not tell where the film is from"),
+    (Pool("radiography", "rsna"), "pneumonia", "an opacity of no stated cause, of a set without patients"),
+)
 """Films that `clean` never takes, with the class and the reason; they stand in the plan as left out."""
 
 
@@ -125,7 +129,7 @@ def _gather(request: Request, notes: list[str]) -> pd.DataFrame:
                 parts.append(rows)
     there = any((rows["path"] != "").any() for rows in parts)
     for pool, label, reason in PASSED_OVER:
-        over = _pool_rows(pool, label, request, read, notes) if label == request.positive else None
+        over = _pool_rows(pool, label, request, read, notes) if label in request.classes else None
         if over is not None:
             over.loc[over["excluded"] == "", "excluded"] = reason
             parts.append(over)
