@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from covid_synth_data.benchmark.results import Result, find, validate_result
+from covid_synth_data.benchmark.results import ClassificationResult, find, validate_result
 from covid_synth_data.benchmark.suite import list_suites, load_suite
 from covid_synth_data.errors import ResultError, UnknownName
 from covid_synth_data.files.models import FrozenModel
@@ -52,7 +52,7 @@ class Submitted:
     """A file and what is in it."""
 
     path: Path
-    result: Result
+    result: ClassificationResult
 
 
 def validate(
@@ -182,7 +182,7 @@ def _check_names(one: Submitted) -> None:
             )
 
 
-def _identity(result: Result) -> tuple[object, ...]:
+def _identity(result: ClassificationResult) -> tuple[object, ...]:
     return (result.suite, result.task, result.preprocessing, result.model, result.weights.name, result.regime)
 
 
@@ -280,7 +280,7 @@ def _check_root(found: Sequence[Submitted], root: str | Path) -> None:
         _check_counts(one, used)
 
 
-def _split(result: Result, root: str | Path) -> pd.DataFrame:
+def _split(result: ClassificationResult, root: str | Path) -> pd.DataFrame:
     """The films that the task uses, as its suite has it split."""
     from covid_synth_data import tasks
 
@@ -343,7 +343,7 @@ def _check_release(found: Sequence[Submitted], release: Path) -> None:
                 expected=f"{digest}, that of {folder}",
                 hint="give the release that was trained on",
             )
-        taught = released.learned(result.dataset.name, tuple(configs), release)
+        taught = released.trained_on(result.dataset.name, tuple(configs), release)
         films = {name for part in taught.values() for name in part.films}
         patients = {name for part in taught.values() for name in part.patients}
         leaked = [

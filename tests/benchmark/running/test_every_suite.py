@@ -11,7 +11,7 @@ import tomlkit
 
 from covid_synth_data import catalog, schema
 from covid_synth_data.benchmark import list_suites, load_suite, report, results, run
-from covid_synth_data.benchmark.suite import Suite
+from covid_synth_data.benchmark.suite import ClassificationSuite
 from covid_synth_data.release import loading, manifest, writing
 
 SIDE = 32
@@ -21,7 +21,7 @@ LIMITS = {"max_positives": 3, "max_negatives": 5, "max_per_class": 5}
 POSITIVES = 18
 
 
-def tiny(name: str) -> Suite:
+def tiny(name: str) -> ClassificationSuite:
     """A suite with its tasks, protocol and regimes, and with counts, films and a model that are small."""
     content = load_suite(name).model_dump(exclude_none=True)
     data = {**content["data"], "sources": ["phantom"], "phantom": PHANTOM}
@@ -38,7 +38,7 @@ def tiny(name: str) -> Suite:
         "models": {"small-cnn": {"weights": "none"}},
         "profiles": {"quick": {"models": ["small-cnn"], "seeds": 1}},
     }
-    return Suite.model_validate({**content, **changes})
+    return ClassificationSuite.model_validate({**content, **changes})
 
 
 def noise_row(subset: str, number: int, side: int) -> dict[str, object]:
