@@ -349,7 +349,7 @@ def rows_of(used, part):
 def submit(folder, used, rows, **changes):
     held = used[used["split"] == "validation"]
     counts = {name: int((held["class"] == name).sum()) for name in ("normal", "covid-19")}
-    validation = results.Part(
+    validation = results.FilmCounts(
         negatives=counts["normal"],
         positives=counts["covid-19"],
         patients=held["patient_id"].nunique(),
