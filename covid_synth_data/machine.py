@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from covid_synth_data import __version__
+from covid_synth_data._version import __version__
 from covid_synth_data.errors import ConfigError
 from covid_synth_data.files.models import FrozenModel
 

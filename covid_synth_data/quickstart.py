@@ -214,7 +214,7 @@ def _data_url(image: Any) -> str:
 def _render(page: Page) -> str:
     import jinja2
 
-    from covid_synth_data import __version__
+    from covid_synth_data._version import __version__
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("covid_synth_data", "templates"),

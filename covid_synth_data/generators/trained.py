@@ -13,9 +13,10 @@ from torch import nn
 from covid_synth_data import machine
 from covid_synth_data.errors import ConfigError, UnknownName, WeightsError
 from covid_synth_data.files.pixels import Grey
-from covid_synth_data.generators import build, noise, search, weights
+from covid_synth_data.generators import noise, search, weights
 from covid_synth_data.generators.folding import for_inference
 from covid_synth_data.generators.label_maps import one_hot
+from covid_synth_data.generators.registry import build
 
 
 class Translator:

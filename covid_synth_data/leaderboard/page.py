@@ -8,7 +8,7 @@ from itertools import chain
 
 from markupsafe import Markup
 
-from covid_synth_data import __version__
+from covid_synth_data._version import __version__
 from covid_synth_data.benchmark.reporting import tables
 from covid_synth_data.benchmark.reporting.markdown import signed
 from covid_synth_data.benchmark.results import Metrics
