@@ -37,7 +37,7 @@ def digest(films: Films) -> str:
 def pinned(folder: Path) -> dict[Key, Films]:
     """The test sets of the accepted results below `folder`. Raises `ResultError` where two of them differ."""
     known: dict[Key, Films] = {}
-    for path in find(folder):
+    for path in find(folder, "classification"):
         result = read_result(path)
         films = films_of(result.predictions, result.classes)
         if known.setdefault(key_of(result), films) != films:

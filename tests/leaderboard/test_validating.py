@@ -15,7 +15,7 @@ from covid_synth_data import leaderboard
 from covid_synth_data.benchmark import results
 from covid_synth_data.benchmark.suite import load_suite
 from covid_synth_data.errors import CovidSynthError, ResultError
-from covid_synth_data.leaderboard import validating
+from covid_synth_data.leaderboard import classification
 from tests.leaderboard import made
 
 SKILLS = {"mixed": 1.1}
@@ -336,7 +336,7 @@ def split():
 @pytest.fixture
 def planned(split, monkeypatch):
     """The same without splitting again; `test_split_again` does."""
-    monkeypatch.setattr(validating, "_split", lambda _result, _root: split)
+    monkeypatch.setattr(classification, "_split", lambda _result, _root: split)
     return split
 
 

@@ -97,6 +97,16 @@ class SegmentationResult(Result):
         return result_path(self.suite, self.protocol, self.profile, self.regime, self.seed)
 
     @property
+    def fold(self) -> None:
+        """None: suites of U-Nets have no folds."""
+        return None
+
+    @property
+    def folds(self) -> int:
+        """One, as there are no folds."""
+        return 1
+
+    @property
     def tested(self) -> list[str]:
         """The ids of the test slices, in the order of the file."""
         return [row.image_id for row in self.slices]
