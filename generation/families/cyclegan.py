@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.generators import build
-from covid_synth_data.generators.cyclegan import PatchCritic, initialise_glorot
+from covid_synth_data.generators.cyclegan import Norm, PatchCritic, initialise_glorot
 from covid_synth_data.generators.noise import to_bytes
 from generation import recipe as recipes
 from generation.data.batches import Batches, PairBatches, to_float
@@ -79,7 +79,7 @@ class CycleGAN(Family):
         """Both generators and both critics."""
         net = self.recipe.network
         g_ab, g_ba = (build(net.generator, width=net.width) for _ in range(2))
-        norm = getattr(g_ab, "norm", "channel")
+        norm: Norm = getattr(g_ab, "norm", "channel")
         d_a, d_b = (PatchCritic(net.critic_width, norm) for _ in range(2))
         if net.initialisation == "glorot-uniform":
             initialise_glorot(g_ab, g_ba, d_a, d_b)

@@ -99,7 +99,9 @@ def _precision(recipe: Recipe, films: Sequence[Films], device: str) -> tuple[Pre
         return "bf16-mixed", {}
     choices: tuple[Precision, Precision] = ("32-true", "bf16-mixed")
     seconds = {precision: round(_time_step(recipe, films, precision), 3) for precision in choices}
-    return min(choices, key=seconds.__getitem__), dict(seconds)
+    return min(choices, key=seconds.__getitem__), {
+        str(precision): time for precision, time in seconds.items()
+    }
 
 
 def _time_step(recipe: Recipe, films: Sequence[Films], precision: Precision) -> float:
