@@ -24,6 +24,7 @@ from scipy.sparse import csgraph
 
 from covid_synth_data.errors import BadImage, ConfigError, OutputError
 from covid_synth_data.files.atomic import replacing
+from covid_synth_data.files.cache import cache_folder
 from covid_synth_data.files.pixels import load_grey
 from covid_synth_data.splits import copies
 
@@ -173,14 +174,6 @@ def _key(path: str) -> str | None:
     except OSError:
         return None
     return f"{Path(path).absolute()}|{status.st_size}|{status.st_mtime_ns}"
-
-
-def cache_folder() -> Path:
-    """Where what is slow to compute is kept between calls."""
-    named = os.environ.get("COVID_SYNTH_CACHE")
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "covid-synth-data"
 
 
 def _cache_file() -> Path:

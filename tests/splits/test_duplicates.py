@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from covid_synth_data.errors import ConfigError
+from covid_synth_data.files.cache import cache_folder
 from covid_synth_data.sources.phantom import draw
 from covid_synth_data.splits import copies, duplicates
 from covid_synth_data.splits.duplicates import SAME_FILM, Fingerprints, fingerprints, pairs
@@ -172,7 +173,7 @@ def test_an_unwritable_cache_is_done_without(tmp_path: Path, monkeypatch: pytest
 def test_the_default_cache_is_in_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("COVID_SYNTH_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert duplicates.cache_folder() == tmp_path / ".cache" / "covid-synth-data"
+    assert cache_folder() == tmp_path / ".cache" / "covid-synth-data"
 
 
 def test_warning_filters_survive_the_threads(tmp_path: Path) -> None:

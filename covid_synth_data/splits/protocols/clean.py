@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from covid_synth_data.errors import MissingExtra, MissingSource
-from covid_synth_data.sources import disk, list_sources, read_source
+from covid_synth_data.sources import absent, disk, list_sources, read_source
 from covid_synth_data.splits.protocols import joining, placing
 from covid_synth_data.splits.protocols.joining import Joined
 from covid_synth_data.splits.protocols.request import Outcome, Request
@@ -134,11 +134,13 @@ def _gather(request: Request, notes: list[str]) -> pd.DataFrame:
             over.loc[over["excluded"] == "", "excluded"] = reason
             parts.append(over)
     if not there:
+        names = sorted({pool.source for groups in CLEAN.values() for group in groups for pool in group})
         raise MissingSource(
             f"no source has films of {request.positive} or {request.negative}",
             found=_what_is_there(request),
-            expected="one of " + ", ".join(sorted({p.source for g in CLEAN.values() for q in g for p in q})),
-            hint="covid-synth sources says how to get them",
+            expected="one of " + ", ".join(names),
+            hint="get some of these; covid-synth sources says more",
+            lines=absent(names, request.root),
         )
     return pd.concat(parts, ignore_index=True)
 
