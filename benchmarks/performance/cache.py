@@ -24,8 +24,8 @@ import numpy as np
 from machine import write
 from PIL import Image
 
-from covid_synth_data.benchmark.data.store import SHARD_ROWS, Store, content_key
 from covid_synth_data.files.pixels import load_grey
+from covid_synth_data.files.store import SHARD_ROWS, Store, content_key
 
 SIDE, BATCH, DRAWINGS = 256, 64, 32
 TARGETS = {"disk_gb": 2.7, "growth_mib": 30.0}

@@ -26,11 +26,11 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from covid_synth_data.benchmark.data.store import Store, content_key
 from covid_synth_data.benchmark.suite import Training
 from covid_synth_data.benchmark.training import fit
 from covid_synth_data.classifiers.registry import build
 from covid_synth_data.files.pixels import load_grey
+from covid_synth_data.files.store import Store, content_key
 
 STORED, SIDE, BATCH = 256, 224, 16
 SETTINGS = Training(optimizer="adadelta", learning_rate=1e-3, batch_size=BATCH, max_epochs=1, patience=1)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from covid_synth_data.benchmark.data.store import content_key
 from covid_synth_data.benchmark.results.classification import Composition, FilmCounts
 from covid_synth_data.benchmark.suite import Regime
 from covid_synth_data.errors import ConfigError, EmptySplit, ImpossibleMix, LeakError
+from covid_synth_data.files.store import content_key
 
 if TYPE_CHECKING:
     import datasets

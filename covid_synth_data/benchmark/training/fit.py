@@ -16,11 +16,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from covid_synth_data.benchmark.data.store import Store
 from covid_synth_data.benchmark.suite import Training
 from covid_synth_data.benchmark.training.augment import plain
 from covid_synth_data.classifiers.networks import seeded
 from covid_synth_data.errors import DivergedError
+from covid_synth_data.files.store import Store
 
 Rows = npt.NDArray[np.int64]
 

@@ -14,7 +14,6 @@ import torch
 
 from covid_synth_data import machine
 from covid_synth_data.benchmark.data.composition import Films, Pool
-from covid_synth_data.benchmark.data.store import Store, default_folder
 from covid_synth_data.benchmark.request import ClassificationRequest, Progress
 from covid_synth_data.benchmark.results import classification as results
 from covid_synth_data.benchmark.suite import Regime
@@ -23,6 +22,7 @@ from covid_synth_data.classifiers.networks import Network
 from covid_synth_data.classifiers.registry import CLASSIFIERS, build
 from covid_synth_data.classifiers.weights import WeightsUsed
 from covid_synth_data.files.pixels import load_grey
+from covid_synth_data.files.store import Store, default_folder
 from covid_synth_data.preprocessing import films as preprocessing
 
 Array = npt.NDArray[Any]

@@ -395,7 +395,7 @@ def test_the_pixels_of_the_store_are_those_of_the_film(bench):
         bench.arguments["cache_dir"] / f"pixels-24-{films.version('plain')}", (24, 24), np.uint8
     )
     cell = bench.splits["test"].cast_column("image", datasets.Image(decode=False))[3]["image"]
-    from covid_synth_data.benchmark.data.store import content_key
+    from covid_synth_data.files.store import content_key
 
     assert (store.rows([content_key(cell)])[0] == pixels.load_grey(cell)).all()
 

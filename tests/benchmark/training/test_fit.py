@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from covid_synth_data.benchmark.data.store import Store
 from covid_synth_data.benchmark.suite import Training
 from covid_synth_data.benchmark.training import fit as training
 from covid_synth_data.errors import DivergedError
+from covid_synth_data.files.store import Store
 
 CPU = torch.device("cpu")
 

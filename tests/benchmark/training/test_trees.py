@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from covid_synth_data.benchmark.data.store import Store
 from covid_synth_data.benchmark.training import trees
 from covid_synth_data.benchmark.training.fit import FeatureFeed, view_key
+from covid_synth_data.files.store import Store
 
 CPU = torch.device("cpu")
 

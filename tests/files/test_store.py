@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from covid_synth_data.benchmark.data import store as cache
 from covid_synth_data.errors import OutputError
+from covid_synth_data.files import store as cache
 
 
 def make(keys):
