@@ -3,9 +3,11 @@
 One module per kind of question: `detection` (does a classifier find the disease, and how sure is that
 number), `multiclass` (the same for K classes), `calibration` (do its probabilities mean what they say),
 `comparison` (is one classifier better than another, or was it chance), `fidelity` (how near made films are
-to real ones, and whether they differ from each other), `segmentation` (how well the lesions of a CT slice are
-outlined), `image_quality` (how near a made CT slice is to the real one of the same label map). A module is
-imported when it is asked for.
+to real ones, and whether they differ from each other), `manifold` (precision, recall, density, coverage),
+`diversity` (Vendi score, similarity of pairs), `copies` (are made films copies of training films), `privacy`
+(whom made films give away), `segmentation` (how well the lesions of a CT slice are outlined), `image_quality`
+(how near a made CT slice is to the real one of the same label map). `neighbours` and `intervals` serve the
+others. A module is imported when it is asked for.
 """
 
 from __future__ import annotations
@@ -16,10 +18,16 @@ from typing import TYPE_CHECKING, Any
 __all__ = [
     "calibration",
     "comparison",
+    "copies",
     "detection",
+    "diversity",
     "fidelity",
     "image_quality",
+    "intervals",
+    "manifold",
     "multiclass",
+    "neighbours",
+    "privacy",
     "segmentation",
 ]
 
@@ -27,10 +35,16 @@ if TYPE_CHECKING:
     from covid_synth_data.metrics import (
         calibration,
         comparison,
+        copies,
         detection,
+        diversity,
         fidelity,
         image_quality,
+        intervals,
+        manifold,
         multiclass,
+        neighbours,
+        privacy,
         segmentation,
     )
 

@@ -1,0 +1,152 @@
+"""Exact nearest neighbours by matrix products, in batches, so that memory does not grow with the sets.
+
+The products use squared distances |x|^2 + |y|^2 - 2 x.y in float32 after the mean of the references is taken
+off both sets. The k nearest are then measured again by subtraction, so that the distance of a row to its own
+copy is 0 and not what rounding leaves.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from covid_synth_data.errors import MetricError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_QUERIES: Final = 512
+_REFERENCES: Final = 8192
+_SPARE: Final = 4
+"""Neighbours kept beyond k while float32 decides, so that rounding does not change which are the nearest."""
+
+
+class Neighbours(NamedTuple):
+    """Euclidean distances (n, k), in increasing order, and the rows of the references (n, k)."""
+
+    distances: Floats
+    rows: Ints
+
+
+def nearest(
+    queries: npt.ArrayLike,
+    references: npt.ArrayLike,
+    k: int = 1,
+    *,
+    query_groups: npt.ArrayLike | None = None,
+    reference_groups: npt.ArrayLike | None = None,
+    same: bool = False,
+) -> Neighbours:
+    """The `k` nearest of `references` (m, d) for each of `queries` (n, d).
+
+    Where both groups are given, (n,) and (m,), a reference of the query's own group is passed over; with
+    `same`, row i is passed over for query i. Where fewer than `k` are left, distances are infinite and rows
+    -1. Raises `MetricError` for empty or unequal arrays, values that are not finite, and fewer than `k`
+    references.
+    """
+    first, second = checked(queries, "queries"), checked(references, "references")
+    if first.shape[1] != second.shape[1]:
+        raise MetricError(
+            "features of different extractors",
+            found=f"{first.shape[1]} and {second.shape[1]} columns",
+            expected="the same number",
+        )
+    if not 1 <= k <= len(second) - same:
+        raise MetricError(
+            f"too few references for {k} neighbours",
+            found=str(len(second)),
+            expected=f"at least {k + same}",
+            hint="give more films",
+        )
+    mine, theirs = _groups(query_groups, len(first)), _groups(reference_groups, len(second))
+    centre = second.mean(axis=0)
+    shifted = second - centre
+    lengths = np.einsum("ij,ij->i", shifted, shifted)
+    distances, rows = np.empty((len(first), k)), np.empty((len(first), k), np.int64)
+    for start in range(0, len(first), _QUERIES):
+        part = slice(start, min(start + _QUERIES, len(first)))
+        own = None if mine is None else mine[part]
+        number = np.arange(part.start, part.stop) if same else None
+        found = _candidates(first[part] - centre, shifted, lengths, k + _SPARE, own, theirs, number)
+        distances[part], rows[part] = _measured(first[part], second, found, k)
+    return Neighbours(distances, rows)
+
+
+def _candidates(
+    queries: npt.NDArray[np.float32],
+    references: npt.NDArray[np.float32],
+    lengths: npt.NDArray[np.float32],
+    k: int,
+    mine: npt.NDArray[Any] | None,
+    theirs: npt.NDArray[Any] | None,
+    own_row: Ints | None,
+) -> Ints:
+    """Rows (n, k or fewer) of the likely nearest references, -1 where a reference is passed over."""
+    best = np.full((len(queries), 0), np.inf, np.float32)
+    rows = np.zeros((len(queries), 0), np.int64)
+    for start in range(0, len(references), _REFERENCES):
+        block = slice(start, min(start + _REFERENCES, len(references)))
+        squared = lengths[block] - 2 * (queries @ references[block].T)
+        if mine is not None and theirs is not None:
+            squared[mine[:, None] == theirs[block][None]] = np.inf
+        if own_row is not None:
+            inside = np.flatnonzero((own_row >= block.start) & (own_row < block.stop))
+            squared[inside, own_row[inside] - block.start] = np.inf
+        keep = min(k, squared.shape[1])
+        at = np.argpartition(squared, keep - 1, axis=1)[:, :keep]
+        values = np.concatenate([best, np.take_along_axis(squared, at, 1)], axis=1)
+        names = np.concatenate([rows, at + block.start], axis=1)
+        keep = min(k, values.shape[1])
+        at = np.argpartition(values, keep - 1, axis=1)[:, :keep]
+        best, rows = np.take_along_axis(values, at, 1), np.take_along_axis(names, at, 1)
+    return np.where(np.isfinite(best), rows, -1)
+
+
+def _measured(
+    queries: npt.NDArray[np.float32], references: npt.NDArray[np.float32], rows: Ints, k: int
+) -> tuple[Floats, Ints]:
+    """Exact distances of the candidates, the `k` smallest in order; equal ones by their row."""
+    distances = np.full(rows.shape, np.inf)
+    for column in range(rows.shape[1]):
+        gap = queries.astype(np.float64) - references[rows[:, column]]
+        distances[:, column] = np.sqrt(np.einsum("ij,ij->i", gap, gap))
+    distances[rows < 0] = np.inf
+    order = np.lexsort((rows, distances), axis=1)[:, :k]
+    found = np.take_along_axis(distances, order, 1), np.take_along_axis(rows, order, 1)
+    short = k - found[0].shape[1]
+    if short:
+        padded = ((0, 0), (0, short))
+        return np.pad(found[0], padded, constant_values=np.inf), np.pad(found[1], padded, constant_values=-1)
+    return found
+
+
+def checked(values: npt.ArrayLike, name: str, least: int = 1) -> npt.NDArray[np.float32]:
+    """`values` as float32 (n, d) with `least` rows or more, finite. Raises `MetricError` naming the set."""
+    given: npt.NDArray[Any] = np.asarray(values)
+    if given.ndim != 2 or given.dtype.kind not in "fiu" or given.shape[1] == 0:
+        raise MetricError(
+            f"features of the {name} of a wrong kind",
+            found=f"{given.dtype} {given.shape}",
+            expected="numbers (n, d)",
+        )
+    if len(given) < least:
+        raise MetricError(f"too few {name}", found=str(len(given)), expected=f"at least {least}")
+    bad = np.flatnonzero(~np.isfinite(given).all(axis=1))
+    if len(bad):
+        raise MetricError(
+            f"features of the {name} that are not finite",
+            found=f"{len(bad)} rows, first row {bad[0]}",
+            expected="finite numbers",
+        )
+    return np.ascontiguousarray(given, dtype=np.float32)
+
+
+def _groups(values: npt.ArrayLike | None, n: int) -> npt.NDArray[Any] | None:
+    if values is None:
+        return None
+    given: npt.NDArray[Any] = np.asarray(values)
+    if given.shape != (n,):
+        raise MetricError("groups do not fit the rows", found=str(given.shape), expected=f"({n},)")
+    return given
