@@ -17,33 +17,44 @@ import numpy.typing as npt
 
 from covid_synth_data import machine
 from covid_synth_data.classifiers import registry
-from covid_synth_data.errors import ConfigError, MissingExtra
+from covid_synth_data.errors import ConfigError, MissingExtra, UnknownName
 
 if TYPE_CHECKING:
     import torch
 
-WIDTH: Final = 1280
 SIDE: Final = 224
 BATCHES: Final = {"cpu": 2}
 """Films per batch by kind of device; 256 elsewhere. Small maps stay in a CPU's own caches."""
 
+DEFAULT: Final = "efficientnet-lite0"
+NETWORKS: Final[dict[str, tuple[str, registry.Weights]]] = {
+    DEFAULT: ("lite0-frozen", "imagenet"),
+    "xrv-densenet121": ("xrv-densenet121-frozen", "xrv"),
+    "densenet121": ("densenet121", "imagenet"),
+    "resnet50": ("resnet50", "imagenet"),
+}
+"""Name to classifier and weights. Those of the first come in a package; the others must be on this machine."""
+
 
 class Extractor:
-    """Frozen EfficientNet-Lite0, ImageNet weights, films resized to 224 x 224, global average pooling.
+    """A frozen network, EfficientNet-Lite0 with ImageNet weights by default: films resized to 224 x 224, global
+    average pooling.
 
-    Attributes: `name` (what the numbers must be recorded with), `width` (1280), `device`, `sha256` of the
-    weights file.
+    Attributes: `name` (what the numbers must be recorded with), `width` (1280 by default), `device`, `sha256`
+    of the weights file.
     """
 
-    name: Final = f"efficientnet-lite0/imagenet/{SIDE}"
-    width: Final = WIDTH
-
-    def __init__(self, device: str | torch.device = "auto", batch_size: int | None = None) -> None:
+    def __init__(
+        self, device: str | torch.device = "auto", batch_size: int | None = None, *, network: str = DEFAULT
+    ) -> None:
         """Load the network on `device` ("auto": CUDA, MPS or the CPU, the first there is), or a torch.device.
 
-        `batch_size` changes memory and speed, and features by no more than rounding. Raises `MissingExtra`
-        without the extra [benchmark], `ConfigError` for a device that is not there.
+        `batch_size` changes memory and speed, and features by no more than rounding; `network` is one of
+        `NETWORKS`. Raises `MissingExtra` without the extra [benchmark], `UnknownName`, `WeightsError` where
+        the weights are not on this machine, `ConfigError` for a device that is not there.
         """
+        if network not in NETWORKS:
+            raise UnknownName("extractor", network, NETWORKS)
         try:
             import torch
         except ModuleNotFoundError as error:
@@ -52,13 +63,16 @@ class Extractor:
             raise ConfigError("no such batch size", found=str(batch_size), expected="1 or more")
         self.device: torch.device = machine.pick_device(device) if isinstance(device, str) else device
         self.batch_size = batch_size or BATCHES.get(self.device.type, 256)
-        network = registry.build("lite0-frozen", "imagenet", 0)
-        self.sha256 = str(network.weights.sha256)
-        network = network.eval().requires_grad_(False).to(self.device)
-        self._network = network.to(memory_format=torch.channels_last)
+        classifier, weights = NETWORKS[network]
+        built = registry.build(classifier, weights, 0)
+        self.name = f"{network}/{weights}/{SIDE}"
+        self.width = built.width
+        self.sha256 = str(built.weights.sha256)
+        built = built.eval().requires_grad_(False).to(self.device)
+        self._network = built.to(memory_format=torch.channels_last)
 
     def __call__(self, films: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Features float32 (n, 1280) of films uint8 (n, h, w) of any size; each row is its film's alone.
+        """Features float32 (n, width) of films uint8 (n, h, w) of any size; each row is its film's alone.
 
         Films are resized to 224 x 224 on the device, bilinear with antialiasing, the aspect ratio not kept.
         In full fp32: autocast and the TF32 of cuDNN are off meanwhile. Raises `ConfigError`.
@@ -80,7 +94,7 @@ class Extractor:
         return out
 
     def _features(self, films: npt.NDArray[np.uint8]) -> Any:
-        """The features (n, 1280) of one batch, still on the device."""
+        """The features (n, width) of one batch, still on the device."""
         import torch
         from torch.nn import functional as F
 

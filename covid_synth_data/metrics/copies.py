@@ -120,7 +120,7 @@ def ct_score(
 
 
 def _z(first: Floats, second: Floats) -> float:
-    """How far the ranks of `first` lie above those of `second`, in standard deviations if they do not differ."""
+    """How far the ranks of `first` lie above those of `second`, in standard deviations of no difference."""
     n, m = len(first), len(second)
     statistic = float(stats.mannwhitneyu(first, second).statistic)
     return (statistic - n * m / 2) / float(np.sqrt(n * m * (n + m + 1) / 12))

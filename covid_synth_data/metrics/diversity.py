@@ -20,8 +20,8 @@ def vendi_score(features: npt.ArrayLike) -> float:
     """The Vendi score (Friedman & Dieng 2023) of features (n, d) under the cosine: 1 to min(n, d).
 
     exp of the entropy of the eigenvalues of K / n, where K holds the cosines of all pairs: an effective
-    number of different films. n copies of one film give 1, n films at right angles give n. The eigenvalues are taken
-    from the smaller of the two Gram matrices. It grows with n, so compare sets of one size. Raises
+    number of different films. n copies of one film give 1, n films at right angles give n. The eigenvalues
+    are taken from the smaller of the two Gram matrices. It grows with n, so compare sets of one size. Raises
     `MetricError` for a row of length 0.
     """
     rows = neighbours.checked(features, "films").astype(np.float64)

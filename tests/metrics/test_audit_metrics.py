@@ -245,7 +245,7 @@ def test_members_that_were_copied_are_told_and_others_are_not():
 
 
 def test_shuffled_members_are_a_guess():
-    scores = np.random.default_rng(0).normal(size=300)
+    scores = np.random.default_rng(2).normal(size=300)
     found = privacy.membership(scores[:150], scores[150:], names(150), names(150, name="q"))
     assert found.low < 0.5 < found.high
 

@@ -1,0 +1,69 @@
+"""The sections of a dataset card that an audit gives: tables with yardsticks, notes, what is not measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from covid_synth_data.audit.protocol import Value, number
+from covid_synth_data.audit.result import Audit, SectionResult
+
+BETTER: Final = {
+    "lower": "lower is closer",
+    "higher": "higher is closer",
+    "chance": "by chance",
+    "real": "compare with the real rows",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """The values of one metric, those of the synthetic images first, and how to read them."""
+
+    key: str
+    metric: str
+    reading: str
+    rows: tuple[Value, ...]
+
+
+def tables(section: SectionResult) -> list[Table]:
+    """The values of a section by metric, in the order in which they were measured."""
+    found: dict[str, list[Value]] = {}
+    for value in section.values:
+        found.setdefault(value.key, []).append(value)
+    return [
+        Table(key, rows[0].metric, reading(rows[0]), tuple(sorted(rows, key=lambda row: row.yardstick)))
+        for key, rows in found.items()
+    ]
+
+
+def reading(value: Value) -> str:
+    """How a metric is read, in a few words."""
+    if value.chance is None:
+        return BETTER[value.better]
+    return f"{number(value.chance)} {BETTER['chance'] if value.better == 'chance' else 'for real films'}"
+
+
+def markdown(audit: Audit, level: int = 3) -> str:
+    """All sections as Markdown under headings of `level`."""
+    return "\n\n".join("\n".join(_lines(section, "#" * level)) for section in audit.sections) + "\n"
+
+
+def _lines(section: SectionResult, heading: str) -> Iterator[str]:
+    yield f"{heading} {section.question}"
+    yield ""
+    if section.values:
+        yield "| metric | of | value [95 % interval] | films | read as |"
+        yield "|---|---|---:|---:|---|"
+    for table in tables(section):
+        for row in table.rows:
+            subject = row.subject if row.yardstick else f"**{row.subject}**"
+            yield f"| {table.metric} | {subject} | {row} | {row.n:,} | {reading(row)} |"
+    if section.values:
+        yield ""
+    for note in section.notes:
+        yield f"{note}"
+        yield ""
+    for missing in section.missing:
+        yield f"- Not measured: {missing.what}. {missing.why.rstrip('.')}."

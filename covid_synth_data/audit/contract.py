@@ -1,0 +1,140 @@
+"""What a section of an audit is given, and what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from covid_synth_data.audit.films import FilmSet
+from covid_synth_data.audit.looks import Looks
+from covid_synth_data.audit.protocol import Better, Protocol, Value, limits
+from covid_synth_data.audit.result import Missing, SectionResult, Shown, Subject
+from covid_synth_data.errors import MetricError
+
+LEAST: Final = 20
+"""Films that a set needs to be measured at all."""
+
+SHOWN: Final = 12
+"""Images that a section shows on the page."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """The films of an audit, all of one class but `sources`.
+
+    `synthetic` is the set that is audited. `training` are the real films that its generator learned from,
+    `held_out` real films of the same sets and other patients, `elsewhere` real films of other sets,
+    `sources` the films that were translated. Where nobody says what was learned from, `training_known` is
+    False and `training` a random half of the real patients.
+    """
+
+    subject: Subject
+    synthetic: FilmSet
+    training: FilmSet
+    held_out: FilmSet
+    elsewhere: FilmSet
+    sources: FilmSet
+    training_known: bool
+
+    @property
+    def sets(self) -> dict[str, FilmSet]:
+        """The sets by name."""
+        names = ("synthetic", "training", "held_out", "elsewhere", "sources")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a section works with."""
+
+    material: Material
+    looks: Looks
+    seed: int
+
+
+@dataclass
+class Findings:
+    """What a section has found so far."""
+
+    values: list[Value] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    missing: list[Missing] = field(default_factory=list)
+    shown: list[Shown] = field(default_factory=list)
+
+    def add(
+        self,
+        key: str,
+        metric: str,
+        subject: str,
+        measured: Any,
+        protocol: Protocol,
+        *,
+        n: int,
+        better: Better,
+        chance: float | None = None,
+        yardstick: bool = False,
+    ) -> None:
+        """Keep a number, or one with an interval."""
+        self.values.append(
+            Value(
+                key=key,
+                metric=metric,
+                subject=subject,
+                **limits(measured),
+                n=n,
+                better=better,
+                chance=chance,
+                yardstick=yardstick,
+                protocol=protocol,
+            )
+        )
+
+    def miss(self, what: str, why: str | Exception) -> None:
+        """Say that something was not measured."""
+        self.missing.append(Missing(what=what, why=str(why)))
+
+    def enough(self, films: FilmSet, what: str, least: int = LEAST) -> bool:
+        """Whether a set has `least` films; where not, `what` is noted as missing with the number needed."""
+        if len(films) >= least:
+            return True
+        self.miss(what, f"{films.what}: {len(films)} films, at least {least} are needed")
+        return False
+
+
+@dataclass(frozen=True)
+class Section:
+    """A check: the question that it answers, and the function that does."""
+
+    name: str
+    question: str
+    measure: Callable[[Context], Findings]
+
+    def run(self, context: Context) -> SectionResult:
+        """The answer."""
+        found = self.measure(context)
+        return SectionResult(
+            name=self.name,
+            question=self.question,
+            values=found.values,
+            notes=found.notes,
+            missing=found.missing,
+            shown=found.shown,
+        )
+
+
+def need(films: FilmSet, least: int = LEAST) -> FilmSet:
+    """`films`, of which there are `least`. Raises `MetricError` that says how many are needed."""
+    if len(films) < least:
+        raise MetricError(
+            f"too few films to audit: {films.what}",
+            found=str(len(films)),
+            expected=f"at least {least}",
+            hint="give more images, or raise --limit",
+        )
+    return films
+
+
+def names(values: Sequence[str], places: Any) -> list[str]:
+    """The values at these places."""
+    return [values[int(place)] for place in places]

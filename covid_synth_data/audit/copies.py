@@ -1,0 +1,232 @@
+"""Are the images copies of training films? The nearest training film, in features and in aligned pixels.
+
+Every distance stands beside the same one of held-out real films, which no generator saw. Training films that
+were changed a little and put among the images show whether copies would be found.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from covid_synth_data.audit.contract import SHOWN, Context, Findings, Section, need
+from covid_synth_data.audit.fidelity import protocol
+from covid_synth_data.audit.films import FilmSet
+from covid_synth_data.audit.protocol import Protocol
+from covid_synth_data.audit.result import Shown
+from covid_synth_data.errors import MetricError
+from covid_synth_data.files.pixels import Grey
+from covid_synth_data.metrics import copies, intervals, neighbours
+from covid_synth_data.splits import copies as alignment
+
+MOST: Final = 20_000
+CANDIDATES: Final = 3
+"""Training films that an image is aligned with: so many by features, and so many by pixels."""
+
+PLANTED: Final = 50
+LEAST_HELD_OUT: Final = 20
+_WHOLE: Final = (0.0, 1.0, 0.0, 1.0)
+
+
+class Near(NamedTuple):
+    """Of each film (n,): distance to the nearest training film in features and its place; the greatest
+    likeness to one in aligned pixels, in [0, 1], and its place."""
+
+    distance: npt.NDArray[np.float64]
+    nearest: npt.NDArray[np.int64]
+    likeness: npt.NDArray[np.float64]
+    alike: npt.NDArray[np.int64]
+
+
+class Looked(NamedTuple):
+    """What films are compared by."""
+
+    films: FilmSet
+    features: npt.NDArray[np.float32]
+    thumbs: npt.NDArray[np.uint8]
+
+
+def measure(context: Context) -> Findings:
+    """The section."""
+    found, material = Findings(), context.material
+    if not len(material.training):
+        found.miss("copies", "there are no real films that the generator may have learned from")
+        return found
+    training = _looked(context, need(material.training))
+    made = _looked(context, need(material.synthetic).draw(MOST, context.seed))
+    nearest = near(made, training)
+    _closest(found, made, training, nearest)
+    if not found.enough(material.held_out, "copies beside held-out films", LEAST_HELD_OUT):
+        return found
+    held_out = _looked(context, material.held_out)
+    held = near(held_out, training)
+    planted = _looked(context, _planted(context))
+    copied = near(planted, training)
+    sets = [
+        ("synthetic", made, nearest),
+        ("real, held out", held_out, held),
+        ("planted copies", planted, copied),
+    ]
+    if len(material.elsewhere) >= LEAST_HELD_OUT:
+        other = _looked(context, material.elsewhere)
+        sets.insert(2, ("real, another hospital", other, near(other, training)))
+    for subject, looked, there in sets:
+        _beside(found, context, subject, looked, there, held, training)
+    if not material.training_known:
+        found.notes.append(
+            "Nobody says which films the generator learned from. Half of the real patients stand in for them,"
+            " the other half for held-out ones."
+        )
+    return found
+
+
+def near(films: Looked, training: Looked) -> Near:
+    """The nearest of the training films for each film."""
+    k = min(CANDIDATES, len(training.films))
+    by_features = neighbours.nearest(films.features, training.features, k)
+    by_pixels = neighbours.nearest(_shades(films.thumbs), _shades(training.thumbs), k)
+    rows = np.concatenate([by_features.rows, by_pixels.rows], axis=1)
+    both = np.concatenate([films.thumbs, training.thumbs])
+    first = np.repeat(np.arange(len(films.films)), rows.shape[1])
+    second = rows.ravel() + len(films.films)
+    box = np.tile(np.array(_WHOLE, np.float32), (len(first), 1))
+    # A crop of either film may be like the other film.
+    alike = np.maximum(
+        alignment.likeness(both, first, second, box), alignment.likeness(both, second, first, box)
+    ).reshape(rows.shape)
+    best = alike.argmax(axis=1)
+    at = np.arange(len(rows))
+    return Near(
+        by_features.distances[:, 0],
+        by_features.rows[:, 0],
+        alike[at, best].astype(np.float64),
+        rows[at, best],
+    )
+
+
+def _shades(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Thumbnails at 16 x 16 with mean 0 and length 1: the order of their distances is that of correlation."""
+    small = thumbs.reshape(len(thumbs), 16, 4, 16, 4).mean(axis=(2, 4)).reshape(len(thumbs), -1)
+    small -= small.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(small, axis=1, keepdims=True)
+    return np.asarray(small / np.maximum(length, 1e-6), np.float32)
+
+
+def _looked(context: Context, films: FilmSet) -> Looked:
+    return Looked(films, context.looks.features(films), context.looks.thumbnails(films))
+
+
+def _planted(context: Context) -> FilmSet:
+    """Training films with 2 % cut off each side, a brighter tone and some noise."""
+
+    def change(film: Grey, place: int) -> Grey:
+        down, across = (round(0.02 * side) for side in film.shape)
+        part = film[down : film.shape[0] - down, across : film.shape[1] - across].astype(np.float64)
+        noise = np.random.default_rng([context.seed, place]).normal(0, 3, part.shape)
+        return np.clip(np.rint(255 * (part / 255) ** 0.9 + noise), 0, 255).astype(np.uint8)
+
+    chosen = context.material.training.draw(PLANTED, context.seed)
+    details = [f"{context.seed} {place}" for place in range(len(chosen))]
+    return chosen.altered("planted copies 1", change, details)
+
+
+def _beside(
+    found: Findings, context: Context, subject: str, films: Looked, there: Near, held: Near, training: Looked
+) -> None:
+    """The numbers of one subject."""
+    n, seed, made = len(films.films), context.seed, subject == "synthetic"
+    groups = films.films.groups
+    reference = f"{len(training.films):,} training films, {len(held.distance):,} held-out films"
+    where = protocol(context, len(training.films), reference)
+    pixels = Protocol(
+        extractor="aligned local contrast",
+        layer="pixels",
+        resize="64 x 64 without uniform borders",
+        n=len(training.films),
+        seed=seed,
+        reference=reference,
+    )
+
+    def add(key: str, metric: str, measured: Any, how: Protocol = where, chance: float | None = None) -> None:
+        found.add(key, metric, subject, measured, how, n=n, better="real", chance=chance, yardstick=not made)
+
+    add(
+        "nearest-distance",
+        "mean distance to the nearest training film",
+        intervals.mean(there.distance, groups),
+    )
+    add(
+        "nearest-likeness",
+        "mean likeness to the most alike training film",
+        intervals.mean(there.likeness, groups),
+        pixels,
+    )
+    expected = max(copies.EXPECTED, 1 / len(held.distance))
+    for key, metric, mine, theirs, above, how in (
+        (
+            "beyond-distance",
+            "share nearer than held-out films are",
+            there.distance,
+            held.distance,
+            False,
+            where,
+        ),
+        (
+            "beyond-likeness",
+            "share more alike than held-out films are",
+            there.likeness,
+            held.likeness,
+            True,
+            pixels,
+        ),
+    ):
+        add(key, metric, copies.beyond_threshold(mine, theirs, expected, above=above).made, how, expected)
+    patients = np.asarray(training.films.groups)
+    authentic = copies.authentic(training.features, films.features, patients)
+    add("authentic", "authenticity", intervals.mean(authentic.astype(np.float64), groups))
+    if subject != "real, held out":
+        add("ct", "C_T", _ct(context, films, there, held, training), chance=0.0)
+    if subject == "planted copies":
+        right = there.alike == [training.films.ids.index(name) for name in films.films.ids]
+        threshold = copies.beyond_threshold(there.likeness, held.likeness, expected, above=True).threshold
+        hits = right & (there.likeness > threshold)
+        add(
+            "planted-found",
+            "planted copies found, with the right film",
+            intervals.mean(hits.astype(float), groups),
+            pixels,
+            1.0,
+        )
+
+
+def _ct(context: Context, films: Looked, there: Near, held: Near, training: Looked) -> float:
+    """C_T over cells of k-means where there are enough films for several."""
+    count = max(1, min(10, len(held.distance) // 50))
+    if count == 1:
+        return copies.ct_score(there.distance, held.distance)
+    from sklearn.cluster import KMeans
+
+    cells = KMeans(count, n_init=1, random_state=context.seed).fit(training.features)
+    theirs = cells.predict(context.looks.features(context.material.held_out))
+    try:
+        return copies.ct_score(there.distance, held.distance, cells.predict(films.features), theirs)
+    except MetricError:
+        return copies.ct_score(there.distance, held.distance)
+
+
+def _closest(found: Findings, made: Looked, training: Looked, nearest: Near) -> None:
+    """The images that are most like a training film."""
+    for place in np.argsort(-nearest.likeness, kind="stable")[:SHOWN]:
+        found.shown.append(
+            Shown(
+                image_id=made.films.ids[place],
+                beside=training.films.ids[nearest.alike[place]],
+                text=f"likeness {nearest.likeness[place]:.3f}, distance {nearest.distance[place]:.2f}",
+                score=float(nearest.likeness[place]),
+            )
+        )
+
+
+SECTION: Final = Section("copies", "Are they copies of training films?", measure)

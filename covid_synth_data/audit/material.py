@@ -1,0 +1,241 @@
+"""The films of an audit: the synthetic set, and the real films that it is held against."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from covid_synth_data import catalog, schema, sources
+from covid_synth_data.audit.contract import Material
+from covid_synth_data.audit.films import Cell, FilmSet, of_frame
+from covid_synth_data.audit.result import Subject
+from covid_synth_data.errors import ConfigError, EmptySplit, MissingSource, UnknownName
+from covid_synth_data.metrics import intervals
+from covid_synth_data.release import loading, manifest
+from covid_synth_data.sources import table
+from covid_synth_data.sources.disk import IMAGE_SUFFIXES
+
+if TYPE_CHECKING:
+    import datasets
+    import pandas as pd
+
+PHANTOM: Final = "phantom"
+
+
+def gather(
+    config: str,
+    root: str | Path | None,
+    release: str | Path | None = None,
+    version: str | None = None,
+    label: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> Material:
+    """The films to audit `config`, a config of a release or a folder of images, with the real sets in `root`.
+
+    `label` is the class (None: COVID-19 where the set has it, else its most frequent class). `limit` is the
+    most films of each set (None: all). Raises `UnknownName`, `ConfigError`, `EmptySplit` where there is
+    nothing of the class, `MissingSource` where there are no real films, and the errors of `load_dataset`.
+    """
+    if limit is not None and limit < 1:
+        raise ConfigError("a limit of no films", found=str(limit), expected="1 or more")
+    configs = {entry.config for entry in catalog.DATASETS}
+    if config not in configs and not Path(config).is_dir():
+        raise UnknownName("config, or folder of images,", config, configs)
+    if config in configs:
+        subject, made, learned = _released(config, release, version, label)
+    else:
+        subject, made, learned = _folder(Path(config), label or "covid-19")
+    frame = _real(root, learned[1] if learned else None)
+    synthetic = made if limit is None else made.draw(limit, seed)
+    return _sorted(subject, synthetic, frame, learned, limit, seed)
+
+
+# The synthetic set
+
+_Learned = tuple[manifest.Learned, dict[str, Any] | None]
+"""Whom a generator learned from; the options of the phantoms where it learned from phantoms, else None."""
+
+
+def _released(
+    config: str, release: str | Path | None, version: str | None, label: str | None
+) -> tuple[Subject, FilmSet, _Learned]:
+    """The images of a config, and whom its generators learned from."""
+    entry = next(item for item in catalog.DATASETS if item.config == config)
+    rows = loading.load_dataset(entry.dataset, config, version=version, root=release)
+    folder = loading.release_folder(entry.dataset, version, release)
+    listed = manifest.read(folder)
+    subsets = [listed.subsets[name] for name in entry.subsets]
+    learned = manifest.Learned(
+        films=sorted({name for subset in subsets for name in subset.learned_from.films}),
+        patients=sorted({name for subset in subsets for name in subset.learned_from.patients}),
+    )
+    recipes = [subset.recipe.get("data") or {} for subset in subsets]
+    phantoms = [data for data in recipes if PHANTOM in (data.get("sources") or ())]
+    options = dict(phantoms[0].get("phantom") or {}) if phantoms else None
+    chosen, name = _of_label(rows, config, label)
+    subject = Subject(
+        name=entry.dataset,
+        config=config,
+        version=listed.version,
+        manifest_sha256=hashlib.sha256((folder / manifest.NAME).read_bytes()).hexdigest(),
+        label=name,
+    )
+    return subject, of_dataset(f"{config} images", chosen), (learned, options)
+
+
+def _of_label(rows: datasets.Dataset, what: str, label: str | None) -> tuple[datasets.Dataset, str]:
+    """The rows of one class, and its name."""
+    names = rows.features["label"].names
+    codes = np.asarray(rows["label"][:])
+    if label is None:
+        there = Counter(codes.tolist())
+        covid = schema.LABELS[schema.COVID]
+        label = covid if covid in names and there[names.index(covid)] else names[there.most_common(1)[0][0]]
+    if label not in names:
+        raise UnknownName("class", label, names)
+    at = np.flatnonzero(codes == names.index(label))
+    if not len(at):
+        raise EmptySplit(
+            f"{what} has no {label} image", expected="at least one", hint="choose another --label"
+        )
+    return rows.select(at), label
+
+
+def of_dataset(what: str, rows: datasets.Dataset) -> FilmSet:
+    """Rows in `schema.SYNTHETIC_COLUMNS`."""
+    import datasets
+
+    undecoded = rows.select_columns(["image"]).cast_column("image", datasets.Image(decode=False))
+
+    def cell(place: int) -> Cell:
+        found: Cell = undecoded[place]["image"]
+        return found
+
+    ids = tuple(map(str, rows["image_id"][:]))
+    pairs = zip(rows["source_dataset"][:], rows["source_id"][:], strict=True)
+    origins = tuple(f"{dataset}/{name}" if dataset and name else "" for dataset, name in pairs)
+    return FilmSet(
+        what,
+        ids,
+        tuple(origin or name for origin, name in zip(origins, ids, strict=True)),
+        tuple("synthetic" for _ in ids),
+        cell,
+        origins if any(origins) else (),
+        tuple(str(variant or "full") for variant in rows["variant"][:]),
+    )
+
+
+def _folder(folder: Path, label: str) -> tuple[Subject, FilmSet, None]:
+    """Every image below a folder; who was learned from is not known."""
+    paths = sorted(
+        path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+    )
+    if not paths:
+        raise EmptySplit(
+            f"no images in {folder}", expected=f"files {', '.join(IMAGE_SUFFIXES)}", hint="check the folder"
+        )
+    ids = tuple(path.relative_to(folder).as_posix() for path in paths)
+    films = FilmSet(
+        f"images in {folder.name}",
+        ids,
+        ids,
+        tuple("synthetic" for _ in ids),
+        lambda place: {"bytes": None, "path": str(paths[place])},
+    )
+    subject = Subject(name=folder.name, config=folder.name, version=None, manifest_sha256=None, label=label)
+    return subject, films, None
+
+
+# The real films
+
+
+def _real(root: str | Path | None, phantom: dict[str, Any] | None) -> pd.DataFrame:
+    """All usable films of the sets that are there, or phantoms for a generator that learned from phantoms."""
+    import pandas as pd
+
+    if phantom is not None:
+        return table.usable(sources.read_source(PHANTOM, None, **phantom))
+    frames = []
+    for info in sources.list_sources():
+        if info.name == PHANTOM or "ct" in info.name.split("-") or not set(info.classes) & set(schema.LABELS):
+            continue
+        try:
+            frames.append(table.usable(sources.read_source(info.name, root)))
+        except MissingSource:
+            # A root holds some of the sets; that it holds none is an error below.
+            continue
+    frames = [frame[(frame["path"] != "") | frame["bytes"].notna()] for frame in frames]
+    if not any(map(len, frames)):
+        raise MissingSource(
+            "an audit without real films",
+            found=f"none in {root}" if root else "no root",
+            expected="a folder that holds real sets",
+            hint="give --root; covid-synth sources shows what it holds",
+        )
+    return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
+
+
+def _sorted(
+    subject: Subject,
+    synthetic: FilmSet,
+    frame: pd.DataFrame,
+    learned: _Learned | None,
+    limit: int | None,
+    seed: int,
+) -> Material:
+    """The real films by their part in the audit. Raises `MissingSource`."""
+    of_class = frame[frame["label"] == subject.label]
+    if not len(of_class):
+        raise MissingSource(
+            f"no real {subject.label} films to compare with",
+            found=", ".join(sorted(set(frame["source_dataset"]))),
+            expected=f"a set with {subject.label} films",
+            hint="give another --root or --label",
+        )
+    films, patients = (set(learned[0].films), set(learned[0].patients)) if learned else (set(), set())
+    trained_on = of_class["image_id"].isin(films)
+    known = bool(trained_on.any())
+    if known:
+        # Training and held-out films of one set, so that they differ by the training and not by the hospital.
+        here = of_class["source_dataset"].isin(set(of_class.loc[trained_on, "source_dataset"]))
+        new = ~trained_on & ~of_class["patient_id"].isin(patients)
+    else:
+        largest = of_class["source_dataset"].value_counts().index[0]
+        here = of_class["source_dataset"] == largest
+        half = intervals.parts_of(of_class["patient_id"].tolist(), 2, seed)
+        trained_on, new = here & (half == 0), (half == 1) | ~here
+    sets = {
+        "training": ("training films", trained_on),
+        "held_out": ("held-out films", here & new & ~trained_on),
+        "elsewhere": ("films of other sets", ~here & new & ~trained_on),
+    }
+    limited = {
+        name: _at_most(of_frame(f"real {what}", of_class[rows]), limit, seed)
+        for name, (what, rows) in sets.items()
+    }
+    translated = _sources(synthetic, frame)
+    patient = dict(zip(translated.ids, translated.groups, strict=True))
+    # A translation belongs to the patient of its source, so that probes never see a patient on both sides.
+    owners = tuple(
+        patient.get(origin, group)
+        for origin, group in zip(synthetic.origins or ("",) * len(synthetic), synthetic.groups, strict=True)
+    )
+    return Material(
+        subject, replace(synthetic, groups=owners), **limited, sources=translated, training_known=known
+    )
+
+
+def _at_most(films: FilmSet, limit: int | None, seed: int) -> FilmSet:
+    return films if limit is None else films.draw(limit, seed)
+
+
+def _sources(synthetic: FilmSet, frame: pd.DataFrame) -> FilmSet:
+    """The films that the images are translations of."""
+    wanted = set(synthetic.origins) - {""}
+    return of_frame("source films", frame[frame["image_id"].isin(wanted)])

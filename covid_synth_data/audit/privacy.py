@@ -1,0 +1,236 @@
+"""Whom do the images give away? Re-identification of the translated films, and membership in the training.
+
+The attacks are simple ones that anyone with the images can run. What they do not find, a better one may.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from covid_synth_data.audit.contract import Context, Findings, Section, names
+from covid_synth_data.audit.fidelity import protocol
+from covid_synth_data.audit.films import FilmSet
+from covid_synth_data.audit.looks import Looks
+from covid_synth_data.audit.protocol import Protocol
+from covid_synth_data.files.pixels import Grey
+from covid_synth_data.metrics import privacy
+
+QUERIES: Final = 2000
+"""Images that are asked for their source at most."""
+
+LEAST: Final = 20
+PLACES: Final = (1, 10)
+
+TRANSLATED: Final = (
+    "A translation or an edit of a film keeps the bones and outlines of its patient. The numbers below say"
+    " how well a stranger who has the source films finds the right one. No anonymity is claimed; this is why only"
+    " public-domain and CC BY films are translated for release."
+)
+
+
+class Space(NamedTuple):
+    """What films are compared by: a name, and rows (n, d) of films."""
+
+    name: str
+    where: Protocol
+    rows: Any
+
+
+def measure(context: Context) -> Findings:
+    """The section."""
+    found = Findings()
+    if context.material.synthetic.origins:
+        found.notes.append(TRANSLATED)
+        _reidentified(found, context)
+    else:
+        found.miss("re-identification of sources", "the images name no source film")
+    _members(found, context)
+    return found
+
+
+def _spaces(context: Context, n: int, reference: str) -> list[Space]:
+    """Two ways to compare films."""
+
+    def pixels(films: FilmSet) -> npt.NDArray[np.float32]:
+        small = context.looks.small(films).reshape(len(films), 16, 4, 16, 4).mean(axis=(2, 4))
+        flat = small.reshape(len(films), -1)
+        flat = flat - flat.mean(axis=1, keepdims=True)
+        return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6), np.float32)
+
+    shades = Protocol(
+        extractor="correlation of grey levels",
+        layer="pixels",
+        resize="16 x 16",
+        n=n,
+        seed=context.seed,
+        reference=reference,
+    )
+    looks: Looks = context.looks
+    return [
+        Space("features", protocol(context, n, reference), looks.features),
+        Space("pixels", shades, pixels),
+    ]
+
+
+# Re-identification
+
+
+def _reidentified(found: Findings, context: Context) -> None:
+    """Top-1 and top-10 of the source film and of its patient, before and after translation."""
+    material = context.material
+    sources = {name: place for place, name in enumerate(material.sources.ids)}
+    known = [place for place, name in enumerate(material.synthetic.origins) if name in sources]
+    if len(known) < LEAST or len(sources) < LEAST:
+        found.miss(
+            "re-identification of sources",
+            f"{len(known)} images with a source film that is here, {len(sources)} source films;"
+            f" at least {LEAST} of each are needed",
+        )
+        return
+    queries = material.synthetic.take(known).draw(QUERIES, context.seed)
+    answer = np.array([sources[name] for name in queries.origins])
+    before = _before(material.sources, queries, answer)
+    reference = f"all {len(sources):,} source films"
+    for space in _spaces(context, len(queries), reference):
+        gallery = space.rows(material.sources)
+        for subject, films in (("translated", queries), ("source film before translation", before)):
+            rows = space.rows(films)
+            _film(found, subject, space, rows, gallery, answer, queries)
+            _patient(found, subject, space, rows, gallery, answer, material.sources)
+
+
+def _before(sources: FilmSet, queries: FilmSet, answer: npt.NDArray[np.int64]) -> FilmSet:
+    """The part of the source film that was translated, at the size of the image, not translated."""
+    crops = [_crop(text) for text in queries.variants or [""] * len(queries)]
+    sides = [queries.grey(place).shape for place in range(min(1, len(queries)))]
+    side = min(sides[0])
+
+    def change(film: Grey, place: int) -> Grey:
+        from PIL import Image
+
+        height, width = film.shape
+        left, top, right, bottom = crops[place]
+        box = (left * width, top * height, right * width, bottom * height)
+        # At least 16 pixels, so that a crop of nothing is an image still.
+        size = (max(side, 16), max(side, 16))
+        return np.asarray(Image.fromarray(film).resize(size, Image.Resampling.BILINEAR, box=box))
+
+    details = [f"{crop} {side}" for crop in crops]
+    return sources.take(answer).altered("as translated 1", change, details)
+
+
+def _crop(variant: str) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom, as shares, of a crop as `variant` names it; of the whole film else."""
+    kind, _, numbers = variant.partition(":")
+    shares = [int(text) / 1000 for text in numbers.split(",")] if kind == "crop" else [0.0, 0.0, 1.0, 1.0]
+    return shares[0], shares[1], shares[2], shares[3]
+
+
+def _film(
+    found: Findings,
+    subject: str,
+    space: Space,
+    rows: Any,
+    gallery: Any,
+    answer: npt.NDArray[np.int64],
+    queries: FilmSet,
+) -> None:
+    places = privacy.ranks(rows, gallery, answer, np.arange(len(gallery)))
+    _tops(found, "film", "source film found", subject, space, places, queries.groups)
+
+
+def _patient(
+    found: Findings,
+    subject: str,
+    space: Space,
+    rows: Any,
+    gallery: Any,
+    answer: npt.NDArray[np.int64],
+    sources: FilmSet,
+) -> None:
+    """Of patients with several films: whether another film of the patient is found."""
+    _, patients = np.unique(np.asarray(sources.groups, dtype=object).astype(str), return_inverse=True)
+    several = np.flatnonzero(np.bincount(patients)[patients[answer]] > 1)
+    if len(several) < LEAST:
+        text = f"patient re-identified by {space.name}, {subject}"
+        found.miss(text, f"{len(several)} images of patients with several films; {LEAST} are needed")
+        return
+    places = privacy.ranks(
+        rows[several], gallery, patients[answer[several]], patients, left_out=answer[several]
+    )
+    owners = names(sources.groups, answer[several])
+    _tops(found, "patient", "patient found by another film", subject, space, places, owners)
+
+
+def _tops(
+    found: Findings,
+    key: str,
+    metric: str,
+    subject: str,
+    space: Space,
+    places: tuple[Any, Any, Any],
+    groups: Any,
+) -> None:
+    for k in PLACES:
+        top = privacy.top_k(*places, k, groups)
+        found.add(
+            f"{key}-top{k}-{space.name}",
+            f"{metric} among the first {k}, by {space.name}",
+            subject,
+            top.share,
+            space.where,
+            n=len(places[0]),
+            better="chance",
+            chance=top.chance,
+            yardstick=subject != "translated",
+        )
+
+
+# Membership
+
+
+def _members(found: Findings, context: Context) -> None:
+    """Whether training films are nearer to the images than other films of the same sets are."""
+    material = context.material
+    what = "membership inference"
+    if not material.training_known:
+        found.miss(what, "nobody says which films the generator learned from")
+        return
+    enough = [found.enough(films, what, LEAST) for films in (material.training, material.held_out)]
+    if not all(enough):
+        return
+    members, others = material.training, material.held_out
+    made = {"synthetic": material.synthetic}
+    if len(material.elsewhere) >= LEAST:
+        made["control: real films of another hospital in their place"] = material.elsewhere
+    reference = f"{len(members):,} training films against {len(others):,} held-out films of the same sets"
+    for subject, films in made.items():
+        for space in _spaces(context, len(members) + len(others), reference):
+            against = space.rows(films)
+            inside = privacy.attack_scores(space.rows(members), against)
+            outside = privacy.attack_scores(space.rows(others), against)
+            for attack, scores in inside.items():
+                measured = privacy.membership(
+                    scores, outside[attack], members.groups, others.groups, seed=context.seed
+                )
+                found.add(
+                    f"membership-{attack}-{space.name}",
+                    f"membership AUC, {attack}, by {space.name}",
+                    subject,
+                    measured,
+                    space.where,
+                    n=len(members) + len(others),
+                    better="chance",
+                    chance=0.5,
+                    yardstick=subject != "synthetic",
+                )
+    found.notes.append(
+        "Training and held-out films are of one set but not one draw: where the control differs from 0.5, so"
+        " much of an AUC is not due to the training."
+    )
+
+
+SECTION: Final = Section("privacy", "Do they give away source or training films?", measure)

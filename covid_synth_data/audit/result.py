@@ -1,0 +1,92 @@
+"""The result file of an audit: every number with its protocol, and what could not be measured and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, FiniteFloat, ValidationError
+
+from covid_synth_data.audit.protocol import Value
+from covid_synth_data.errors import ResultError
+from covid_synth_data.files import atomic
+from covid_synth_data.files.models import FrozenModel, invalid
+from covid_synth_data.machine import Code, Hardware
+
+FORMAT: Final = 1
+
+
+class Films(FrozenModel):
+    """A set of films of the audit: how many, of how many patients (or sources), of which real sets."""
+
+    films: Annotated[int, Field(ge=0)]
+    groups: Annotated[int, Field(ge=0)]
+    datasets: dict[str, Annotated[int, Field(gt=0)]]
+    what: str
+
+
+class Missing(FrozenModel):
+    """What was not measured, and why."""
+
+    what: str
+    why: str
+
+
+class Shown(FrozenModel):
+    """A synthetic image that the page shows: why, what it is beside, and a number that says how much so."""
+
+    image_id: str
+    beside: str | None
+    text: str
+    score: FiniteFloat
+
+
+class SectionResult(FrozenModel):
+    """The answer to one question."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z]+$")]
+    question: str
+    values: list[Value]
+    notes: list[str]
+    missing: list[Missing]
+    shown: list[Shown]
+
+
+class Subject(FrozenModel):
+    """The set that was audited: a released config, or a folder of images (`version` and digest null)."""
+
+    name: str
+    config: str
+    version: str | None
+    manifest_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+    label: str
+
+
+class Audit(FrozenModel):
+    """The whole file. `films` are the sets of films by name."""
+
+    format: Literal[1]
+    kind: Literal["audit"]
+    subject: Subject
+    seed: Annotated[int, Field(ge=0)]
+    limit: Annotated[int, Field(gt=0)] | None
+    films: dict[str, Films]
+    sections: Annotated[list[SectionResult], Field(min_length=1)]
+    code: Code
+    hardware: Hardware
+    seconds: Annotated[FiniteFloat, Field(ge=0)]
+
+
+def write(path: Path, audit: Audit) -> None:
+    """Write the file, atomically. Raises `OutputError`."""
+    atomic.write_text(path, audit.model_dump_json(indent=1) + "\n")
+
+
+def read(path: Path) -> Audit:
+    """The audit in the file at `path`. Raises `ResultError` naming the first thing that is wrong in it."""
+    try:
+        return Audit.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ResultError(f"no file {path}", expected="the result file of an audit") from error
+    except ValidationError as error:
+        raise invalid(ResultError, str(path), error, Audit, hint="audit the set again") from error

@@ -1,0 +1,180 @@
+"""What do the images teach by accident? How well simple probes tell real sets, and real from synthetic.
+
+A classifier that can tell the hospital from the borders of a film need not look at the lungs. A probe is a
+logistic regression on a part of the film, tested on patients that it did not learn from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from covid_synth_data.audit import outlines, probes
+from covid_synth_data.audit.contract import Context, Findings, Section
+from covid_synth_data.audit.films import FilmSet, joined
+from covid_synth_data.audit.protocol import Protocol
+from covid_synth_data.errors import MetricError
+from covid_synth_data.metrics import intervals
+from covid_synth_data.preprocessing import lungs
+
+MOST: Final = 1000
+"""Films of each kind at most: the outlines of lungs take time."""
+
+LEAST: Final = 20
+
+Input = Callable[[FilmSet], Any]
+
+
+def measure(context: Context) -> Findings:
+    """The section."""
+    found = Findings()
+    material = context.material
+    real = joined("real films", material.training, material.held_out)
+    _hospitals(found, context, joined("real films", real, material.elsewhere))
+    if found.enough(real, "real told from synthetic", LEAST):
+        _synthetic(found, context, real)
+    found.miss(
+        "the same probes for classifiers trained with and without the set",
+        "that needs trained classifiers: a benchmark and not an audit",
+    )
+    return found
+
+
+def inputs(context: Context) -> dict[str, Input]:
+    """What a probe is given, by name."""
+    looks = context.looks
+
+    def masked(films: FilmSet, inside: bool) -> npt.NDArray[np.float32]:
+        small, masks = looks.small(films), looks.lungs(films).masks
+        kept = masks if inside else np.array([~outlines.grown(mask) for mask in masks])
+        return probes.halved(np.where(kept, small, np.uint8(lungs.OUTSIDE)).astype(np.uint8)).reshape(
+            len(films), -1
+        )
+
+    return {
+        "borders": lambda films: probes.border(looks.small(films)),
+        "outside the lungs": lambda films: masked(films, False),
+        "inside the lungs": lambda films: masked(films, True),
+        "8 x 8 thumbnails": lambda films: probes.halved(looks.small(films), 8).reshape(len(films), -1),
+    }
+
+
+def _hospitals(found: Findings, context: Context, real: FilmSet) -> None:
+    """Each real set told from the other ones, all films of one class."""
+    counts = Counter(real.datasets)
+    enough = sorted(name for name, count in counts.items() if count >= LEAST)
+    if len(enough) < 2:
+        found.miss(
+            "source told", f"{len(enough)} real sets with {LEAST} films or more of the class, 2 are needed"
+        )
+        return
+    parts = {name: np.flatnonzero(np.asarray(real.datasets) == name) for name in enough}
+    chosen = {name: real.take(places).draw(MOST, context.seed) for name, places in parts.items()}
+    films = joined("real films of several sets", *chosen.values())
+    ways = {**inputs(context), "size and shape of the file": _metadata}
+    told = enough[:1] if len(enough) == 2 else enough
+    for way, make in ways.items():
+        rows = make(films)
+        for name in told:
+            labels = (np.asarray(films.datasets) == name).astype(np.int64)
+            what = f"{name} told from " + (enough[1] if len(enough) == 2 else "the other sets")
+            _probe(found, context, "source", what, way, rows, labels, films.groups)
+    labels = (np.asarray(films.datasets) == enough[0]).astype(np.int64)
+    mixed = probes.shuffled(labels, films.groups, context.seed)
+    rows = ways["8 x 8 thumbnails"](films)
+    _probe(
+        found,
+        context,
+        "source",
+        "shuffled labels",
+        "8 x 8 thumbnails",
+        rows,
+        mixed,
+        films.groups,
+        yardstick=True,
+    )
+
+
+def _metadata(films: FilmSet) -> npt.NDArray[np.float64]:
+    """Logarithms of height and width, and their difference."""
+    shapes = np.array([films.grey(place).shape for place in range(len(films))], np.float64)
+    logs = np.log(shapes)
+    return np.column_stack([logs, logs[:, 0] - logs[:, 1]])
+
+
+def _synthetic(found: Findings, context: Context, real: FilmSet) -> None:
+    """Synthetic images told from real films; beside it one half of the real patients from the other."""
+    looks, seed = context.looks, context.seed
+    made = context.material.synthetic.draw(MOST, seed)
+    chosen = real.draw(MOST, seed)
+    ways = {
+        **inputs(context),
+        "features of the film": looks.features,
+        "features of the lungs": looks.inside,
+        "features outside the lungs": looks.outside,
+    }
+    groups = [*(f"film {name}" for name in chosen.groups), *(f"film {name}" for name in made.groups)]
+    labels = np.repeat([0, 1], [len(chosen), len(made)])
+    half = intervals.parts_of(chosen.groups, 2, seed)
+    for way, make in ways.items():
+        first, second = make(chosen), make(made)
+        rows = np.concatenate([first, second])
+        _probe(found, context, "synthetic", "synthetic told from real", way, rows, labels, groups)
+        _probe(
+            found,
+            context,
+            "synthetic",
+            "real half told from the other half",
+            way,
+            first,
+            half,
+            list(chosen.groups),
+            yardstick=True,
+        )
+
+
+def _probe(
+    found: Findings,
+    context: Context,
+    key: str,
+    subject: str,
+    way: str,
+    rows: Any,
+    labels: npt.NDArray[np.int64],
+    groups: Any,
+    yardstick: bool = False,
+) -> None:
+    """One probe, or why it cannot be made."""
+    try:
+        measured = probes.auc(rows, labels, list(groups), seed=context.seed)
+    except MetricError as error:
+        found.miss(f"{subject} from {way}", error)
+        return
+    positives = int(labels.sum())
+    where = Protocol(
+        extractor=f"logistic regression, at most {probes.COMPONENTS} components",
+        layer=way,
+        resize="64 x 64" if "features" not in way else "224 x 224",
+        n=len(labels),
+        seed=context.seed,
+        reference=f"{positives:,} against {len(labels) - positives:,} films, {probes.FOLDS} folds by patient",
+    )
+    name = way.replace(" ", "-")
+    found.add(
+        f"{key}-{name}",
+        f"AUC from {way}",
+        subject,
+        measured,
+        where,
+        n=len(labels),
+        better="chance",
+        chance=0.5,
+        yardstick=yardstick,
+    )
+
+
+SECTION: Final = Section("shortcuts", "What do they teach by accident?", measure)

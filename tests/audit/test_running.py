@@ -1,0 +1,178 @@
+"""An audit from the shell to its files, its result file, its page, its part of a card."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from covid_synth_data import audit
+from covid_synth_data.audit import card, page, protocol, result, running, sections
+from covid_synth_data.errors import ConfigError, ResultError
+from tests.audit.conftest import TinyExtractor, film_set, material, noise
+from tests.support import film, write_root
+
+
+@pytest.fixture(scope="module")
+def films():
+    real = noise(160, 1)
+    origins = [f"o/{i}" for i in range(60)]
+    return material(
+        film_set("made", noise(60, 3), "s", origins=origins, groups=origins),
+        film_set("training films", real[:80], "t"),
+        film_set("held-out films", real[80:], "h"),
+        sources=film_set("sources", noise(60, 4), "o"),
+    )
+
+
+@pytest.fixture(scope="module")
+def found(films):
+    return running.measure(films, sections.load(["fidelity", "copies", "privacy"]), TinyExtractor())
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    monkeypatch.setattr(running, "_extractor", lambda named, device: TinyExtractor())
+
+
+def test_a_result_file_comes_back_as_it_was(found, tmp_path):
+    result.write(tmp_path / "gnc.json", found)
+    assert result.read(tmp_path / "gnc.json") == found
+    assert all(value.protocol.reference for section in found.sections for value in section.values)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 2}, "format"),
+        ({"kind": "fidelity"}, "kind"),
+        ({"more": 1}, "more"),
+        ({"sections": []}, "sections"),
+    ],
+)
+def test_files_that_are_no_audit(found, tmp_path, change, message):
+    path = tmp_path / "gnc.json"
+    path.write_text(json.dumps(json.loads(found.model_dump_json()) | change))
+    with pytest.raises(ResultError, match=message):
+        result.read(path)
+    with pytest.raises(ResultError, match="no file"):
+        result.read(tmp_path / "none.json")
+
+
+def test_values_of_two_protocols_do_not_compare(found):
+    rows = [value for value in found.sections[0].values if value.key == "frechet"]
+    assert audit.difference(rows[0], rows[1]) == rows[0].value - rows[1].value
+    for change in ({"n": 3}, {"extractor": "inception"}, {"seed": 5}, {"reference": "others"}):
+        other = rows[1].model_copy(update={"protocol": rows[1].protocol.model_copy(update=change)})
+        with pytest.raises(ResultError, match=f"do not compare; found {next(iter(change))}"):
+            protocol.difference(rows[0], other)
+    kernel = next(value for value in found.sections[0].values if value.key == "kernel")
+    with pytest.raises(ResultError, match="found key"):
+        protocol.difference(rows[0], kernel)
+
+
+def test_the_page_needs_nothing_else_and_shows_no_real_film(found, films):
+    text = page.render(found, films)
+    assert "http://" not in text.replace("http://www.w3.org", "")
+    assert "https://" not in text
+    assert text.count("<section") == 3
+    real = {page.picture(films.training, place) for place in range(len(films.training))}
+    assert not any(one in text for one in real)
+    nearest = found.sections[1].shown[0]
+    assert f"{nearest.image_id}; nearest {nearest.beside}" in text
+    with_real = page.render(found, films, real=True)
+    assert page.picture(films.training, films.training.ids.index(nearest.beside)) in with_real
+    assert "films of real people" in with_real
+
+
+def test_names_on_the_page_are_escaped(found, films):
+    subject = found.subject.model_copy(update={"config": "<script>"})
+    assert "<script>" not in page.render(found.model_copy(update={"subject": subject}), films)
+
+
+def test_the_card_has_each_number_and_what_is_missing(found):
+    text = card.markdown(found)
+    assert text.count("### ") == 3
+    for section in found.sections:
+        assert section.question in text
+        assert all(missing.why.rstrip(".") in text for missing in section.missing)
+    assert "| Frechet distance | **synthetic** |" in text
+    assert "0.500 by chance" in text
+
+
+def test_the_scorecard_reads_what_an_audit_writes(found, tmp_path):
+    from generation.releasing.documents import scorecard
+
+    result.write(tmp_path / "audit" / "gnc.json", found)
+    scores = scorecard.read(tmp_path, "covid-synth-cxr", "1.0.0")
+    assert [one.name for one in scores] == ["fidelity", "copies", "privacy"]
+    rows = scorecard.rows(tmp_path, "privacy", "covid-synth-cxr", "1.0.0")
+    assert len(rows) == len(found.sections[2].values)
+    assert rows[0].evidence.path == "audit/gnc.json"
+    assert scorecard.read(tmp_path, "covid-synth-cxr", "2.0.0") == ()
+    assert scorecard.read(None, "covid-synth-cxr", "1.0.0") == ()
+
+
+# The shell, on a folder of images and a root of real sets
+
+
+@pytest.fixture
+def folders(tmp_path):
+    write_root(tmp_path / "root", positives=60)
+    for number in range(30):
+        film(tmp_path / "made" / f"s-{number}.png", 5000 + number, side=40 + number)
+    Image.fromarray(np.zeros((64, 64, 4), np.uint8)).save(tmp_path / "made" / "colour.png")
+    return tmp_path
+
+
+def test_a_folder_of_images_of_several_sizes_and_modes(shell, folders):
+    out = folders / "audit"
+    done = shell("audit", folders / "made", "--root", folders / "root", "--out", out, "--only", "copies")
+    assert done.code == 0, done.err
+    assert "planted copies found" in done.out
+    found = result.read(out / "made.json")
+    assert found.subject.version is None
+    assert found.films["training"].films + found.films["held_out"].films == 60
+    assert any("Nobody says" in note for note in found.sections[0].notes)
+    assert (out / "made.html").read_text().startswith("<!doctype html>")
+
+
+def test_a_page_with_real_films(shell, folders):
+    local = folders / "local.html"
+    done = shell(
+        "audit", folders / "made", "--root", folders / "root", "-o", folders / "a", "--only", "copies",
+        "--local", local, "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["kind"] == "audit"
+    assert 'alt="real film' in local.read_text()
+
+
+def test_a_page_with_real_films_is_refused_in_a_repository(folders):
+    (folders / "repo" / ".git").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="does not belong in a repository"):
+        running.run("gnc", local=folders / "repo" / "page.html")
+
+
+def test_what_the_shell_says_of_bad_input(shell, folders):
+    root = ("--root", folders / "root")
+    shell("audit", "gnx", *root).error("unknown config", "did you mean 'gnc'")
+    shell("audit", folders / "made").error("without real films", "--root")
+    shell("audit", folders / "made", *root, "--only", "fidelty").error("did you mean 'fidelity'")
+    shell("audit", folders / "made", *root, "--label", "pneumonia").error("no real pneumonia films")
+    shell("audit", folders / "made", *root, "--limit", 5).error("found 5", "at least 20")
+    (folders / "empty").mkdir()
+    shell("audit", folders / "empty", *root).error("no images in")
+    (folders / "made" / "broken.png").write_bytes(b"not an image")
+    done = shell("audit", folders / "made", *root, "--only", "copies", "-o", folders / "a")
+    done.error("broken.png", "download or copy that file again")
+
+
+def test_a_missing_extractor(monkeypatch):
+    from covid_synth_data.classifiers.extractor import Extractor
+    from covid_synth_data.errors import UnknownName
+
+    with pytest.raises(UnknownName, match="did you mean 'resnet50'"):
+        Extractor("cpu", network="resnet5")

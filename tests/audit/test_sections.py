@@ -1,0 +1,223 @@
+"""The sections of an audit on films whose answers are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from covid_synth_data.audit import anatomy, copies, fidelity, outlines, privacy, probes, sections, shortcuts
+from covid_synth_data.audit.contract import Context
+from covid_synth_data.errors import MetricError, UnknownName
+from covid_synth_data.sources import phantom
+from tests.audit.conftest import film_set, material, noise
+
+
+def values(found, key: str, subject: str | None = None) -> dict[str, object]:
+    """The values of a metric by subject."""
+    return {value.subject: value for value in found.values if value.key == key}
+
+
+@pytest.fixture(scope="module")
+def real():
+    films = noise(240, 1)
+    return {
+        "training": film_set("training films", films[:120], "t"),
+        "held_out": film_set("held-out films", films[120:], "h"),
+        "elsewhere": film_set("other films", noise(40, 2), "e", dataset="set-b"),
+    }
+
+
+def test_fidelity_of_films_of_the_same_kind_and_of_other_films(context, real):
+    near = fidelity.measure(context(material(film_set("made", noise(120, 3), "s"), **real)))
+    flat = [np.full((64, 64), 100 + i % 3, np.uint8) for i in range(120)]
+    far = fidelity.measure(context(material(film_set("made", flat, "s"), **real)))
+    for found, close in ((near, True), (far, False)):
+        frechet, kernel = values(found, "frechet"), values(found, "kernel")
+        half = frechet[fidelity.REAL]
+        assert (frechet["synthetic"].value < 1.5 * half.value) == close
+        assert (kernel["synthetic"].low < kernel[fidelity.REAL].high) == close
+    assert values(far, "coverage")["synthetic"].value == 0
+    assert values(far, "vendi")["synthetic"].value < values(near, "vendi")["synthetic"].value / 5
+    assert values(near, "frechet")["real, blurred"].yardstick
+    assert [missing.what for missing in near.missing] == ["source films"]
+
+
+def test_a_smaller_yardstick_has_a_protocol_of_its_own_with_synthetic_films_beside_it(context, real):
+    found = fidelity.measure(context(material(film_set("made", noise(120, 3), "s"), **real)))
+    sizes = {(value.subject, value.protocol.n) for value in found.values if value.key == "frechet"}
+    assert {("synthetic", 120), ("synthetic", 40), ("real, another hospital", 40)} <= sizes
+
+
+def test_too_few_films_say_how_many_are_needed(context, real):
+    with pytest.raises(MetricError, match="too few films to audit: made; found 24; expected at least 25"):
+        fidelity.measure(context(material(film_set("made", noise(24, 3), "s"), **real)))
+
+
+def test_planted_copies_are_all_found(context, real):
+    copied = [film.copy() for film in noise(240, 1)[:40]]
+    made = film_set("made", [*copied, *noise(80, 4)], "s")
+    found = copies.measure(context(material(made, **real)))
+    assert values(found, "planted-found")["planted copies"].value == 1
+    share = values(found, "beyond-likeness")["synthetic"]
+    assert share.value == pytest.approx(1 / 3, abs=0.05)
+    assert share.chance == pytest.approx(0.01)
+    assert values(found, "authentic")["synthetic"].value < values(found, "authentic")["real, held out"].value
+    assert values(found, "ct")["planted copies"].value < -5
+    worst = found.shown[0]
+    assert worst.beside == worst.image_id.replace("s/", "t/")
+    assert len(found.shown) == 12
+
+
+def test_fresh_films_are_no_copies(context, real):
+    found = copies.measure(context(material(film_set("made", noise(120, 5), "s"), **real)))
+    assert values(found, "beyond-likeness")["synthetic"].low <= 0.01
+    assert abs(values(found, "ct")["synthetic"].value) < 3
+
+
+def test_translations_give_their_source_away_and_unrelated_films_do_not(context, real):
+    sources = film_set("sources", noise(60, 7), "o", each=2)
+    origins = list(sources.ids[:40])
+    faint = [np.clip(f.astype(int) + 15, 0, 255).astype(np.uint8) for f in noise(60, 7)[:40]]
+    for films, expected in ((faint, 1.0), (noise(40, 8), 0.2)):
+        made = film_set("made", films, "s", origins=origins, groups=sources.groups[:40])
+        found = privacy.measure(context(material(made, sources=sources, **real)))
+        top = values(found, "film-top1-features")
+        assert top["source film before translation"].value == 1
+        assert top["translated"].chance == pytest.approx(1 / 60)
+        assert (top["translated"].value == 1) if expected == 1 else (top["translated"].value < expected)
+        assert values(found, "patient-top10-pixels")["translated"].chance == pytest.approx(10 / 59)
+        assert found.notes[0] == privacy.TRANSLATED
+
+
+def test_membership_is_a_guess_without_copying_and_not_with_it(context, real):
+    for films, told in ((noise(100, 9), False), (noise(240, 1)[:100], True)):
+        found = privacy.measure(context(material(film_set("made", films, "s"), **real)))
+        score = values(found, "membership-nearest-features")["synthetic"]
+        assert (score.low > 0.5) == told
+    assert [missing.what for missing in found.missing] == ["re-identification of sources"]
+    assert any("control" in subject for subject in values(found, "membership-nearest-pixels"))
+
+
+def test_unknown_training_films_are_no_members(context, real):
+    found = privacy.measure(context(material(film_set("made", noise(30, 9), "s"), **real, known=False)))
+    assert not found.values
+    assert found.missing[-1].what == "membership inference"
+
+
+# Shortcuts and anatomy look for lungs, so these films are phantoms.
+
+
+def bodies(n: int, seed: int) -> list[np.ndarray]:
+    return [phantom.draw("covid-19", 64, seed, patient, 1) for patient in range(n)]
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return bodies(60, 0)
+
+
+def test_a_marker_in_the_border_tells_the_source(context, drawn):
+    marked = [film.copy() for film in drawn[30:]]
+    for film in marked:
+        film[:5, :5] = 255
+    real = film_set("training films", drawn[:30], "t"), film_set("held-out", marked, "h", dataset="set-b")
+    found = shortcuts.measure(context(material(film_set("made", drawn[:3], "s"), *real)))
+    by_border = values(found, "source-borders")["set-a told from set-b"]
+    assert by_border.value > 0.95
+    inside = values(found, "source-inside-the-lungs")["set-a told from set-b"]
+    assert inside.low < 0.75
+    mixed = values(found, "source-8-x-8-thumbnails")["shuffled labels"]
+    assert mixed.low < 0.5 < mixed.high
+    assert any("real told from other" in m.what or "synthetic told" in m.what for m in found.missing)
+
+
+def test_a_marker_in_the_lungs_is_told_from_inside_them(context, drawn):
+    looks = context(material(film_set("m", drawn, "s"), film_set("t", [], "t"), film_set("h", [], "h"))).looks
+    seen = looks.lungs(film_set("films", drawn, "t"))
+    assert seen.found.mean() > 0.5
+    made = [np.where(mask, 255 - film, film) for film, mask in zip(drawn, seen.masks, strict=True)]
+    found = shortcuts.measure(
+        context(
+            material(
+                film_set("made", made[30:], "s"),
+                film_set("training", drawn[:15], "t"),
+                film_set("held-out", drawn[15:30], "h"),
+            )
+        )
+    )
+    assert values(found, "synthetic-inside-the-lungs")["synthetic told from real"].value > 0.9
+    half = values(found, "synthetic-borders")["real half told from the other half"]
+    assert half.yardstick
+
+
+def test_probes_leave_patients_whole():
+    random = np.random.default_rng(0)
+    people = [f"p{i // 4}" for i in range(80)]
+    marks = np.repeat(random.normal(size=(20, 30)), 4, axis=0)
+    labels = probes.shuffled(np.arange(80) % 2, people, 1)
+    assert all(len(set(labels[i : i + 4])) == 1 for i in range(0, 80, 4))
+    found = probes.auc(marks, labels, people)
+    assert found.low < 0.6
+    with pytest.raises(MetricError, match="too few patients for a probe; found 4"):
+        probes.auc(marks[:16], labels[:16] * 0 + np.arange(16) % 2, people[:16])
+
+
+def test_bodies_of_one_kind_are_plausible_and_mirrored_ones_are_not(context, drawn, monkeypatch):
+    monkeypatch.setattr(anatomy, "LEAST", 15)
+    real = film_set("training films", drawn[:30], "t"), film_set("held-out", drawn[30:], "h")
+    mirrored = [film[:, ::-1] for film in drawn[:30]]
+    found = anatomy.measure(context(material(film_set("made", mirrored, "s"), *real)))
+    wrong = values(found, "heart-right")
+    assert wrong["synthetic"].value > wrong["real, other half of the patients"].value + 0.4
+    assert values(found, "heart-side-outside")["synthetic"].value > 0.3
+    assert found.shown
+    assert found.shown[0].score >= found.shown[-1].score > 0
+
+
+def test_measures_of_a_drawn_outline():
+    mask = np.zeros((100, 100), bool)
+    mask[20:80, 10:40] = True
+    mask[20:80, 55:90] = True
+    mask[50:80, 55:70] = False
+    numbers = dict(zip(outlines.ANATOMY, outlines.measured(mask), strict=True))
+    assert numbers["lung-area"] == pytest.approx((60 * 30 + 60 * 35 - 30 * 15) / 1e4)
+    assert numbers["left-right-ratio"] == pytest.approx(1800 / 1650)
+    assert numbers["height"] == pytest.approx(0.6)
+    assert numbers["width"] == pytest.approx(0.8)
+    assert numbers["heart-side"] == pytest.approx(15 / 80)
+    assert outlines.measured(mask[:, ::-1])[-1] == pytest.approx(-15 / 80)
+
+
+def test_too_few_lungs_say_how_many_are_needed(context, drawn):
+    real = film_set("training films", drawn[:10], "t"), film_set("held-out", drawn[10:20], "h")
+    found = anatomy.measure(context(material(film_set("made", drawn[:3], "s"), *real)))
+    assert not found.values
+    assert "100 are needed" in found.missing[0].why
+
+
+def test_the_table_of_sections():
+    assert [section.name for section in sections.load()] == list(sections.SECTIONS)
+    assert [section.name for section in sections.load(["privacy", "fidelity"])] == ["fidelity", "privacy"]
+    with pytest.raises(UnknownName, match="did you mean 'privacy'"):
+        sections.load(["privac"])
+
+
+def test_rows_are_kept_by_content(context, extractor):
+    films = film_set("films", noise(10, 1), "t")
+    first: Context = context(material(films, films, films))
+    rows = first.looks.features(films)
+    assert extractor.seen == 10
+    renamed = film_set("others", noise(12, 1), "u")
+    np.testing.assert_array_equal(context(material(films, films, films)).looks.features(renamed)[:10], rows)
+    assert extractor.seen == 12
+
+
+def test_features_that_are_not_finite(context, extractor):
+    type(extractor)
+    films = film_set("films", noise(3, 1), "t")
+    made = context(material(films, films, films))
+    made.looks.extractor = lambda batch: np.full((len(batch), 64), np.nan, np.float32)
+    for name in ("name", "width", "sha256"):
+        setattr(made.looks.extractor, name, getattr(extractor, name))
+    with pytest.raises(MetricError, match="tiny gives no finite features; found t/0"):
+        made.looks.features(films)
