@@ -72,13 +72,13 @@ def measure(context: Context) -> Findings:
         if found.enough(films, subject, LEAST):
             chosen = films.draw(n, seed)
             subjects.append(Drawn(subject, chosen, looks.features(chosen)))
-    for subject in subjects:
-        _distances(found, context, reference, subject)
+    for drawn_subject in subjects:
+        _distances(found, context, reference, drawn_subject)
     # A smaller yardstick has a protocol of its own, so the synthetic images are measured in that one too.
     for size in sorted({len(subject.films) for subject in subjects} - {n}):
         _distances(found, context, reference, made.first(size, seed))
-    for subject in [Drawn("real, the reference", reference.films, reference.features), *subjects]:
-        _differences(found, context, subject)
+    for drawn_subject in [Drawn("real, the reference", reference.films, reference.features), *subjects]:
+        _differences(found, context, drawn_subject)
     if material.training_known:
         found.notes.append(
             f"{len(material.training):,} of the {len(real):,} real films are training films of the generator,"

@@ -30,8 +30,8 @@ class FilmSet:
 
     `groups` names the patient of a real film, of a translation that of its source, and of other synthetic
     films the film itself. `datasets` names the real set. `origins` are the `image_id`s of the translated
-    films and "" elsewhere; `variants` what was translated of them. `cell` gives the undecoded image at a place.
-    `change` is applied after decoding; `changed` is its name, which is part of the key of a film.
+    films and "" elsewhere; `variants` what was translated of them. `cell` gives the undecoded image at a
+    place. `change` is applied after decoding; `changed` is its name, which is part of the key of a film.
     """
 
     what: str

@@ -28,6 +28,8 @@ from covid_synth_data.preprocessing.lung_weights import WEIGHTS
 from covid_synth_data.splits import copies
 
 Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float32]
+Greys = npt.NDArray[np.uint8]
 Progress = Callable[[int, int, str], None]
 
 SIDE: Final = 64
@@ -45,7 +47,7 @@ class FeatureExtractor(Protocol):
     width: int
     sha256: str
 
-    def __call__(self, films: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def __call__(self, films: npt.NDArray[np.uint8]) -> Floats:
         """The features, a row for each film."""
 
 
@@ -61,33 +63,41 @@ class Looks:
         self._progress = progress or (lambda done, total, text: None)
         self._stores: dict[str, Store] = {}
 
-    def features(self, films: FilmSet) -> npt.NDArray[np.float32]:
+    def features(self, films: FilmSet) -> Floats:
         """Features float32 (n, width) of whole films, resized to 224 x 224. Raises `MetricError`."""
-        return self._featured("features", films, lambda film, place: film)
+        rows: Floats = self._featured("features", films, lambda film, place: film)
+        return rows
 
-    def inside(self, films: FilmSet) -> npt.NDArray[np.float32]:
+    def inside(self, films: FilmSet) -> Floats:
         """Features of the lungs alone, grey 128 elsewhere."""
         masks = self.lungs(films).masks
-        return self._featured("inside", films, lambda film, place: _masked(film, masks[place]))
+        rows: Floats = self._featured("inside", films, lambda film, place: _masked(film, masks[place]))
+        return rows
 
-    def outside(self, films: FilmSet) -> npt.NDArray[np.float32]:
+    def outside(self, films: FilmSet) -> Floats:
         """Features of what is not lung, grey 128 in place of the lungs and a margin around them."""
         masks = self.lungs(films).masks
-        return self._featured(
-            "outside", films, lambda film, place: _masked(film, ~outlines.grown(masks[place]))
-        )
 
-    def small(self, films: FilmSet) -> npt.NDArray[np.uint8]:
+        def change(film: Grey, place: int) -> Grey:
+            return _masked(film, ~outlines.grown(masks[place]))
+
+        rows: Floats = self._featured("outside", films, change)
+        return rows
+
+    def small(self, films: FilmSet) -> Greys:
         """Whole films at 64 x 64 pixels: uint8 (n, 64, 64)."""
-        return self._kept("small", films, (SIDE, SIDE), np.uint8, lambda film, place: resize(film, SIDE))
+        shape = (SIDE, SIDE)
+        rows: Greys = self._kept("small", films, shape, np.uint8, lambda film, place: resize(film, SIDE))
+        return rows
 
-    def thumbnails(self, films: FilmSet) -> npt.NDArray[np.uint8]:
+    def thumbnails(self, films: FilmSet) -> Greys:
         """Films without uniform borders, as `splits.copies` compares them: uint8 (n, 64, 64)."""
 
         def make(film: Grey, place: int) -> Grey:
             return copies.thumbnail(resize(film, copies.READ_SIDE))
 
-        return self._kept("thumbnails", films, (copies.SIDE, copies.SIDE), np.uint8, make)
+        rows: Greys = self._kept("thumbnails", films, (copies.SIDE, copies.SIDE), np.uint8, make)
+        return rows
 
     def lungs(self, films: FilmSet) -> outlines.Outlines:
         """Where the lungs are, and what was measured of them."""

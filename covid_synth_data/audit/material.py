@@ -47,10 +47,11 @@ def gather(
     configs = {entry.config for entry in catalog.DATASETS}
     if config not in configs and not Path(config).is_dir():
         raise UnknownName("config, or folder of images,", config, configs)
+    learned: _Learned | None = None
     if config in configs:
         subject, made, learned = _released(config, release, version, label)
     else:
-        subject, made, learned = _folder(Path(config), label or "covid-19")
+        subject, made = _folder(Path(config), label or "covid-19")
     frame = _real(root, learned[1] if learned else None)
     synthetic = made if limit is None else made.draw(limit, seed)
     return _sorted(subject, synthetic, frame, learned, limit, seed)
@@ -131,7 +132,7 @@ def of_dataset(what: str, rows: datasets.Dataset) -> FilmSet:
     )
 
 
-def _folder(folder: Path, label: str) -> tuple[Subject, FilmSet, None]:
+def _folder(folder: Path, label: str) -> tuple[Subject, FilmSet]:
     """Every image below a folder; who was learned from is not known."""
     paths = sorted(
         path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
@@ -149,7 +150,7 @@ def _folder(folder: Path, label: str) -> tuple[Subject, FilmSet, None]:
         lambda place: {"bytes": None, "path": str(paths[place])},
     )
     subject = Subject(name=folder.name, config=folder.name, version=None, manifest_sha256=None, label=label)
-    return subject, films, None
+    return subject, films
 
 
 # The real films

@@ -29,8 +29,8 @@ MEASURES: Final = {
     "width": "width of the box of both lungs, as a share of the film",
     "centre-across": "centre of both lungs from the left, as a share of the film",
     "centre-down": "centre of both lungs from the top, as a share of the film",
-    "heart-side": "how far the mediastinum reaches to the right of the picture more than to the left, in the"
-    " lower half of the lungs, over the width of the box; positive for a heart in its usual place",
+    "heart-side": "mean grey of the inner third of the lung at the right of the picture less that at the left,"
+    " in the lower half of the lungs, as a share of white; positive for a heart in its usual place",
 }
 """What is measured, in the order of the columns; all but the first only where lungs were found."""
 
@@ -52,24 +52,26 @@ class Outlines(NamedTuple):
     @property
     def found(self) -> Mask:
         """Where the network found two lungs, (n,)."""
-        return self.measures[:, 0] > 0
+        return np.asarray(self.measures[:, 0] > 0, bool)
 
     def column(self, name: str) -> npt.NDArray[np.float64]:
         """A measure of the films with lungs, float64."""
-        return self.measures[self.found, tuple(MEASURES).index(name)].astype(np.float64)
+        return np.asarray(self.measures[self.found, tuple(MEASURES).index(name)], np.float64)
 
 
 def row(grey: Grey, side: int) -> Floats:
     """The measures of a film and its outline at (side, side), as one row of float32."""
     box = harmonise.without_frame(grey)
     fields = lungs.find(grey)
-    numbers = measured(fields.mask) if fields.found else np.zeros(len(ANATOMY))
+    numbers = np.zeros(len(ANATOMY))
+    if fields.found:
+        numbers = measured(fields.mask, harmonise.reduced(grey, box))
     whole = placed(fields.mask, box, grey.shape, side)
     return np.concatenate([[fields.found], numbers, whole.ravel()]).astype(np.float32)
 
 
-def measured(mask: Mask) -> npt.NDArray[np.float64]:
-    """The numbers of `ANATOMY` of an outline (h, w) of two lungs."""
+def measured(mask: Mask, film: Floats) -> npt.NDArray[np.float64]:
+    """The numbers of `ANATOMY` of an outline (h, w) of two lungs on a film (h, w) in [0, 255]."""
     height, width = mask.shape
     labels, _ = ndimage.label(mask)
     sizes = np.bincount(labels.ravel())[1:]
@@ -86,33 +88,31 @@ def measured(mask: Mask) -> npt.NDArray[np.float64]:
             (columns[-1] + 1 - columns[0]) / width,
             (across + 0.5) / width,
             (down + 0.5) / height,
-            _heart_side(left, right, rows, columns),
+            _heart_side(left, right, film),
         ]
     )
 
 
-def _heart_side(left: Mask, right: Mask, rows: npt.NDArray[Any], columns: npt.NDArray[Any]) -> float:
-    """How much further the gap between the lungs reaches to the right of their upper middle than to the left.
+def _heart_side(left: Mask, right: Mask, film: Floats) -> float:
+    """The difference of grey between the inner thirds of both lungs in the lower half of the lungs.
 
-    The middle is that of the gap in the upper half, where the mediastinum lies around the spine.
+    The outlines take the lung behind the heart for lung, so it is the grey that tells where the heart is.
     """
-    middle = (rows[0] + rows[-1] + 1) // 2
-    upper, lower = _gap(left[:middle], right[:middle]), _gap(left[middle:], right[middle:])
-    if upper is None or lower is None:
-        return 0.0
-    spine = (upper[0] + upper[1]) / 2
-    return float(((lower[1] - spine) - (spine - lower[0])) / (columns[-1] + 1 - columns[0]))
+    rows = np.flatnonzero((left | right).any(axis=1))
+    lower = np.zeros(left.shape, bool)
+    lower[(rows[0] + rows[-1] + 1) // 2 :] = True
+    greys = [
+        float(film[part].mean())
+        for part in (_inner(left[:, ::-1] & lower)[:, ::-1], _inner(right & lower))
+        if part.any()
+    ]
+    return (greys[1] - greys[0]) / 255 if len(greys) == 2 else 0.0
 
 
-def _gap(left: Mask, right: Mask) -> tuple[float, float] | None:
-    """Mean column at which the left lung ends and the right one begins, over rows with both."""
-    both = left.any(axis=1) & right.any(axis=1)
-    if not both.any():
-        return None
-    width = left.shape[1]
-    ends = width - np.argmax(left[both][:, ::-1], axis=1)
-    starts = np.argmax(right[both], axis=1)
-    return float(ends.mean()), float(starts.mean())
+def _inner(lung: Mask) -> Mask:
+    """The first third of each row of a lung."""
+    across = np.cumsum(lung, axis=1)
+    return lung & (across <= np.ceil(across[:, -1:] / 3))
 
 
 def placed(mask: Mask, box: harmonise.Box, shape: tuple[int, ...], side: int) -> Mask:

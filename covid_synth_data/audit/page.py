@@ -15,7 +15,7 @@ from covid_synth_data import __version__
 from covid_synth_data.audit import card
 from covid_synth_data.audit.contract import SHOWN, Material
 from covid_synth_data.audit.films import FilmSet
-from covid_synth_data.audit.protocol import Value
+from covid_synth_data.audit.protocol import Value, number
 from covid_synth_data.audit.result import Audit, Shown
 from covid_synth_data.files import atomic
 
@@ -41,7 +41,7 @@ def render(audit: Audit, films: Material, *, real: bool = False) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"tables": card.tables, "strip": strip, "number": card.number}
+    environment.globals |= {"tables": card.tables, "strip": strip, "number": number}
     sample = films.synthetic.draw(SHOWN, audit.seed)
     return environment.get_template("page.html.jinja").render(
         audit=audit,
@@ -87,8 +87,8 @@ def strip(rows: Sequence[Value]) -> Markup:
     chance = rows[0].chance
     if chance is not None:
         parts.append(f'<line class="chance" x1="{x(chance)}" x2="{x(chance)}" y1="0" y2="{height}"/>')
-    for number, row in enumerate(rows):
-        y = _HIGH * number + 14
+    for line, row in enumerate(rows):
+        y = _HIGH * line + 14
         kind = "yardstick" if row.yardstick else "made"
         name = Markup.escape(row.subject if len(row.subject) < 42 else row.subject[:40] + "…")
         parts.append(f'<text class="{kind}" x="0" y="{y + 4}">{name}</text>')

@@ -26,8 +26,8 @@ PLACES: Final = (1, 10)
 
 TRANSLATED: Final = (
     "A translation or an edit of a film keeps the bones and outlines of its patient. The numbers below say"
-    " how well a stranger who has the source films finds the right one. No anonymity is claimed; this is why only"
-    " public-domain and CC BY films are translated for release."
+    " how well a stranger who has the source films finds the right one. No anonymity is claimed; this is why"
+    " only public-domain and CC BY films are translated for release."
 )
 
 

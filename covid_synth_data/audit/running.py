@@ -12,7 +12,7 @@ from typing import Final
 from covid_synth_data import machine
 from covid_synth_data.audit import material as gathering
 from covid_synth_data.audit import page, result, sections
-from covid_synth_data.audit.contract import Context, Material, need
+from covid_synth_data.audit.contract import Context, Material, Section, need
 from covid_synth_data.audit.films import FilmSet
 from covid_synth_data.audit.looks import FeatureExtractor, Looks
 from covid_synth_data.audit.result import Audit
@@ -73,7 +73,7 @@ def run(
 
 def measure(
     films: Material,
-    chosen: Sequence[sections.Section],
+    chosen: Sequence[Section],
     extractor: FeatureExtractor,
     limit: int | None = None,
     seed: int = 0,

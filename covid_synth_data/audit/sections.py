@@ -1,4 +1,4 @@
-"""The checks of an audit, in the order of the page. A new check is a module with a SECTION and a line here."""
+"""The checks of an audit, in the order of the page. A new check is a module with a SECTION and a line."""
 
 from __future__ import annotations
 

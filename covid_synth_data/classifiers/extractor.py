@@ -33,13 +33,13 @@ NETWORKS: Final[dict[str, tuple[str, registry.Weights]]] = {
     "densenet121": ("densenet121", "imagenet"),
     "resnet50": ("resnet50", "imagenet"),
 }
-"""Name to classifier and weights. Those of the first come in a package; the others must be on this machine."""
+"""Name to classifier and weights. Those of the first come in a package; others must be on this machine."""
 
 
 class Extractor:
-    """A frozen network, EfficientNet-Lite0 with ImageNet weights by default: films resized to 224 x 224, global
-    average pooling.
+    """A frozen network: films resized to 224 x 224, global average pooling.
 
+    It is EfficientNet-Lite0 with ImageNet weights unless another one is named.
     Attributes: `name` (what the numbers must be recorded with), `width` (1280 by default), `device`, `sha256`
     of the weights file.
     """

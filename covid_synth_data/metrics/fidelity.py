@@ -113,7 +113,7 @@ def kernel_distance_between_groups(
     counts = [np.array([len(rows) for rows in split]) for split in (first, second)]
     diagonals = [np.array([_diagonal(rows).sum() for rows in split]) for split in (first, second)]
 
-    def value(kept: tuple[Matrix, Matrix]) -> float:
+    def value(kept: tuple[Matrix, ...]) -> float:
         n, m = (float(count @ keep) for count, keep in zip(counts, kept, strict=True))
         within = [
             (float(keep @ total @ keep) - float(diagonal @ keep)) / (size * (size - 1))

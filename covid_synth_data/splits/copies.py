@@ -269,6 +269,8 @@ def likeness(thumbs: Thumbs, cropped: Ints, whole: Ints, boxes: Floats) -> Float
             alike, box = _align(first, second, box, stage)
             kept = alike >= stage.least
             part, box, alike = part[kept], box[kept], alike[kept]
+            if not len(part):
+                break
         values[part] = alike
     return values
 
