@@ -29,8 +29,8 @@ MEASURES: Final = {
     "width": "width of the box of both lungs, as a share of the film",
     "centre-across": "centre of both lungs from the left, as a share of the film",
     "centre-down": "centre of both lungs from the top, as a share of the film",
-    "heart-side": "mean grey of the inner third of the lung at the right of the picture less that at the left,"
-    " in the lower half of the lungs, as a share of white; positive for a heart in its usual place",
+    "heart-side": "mean grey of the inner third of the lung at the right of the picture less that at the left"
+    ", in the lower half of the lungs, as a share of white; positive for a heart in its usual place",
 }
 """What is measured, in the order of the columns; all but the first only where lungs were found."""
 

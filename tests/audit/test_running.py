@@ -161,7 +161,7 @@ def test_what_the_shell_says_of_bad_input(shell, folders):
     shell("audit", "gnx", *root).error("unknown config", "did you mean 'gnc'")
     shell("audit", folders / "made").error("without real films", "--root")
     shell("audit", folders / "made", *root, "--only", "fidelty").error("did you mean 'fidelity'")
-    shell("audit", folders / "made", *root, "--label", "pneumonia").error("no real pneumonia films")
+    shell("audit", folders / "made", *root, "--label", "flu").error("no real flu films")
     shell("audit", folders / "made", *root, "--limit", 5).error("found 5", "at least 20")
     (folders / "empty").mkdir()
     shell("audit", folders / "empty", *root).error("no images in")

@@ -46,7 +46,7 @@ def test_fidelity_of_films_of_the_same_kind_and_of_other_films(context, real):
         half = frechet[fidelity.REAL]
         assert (frechet["synthetic"].value < 1.5 * half.value) == close
         assert (kernel["synthetic"].low < kernel[fidelity.REAL].high) == close
-    assert values(far, "coverage")["synthetic"].value == 0
+    assert values(far, "coverage")["synthetic"].value < 0.1
     assert values(far, "vendi")["synthetic"].value < values(near, "vendi")["synthetic"].value / 5
     assert values(near, "frechet")["real, blurred"].yardstick
     assert [missing.what for missing in near.missing] == ["source films"]
