@@ -104,13 +104,15 @@ def test_the_card_has_each_number_and_what_is_missing(found):
 
 def test_the_scorecard_reads_what_an_audit_writes(found, tmp_path):
     from generation.releasing.documents import scorecard
+    from generation.releasing.documents.measured import Measured
 
     result.write(tmp_path / "audit" / "gnc.json", found)
     scores = scorecard.read(tmp_path, "covid-synth-cxr", "1.0.0")
     assert [one.name for one in scores] == ["fidelity", "copies", "privacy"]
-    rows = scorecard.rows(tmp_path, "privacy", "covid-synth-cxr", "1.0.0")
-    assert len(rows) == len(found.sections[2].values)
-    assert rows[0].evidence.path == "audit/gnc.json"
+    shown = scorecard.added(Measured(), tmp_path, "covid-synth-cxr", "1.0.0")
+    assert len(shown.fidelity) == len(found.sections[0].values)
+    assert len(shown.privacy) == len(found.sections[1].values) + len(found.sections[2].values)
+    assert shown.privacy[0].evidence.path == "audit/gnc.json"
     assert scorecard.read(tmp_path, "covid-synth-cxr", "2.0.0") == ()
     assert scorecard.read(None, "covid-synth-cxr", "1.0.0") == ()
 

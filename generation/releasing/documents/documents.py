@@ -12,7 +12,7 @@ from covid_synth_data.files.atomic import write_text
 from covid_synth_data.generators import weights
 from covid_synth_data.release import manifest
 from generation.releasing import licensing
-from generation.releasing.documents import credits, croissant, dataset, measured, model, render
+from generation.releasing.documents import credits, croissant, dataset, measured, model, render, scorecard
 
 README: Final = "README.md"
 LICENCE: Final = "LICENSE.md"
@@ -29,6 +29,7 @@ def complete(
     `ResultError`, `WeightsError`, `CorruptRelease`, `OutputError`.
     """
     shown = measured.read(results, listed.name, listed.version)
+    shown = scorecard.added(shown, results, listed.name, listed.version)
     sheets = sorted(path.relative_to(folder).as_posix() for path in (folder / SHEETS).glob("*.png"))
     named = credits.merged(credits.read(folder), owed)
     pages = {path.with_suffix(".md"): path for path in _weights(listed)}

@@ -7,14 +7,15 @@ them there.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from covid_synth_data.audit import card
 from covid_synth_data.audit import result as audits
 from covid_synth_data.audit.result import Audit, SectionResult
-from generation.releasing.documents.measured import Evidence, Number, PropertyRow
+from generation.releasing.documents.measured import Evidence, Measured, Number, PropertyRow
 
 FOLDER: Final = "audit"
 
@@ -49,9 +50,19 @@ def read(folder: Path | None, name: str, version: str) -> tuple[Scores, ...]:
     return tuple(found)
 
 
-def rows(folder: Path | None, kind: str, name: str, version: str) -> tuple[PropertyRow, ...]:
-    """The rows of the sections called `kind`, such as "fidelity" or "privacy"."""
-    return tuple(row for scores in read(folder, name, version) if scores.name == kind for row in scores.rows)
+def rows(scores: Iterable[Scores], *kinds: str) -> tuple[PropertyRow, ...]:
+    """The rows of the sections of these names."""
+    return tuple(row for one in scores if one.name in kinds for row in one.rows)
+
+
+def added(measured: Measured, folder: Path | None, name: str, version: str) -> Measured:
+    """`measured` with the sections of audits that a card has a heading for: copies count as privacy."""
+    scores = read(folder, name, version)
+    return replace(
+        measured,
+        fidelity=measured.fidelity + rows(scores, "fidelity"),
+        privacy=measured.privacy + rows(scores, "privacy", "copies"),
+    )
 
 
 def _scores(audit: Audit, section: SectionResult, file: Evidence) -> Scores:
