@@ -14,6 +14,7 @@ from covid_synth_data.benchmark import results
 from covid_synth_data.benchmark.data import composition, released
 from covid_synth_data.benchmark.request import Run
 from covid_synth_data.benchmark.suite import Kind, Suite, Weights, digest_of
+from covid_synth_data.classifiers.registry import CLASSIFIERS
 from covid_synth_data.errors import MissingExtra, ResultError
 from covid_synth_data.preprocessing import films as preprocessing
 from covid_synth_data.release import manifest
@@ -218,18 +219,28 @@ class Bench:
                 [(one.train, self.suite.regimes[one.run.regime]) for one in todo],
                 list(others.values()),
             )
-            for number, one in enumerate(todo):
-                start = time.monotonic()
-                fold = "" if one.run.fold is None else f" fold {one.run.fold}"
-                outcome = hand.train(
-                    model,
-                    self.suite.regimes[one.run.regime],
-                    one.run.seed,
-                    one.train,
-                    others,
-                    what=f"{number + 1}/{len(todo)} {model} {one.run.regime} seed {one.run.seed}{fold}",
-                )
-                self._write(one, part, others, outcome, time.monotonic() - start)
+            done = 0
+            for together in _trained_together(todo):
+                start, first = time.monotonic(), together[0].run
+                done += len(together)
+                fold = "" if first.fold is None else f" fold {first.fold}"
+                seeds = f"seed {first.seed}" if len(together) == 1 else f"{len(together)} seeds"
+                what = f"{done}/{len(todo)} {model} {first.regime} {seeds}{fold}"
+                regime = self.suite.regimes[first.regime]
+                if len(together) > 1:
+                    outcomes = hand.train_heads(
+                        model,
+                        regime,
+                        [one.run.seed for one in together],
+                        [one.train for one in together],
+                        others,
+                        what,
+                    )
+                else:
+                    outcomes = [hand.train(model, regime, first.seed, together[0].train, others, what)]
+                seconds = (time.monotonic() - start) / len(together)
+                for one, outcome in zip(together, outcomes, strict=True):
+                    self._write(one, part, others, outcome, seconds)
 
     def _write(
         self, one: Prepared, part: Part, others: Mapping[str, composition.Films], outcome: Any, seconds: float
@@ -271,6 +282,18 @@ class Bench:
                 predictions=outcome.predictions,
             ),
         )
+
+
+def _trained_together(todo: Sequence[Prepared]) -> list[list[Prepared]]:
+    """The seeds of a regime in one piece where the model is a dense layer on fixed features, else one by
+    one."""
+    pieces: dict[object, list[Prepared]] = {}
+    for one in todo:
+        head = CLASSIFIERS[one.run.model].learner == "head"
+        counts = tuple(one.train.counts().items())
+        key = (one.run.model, one.run.regime, one.run.fold, counts) if head else one.run
+        pieces.setdefault(key, []).append(one)
+    return list(pieces.values())
 
 
 def done(one: Prepared) -> bool:
