@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -197,8 +198,7 @@ def interval(one: Statistic, *, films: int | None = None, seed: int = 0, level: 
     With one seed the interval is over patients alone. For a share of `films` films the interval is at least
     as wide as that of Clopper and Pearson at the mean share: where all films are found, no replicate strays.
     """
-    seeds = _draw_seeds(one, np.random.default_rng([seed, 0x5EED]))
-    drawn = (one.replicates * seeds).sum(axis=1)
+    drawn = _crossed(one.replicates, seed)
     tail = float(
         stats.norm.sf(stats.t.isf((1 - level) / 2, _degrees(one.values, one.replicates, one.influence)))
     )
@@ -230,15 +230,11 @@ def contrast(
             found=f"{len(a.values)} and {len(b.values)} seeds",
             expected="as many of both",
         )
-    rng = np.random.default_rng([seed, 0x5EED])
     if pairing == "paired":
-        times = _draw_seeds(a, rng)
-        drawn = ((b.replicates - a.replicates) * times).sum(axis=1)
+        drawn = _crossed(b.replicates - a.replicates, seed)
         degrees = _degrees(b.values - a.values, b.replicates - a.replicates, b.influence - a.influence)
     else:
-        drawn = (b.replicates * _draw_seeds(b, rng)).sum(axis=1) - (a.replicates * _draw_seeds(a, rng)).sum(
-            axis=1
-        )
+        drawn = _crossed(b.replicates, seed, 1) - _crossed(a.replicates, seed)
         degrees = _degrees_independent(a, b)
     difference = b.value - a.value
     error = float(drawn.std(ddof=1))
@@ -261,15 +257,21 @@ def contrast(
     )
 
 
-def _draw_seeds(one: Statistic, rng: np.random.Generator) -> Floats:
-    """The share of each seed in each replicate, (R, S), rows summing to 1."""
-    seeds = one.replicates.shape[1]
+@lru_cache(maxsize=16)
+def _draw_seeds(replicates: int, seeds: int, seed: int, side: int = 0) -> Floats:
+    """The share of each seed in each replicate, (R, S), rows summing to 1; `side` tells a from b."""
     if seeds == 1:
-        return np.ones((len(one.replicates), 1))
-    drawn: Floats = rng.multinomial(seeds - 1, np.full(seeds, 1 / seeds), size=len(one.replicates)) / (
-        seeds - 1
-    )
+        return np.ones((replicates, 1))
+    rng = np.random.default_rng([seed, 0x5EED, side])
+    drawn: Floats = rng.multinomial(seeds - 1, np.full(seeds, 1 / seeds), size=replicates) / (seeds - 1)
+    drawn.setflags(write=False)
     return drawn
+
+
+def _crossed(replicates: Floats, seed: int, side: int = 0) -> Floats:
+    """Means over the drawn seeds, (R,), of statistics on the drawn patients, (R, S)."""
+    found: Floats = np.einsum("rs,rs->r", replicates, _draw_seeds(*replicates.shape, seed, side))
+    return found
 
 
 def _degrees(values: Floats, replicates: Floats, influence: Floats) -> float:

@@ -83,10 +83,14 @@ def compare(samples: Sequence[Sample]) -> list[Pair]:
     return pairs
 
 
-def best_on_validation(baselines: Sequence[Sample]) -> Sample:
-    """The baseline to beat. Where one of them tells no validation AUC, the losses alone decide."""
+def best_on_validation(baselines: Sequence[Sample]) -> Sample | None:
+    """The baseline to beat, None of none. Where one tells no validation AUC, the losses alone decide."""
     told = all(one.validation_auc is not None for one in baselines)
-    return min(baselines, key=lambda one: (-(one.validation_auc or 0) if told else 0, one.validation_loss))
+    return min(
+        baselines,
+        key=lambda one: (-(one.validation_auc or 0) if told else 0, one.validation_loss),
+        default=None,
+    )
 
 
 def named_for(rule: Regime, baselines: Sequence[Sample]) -> str | None:

@@ -1,0 +1,110 @@
+"""The A/A gate on many trainings of one regime, and by how much it errs without the seeds.
+
+    python benchmarks/statistics/aa_gate.py RESULTS --out benchmarks/statistics/results/aa-external.json
+    python benchmarks/statistics/aa_gate.py --made tests/data/aa-predictions.npz --out ...
+
+RESULTS is a folder of result files of ONE regime with 100 seeds or more, for example of
+`covid-synth benchmark run external --regime real --seeds 120 --out RESULTS --root DIR`. `--made FILE` trains
+dense layers on drawn features instead and stores their predictions in FILE, which the test of the gate reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from covid_synth_data.benchmark.data.store import Store
+from covid_synth_data.benchmark.report import aa_gate
+from covid_synth_data.benchmark.report.collect import collect
+from covid_synth_data.benchmark.suite import Training
+from covid_synth_data.benchmark.training import fit, heads
+from covid_synth_data.metrics import detection
+
+WIDTH, TRAININGS = 48, 100
+SETTINGS = Training(optimizer="adam", learning_rate=1e-2, batch_size=32, max_epochs=60, patience=4)
+
+
+def made() -> aa_gate.Pool:
+    """100 trainings of a dense layer on drawn features: 250 patients tested, with one to three films each."""
+    cpu = torch.device("cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        parts = {
+            name: _films(Path(folder) / name, number, patients)
+            for number, (name, patients) in enumerate((("train", 150), ("validation", 100), ("test", 250)))
+        }
+        layers = []
+        for seed in range(TRAININGS):
+            torch.manual_seed(seed)
+            layers.append(torch.nn.Linear(WIDTH, 2))
+        train, validation, test = (feed for feed, _ in parts.values())
+        found = heads.fit(
+            layers,
+            train,
+            [np.arange(len(train.labels))] * TRAININGS,
+            validation,
+            SETTINGS,
+            sampling="natural",
+            seeds=range(TRAININGS),
+            device=cpu,
+        )
+        return aa_gate.Pool(
+            test.labels,
+            parts["test"][1],
+            np.array([fit.probabilities(layer, test) for layer in layers]),
+            np.array(
+                [detection.auc(validation.labels, fit.probabilities(layer, validation)) for layer in layers]
+            ),
+            np.array([one.validation_loss for one in found]),
+        )
+
+
+def _films(folder: Path, seed: int, patients: int) -> tuple[fit.FeatureFeed, np.ndarray]:
+    """Features of films, a sixth of the patients ill, and the patient of each film."""
+    rng = np.random.default_rng([seed, 0xAA])
+    whose = np.repeat(np.arange(patients), rng.integers(1, 4, patients))
+    labels = (np.arange(patients) % 6 == 0)[whose].astype(np.int64)
+    own = rng.normal(0, 1, (patients, WIDTH))[whose]
+    rows = (own + rng.normal(0, 0.7, own.shape) + 0.35 * labels[:, None] * (np.arange(WIDTH) < 12)).astype(
+        np.float32
+    )
+    keys = [str(number) for number in range(len(labels))]
+    store = Store(folder, (WIDTH,), np.float32)
+    store.add(keys, lambda part: rows[[int(key) for key in part]])
+    return fit.FeatureFeed(store, keys, labels, torch.device("cpu")), whose.astype(str)
+
+
+def main() -> None:
+    """Run the gate and write what it found."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("results", nargs="?", type=Path)
+    parser.add_argument("--made", type=Path)
+    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--out", type=Path, required=True)
+    asked = parser.parse_args()
+    if asked.made:
+        made().save(asked.made)
+        pool, what = aa_gate.Pool.load(asked.made), {"task": "made"}
+    else:
+        (group,) = collect(asked.results)
+        pool, what = aa_gate.of_results(group.seeds), dict(zip(_KEY, group.key, strict=True))
+    gates = [
+        aa_gate.run(pool, seeds=seeds, regimes=regimes, draws=asked.draws)
+        for seeds, regimes in ((3, 1), (10, 1), (20, 1))
+        if len(pool.scores) >= seeds * (len(aa_gate.BASELINES) + regimes)
+    ]
+    content = {"of": what, "gates": [one.model_dump() for one in gates]}
+    asked.out.write_text(json.dumps(content, indent=1) + "\n")
+    for one in gates:
+        sys.stdout.write(f"{one.seeds} seeds, {one.regimes} regimes: told apart in {one.told_apart}\n")
+
+
+_KEY = ("suite", "version", "task", "preprocessing", "model", "regime")
+
+if __name__ == "__main__":
+    main()
