@@ -16,6 +16,7 @@ import pandas as pd
 from covid_synth_data import schema
 from covid_synth_data.errors import MissingSource, SourceError
 from covid_synth_data.files import dicom
+from covid_synth_data.sources import patients
 
 if TYPE_CHECKING:
     import datasets
@@ -69,13 +70,14 @@ def build(source: str, rows: Iterable[Mapping[str, Any]], extra: Sequence[str] =
     """The frame of `source` from rows with at least `source_id`, `label`, `source_class`, `source_license`.
 
     Fills in `image_id` ("SOURCE/ID"), `source_dataset`, and the defaults of what a row leaves out. `patient`
-    of a row is the source's own patient number or ""; without one the film is its own patient
+    of a row is the source's own patient number or "", and is brought into one writing by
+    `patients.canonical`; without one the film is its own patient
     ("SOURCE:film-ID") and `patient_known` is False. `extra` names the further columns, in order. Raises
     `SourceError` when two rows have the same id, which is a mistake in a reader, not in the data.
     """
     filled = []
     for row in rows:
-        identity, patient = row["source_id"], row.get("patient", "")
+        identity, patient = row["source_id"], patients.canonical(row.get("patient", ""))
         filled.append(
             {"view": "", "path": "", "bytes": None, "excluded": ""}
             | dict(row)

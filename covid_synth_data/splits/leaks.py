@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from covid_synth_data import schema
 from covid_synth_data.errors import BadImage, ConfigError, LeakError
 from covid_synth_data.splits import duplicates
@@ -132,6 +130,6 @@ def near_duplicates(
             part.select_columns(["image"]).cast_column("image", datasets.Image(decode=False))["image"]
         )
     found = duplicates.fingerprints([cell["path"] or "" for cell in cells], [cell["bytes"] for cell in cells])
-    pairs = np.unique(duplicates.pairs(found, threshold), axis=0)
+    pairs = duplicates.pairs(found, threshold)
     across = pairs[(pairs[:, 0] < len(a)) & (pairs[:, 1] >= len(a))]
     return [(ids[i], ids[j]) for i, j in across.tolist()]

@@ -10,7 +10,7 @@ import pandas as pd
 
 from covid_synth_data.errors import MissingExtra, MissingSource
 from covid_synth_data.sources import disk, list_sources, read_source
-from covid_synth_data.splits.protocols import joining
+from covid_synth_data.splits.protocols import joining, placing
 from covid_synth_data.splits.protocols.joining import Joined
 from covid_synth_data.splits.protocols.request import Outcome, Request
 
@@ -76,9 +76,11 @@ PASSED_OVER: Final = ((Pool("radiography"), "covid-19", NO_PATIENTS),)
 def clean(request: Request) -> Outcome:
     """Patient-disjoint, frontal, without duplicates, with a validation part: 70 / 10 / 20 % of patients.
 
-    Patients are split within each source and class by the seed. Patients are joined where a source says two
-    rows are one film, and where films look like one patient's (`duplicates.SAME_PATIENT`); of films that
-    are the same (`duplicates.SAME_FILM`) one is kept, that of the source listed first in `CLEAN`.
+    A patient's part follows from a hash of the seed and the patient's name (`placing`): other sources and
+    other patients move nobody, but for classes of a source with fewer than `placing.SMALL` patients. Patients
+    are joined where a source says two rows are one film, and where films look like one patient's
+    (`duplicates.SAME_PATIENT`); of films that are the same (`duplicates.SAME_FILM`) one is kept, that of the
+    source listed first in `CLEAN`.
     """
     frame, _, notes = split_films(request)
     if request.licences == "permissive":
@@ -177,22 +179,24 @@ def _pool_rows(
 def split_patients(
     frame: pd.DataFrame, joined: Joined, seed: int, strata: pd.Series, test: float, validation: float
 ) -> None:
-    """Give each patient to one part, in shares of patients that hold within each of the `strata` (a value per
-    row of `frame`); a patient's first row says to which it belongs. At least one patient of three is tested
-    on, and one validates."""
+    """Give each patient to one part, in shares of patients within each of the `strata` (a value per row of
+    `frame`); see `placing.place`. The row that names a patient says to which stratum it belongs."""
     part = frame.iloc[joined.used]
+    names = placing.names(part["patient_id"].tolist(), joined.patients)
     table = pd.DataFrame(
-        {"at": joined.used, "patient": joined.patients, "stratum": strata.iloc[joined.used].to_numpy()}
+        {
+            "at": joined.used,
+            "patient": joined.patients,
+            "own": part["patient_id"].to_numpy(),
+            "name": [names[patient] for patient in joined.patients.tolist()],
+            "stratum": strata.iloc[joined.used].to_numpy(),
+        }
     )
     table = table[(part["reason"] == "").to_numpy()]
-    first = table.drop_duplicates("patient")
-    given: dict[int, str] = {}
-    for stratum, rows in first.groupby("stratum", sort=True):
-        random = np.random.default_rng([seed, *str(stratum).encode()])
-        order = random.permutation(rows["patient"].to_numpy())
-        tests = round(test * len(order)) or min(len(order) // 3, 1)
-        validations = round(validation * len(order)) or min(len(order) // 3, 1)
-        given |= dict.fromkeys(order[:tests].tolist(), "test")
-        given |= dict.fromkeys(order[tests : tests + validations].tolist(), "validation")
-        given |= dict.fromkeys(order[tests + validations :].tolist(), "train")
-    frame.loc[table["at"].to_numpy(), "split"] = [given[patient] for patient in table["patient"]]
+    table["other"] = table["own"] != table["name"]
+    first = table.sort_values(["name", "other", "at"], kind="stable").drop_duplicates("patient")
+    numbers = np.array([placing.number(seed, name) for name in first["name"]], np.float64)
+    places = placing.place(numbers, first["stratum"].tolist(), (test, validation))
+    given = dict(zip(first["patient"].tolist(), places.tolist(), strict=True))
+    parts = ("test", "validation", "train")
+    frame.loc[table["at"].to_numpy(), "split"] = [parts[given[patient]] for patient in table["patient"]]
