@@ -3,7 +3,7 @@
     python benchmarks/statistics/aa_gate.py RESULTS --out benchmarks/statistics/results/aa-external.json
     python benchmarks/statistics/aa_gate.py --made tests/data/aa-predictions.npz --out ...
 
-RESULTS is a folder of result files of ONE regime with 100 seeds or more, for example of
+RESULTS is a folder of result files of ONE regime with 50 seeds or more, for example of
 `covid-synth benchmark run external --regime real --seeds 120 --out RESULTS --root DIR`. `--made FILE` trains
 dense layers on drawn features instead and stores their predictions in FILE, which the test of the gate reads.
 """
@@ -26,17 +26,17 @@ from covid_synth_data.benchmark.suite import Training
 from covid_synth_data.benchmark.training import fit, heads
 from covid_synth_data.metrics import detection
 
-WIDTH, TRAININGS = 48, 100
-SETTINGS = Training(optimizer="adam", learning_rate=1e-2, batch_size=32, max_epochs=60, patience=4)
+WIDTH, TRAININGS = 48, 60
+SETTINGS = Training(optimizer="adam", learning_rate=3e-2, batch_size=32, max_epochs=60, patience=1)
 
 
 def made() -> aa_gate.Pool:
-    """100 trainings of a dense layer on drawn features: 250 patients tested, with one to three films each."""
+    """60 trainings of a dense layer on drawn features: 700 patients tested, with one to three films each."""
     cpu = torch.device("cpu")
     with tempfile.TemporaryDirectory() as folder:
         parts = {
             name: _films(Path(folder) / name, number, patients)
-            for number, (name, patients) in enumerate((("train", 150), ("validation", 100), ("test", 250)))
+            for number, (name, patients) in enumerate((("train", 60), ("validation", 40), ("test", 700)))
         }
         layers = []
         for seed in range(TRAININGS):
@@ -70,7 +70,7 @@ def _films(folder: Path, seed: int, patients: int) -> tuple[fit.FeatureFeed, np.
     whose = np.repeat(np.arange(patients), rng.integers(1, 4, patients))
     labels = (np.arange(patients) % 6 == 0)[whose].astype(np.int64)
     own = rng.normal(0, 1, (patients, WIDTH))[whose]
-    rows = (own + rng.normal(0, 0.7, own.shape) + 0.35 * labels[:, None] * (np.arange(WIDTH) < 12)).astype(
+    rows = (own + rng.normal(0, 0.7, own.shape) + 0.6 * labels[:, None] * (np.arange(WIDTH) < 12)).astype(
         np.float32
     )
     keys = [str(number) for number in range(len(labels))]

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from covid_synth_data.errors import MetricError
-from covid_synth_data.metrics import crossed, detection
+from covid_synth_data.metrics import crossed, detection, resampling
 
 NAMES = ("auc", "sensitivity", "accuracy", "sensitivity at specificity 0.90")
 
@@ -34,7 +34,7 @@ def case():
 
 def test_values_are_those_of_the_plain_functions(case):
     truth, whose, scores = case
-    found = crossed.evaluate(crossed.draw(truth, whose, replicates=10), scores)
+    found = resampling.evaluate(resampling.draw(truth, whose, replicates=10), scores)
     for name, plain in (
         ("auc", detection.auc),
         ("sensitivity", lambda y, p: float((p[y == 1] >= 0.5).mean())),
@@ -51,8 +51,8 @@ def test_values_are_those_of_the_plain_functions(case):
 def test_a_replicate_is_the_statistic_of_the_films_repeated_as_often_as_drawn(case):
     truth, whose, scores = case
     scores = np.round(scores, 1)  # ties
-    draws = crossed.draw(truth, whose, replicates=25)
-    found = crossed.evaluate(draws, scores)
+    draws = resampling.draw(truth, whose, replicates=25)
+    found = resampling.evaluate(draws, scores)
     (weights,) = draws.weights
     for replicate in (0, 7, 24):
         rows = np.repeat(np.arange(len(truth)), weights[:, replicate].astype(int))
@@ -72,7 +72,7 @@ def test_a_replicate_is_the_statistic_of_the_films_repeated_as_often_as_drawn(ca
 
 def test_a_patient_is_drawn_with_all_films(case):
     truth, whose, _ = case
-    draws = crossed.draw(truth, whose, replicates=600)
+    draws = resampling.draw(truth, whose, replicates=600)
     assert [block.shape[1] for block in draws.weights] == [500, 100]
     for block in draws.weights:
         for patient in set(whose):
@@ -84,8 +84,8 @@ def test_a_patient_is_drawn_with_all_films(case):
 def test_the_influence_is_what_a_patient_adds(case):
     """Against the value with that patient counted a little more."""
     truth, whose, scores = case
-    draws = crossed.draw(truth, whose, replicates=10)
-    found = crossed.evaluate(draws, scores)
+    draws = resampling.draw(truth, whose, replicates=10)
+    found = resampling.evaluate(draws, scores)
     step = 1e-3
     for patient in (0, 5, 40):
         more = 1 + step * (draws.group == patient)
@@ -98,9 +98,9 @@ def test_seeds_widen_the_interval():
     """Patients alone would give the same interval for seeds that agree and seeds that do not."""
     truth, whose, scores = simulated(np.random.default_rng(1), 12, training=0.0, noise=0.0)
     apart = np.clip(scores ** np.linspace(0.2, 3, 12)[:, None], 0, 1)
-    draws = crossed.draw(truth, whose)
+    draws = resampling.draw(truth, whose)
     widths = [
-        (lambda one: one.high - one.low)(crossed.interval(crossed.evaluate(draws, given)["sensitivity"]))
+        (lambda one: one.high - one.low)(crossed.interval(resampling.evaluate(draws, given)["sensitivity"]))
         for given in (scores, apart)
     ]
     assert widths[1] > 1.3 * widths[0]
@@ -109,7 +109,7 @@ def test_seeds_widen_the_interval():
 def test_the_interval_of_a_share_is_never_a_point(case):
     truth, whose, _ = case
     perfect = np.tile(truth * 0.8 + 0.1, (3, 1))
-    found = crossed.evaluate(crossed.draw(truth, whose), perfect)["sensitivity"]
+    found = resampling.evaluate(resampling.draw(truth, whose), perfect)["sensitivity"]
     positives = int(truth.sum())
     expected = detection.proportion(positives, positives)
     limits = crossed.interval(found, films=positives)
@@ -118,7 +118,7 @@ def test_the_interval_of_a_share_is_never_a_point(case):
 
 def test_regimes_that_agree_in_everything_have_p_of_one_and_a_floor(case):
     truth, whose, scores = case
-    one = crossed.evaluate(crossed.draw(truth, whose), scores)["sensitivity"]
+    one = resampling.evaluate(resampling.draw(truth, whose), scores)["sensitivity"]
     found = crossed.contrast(one, one)
     assert (found.difference, found.low, found.high, found.p) == (0, 0, 0, 1)
     sick = len(set(whose[truth == 1]))
@@ -132,8 +132,8 @@ def test_few_films_that_change_sides_are_few_degrees_of_freedom():
     a = np.tile(np.where(truth == 1, 0.9, 0.1), (20, 1))
     b = a.copy()
     a[:, :4] = 0.2
-    draws = crossed.draw(truth, np.arange(2000).astype(str))
-    left, right = (crossed.evaluate(draws, scores)["sensitivity"] for scores in (a, b))
+    draws = resampling.draw(truth, np.arange(2000).astype(str))
+    left, right = (resampling.evaluate(draws, scores)["sensitivity"] for scores in (a, b))
     found = crossed.contrast(left, right)
     assert found.difference == pytest.approx(0.004)
     assert found.difference / found.standard_error > 1.9
@@ -142,16 +142,16 @@ def test_few_films_that_change_sides_are_few_degrees_of_freedom():
 
 def test_seeds_that_do_not_fit_are_refused(case):
     truth, whose, scores = case
-    draws = crossed.draw(truth, whose, replicates=10)
-    four, three, one = (crossed.evaluate(draws, scores[:n])["auc"] for n in (4, 3, 1))
+    draws = resampling.draw(truth, whose, replicates=10)
+    four, three, one = (resampling.evaluate(draws, scores[:n])["auc"] for n in (4, 3, 1))
     with pytest.raises(MetricError, match="4 and 3 seeds"):
         crossed.contrast(four, three)
     crossed.contrast(four, three, pairing="independent")
     assert crossed.contrast(one, one).p == 1
     with pytest.raises(MetricError, match="do not fit the films"):
-        crossed.evaluate(draws, scores[:, 1:])
+        resampling.evaluate(draws, scores[:, 1:])
     with pytest.raises(MetricError, match="both 0 and 1"):
-        crossed.draw(np.ones(5), list("abcde"))
+        resampling.draw(np.ones(5), list("abcde"))
 
 
 # By simulation: sizes are chosen so that a wrong rule fails far outside the binomial error.
@@ -163,7 +163,7 @@ def test_intervals_cover():
     truth_of = {
         name: np.mean(
             [
-                crossed.evaluate(crossed.draw(labels, whose, replicates=1), scores)[name].value
+                resampling.evaluate(resampling.draw(labels, whose, replicates=1), scores)[name].value
                 for labels, whose, scores in (
                     simulated(np.random.default_rng([9, n]), 40, patients=900, training=0.6)
                     for n in range(12)
@@ -175,7 +175,7 @@ def test_intervals_cover():
     covered = dict.fromkeys(truth_of, 0)
     for n in range(200):
         labels, whose, scores = simulated(np.random.default_rng([1, n]), 12, training=0.6)
-        found = crossed.evaluate(crossed.draw(labels, whose, replicates=500), scores)
+        found = resampling.evaluate(resampling.draw(labels, whose, replicates=500), scores)
         for name, value in truth_of.items():
             limits = crossed.interval(found[name])
             covered[name] += limits.low <= value <= limits.high
@@ -188,8 +188,8 @@ def test_identical_regimes_are_rarely_told_apart(pairing):
     flagged = dict.fromkeys(NAMES, 0)
     for n in range(200):
         labels, whose, scores = simulated(np.random.default_rng([2, n]), 24)
-        draws = crossed.draw(labels, whose, replicates=500)
-        a, b = (crossed.evaluate(draws, part) for part in (scores[:12], scores[12:]))
+        draws = resampling.draw(labels, whose, replicates=500)
+        a, b = (resampling.evaluate(draws, part) for part in (scores[:12], scores[12:]))
         for name in NAMES:
             flagged[name] += crossed.contrast(a[name], b[name], pairing=pairing).p < 0.05
     limit = stats.binom.ppf(0.999, 200, 0.05)
@@ -203,20 +203,20 @@ def test_the_detectable_gain_is_detected():
     for n in range(24):
         rng = np.random.default_rng([3, n])
         labels, whose, scores = simulated(rng, 24, gap=1.0)
-        draws = crossed.draw(labels, whose, replicates=500)
-        bare = crossed.draw(labels, whose, replicates=1)
+        draws = resampling.draw(labels, whose, replicates=500)
+        bare = resampling.draw(labels, whose, replicates=1)
         logits = np.log(scores / (1 - scores))
-        same = [crossed.evaluate(draws, part)["auc"] for part in (scores[:12], scores[12:])]
+        same = [resampling.evaluate(draws, part)["auc"] for part in (scores[:12], scores[12:])]
         size = crossed.contrast(*same).detectable(0.05)
         wanted = same[0].value + size
         shifts = np.linspace(0, 3, 16)
         reached = [
-            crossed.evaluate(bare, 1 / (1 + np.exp(-(logits[12:] + shift * labels))))["auc"].value
+            resampling.evaluate(bare, 1 / (1 + np.exp(-(logits[12:] + shift * labels))))["auc"].value
             for shift in shifts
         ]
         shift = shifts[int(np.searchsorted(reached, wanted))]
         moved = 1 / (1 + np.exp(-(logits[12:] + shift * labels)))
-        found.append(crossed.contrast(same[0], crossed.evaluate(draws, moved)["auc"]).p < 0.05)
+        found.append(crossed.contrast(same[0], resampling.evaluate(draws, moved)["auc"]).p < 0.05)
     assert np.mean(found) >= 0.6
 
 
@@ -224,8 +224,8 @@ def test_a_table_takes_seconds():
     """Four regimes of twenty seeds and 2,000 films: a third of a table that may take 60 s."""
     rng = np.random.default_rng(0)
     truth = (rng.random(2000) < 0.3).astype(int)
-    draws = crossed.draw(truth, np.arange(2000).astype(str))
+    draws = resampling.draw(truth, np.arange(2000).astype(str))
     start = time.process_time()
     for _ in range(4):
-        crossed.evaluate(draws, rng.random((20, 2000)))
+        resampling.evaluate(draws, rng.random((20, 2000)))
     assert time.process_time() - start < 20

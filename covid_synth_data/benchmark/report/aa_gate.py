@@ -20,9 +20,9 @@ from covid_synth_data.benchmark.report.samples import Sample
 from covid_synth_data.benchmark.suite import Regime
 from covid_synth_data.errors import MetricError
 from covid_synth_data.files.models import FrozenModel
-from covid_synth_data.metrics import crossed, detection
-from covid_synth_data.metrics.crossed import Statistic
+from covid_synth_data.metrics import detection, resampling
 from covid_synth_data.metrics.detection import Floats, Ints, Proportion
+from covid_synth_data.metrics.resampling import Statistic
 
 MOST: Final = 0.05
 """The share of draws in which the rule may say "gain" or "loss"."""
@@ -115,7 +115,9 @@ def run(
             found=str(len(pool.scores)),
             expected=f"{seeds * len(names)}: {len(names)} groups of {seeds}",
         )
-    found = crossed.evaluate(crossed.draw(pool.truth, pool.patients, replicates=replicates), pool.scores)
+    found = resampling.evaluate(
+        resampling.draw(pool.truth, pool.patients, replicates=replicates), pool.scores
+    )
     rng = np.random.default_rng([seed, 0xAA])
     told = 0
     plain, over_patients = dict.fromkeys(gains.METRICS, 0), dict.fromkeys(gains.METRICS, 0)

@@ -16,7 +16,8 @@ from covid_synth_data.benchmark.report.comparisons import REAL, Pair
 from covid_synth_data.benchmark.report.markdown import markdown_table, signed
 from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.metrics import comparison
-from covid_synth_data.metrics.crossed import Contrast, specificity_name
+from covid_synth_data.metrics.crossed import Contrast
+from covid_synth_data.metrics.resampling import specificity_name
 
 ALPHA: Final = 0.05
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from covid_synth_data.benchmark.suite import Regime
 from covid_synth_data.errors import ResultError
-from covid_synth_data.metrics import crossed, detection
-from covid_synth_data.metrics.crossed import Statistic
+from covid_synth_data.metrics import detection, resampling
+from covid_synth_data.metrics.resampling import Statistic
 
 BOOTSTRAP_SEED: Final = 0
 """The bootstrap is part of the metric and not of the experiment, so its seed never changes."""
@@ -72,7 +72,7 @@ class ResultLike(Protocol):
 class Sample:
     """All seeds of a regime on one test set. `films` are (image id, label) in the order of the ids.
 
-    `statistics` are those of `metrics.crossed.evaluate`, and `macro sensitivity` where there are more than
+    `statistics` are those of `metrics.resampling.evaluate`, and `macro sensitivity` where there are more than
     two classes. `validation_auc` and `validation_loss` are means over seeds and folds.
     """
 
@@ -128,10 +128,10 @@ def sample(
     probabilities = np.array([[row.probabilities for row in given] for given in rows.values()])
     draws = _draws(tuple((labels == positive).tolist()), patients, replicates)
     right = probabilities.argmax(axis=2) == labels if probabilities.shape[2] > 2 else None
-    statistics = crossed.evaluate(draws, probabilities[:, :, positive], right)
+    statistics = resampling.evaluate(draws, probabilities[:, :, positive], right)
     if right is not None:
-        statistics["macro sensitivity"] = crossed.mean(
-            [crossed.share(draws, right, labels == one) for one in np.unique(labels)]
+        statistics["macro sensitivity"] = resampling.mean(
+            [resampling.share(draws, right, labels == one) for one in np.unique(labels)]
         )
     aucs = [result.validation_auc for result in results]
     known = [value for value in aucs if value is not None]
@@ -147,9 +147,9 @@ def sample(
 
 
 @lru_cache(maxsize=8)
-def _draws(truth: tuple[bool, ...], patients: tuple[str, ...], replicates: int) -> crossed.Draws:
+def _draws(truth: tuple[bool, ...], patients: tuple[str, ...], replicates: int) -> resampling.Draws:
     """The patients drawn, once for all regimes of a test set."""
-    return crossed.draw(np.array(truth, int), patients, seed=BOOTSTRAP_SEED, replicates=replicates)
+    return resampling.draw(np.array(truth, int), patients, seed=BOOTSTRAP_SEED, replicates=replicates)
 
 
 def samples(

@@ -12,8 +12,8 @@ from covid_synth_data.benchmark.report.collect import Group, collect
 from covid_synth_data.benchmark.report.markdown import markdown_table
 from covid_synth_data.benchmark.suite import list_suites, load_suite
 from covid_synth_data.files.models import FrozenModel
-from covid_synth_data.metrics import crossed
-from covid_synth_data.metrics.crossed import Statistic
+from covid_synth_data.metrics import crossed, resampling
+from covid_synth_data.metrics.resampling import Statistic
 
 NOTES: Final = (
     "Each cell: mean over the seeds {lowest to highest seed} [95 % interval of that mean, by a bootstrap"
@@ -185,7 +185,7 @@ def row_of(group: Group) -> Row:
         specificity=_cell(found["specificity"], well),
         auc=_cell(found["auc"]),
         sensitivity_at={
-            f"{target:.2f}": _cell(found[crossed.specificity_name(target)], sick)
+            f"{target:.2f}": _cell(found[resampling.specificity_name(target)], sick)
             for target in (point.target for point in metrics[0].sensitivity_at)
         },
         accuracy=_cell(found["accuracy"], sick + well),
