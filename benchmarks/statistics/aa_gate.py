@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from covid_synth_data.benchmark.data.store import Store
-from covid_synth_data.benchmark.report import aa_gate
-from covid_synth_data.benchmark.report.collect import collect
+from covid_synth_data.benchmark.reporting import aa_gate
+from covid_synth_data.benchmark.reporting.collect import collect
 from covid_synth_data.benchmark.suite import Training
 from covid_synth_data.benchmark.training import fit, heads
 from covid_synth_data.metrics import detection

@@ -415,7 +415,7 @@ def test_zunair2021_refuses_what_it_fixes(tmp_path: Path, monkeypatch: pytest.Mo
         plan_task(TASK, tmp_path, "zunair2021", sources=["kermany"])
     with pytest.raises(ConfigError, match="films of any licence"):
         plan_task(TASK, tmp_path, "zunair2021", licences="permissive")
-    with pytest.raises(MissingSource, match="covid-chestxray is not there"):
+    with pytest.raises(MissingSource, match="covid-chestxray, rsna are not there"):
         plan_task(TASK, (tmp_path / "empty").mkdir() or tmp_path / "empty", "zunair2021")
     mixed = pd.DataFrame({"patientId": list("aabcba"), "Target": 1})
     monkeypatch.setattr(rsna, "label_rows", lambda: mixed)
