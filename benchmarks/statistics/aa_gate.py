@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from covid_synth_data.benchmark.data.store import Store
-from covid_synth_data.benchmark.reporting import aa_gate
-from covid_synth_data.benchmark.reporting.collect import collect
+from covid_synth_data.benchmark.reporting import aa_gate, collect
+from covid_synth_data.benchmark.results import find, read_result
 from covid_synth_data.benchmark.suite import Training
 from covid_synth_data.benchmark.training import fit, heads
 from covid_synth_data.metrics import detection
@@ -85,16 +85,19 @@ def main() -> None:
     parser.add_argument("results", nargs="?", type=Path)
     parser.add_argument("--made", type=Path)
     parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--replicates", type=int, default=detection.REPLICATES)
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
     if asked.made:
         made().save(asked.made)
         pool, what = aa_gate.Pool.load(asked.made), {"task": "made"}
     else:
-        (group,) = collect(asked.results)
-        pool, what = aa_gate.of_results(group.seeds), dict(zip(_KEY, group.key, strict=True))
+        # Read and not validated: to work out 120 files again takes minutes and changes nothing here.
+        found = [read_result(path) for path in find(asked.results, "classification")]
+        pool = aa_gate.of_results([collect.pool([one]) for one in found])
+        what = {name: getattr(found[0], name) for name in _KEY}
     gates = [
-        aa_gate.run(pool, seeds=seeds, regimes=regimes, draws=asked.draws)
+        aa_gate.run(pool, seeds=seeds, regimes=regimes, draws=asked.draws, replicates=asked.replicates)
         for seeds, regimes in ((3, 1), (10, 1), (20, 1))
         if len(pool.scores) >= seeds * (len(aa_gate.BASELINES) + regimes)
     ]
@@ -104,7 +107,7 @@ def main() -> None:
         sys.stdout.write(f"{one.seeds} seeds, {one.regimes} regimes: told apart in {one.told_apart}\n")
 
 
-_KEY = ("suite", "version", "task", "preprocessing", "model", "regime")
+_KEY = ("suite", "suite_version", "task", "preprocessing", "model", "regime")
 
 if __name__ == "__main__":
     main()
