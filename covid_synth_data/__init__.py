@@ -31,7 +31,7 @@ _WHERE = {
     "replace": "mixing",
     "extend": "mixing",
 }
-_MODULES = ("benchmark", "errors", "generators", "metrics", "schema")
+_MODULES = ("benchmark", "errors", "generators", "lesions", "metrics", "schema")
 
 __all__ = [
     "__version__",
@@ -41,6 +41,7 @@ __all__ = [
     "extend",
     "find_leaks",
     "generators",
+    "lesions",
     "list_datasets",
     "list_sources",
     "list_tasks",
@@ -56,7 +57,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from covid_synth_data import benchmark, errors, generators, metrics, schema
+    from covid_synth_data import benchmark, errors, generators, lesions, metrics, schema
     from covid_synth_data.catalog import list_datasets
     from covid_synth_data.mixing import extend, mix, replace, skew
     from covid_synth_data.release.diff import diff

@@ -49,6 +49,10 @@ CT_COLUMNS: Final = (
 """Of a CT slice: `mask` is a grey image of the values of `MASK_LABELS`, of the size of `image`; `slice` is
 the slice's number within the patient."""
 
+MASKED_COLUMNS: Final = (REAL_COLUMNS[0], "mask", "lungs", *REAL_COLUMNS[1:])
+"""Of a film with outlines: `mask` is that of the infection, `lungs` that of both lungs, each a grey image of
+the size of `image` that is 0 outside; either is null where the source has none."""
+
 SYNTHETIC_COLUMNS: Final = (
     "image",
     "label",
@@ -100,6 +104,7 @@ def features(columns: tuple[str, ...]) -> datasets.Features:
     kinds: dict[str, Any] = {
         "image": datasets.Image(),
         "mask": datasets.Image(),
+        "lungs": datasets.Image(),
         "label": datasets.ClassLabel(names=list(LABELS)),
         "seed": datasets.Value("int64"),
         "slice": datasets.Value("int64"),

@@ -40,7 +40,7 @@ FLOORS: dict[str, list[str]] = {
         "recipe",
         "data",
         "training releasing",
-        "families lungs report",
+        "families lesions lungs report",
         "ct_commands",
         "__main__",
     ],

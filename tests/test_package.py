@@ -34,6 +34,7 @@ def test_the_surface_is_exactly_what_is_promised():
         "diff",
         "find_leaks",
         "generators",
+        "lesions",
         "benchmark",
         "metrics",
         "schema",
