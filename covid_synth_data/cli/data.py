@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from covid_synth_data.cli.common import AsJson, Release, Root, Seed, progress_bar, say, table
-from covid_synth_data.errors import BadImage, ConfigError, CorruptRelease, UnknownName
-
-if TYPE_CHECKING:
-    import datasets
+from covid_synth_data.errors import ConfigError, CorruptRelease, UnknownName
 
 app = typer.Typer()
 
@@ -139,6 +135,7 @@ def mix(
 ) -> None:
     """Mix a task's training part with synthetic films to the asked skew."""
     import covid_synth_data as csd
+    from covid_synth_data.files.films import write_parquet
 
     real = csd.load_task(task, root, protocol=protocol, seed=seed)["train"]
     parts = [csd.load_dataset("covid-synth-cxr", name.strip(), root=release) for name in synthetic.split(",")]
@@ -150,32 +147,8 @@ def mix(
     if out is not None:
         path = out / "train.parquet" if out.suffix != ".parquet" else out
         with progress_bar("writing") as tick:
-            _write_parquet(mixed, path, tick)
+            write_parquet(mixed, path, tick)
         say(f"written {path}")
-
-
-def _write_parquet(rows: datasets.Dataset, path: Path, tick: Callable[[int, int], None]) -> None:
-    """Write rows with the bytes of their images, so that the file needs no other. Raises `BadImage`."""
-    import pyarrow.parquet as pq
-    from datasets.table import embed_table_storage
-
-    from covid_synth_data.files.atomic import replacing
-
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, rows.features.arrow_schema) as writer:
-        done = 0
-        for batch in rows.with_format("arrow").iter(256):
-            try:
-                whole = embed_table_storage(batch)
-            except OSError as error:
-                raise BadImage(
-                    f"cannot read {error.filename}",
-                    found=(error.strerror or str(error)).lower(),
-                    expected="an image of the source",
-                    hint="download that part of the source again",
-                ) from error
-            writer.write_table(whole)
-            done += len(batch)
-            tick(done, len(rows))
 
 
 @app.command()

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from covid_synth_data.errors import CorruptRelease, HubError, OutputError, ReleaseError
 from covid_synth_data.files.atomic import output_errors, write_text
+from covid_synth_data.files.cache import cache_folder
 from covid_synth_data.release import manifest, shards
 
 LATEST: Final = "latest"
@@ -204,8 +205,6 @@ def _obtain(repo: str, snapshot: Snapshot, files: list[manifest.File]) -> None:
     Not again, where that was done and the file has not been touched since. A file is hashed while others
     are still on their way.
     """
-    from covid_synth_data.splits.duplicates import cache_folder
-
     notes = cache_folder() / "checked" / f"{snapshot.folder.name}.json"
     before = _read_notes(notes)
 

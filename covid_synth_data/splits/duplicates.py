@@ -28,12 +28,15 @@ from scipy.sparse import csgraph
 
 from covid_synth_data.errors import BadImage, OutputError
 from covid_synth_data.files.atomic import replacing
-from covid_synth_data.files.pixels import load_grey
+from covid_synth_data.files.cache import cache_folder
+from covid_synth_data.files.pixels import is_empty, load_grey
 
 SAME_FILM: Final = 0.92
 SAME_PATIENT: Final = 0.86
 SIDE: Final = 48
 BLUR: Final = 3.0
+
+EMPTY: Final = "shows no film: it is all black, all white or one grey"
 
 _BLOCK: Final = 1024
 _VERSION: Final = 1
@@ -53,7 +56,9 @@ def fingerprints(paths: Sequence[str], contents: Sequence[bytes | None]) -> Fing
 
     Files are remembered by path, size and time of change in a cache ($COVID_SYNTH_CACHE, otherwise
     ~/.cache/covid-synth-data), which is made anew when it is damaged and done without when it cannot be
-    written. A file that is no image gets its problem as text and no descriptor (zeros); nothing is raised.
+    written. A file that is no image gets its problem as text and no descriptor (zeros), and one that shows no
+    film (`pixels.is_empty`) a problem that ends in `EMPTY`. Raises `MissingExtra` alone, where a decoder is
+    not installed.
     """
     cached = _read_cache()
     keys = [_key(path) if content is None else None for path, content in zip(paths, contents, strict=True)]
@@ -73,7 +78,11 @@ def fingerprints(paths: Sequence[str], contents: Sequence[bytes | None]) -> Fing
     rows = [fresh[i] if i in fresh else cached[keys[i] or ""] for i in range(len(paths))]
     blank = bytes(SIDE * SIDE)
     thumbs = np.frombuffer(b"".join(row[1] or blank for row in rows), np.uint8).reshape(-1, SIDE, SIDE)
-    return Fingerprints([row[0] for row in rows], describe(thumbs), [row[2] for row in rows])
+    problems = [
+        row[2] or (f"{path or 'an image'} {EMPTY}" if is_empty(thumb) else "")
+        for row, path, thumb in zip(rows, paths, thumbs, strict=True)
+    ]
+    return Fingerprints([row[0] for row in rows], describe(thumbs), problems)
 
 
 def describe(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -150,14 +159,6 @@ def _key(path: str) -> str | None:
     except OSError:
         return None
     return f"{Path(path).absolute()}|{status.st_size}|{status.st_mtime_ns}"
-
-
-def cache_folder() -> Path:
-    """Where what is slow to compute is kept between calls."""
-    named = os.environ.get("COVID_SYNTH_CACHE")
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "covid-synth-data"
 
 
 def _cache_file() -> Path:

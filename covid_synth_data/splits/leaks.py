@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from covid_synth_data import schema
 from covid_synth_data.errors import BadImage, ConfigError, LeakError
+from covid_synth_data.files.pixels import bytes_of, file_of
 from covid_synth_data.splits import duplicates
 
 if TYPE_CHECKING:
@@ -106,13 +106,11 @@ def _identities(part: datasets.Dataset, pixels: bool) -> dict[str, dict[str, str
 
 def _read(cell: Mapping[str, Any]) -> bytes:
     """The encoded image of an undecoded cell. Raises `BadImage`."""
-    if cell["bytes"] is not None:
-        return bytes(cell["bytes"])
     try:
-        return Path(cell["path"]).read_bytes()
+        return bytes_of(cell)
     except OSError as error:
         raise BadImage(
-            f"cannot read {cell['path']}",
+            f"cannot read {file_of(cell['path'])}",
             found=str(error.strerror).lower(),
             expected="an image file",
             hint="the source changed since the split was made; make it again",
@@ -131,7 +129,9 @@ def near_duplicates(
         cells += list(
             part.select_columns(["image"]).cast_column("image", datasets.Image(decode=False))["image"]
         )
-    found = duplicates.fingerprints([cell["path"] or "" for cell in cells], [cell["bytes"] for cell in cells])
+    found = duplicates.fingerprints(
+        [file_of(cell["path"] or "") for cell in cells], [cell["bytes"] for cell in cells]
+    )
     pairs = np.unique(duplicates.pairs(found, threshold), axis=0)
     across = pairs[(pairs[:, 0] < len(a)) & (pairs[:, 1] >= len(a))]
     return [(ids[i], ids[j]) for i, j in across.tolist()]

@@ -26,7 +26,7 @@ class Joined:
 
 
 def join(frame: pd.DataFrame, notes: list[str]) -> Joined:
-    """Join the rows of `frame` that have no `reason`; unreadable ones get theirs, and a note.
+    """Join the rows of `frame` that have no `reason`; unreadable and empty ones get theirs, and a note.
 
     Patients are joined where their names are equal, where a source says two rows are one film
     (`same_film`), and where films look like one patient's (`duplicates.SAME_PATIENT`). Phantoms are compared
@@ -38,7 +38,11 @@ def join(frame: pd.DataFrame, notes: list[str]) -> Joined:
     )
     bad = np.array([bool(problem) for problem in found.problems], bool)
     notes += [f"left out: {found.problems[i]}" for i in np.flatnonzero(bad)[:3]]
-    frame.loc[used[bad], "reason"] = "unreadable image"
+    frame.loc[used[bad], "reason"] = [
+        "empty image" if problem.endswith(duplicates.EMPTY) else "unreadable image"
+        for problem in found.problems
+        if problem
+    ]
     part = frame.iloc[used]
     # Phantoms are drawn with their patients known; likeness would only join what is drawn alike.
     real = not (part["source_dataset"] == "phantom").all()
