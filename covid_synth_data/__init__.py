@@ -19,7 +19,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "list_datasets": "catalog",
     "load_dataset": "release.loading",
-    "verify": "release.loading",
+    "verify": "release.verification",
     "diff": "release.diff",
     "list_sources": "sources",
     "load_source": "sources",
@@ -60,7 +60,8 @@ if TYPE_CHECKING:
     from covid_synth_data.catalog import list_datasets
     from covid_synth_data.mixing import extend, mix, replace, skew
     from covid_synth_data.release.diff import diff
-    from covid_synth_data.release.loading import load_dataset, verify
+    from covid_synth_data.release.loading import load_dataset
+    from covid_synth_data.release.verification import verify
     from covid_synth_data.sources import list_sources, load_source
     from covid_synth_data.tasks import find_leaks, list_tasks, load_task
 

@@ -138,7 +138,7 @@ def _generation(*arguments: str) -> str:
 
 
 def _verify(release: Path) -> str:
-    from covid_synth_data.release.loading import verify
+    from covid_synth_data.release.verification import verify
 
     report = verify(release)
     if not report.whole:

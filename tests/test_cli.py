@@ -321,7 +321,7 @@ def test_a_stop_is_one_line_and_130(shell, maintain, world, monkeypatch):
     def stop(*_args, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("covid_synth_data.release.loading.verify", stop)
+    monkeypatch.setattr("covid_synth_data.release.verification.verify", stop)
     done = shell("verify", world.release)
     assert (done.code, done.out, len(done.err.splitlines())) == (130, "", 1)
     monkeypatch.setattr("generation.recipe.load_recipe", stop)
@@ -331,7 +331,7 @@ def test_a_stop_is_one_line_and_130(shell, maintain, world, monkeypatch):
 
 def test_ctrl_c_in_a_real_process(world):
     code = (
-        "import sys, time, covid_synth_data.release.loading as hub, covid_synth_data.cli as cli\n"
+        "import sys, time, covid_synth_data.release.verification as hub, covid_synth_data.cli as cli\n"
         "hub.verify = lambda *_: (print('here', flush=True), time.sleep(30))\n"
         f"sys.argv = ['covid-synth', 'verify', {str(world.release)!r}]\n"
         "cli.main()"

@@ -193,7 +193,9 @@ def test_a_snapshot_of_the_hubs_cache_is_no_attack(release, tmp_path):
     (snapshot / "README.md").unlink()
     (snapshot / "README.md").symlink_to(tmp_path / "repo/README.md")
     (tmp_path / "repo/README.md").write_text("x")
-    assert csd.verify(snapshot).problems == ["README.md: a symbolic link"]
+    assert csd.verify(snapshot).problems == [
+        "README.md: found a symbolic link, expected a file of the release"
+    ]
 
 
 # The card.

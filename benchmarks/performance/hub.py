@@ -25,7 +25,7 @@ from pathlib import Path
 
 from machine import alternate, ratio, seconds, write
 
-from covid_synth_data.release.loading import verify
+from covid_synth_data.release.verification import verify
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 

@@ -15,26 +15,6 @@ app = typer.Typer()
 
 
 @app.command()
-def info(as_json: AsJson = False) -> None:
-    """What is released: datasets, configs, counts."""
-    from dataclasses import asdict
-
-    from covid_synth_data import __version__, list_datasets
-
-    entries = list_datasets()
-    if as_json:
-        say(json.dumps({"version": __version__, "datasets": [asdict(entry) for entry in entries]}, indent=1))
-        return
-    say(f"covid-synth-data {__version__}")
-    for name in dict.fromkeys(entry.dataset for entry in entries):
-        say(f"\n{name}")
-        for e in (entry for entry in entries if entry.dataset == name):
-            default = " (default)" if e.default else ""
-            say(f"  {e.config:<14}{e.count:>7,} images of {e.size} px, {e.generator}, {e.paper}{default}")
-            say(f"  {'':<14}{e.description}")
-
-
-@app.command()
 def sources(root: Root = None, as_json: AsJson = False) -> None:
     """Each real set: licence, citation, how to get it, and how much of it --root has."""
     from dataclasses import asdict
@@ -84,7 +64,7 @@ def verify(folder: Annotated[Path, typer.Argument(help="a release folder")], as_
     """Check every byte and count of a release against its manifest."""
     from dataclasses import asdict
 
-    from covid_synth_data.release.loading import verify as check
+    from covid_synth_data.release.verification import verify as check
 
     with progress_bar("verifying") as tick:
         report = check(folder, tick)
@@ -169,7 +149,8 @@ def sample(
 ) -> None:
     """Images of a trained generator: from noise, or translated from films."""
     from covid_synth_data.generators import sampling
-    from covid_synth_data.generators.trained import Sampler, Translator, load_file, locate
+    from covid_synth_data.generators.search import locate
+    from covid_synth_data.generators.trained import Sampler, Translator, load_file
 
     if kind not in ("png", "release"):
         raise UnknownName("format", kind, ["png", "release"])

@@ -65,10 +65,10 @@ def build(architecture: str, **options: Any) -> nn.Module:
 
 
 def list(root: str | Path | None = None) -> builtins.list[str]:
-    """Names "architecture.tag" of the trained generators in the release folder `root`, or in a checkout."""
-    from covid_synth_data.generators import trained
+    """Names "architecture.tag" of the trained generators in the release folder `root`, or on this machine."""
+    from covid_synth_data.generators import search
 
-    return sorted(trained.find(root))
+    return sorted(search.find(root))
 
 
 def load(name: str, root: str | Path | None = None, device: str = "auto") -> Trained:
@@ -76,8 +76,8 @@ def load(name: str, root: str | Path | None = None, device: str = "auto") -> Tra
 
     A `Translator` turns films into films, a `Sampler` noise into films, a `LabelTranslator` label maps into
     CT slices. `root` is a release folder, a folder that holds weights, or a repository as "ORG/NAME@v1.0.0";
-    without it the releases of a checkout are searched, then the repositories of `catalog.REPOSITORIES` on the
-    Hub. Raises `UnknownName`, `WeightsError`, `MissingExtra`.
+    without it this machine is searched (`release.places`), then the repositories of `catalog.REPOSITORIES`
+    on the Hub. Raises `UnknownName`, `WeightsError`, `MissingExtra`.
     """
     try:
         from covid_synth_data.generators import trained

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -11,14 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from covid_synth_data import catalog
 from covid_synth_data.errors import ConfigError, UnknownName, WeightsError
 from covid_synth_data.files.pixels import Grey
-from covid_synth_data.generators import build, noise, remote, weights
+from covid_synth_data.generators import build, noise, search, weights
 from covid_synth_data.generators.folding import for_inference
 from covid_synth_data.generators.label_maps import one_hot
-
-CHECKOUT = Path(__file__).resolve().parents[2] / "releases"
 
 
 class Translator:
@@ -160,49 +156,9 @@ KINDS: Final[Mapping[str, type[Trained]]] = {
 }
 
 
-def find(root: str | Path | None = None) -> Mapping[str, Path]:
-    """Names "architecture.tag" to weights files below the release `root`, or below a checkout's releases."""
-    folders = [Path(root)] if root is not None else sorted(CHECKOUT.glob("*")) if CHECKOUT.is_dir() else []
-    found: dict[str, Path] = {}
-    for folder in folders:
-        for path in sorted([*folder.glob("*.safetensors"), *folder.glob("weights/*.safetensors")]):
-            if path.with_suffix(".json").is_file():
-                card = weights.read_card(path)
-                found.setdefault(card.name, path)
-    return found
-
-
 def load(name: str, root: str | Path | None = None, device: str = "auto") -> Trained:
     """See `covid_synth_data.generators.load`."""
-    return load_file(locate(name, root), device)
-
-
-def locate(name: str, root: str | Path | None = None) -> Path:
-    """The weights file of `name`: in the folder `root`, the repository `root`, the checkout, or on the Hub.
-
-    Raises `UnknownName`, `WeightsError`.
-    """
-    if remote.is_repository(root):
-        return remote.fetch(name, str(root))
-    found = find(root)
-    if name in found:
-        return found[name]
-    if root is not None or difflib.get_close_matches(name, found, n=1):
-        raise UnknownName("trained generator", name, found)
-    told = [f"{', '.join(found) or 'none'} in this checkout"]
-    for repository in catalog.REPOSITORIES.values():
-        try:
-            return remote.fetch(name, repository)
-        except UnknownName:
-            told.append(f"others in {repository}")
-        except WeightsError:
-            told.append(f"{repository} out of reach")
-    raise WeightsError(
-        f"no trained generator {name!r}",
-        found=", ".join(told),
-        expected="a name that covid_synth_data.generators.list() gives, or one on the Hub",
-        hint="give the release folder that holds it (root=, or --release)",
-    )
+    return load_file(search.locate(name, root), device)
 
 
 def load_file(path: Path, device: str = "auto") -> Trained:

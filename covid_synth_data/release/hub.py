@@ -16,19 +16,19 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from covid_synth_data.errors import CorruptRelease, HubError, OutputError, ReleaseError
 from covid_synth_data.files.atomic import output_errors, write_text
 from covid_synth_data.files.cache import cache_folder
 from covid_synth_data.release import manifest, shards
+from covid_synth_data.release.verification import HASHED, Difference, difference
 
 LATEST: Final = "latest"
 
 FETCHED: Final = 8
-HASHED: Final = 4
-"""Files that are fetched, and hashed, at a time."""
+"""Files that are fetched at a time."""
 
 _VERSION: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 _LOG: Final = logging.getLogger(__name__)
@@ -184,14 +184,28 @@ def _download(repo: str, version: str, revision: str, path: str) -> Path:
             ) from error
 
 
-def _cached_versions(repo: str, subsets: Iterable[str]) -> list[str]:
+def cached_folders(repo: str) -> list[Path]:
+    """The folders of the versions of `repo` that are in the cache, as far as they are there, oldest first."""
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
-    refs = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="dataset") / "refs"
+    home = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="dataset")
+    tags = [f"v{version}" for version in ascending(ref.name for ref in (home / "refs").glob("v*"))]
+    try:
+        commits = [(home / "refs" / tag).read_text(encoding="utf-8").strip() for tag in tags]
+    except OSError:
+        return []
+    return [home / "snapshots" / commit for commit in commits]
+
+
+def _cached_versions(repo: str, subsets: Iterable[str]) -> list[str]:
     wanted = tuple(subsets)
-    found = ((one, _in_cache(repo, one)) for one in ascending(ref.name for ref in refs.glob("v*")))
-    return [one for one, snapshot in found if snapshot is not None and snapshot.holds(wanted)]
+    snapshots = (
+        Snapshot(folder, manifest.read(folder))
+        for folder in cached_folders(repo)
+        if (folder / manifest.NAME).is_file()
+    )
+    return [snapshot.listed.version for snapshot in snapshots if snapshot.holds(wanted)]
 
 
 def git_hash(content: bytes) -> str:
@@ -212,9 +226,9 @@ def _obtain(repo: str, snapshot: Snapshot, files: list[manifest.File]) -> None:
         if not (snapshot.folder / file.path).is_file():
             _download(repo, snapshot.listed.version, snapshot.folder.name, file.path)
 
-    def check(file: manifest.File) -> tuple[str, str] | None:
+    def check(file: manifest.File) -> Difference | None:
         path = snapshot.folder / file.path
-        return None if before.get(file.path) == _mark(path, file) else _unlike(path, file)
+        return None if before.get(file.path) == _mark(path, file) else difference(snapshot.folder, file)
 
     with ThreadPoolExecutor(FETCHED) as fetching, ThreadPoolExecutor(HASHED) as hashing:
         arrived = zip(files, fetching.map(get, files), strict=True)
@@ -248,34 +262,6 @@ def _read_notes(path: Path) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return {str(k): str(v) for k, v in content.items()} if isinstance(content, dict) else {}
-
-
-def _unlike(path: Path, file: manifest.File) -> tuple[str, str] | None:
-    """How a file differs from what the manifest says, as (found, expected); None where it does not."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if path.stat().st_size != file.size:
-        return f"{path.stat().st_size} bytes", f"{file.size} bytes"
-    with path.open("rb") as handle:
-        digest = _sha256(handle)
-        if digest != file.sha256:
-            return f"sha256 {digest[:12]}", file.sha256[:12]
-        if file.subset is None:
-            return None
-        handle.seek(0)
-        try:
-            return shards.unlike_a_shard(pq.read_metadata(handle), file.rows)
-        except (pa.ArrowException, OSError) as error:
-            return (str(error).splitlines() or [type(error).__name__])[0], "a parquet file"
-
-
-def _sha256(file: IO[bytes]) -> str:
-    """The hash of a file, in large pieces: between two of them, threads that download hold up this one."""
-    digest, buffer = hashlib.sha256(), memoryview(bytearray(1 << 22))
-    while count := file.readinto(buffer):  # type: ignore[attr-defined]
-        digest.update(buffer[:count])
-    return digest.hexdigest()
 
 
 def _discard(path: Path) -> None:

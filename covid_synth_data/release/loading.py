@@ -1,19 +1,23 @@
-"""Released datasets: found in a folder or on the Hub, loaded with `datasets`, verified by their manifest."""
+"""Loading released datasets: a config is found in one of several places and read with `datasets`."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import logging
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from covid_synth_data import catalog
-from covid_synth_data.errors import CorruptRelease, CovidSynthError, OutputError, ReleaseError, UnknownName
-from covid_synth_data.release import card_yaml, hub, manifest, shards
+from covid_synth_data.errors import (
+    CorruptRelease,
+    CovidSynthError,
+    HubError,
+    OutputError,
+    ReleaseError,
+    UnknownName,
+)
+from covid_synth_data.release import card_yaml, hub, manifest, places
+from covid_synth_data.release.verification import difference
 
 if TYPE_CHECKING:
     import datasets
@@ -51,6 +55,9 @@ def release_folder(name: str, version: str | None = None, root: str | Path | Non
         folder = _folder(Path(root), entry(name).dataset)
         _listed(folder, version)
         return folder
+    place = _here(name, (), version)
+    if place is not None:
+        return place.folder
     repo = repository(name)
     return hub.fetch(repo, hub.resolve(repo, version)).folder
 
@@ -73,9 +80,12 @@ def load_dataset(
     """A config of a released dataset, in `schema.SYNTHETIC_COLUMNS`, images decoded when they are read.
 
     `name` is a dataset, or a repository of it (ORG/DATASET). `root` is a release folder, or a folder that
-    holds one named like the dataset; without it the Hub is read, or the mirror that HF_ENDPOINT names, at the
-    tag of `version`: X.Y.Z, or None and "latest" for the newest published. What is in the cache needs no
-    network, and what comes from the Hub is compared with the manifest before its first use.
+    holds one named like the dataset. Without `root` a dataset is looked for in the cache, in the `releases/`
+    of a checkout, in the folders that COVID_SYNTH_RELEASES names, and on the Hub (`release.places`); a
+    repository is read from the Hub, or the mirror that HF_ENDPOINT names, alone. `version` is X.Y.Z, None
+    for the newest on this machine, or the newest published where none is here, or "latest" for the newest
+    published. What is on this machine needs no network, and what comes from the Hub is compared with the
+    manifest before its first use.
 
     With `streaming` the result is a `datasets.IterableDataset` that reads shards as it goes; those that are
     not in the cache come unchecked. Raises `UnknownName`, `ReleaseError` when the version or config is not
@@ -84,14 +94,39 @@ def load_dataset(
     chosen = entry(name, config)
     if split != "train":
         raise UnknownName("split", split, ["train"])
-    if root is None:
-        return _from_hub(repository(name), chosen, version, streaming)
-    folder = _folder(Path(root), chosen.dataset)
+    place = _here(name, chosen.subsets, version) if root is None else None
+    if root is None and (place is None or place.kind == "cache"):
+        exact = version if place is None else place.listed.version
+        try:
+            return _from_hub(repository(name), chosen, exact, streaming)
+        except HubError as error:
+            raise error if "/" in name else places.nowhere(chosen, version, error) from error
+    folder = place.folder if place is not None else _folder(Path(str(root)), chosen.dataset)
     listed = _listed(folder, version)
     _check_subsets(str(folder), listed, chosen)
     _check_shards(folder, listed, chosen.subsets)
     card_yaml.check(folder, listed, chosen.config, chosen.subsets)
     return _read(folder, chosen.config, str(folder), streaming=streaming)
+
+
+def _here(name: str, subsets: tuple[str, ...], version: str | None) -> places.Place | None:
+    """The place on this machine to read a dataset from; None for a repository, and where there is none."""
+    if "/" in name or version == hub.LATEST:
+        return None
+    return places.find(entry(name).dataset, subsets, version)
+
+
+def fetch(name: str, config: str | None = None, version: str | None = None) -> Path:
+    """Bring a config, or with `config` None all subsets of the release, into the cache; its folder there.
+
+    `version` is X.Y.Z, or None for the newest published. Every file is compared with the manifest. An
+    interrupted call fetches only the rest when called again. Raises `UnknownName`, `ReleaseError`,
+    `CorruptRelease`, `HubError`.
+    """
+    repo = repository(name)
+    exact = hub.resolve(repo, version)
+    subsets = entry(name, config).subsets if config else tuple(hub.fetch(repo, exact).listed.subsets)
+    return hub.fetch(repo, exact, subsets, ("weights/",)).folder
 
 
 def _from_hub(repo: str, chosen: catalog.DatasetEntry, version: str | None, streaming: bool) -> Any:
@@ -186,88 +221,11 @@ def _unreadable(folder: Path, config: str, error: Exception) -> CovidSynthError:
 def _check_shards(folder: Path, listed: manifest.Manifest, subsets: tuple[str, ...]) -> None:
     """The quick part of `verify`, done on every load: where each shard lies, its size, rows and columns."""
     for file in listed.files:
-        if file.subset in subsets:
-            with shards.opened(folder, file):
-                pass
-
-
-@dataclass
-class Report:
-    """What `verify` found: files and bytes read, and one line per problem (none: the release is whole)."""
-
-    files: int = 0
-    size: int = 0
-    rows: dict[str, int] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def whole(self) -> bool:
-        """True when nothing is wrong."""
-        return not self.problems
-
-
-def verify(folder: str | Path, progress: Callable[[int, int], None] | None = None) -> Report:
-    """Check every byte and every count of a release against its manifest, reading each file once.
-
-    `progress` gets (bytes read, all bytes). Finds changed, missing, cut and added files, symbolic links, and
-    row counts that differ between shards and manifest. Raises `ReleaseError` when `folder` is no release.
-    """
-    folder = Path(folder)
-    listed = manifest.read(folder)
-    report = Report()
-    total = sum(file.size for file in listed.files)
-    with ThreadPoolExecutor(4) as pool:
-        for file, problem in zip(
-            listed.files, pool.map(lambda f: _check(folder, f), listed.files), strict=True
-        ):
-            report.files += 1
-            report.size += file.size
-            if problem:
-                report.problems.append(problem)
-            if file.subset:
-                report.rows[file.subset] = report.rows.get(file.subset, 0) + (file.rows or 0)
-            if progress:
-                progress(report.size, total)
-    known = {file.path for file in listed.files} | {manifest.NAME}
-    report.problems += [
-        f"{path.relative_to(folder)}: not in the manifest"
-        for path in sorted(folder.rglob("*"))
-        if (path.is_file() or path.is_symlink())
-        and path.relative_to(folder).as_posix() not in known
-        and not _ignored(path, folder)
-    ]
-    for name, subset in listed.subsets.items():
-        if report.rows.get(name, 0) != subset.rows:
-            report.problems.append(f"{name}: found {report.rows.get(name, 0)} rows, expected {subset.rows}")
-    return report
-
-
-def _ignored(path: Path, folder: Path) -> bool:
-    """Hidden files and folders (.git, .cache) are no part of a release."""
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
-
-
-def _check(folder: Path, file: manifest.File) -> str | None:
-    """What is wrong with one listed file, or None."""
-    path = folder / file.path
-    if not manifest.is_inside(folder, file.path) or not path.is_file():
-        return f"{file.path}: " + ("missing" if manifest.is_inside(folder, file.path) else "a symbolic link")
-    size = path.stat().st_size
-    if size != file.size:
-        return f"{file.path}: found {size} bytes, expected {file.size}"
-    with path.open("rb") as handle:
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    if digest != file.sha256:
-        return f"{file.path}: content differs (sha256 {digest[:12]}, expected {file.sha256[:12]})"
-    if file.rows is not None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            with path.open("rb") as handle:  # pyarrow opens no path that is not UTF-8
-                problem = shards.unlike_a_shard(pq.read_metadata(handle), file.rows)
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            return f"{file.path}: not a parquet file ({str(error).splitlines()[0]})"
+        problem = difference(folder, file, content=False) if file.subset in subsets else None
         if problem:
-            return f"{file.path}: found {problem[0]}, expected {problem[1]}"
-    return None
+            raise CorruptRelease(
+                f"{folder / file.path} is not as released",
+                found=problem.found,
+                expected=problem.expected,
+                hint="fetch the release again, or run covid-synth verify",
+            )

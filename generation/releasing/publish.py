@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from covid_synth_data import catalog
 from covid_synth_data.errors import ConfigError, CorruptRelease, HubError, ReleaseError, VersionExists
 from covid_synth_data.release import hub as remote
-from covid_synth_data.release import loading, manifest
+from covid_synth_data.release import manifest, verification
 from generation.releasing import licensing
 
 if TYPE_CHECKING:
@@ -78,10 +78,10 @@ def plan(
 ) -> Plan:
     """Check the folder and compare it with the Hub; nothing is written.
 
-    `progress` is that of `hub.verify`; `licences` is "permissive", or "any" for a release that is labelled as
-    restricted. Raises `CorruptRelease` for a folder that is not whole, `ConfigError` for another version or
-    name, `ReleaseError` for licences or an older version, `VersionExists` where the tag is there with other
-    content, `HubError`.
+    `progress` is that of `verification.verify`; `licences` is "permissive", or "any" for a release that is
+    labelled as restricted. Raises `CorruptRelease` for a folder that is not whole, `ConfigError` for another
+    version or name, `ReleaseError` for licences or an older version, `VersionExists` where the tag is there
+    with other content, `HubError`.
     """
     listed, stamps = _checked(folder, repo, version, progress)
     licensing.check({name for subset in listed.subsets.values() for name in subset.licences}, licences)
@@ -193,7 +193,7 @@ def _checked(
             expected=f"ORG/{listed.name}",
             hint=f"the project's own is {catalog.REPOSITORIES.get(listed.name, 'not set')}",
         )
-    report = loading.verify(folder, progress)
+    report = verification.verify(folder, progress)
     if not report.whole:
         raise CorruptRelease(
             f"{folder} is not whole and cannot be published",

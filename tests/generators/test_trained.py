@@ -244,7 +244,7 @@ def test_the_checksum_of_a_sampler_is_checked(tmp_path):
 
 def test_the_releases_of_a_checkout_are_searched(folder, tmp_path, monkeypatch):
     (tmp_path / "covid-synth-cxr").symlink_to(folder)
-    monkeypatch.setattr("covid_synth_data.generators.trained.CHECKOUT", tmp_path)
+    monkeypatch.setattr("covid_synth_data.release.places.CHECKOUT", tmp_path)
     assert generators.list() == ["dcgan.test", "diffaug-gan.test"]
     assert generators.load("dcgan.test", device="cpu").card.name == "dcgan.test"
     with pytest.raises(UnknownName, match="did you mean 'dcgan.test'"):

@@ -97,8 +97,8 @@ def test_a_checked_file_is_not_read_again_and_a_changed_one_is(both, client):
     probe = (
         "import hashlib\n"
         "from covid_synth_data.release import hub\n"
-        "seen, real = [], hub._unlike\n"
-        "hub._unlike = lambda path, file: (seen.append(file.path), real(path, file))[1]\n"
+        "seen, real = [], hub.difference\n"
+        "hub.difference = lambda path, file: (seen.append(file.path), real(path, file))[1]\n"
     )
     count = f"hub.fetch({REPO!r}, '1.0.0', ('gnc',))\nprint(len(seen))"
     assert client.python(probe + count).value == 3

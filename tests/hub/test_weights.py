@@ -66,4 +66,4 @@ def test_a_misspelt_name_and_a_missing_version_are_one_line(hub, client, release
     wrong = ["covid-synth", "sample", "wgan.tyni", "--release", f"{REPO}@v1.0.0", "-o", "out"]
     assert "did you mean 'wgan.tiny'" in client.python(sample.format(arguments=wrong)).error
     wrong = ["covid-synth", "sample", "wgan.tiny", "--release", f"{REPO}@v9.9.9", "-o", "out"]
-    assert "cannot be read from" in client.python(sample.format(arguments=wrong)).error
+    assert "has no version 9.9.9" in client.python(sample.format(arguments=wrong)).error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import huggingface_hub
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from covid_synth_data import catalog
 from covid_synth_data.errors import CorruptRelease, HubError, OutputError, ReleaseError, UnknownName
 from covid_synth_data.release import hub as remote
-from covid_synth_data.release import loading, manifest
+from covid_synth_data.release import loading, manifest, places, verification
 
 
 def test_entries_by_name():
@@ -30,12 +31,42 @@ def test_names_of_repositories():
     assert loading.entry("fork/covid-synth-cxr", "gpc").config == "gpc"
 
 
-def test_without_a_network_one_line_says_what_to_do():
-    with pytest.raises(HubError, match=r"v1\.0\.0 cannot be fetched; found HF_HUB_OFFLINE.*root=") as caught:
-        loading.load_dataset("covid-synth-cxr", "gnc", version="1.0.0")
-    assert "\n" not in str(caught.value)
-    with pytest.raises(HubError, match=r"the versions of .* cannot be read"):
-        loading.load_dataset("covid-synth-cxr", "gnc")
+def test_without_a_network_one_line_names_every_place_that_was_tried(monkeypatch, tmp_path):
+    monkeypatch.setattr(places, "CHECKOUT", tmp_path / "none")
+    for version, said in (("1.0.0", "v1.0.0 cannot be fetched"), (None, "the versions of .* cannot be read")):
+        with pytest.raises(HubError, match=rf"{said}; found HF_HUB_OFFLINE.*root=") as caught:
+            loading.load_dataset("covid-synth-cxr", "gnc", version=version)
+        text = str(caught.value)
+        assert "\n" not in text
+        for part in ("not in the cache", "no checkout", "COVID_SYNTH_RELEASES not set", "covid-synth fetch"):
+            assert part in text, part
+
+
+def test_places_are_searched_in_their_order(world, monkeypatch, tmp_path):
+    """The checkout before the folders of the environment; the newest version where none is asked for."""
+    monkeypatch.setattr(places, "CHECKOUT", tmp_path / "releases")
+    monkeypatch.setenv(places.ENVIRONMENT, str(world.folder))
+    assert places.find("covid-synth-cxr", ("gnc",)).kind == "environment"
+    assert len(loading.load_dataset("covid-synth-cxr", "gnc")) == 24
+    assert loading.release_folder("covid-synth-cxr") == world.release
+    shutil.copytree(world.release, tmp_path / "releases" / "covid-synth-cxr")
+    assert places.find("covid-synth-cxr", ("gnc",)).kind == "checkout"
+    listed = manifest.read(world.release)
+    manifest.write(world.release, listed.model_copy(update={"version": "0.0.2"}))
+    assert places.find("covid-synth-cxr", ("gnc",)).kind == "environment"
+    assert places.find("covid-synth-cxr", ("gnc",), "0.0.1").kind == "checkout"
+    assert loading.release_manifest("covid-synth-cxr").version == "0.0.2"
+    assert places.find("covid-synth-cxr", ("gpc",)) is None
+
+
+def test_a_release_whose_shards_are_not_all_there_is_passed_over(world, monkeypatch, tmp_path):
+    monkeypatch.setattr(places, "CHECKOUT", tmp_path / "none")
+    monkeypatch.setenv(places.ENVIRONMENT, f"{tmp_path / 'empty'}:{world.release}")
+    assert places.find("covid-synth-cxr", ("gnc",)) is not None
+    next((world.release / "cyclegan").iterdir()).unlink()
+    assert places.find("covid-synth-cxr", ("gnc",)) is None
+    (world.release / manifest.NAME).write_text("{")
+    assert places.here("covid-synth-cxr") == []
 
 
 @pytest.mark.parametrize("error", [OSError("offline"), ValueError("no such name\nmore"), ConnectionError()])
@@ -86,9 +117,9 @@ def test_a_broken_card_is_a_corrupt_release(world, card):
 def test_a_shard_of_the_right_size_that_is_no_parquet(world):
     shard = min((world.release / "cyclegan").iterdir())
     shard.write_bytes(b"\0" * shard.stat().st_size)
-    with pytest.raises(CorruptRelease, match="cannot be read"):
+    with pytest.raises(CorruptRelease, match="expected a parquet file"):
         loading.load_dataset("covid-synth-cxr", "gnc", root=world.release)
-    report = loading.verify(world.release)
+    report = verification.verify(world.release)
     assert [problem.split(":")[0] for problem in report.problems] == [f"cyclegan/{shard.name}"]
 
 
@@ -104,14 +135,14 @@ def test_a_shard_that_matches_its_checksum_but_is_no_parquet(world):
         for file in listed.files
     ]
     manifest.write(world.release, listed.model_copy(update={"files": files}))
-    assert "not a parquet file" in loading.verify(world.release).problems[0]
+    assert "expected a parquet file" in verification.verify(world.release).problems[0]
 
 
 def test_verify_reports_progress_in_bytes_and_skips_hidden_files(world):
     (world.release / ".cache").mkdir()
     (world.release / ".cache/x").write_text("x")
     seen: list[tuple[int, int]] = []
-    report = loading.verify(world.release, lambda done, total: seen.append((done, total)))
+    report = verification.verify(world.release, lambda done, total: seen.append((done, total)))
     assert report.whole
     assert seen[-1][0] == seen[-1][1] == report.size
     assert len(seen) == report.files == len(json.loads((world.release / manifest.NAME).read_text())["files"])

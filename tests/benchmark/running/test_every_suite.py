@@ -12,7 +12,7 @@ import tomlkit
 from covid_synth_data import catalog, schema
 from covid_synth_data.benchmark import list_suites, load_suite, report, results, run
 from covid_synth_data.benchmark.suite import Suite
-from covid_synth_data.release import loading, manifest, writing
+from covid_synth_data.release import loading, manifest, verification, writing
 
 SIDE = 32
 ROWS = 20
@@ -133,7 +133,7 @@ def test_a_suite_runs_and_reports_every_regime(name, release, tmp_path):
 
 
 def test_noise_rows_come_as_they_were_written(release):
-    assert loading.verify(release).whole
+    assert verification.verify(release).whole
     rows = loading.load_dataset("covid-synth-cxr", "wgan", root=release)
     assert rows.features == schema.features(schema.SYNTHETIC_COLUMNS)
     assert len(rows) == ROWS

@@ -244,9 +244,9 @@ SHARD = "cyclegan/gnc-00001-of-00004.parquet"
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda d: flip(d / SHARD), f"{SHARD}: content differs"),
-        (lambda d: flip(d / "README.md"), "README.md: content differs"),
-        (lambda d: flip(d / "weights/tiny.safetensors"), "tiny.safetensors: content differs"),
+        (lambda d: flip(d / SHARD), f"{SHARD}: found sha256"),
+        (lambda d: flip(d / "README.md"), "README.md: found sha256"),
+        (lambda d: flip(d / "weights/tiny.safetensors"), "tiny.safetensors: found sha256"),
         (lambda d: (d / SHARD).unlink(), f"{SHARD}: missing"),
         (lambda d: (d / SHARD).write_bytes((d / SHARD).read_bytes()[:-7]), "bytes, expected"),
         (lambda d: shutil.copy(d / SHARD, d / "cyclegan/gnc-00004-of-00004.parquet"), "not in the manifest"),
@@ -265,7 +265,7 @@ def test_verify_does_not_follow_links(copy):
     target = copy.parent / "elsewhere.parquet"
     shutil.move(copy / SHARD, target)
     (copy / SHARD).symlink_to(target)
-    assert csd.verify(copy).problems == [f"{SHARD}: a symbolic link"]
+    assert csd.verify(copy).problems == [f"{SHARD}: found a symbolic link, expected a file of the release"]
 
 
 @pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "a/../../b", "", "a\\b"])

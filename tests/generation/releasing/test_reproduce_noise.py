@@ -11,7 +11,7 @@ import torch
 
 from covid_synth_data.errors import CorruptRelease
 from covid_synth_data.generators import build, weights
-from covid_synth_data.release import loading, manifest, writing
+from covid_synth_data.release import manifest, verification, writing
 from generation.recipe import family
 from generation.releasing import build as releases
 from generation.releasing.reproduce import reproduce
@@ -92,7 +92,7 @@ def _with_first_row(released: Path, out: Path, **changes: object) -> Path:
     listed = manifest.read(out)
     files = [writing.entry(out, shard, "wgan") if file.path == shard else file for file in listed.files]
     manifest.write(out, listed.model_copy(update={"files": files}))
-    assert loading.verify(out).whole
+    assert verification.verify(out).whole
     return out
 
 

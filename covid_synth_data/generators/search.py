@@ -1,0 +1,62 @@
+"""Where the weights of a trained generator lie: on this machine, in the wheel, on the Hub (without torch)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from covid_synth_data import catalog
+from covid_synth_data.errors import UnknownName, WeightsError
+from covid_synth_data.generators import remote, weights
+from covid_synth_data.release import places
+
+BUNDLED: Final = Path(__file__).resolve().parents[1] / "weights"
+"""Small weights that travel in the wheel, one folder per dataset; a checkout has its `releases/` instead."""
+
+
+def find(root: str | Path | None = None) -> Mapping[str, Path]:
+    """Names "architecture.tag" to weights files: below the release `root`, or wherever this machine has them.
+
+    Without `root` these are the places of `release.places` (cache, checkout, named folders), then the wheel.
+    """
+    if root is not None:
+        folders = [Path(root)]
+    else:
+        folders = [folder for name in catalog.REPOSITORIES for _, folder in places.candidates(name)]
+        folders += [BUNDLED / name for name in catalog.REPOSITORIES]
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for path in sorted([*folder.glob("*.safetensors"), *folder.glob("weights/*.safetensors")]):
+            if path.with_suffix(".json").is_file():
+                found.setdefault(weights.read_card(path).name, path)
+    return found
+
+
+def locate(name: str, root: str | Path | None = None) -> Path:
+    """The weights file of `name`: in the folder `root`, the repository `root`, the checkout, or on the Hub.
+
+    Raises `UnknownName`, `WeightsError`.
+    """
+    if remote.is_repository(root):
+        return remote.fetch(name, str(root))
+    found = find(root)
+    if name in found:
+        return found[name]
+    if root is not None or difflib.get_close_matches(name, found, n=1):
+        raise UnknownName("trained generator", name, found)
+    tried = [f"{', '.join(found) or 'none'} on this machine"]
+    for repository in catalog.REPOSITORIES.values():
+        try:
+            return remote.fetch(name, repository)
+        except UnknownName:
+            tried.append(f"others in {repository}")
+        except WeightsError:
+            tried.append(f"{repository} out of reach")
+    raise WeightsError(
+        f"no trained generator {name!r}",
+        found=", ".join(tried),
+        expected="a name that covid_synth_data.generators.list() gives, or one on the Hub",
+        hint="give the release folder that holds it (root=, or --release)",
+    )

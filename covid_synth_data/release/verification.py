@@ -1,0 +1,165 @@
+"""Whether the files of a release are what its manifest says: one answer for all who ask.
+
+Loading, fetching, `verify`, publishing and reproducing all call `difference`. Loading asks for the quick
+part (place, size, rows, columns); the others compare the content too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final, NamedTuple
+
+from covid_synth_data.release import manifest
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
+HASHED: Final = 4
+"""Files that are hashed at a time."""
+
+
+NEEDED: Final = ("image", "image_id", "subset")
+"""Columns that a shard of any version has."""
+
+MAX_UNPACKED: Final = 2 * 2**30
+"""Bytes that a row group may unpack to. Ours have 256 images, some 10 MB."""
+
+MAX_RATIO: Final = 200
+"""How much a row group above a few megabytes may shrink by compression; images hardly shrink at all."""
+
+_SMALL: Final = 8 * 2**20
+
+
+class Difference(NamedTuple):
+    """How a file differs from its entry in the manifest: what was found, and what was expected."""
+
+    found: str
+    expected: str
+
+
+def difference(folder: Path, file: manifest.File, *, content: bool = True) -> Difference | None:
+    """How the file of `folder` that `file` describes differs from it; None where it does not.
+
+    Compares the place (no symbolic link leads out of the release) and the size, with `content` the sha256
+    of every byte, and for a shard its rows and columns.
+    """
+    path = folder / file.path
+    if not manifest.is_inside(folder, file.path):
+        return Difference("a symbolic link", "a file of the release")
+    try:
+        size = path.stat().st_size if path.is_file() else None
+        if size is None:
+            return Difference("no file", "a file of the release")
+        if size != file.size:
+            return Difference(f"{size:,} bytes", f"{file.size:,} bytes")
+        with path.open("rb") as handle:
+            digest = sha256(handle) if content else file.sha256
+            if digest != file.sha256:
+                return Difference(f"sha256 {digest[:12]}", f"sha256 {file.sha256[:12]}")
+            return _read_form(handle, file.rows) if file.rows is not None else None
+    except OSError as error:
+        return Difference((error.strerror or str(error)).lower(), "a readable file")
+
+
+def _read_form(handle: IO[bytes], rows: int) -> Difference | None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        handle.seek(0)
+        problem = _unlike(pq.read_metadata(handle), rows)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        return Difference((str(error).splitlines() or [type(error).__name__])[0], "a parquet file")
+    return Difference(*problem) if problem else None
+
+
+def _unlike(metadata: pq.FileMetaData, rows: int) -> tuple[str, str] | None:
+    """What is wrong with the metadata of a shard, as (found, expected); None where all is well."""
+    import pyarrow as pa
+
+    if metadata.num_rows != rows:
+        return f"{metadata.num_rows} rows", f"{rows}"
+    if metadata.num_rows > manifest.MAX_ROWS:
+        return f"{metadata.num_rows} rows", f"at most {manifest.MAX_ROWS}"
+    columns = metadata.schema.to_arrow_schema()
+    missing = [name for name in NEEDED if name not in columns.names]
+    if missing:
+        return f"columns {', '.join(columns.names)[:120]}", f"{', '.join(NEEDED)} among them"
+    image = columns.field("image").type
+    if not pa.types.is_struct(image) or {field.name for field in image} != {"bytes", "path"}:
+        return f"the column image of type {str(image)[:80]}", "struct<bytes: binary, path: string>"
+    for name in NEEDED[1:]:
+        if not pa.types.is_string(columns.field(name).type):
+            return f"the column {name} of type {str(columns.field(name).type)[:80]}", "string"
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        packed = sum(group.column(i).total_compressed_size for i in range(group.num_columns))
+        unpacked = group.total_byte_size
+        if unpacked > MAX_UNPACKED or unpacked > max(_SMALL, MAX_RATIO * packed):
+            return f"a row group that unpacks from {packed:,} to {unpacked:,} bytes", "pictures"
+    return None
+
+
+def sha256(file: IO[bytes]) -> str:
+    """The sha256 of an open file. It is read in large pieces: between two of them other threads may run."""
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(1 << 22))
+    while count := file.readinto(buffer):  # type: ignore[attr-defined]
+        digest.update(buffer[:count])
+    return digest.hexdigest()
+
+
+@dataclass
+class Report:
+    """What `verify` read, and one line per problem; without problems the release is whole."""
+
+    files: int = 0
+    size: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def whole(self) -> bool:
+        """True when no problem was found."""
+        return not self.problems
+
+
+def verify(folder: str | Path, progress: Callable[[int, int], None] | None = None) -> Report:
+    """Check every byte and every count of a release against its manifest; each file is read once.
+
+    The check finds changed, missing, cut and added files, symbolic links, and subsets whose shards do not
+    add up to the rows of the manifest. `progress` gets (bytes read, all bytes). Raises `ReleaseError` when
+    `folder` is no release.
+    """
+    folder = Path(folder)
+    listed = manifest.read(folder)
+    report = Report()
+    total = sum(file.size for file in listed.files)
+    with ThreadPoolExecutor(HASHED) as pool:
+        answers = pool.map(lambda file: difference(folder, file), listed.files)
+        for file, problem in zip(listed.files, answers, strict=True):
+            report.files += 1
+            report.size += file.size
+            if problem:
+                report.problems.append(f"{file.path}: found {problem.found}, expected {problem.expected}")
+            if file.subset:
+                report.rows[file.subset] = report.rows.get(file.subset, 0) + (file.rows or 0)
+            if progress:
+                progress(report.size, total)
+    report.problems += [f"{path}: not in the manifest" for path in _strangers(folder, listed)]
+    for name, subset in listed.subsets.items():
+        if report.rows.get(name, 0) != subset.rows:
+            report.problems.append(f"{name}: found {report.rows.get(name, 0)} rows, expected {subset.rows}")
+    return report
+
+
+def _strangers(folder: Path, listed: manifest.Manifest) -> list[str]:
+    """Files below `folder` that the manifest does not list; hidden ones (.git, .cache) are no part of it."""
+    known = {file.path for file in listed.files} | {manifest.NAME}
+    there = (path for path in sorted(folder.rglob("*")) if path.is_file() or path.is_symlink())
+    names = (path.relative_to(folder) for path in there)
+    visible = (name for name in names if not any(part.startswith(".") for part in name.parts))
+    return [name.as_posix() for name in visible if name.as_posix() not in known]
