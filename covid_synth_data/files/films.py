@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import fsspec
 from PIL import Image
 
+from covid_synth_data import schema
 from covid_synth_data.errors import BadImage
 from covid_synth_data.files import dicom, nifti, pixels
 from covid_synth_data.files.atomic import replacing
@@ -82,9 +83,9 @@ def write_parquet(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    plain = schema.rows(rows).with_format("arrow")
     images = [name for name, kind in rows.features.items() if isinstance(kind, datasets.Image)]
     features = datasets.Features({**rows.features, **dict.fromkeys(images, datasets.Image())})
-    plain = rows.with_format("arrow")
     with replacing(Path(path)) as temporary, pq.ParquetWriter(temporary, features.arrow_schema) as writer:
         done = 0
         for batch in plain.iter(_BATCH):

@@ -134,7 +134,7 @@ def verify(folder: str | Path, progress: Callable[[int, int], None] | None = Non
     add up to the rows of the manifest. `progress` gets (bytes read, all bytes). Raises `ReleaseError` when
     `folder` is no release.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     listed = manifest.read(folder)
     report = Report()
     total = sum(file.size for file in listed.files)

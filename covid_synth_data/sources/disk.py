@@ -12,12 +12,18 @@ from pathlib import Path
 from typing import Final
 
 from covid_synth_data.errors import BadMetadata, MissingSource, SourceError
+from covid_synth_data.files import pixels
 from covid_synth_data.files.dicom import DICOM_SUFFIXES
 from covid_synth_data.sources.info import SourceInfo
 from covid_synth_data.sources.table import stem
 
 ENVIRONMENT: Final = "COVID_SYNTH_SOURCES"
-IMAGE_SUFFIXES: Final = (".png", ".jpg", ".jpeg")
+IMAGE_SUFFIXES: Final = tuple(ending for ending in pixels.SUFFIXES if ending not in DICOM_SUFFIXES)
+"""Endings of films that are pictures and not DICOM."""
+
+_HIDDEN: Final = ("__macosx", "@eadir", "$recycle.bin", "system volume information")
+"""Folders that archivers and file systems leave, besides all names that begin with a dot."""
+
 MAX_TABLE_BYTES: Final = 64 * 1024 * 1024
 """The largest metadata of a set here has 0.6 MB; what is far above that is not it."""
 
@@ -74,7 +80,26 @@ def missing(info: SourceInfo, found: str) -> MissingSource:
     )
 
 
-def list_images(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES + DICOM_SUFFIXES) -> list[str]:
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is what archivers and file systems leave, not a part of a set."""
+    return name.startswith(".") or name.casefold() in _HIDDEN
+
+
+def films_below(folder: Path) -> list[Path]:
+    """All films in `folder` and the folders in it, by the rules of `list_images`, in natural order."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        inside = Path(place).relative_to(folder)
+        found += [inside / name for name in names if not is_hidden(name) and _is_film(name)]
+    return [folder / path for path in sorted(found, key=lambda path: natural(path.as_posix()))]
+
+
+def _is_film(name: str) -> bool:
+    return name.lower().endswith(pixels.SUFFIXES)
+
+
+def list_images(folder: Path, suffixes: tuple[str, ...] = pixels.SUFFIXES) -> list[str]:
     """The names of the image files directly in `folder`, in natural order; [] where there is no such folder.
 
     One pass over the folder, no file is opened. Hidden files are left out: they are what archivers leave.
@@ -86,9 +111,7 @@ def list_images(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES + DICOM
             names = [
                 entry.name
                 for entry in entries
-                if entry.name.lower().endswith(suffixes)
-                and not entry.name.startswith(".")
-                and entry.is_file()
+                if entry.name.lower().endswith(suffixes) and not is_hidden(entry.name) and entry.is_file()
             ]
     except OSError as error:
         raise SourceError(

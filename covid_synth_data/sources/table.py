@@ -16,6 +16,7 @@ import pandas as pd
 from covid_synth_data import schema
 from covid_synth_data.errors import MissingSource, SourceError
 from covid_synth_data.files import films
+from covid_synth_data.sources import views
 
 if TYPE_CHECKING:
     import datasets
@@ -122,16 +123,13 @@ def stem(name: str) -> str:
 
 
 def is_frontal(view: str) -> bool:
-    """Whether `view` is PA, AP or one of the positions of an AP film (AP Supine, AP semi erect, ...)."""
-    return view.upper().split(" ")[0] in ("AP", "PA")
+    """Whether `view` is that of a frontal film (PA, AP, AP Supine, APS, ...); see `views`."""
+    return views.kind(view) == "frontal"
 
 
 def view_reason(view: str) -> str:
     """Why a film of this `view` is no frontal film, or ""."""
-    if is_frontal(view):
-        return ""
-    lateral = view.upper() in ("L", "LL", "RL") or view.lower().startswith("lat")
-    return LATERAL if lateral else VIEW_UNKNOWN
+    return {"frontal": "", "lateral": LATERAL, "": VIEW_UNKNOWN}[views.kind(view)]
 
 
 def usable(frame: pd.DataFrame, views: str = "frontal") -> pd.DataFrame:

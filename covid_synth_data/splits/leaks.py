@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from covid_synth_data import schema
-from covid_synth_data.errors import BadImage, ConfigError, LeakError
+from covid_synth_data.errors import BadImage, LeakError
 from covid_synth_data.files.pixels import bytes_of, file_of
 from covid_synth_data.splits import duplicates
 
@@ -76,11 +76,8 @@ def _identities(part: datasets.Dataset, pixels: bool) -> dict[str, dict[str, str
     """What identifies the patients and films of a part, by kind: each identity and how to name it."""
     import datasets
 
+    part = schema.rows(part, "image_id")
     columns = part.column_names
-    if "image_id" not in columns:
-        raise ConfigError(
-            "rows without image_id", found=", ".join(columns), expected=", ".join(schema.REAL_COLUMNS)
-        )
 
     def values(name: str) -> list[Any]:
         return list(part[name]) if name in columns else [None] * len(part)
@@ -124,7 +121,7 @@ def near_duplicates(
     import datasets
 
     ids, cells = [], []
-    for part in (a, b):
+    for part in (schema.rows(a, "image", "image_id"), schema.rows(b, "image", "image_id")):
         ids += list(part["image_id"])
         cells += list(
             part.select_columns(["image"]).cast_column("image", datasets.Image(decode=False))["image"]
