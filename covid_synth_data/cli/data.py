@@ -135,7 +135,9 @@ def mix(
 def sample(
     name: Annotated[str, typer.Argument(help="a trained generator, e.g. cyclegan-unet.nc")],
     out: Annotated[Path, typer.Option("-o", "--out", help="where the images go")],
-    count: Annotated[int, typer.Option("-n", min=1, help="how many images")] = 16,
+    count: Annotated[
+        int | None, typer.Option("-n", min=1, help="how many images; without it 16, or all films of --from")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="of the noise; image i depends on (seed, i) alone")] = 0,
     label: Annotated[
         str | None, typer.Option(help="the class that a class-conditional generator makes")
@@ -159,7 +161,12 @@ def sample(
     if isinstance(generator, Translator):
         if films is None:
             raise ConfigError(f"{name} translates films", expected="--from FOLDER", hint="give it films")
-        say(f"{sampling.translate(generator, films, count, out)} films in {out}")
+        made, there = sampling.translate(generator, films.expanduser(), count, out)
+        told = f"{made} films in {out}" if made == there else f"{made} of {there} films in {out} (-n {count})"
+        say(
+            told
+            + (f"; -n {count} asked for more than are there" if count is not None and count > there else "")
+        )
         return
     if not isinstance(generator, Sampler):
         raise ConfigError(
@@ -169,6 +176,7 @@ def sample(
         )
     if films is not None:
         raise ConfigError(f"{name} starts from noise", found=f"--from {films}", hint="leave --from out")
+    count = 16 if count is None else count
     with progress_bar("sampling") as tick:
         if kind == "png":
             sampling.write_png(generator, count, seed, label, out, tick)

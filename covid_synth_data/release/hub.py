@@ -239,7 +239,10 @@ def _obtain(repo: str, snapshot: Snapshot, files: list[manifest.File]) -> None:
     for path in bad:
         _discard(snapshot.folder / path)
     if good.items() - before.items():
-        write_text(notes, json.dumps({**before, **good}))
+        try:
+            write_text(notes, json.dumps({**before, **good}))
+        except OutputError as error:  # the release is whole all the same; it is checked again next time
+            _LOG.warning("what was checked cannot be noted and will be checked again: %s", error)
     for path, (found, expected) in bad.items():
         raise CorruptRelease(
             f"{path} of {repo} is not as released",

@@ -271,5 +271,5 @@ def _check_shards(folder: Path, listed: manifest.Manifest, subsets: tuple[str, .
                 f"{folder / file.path} is not as released",
                 found=problem.found,
                 expected=problem.expected,
-                hint="fetch the release again, or run covid-synth verify",
+                hint=problem.hint,
             )

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from covid_synth_data.errors import CorruptRelease, ReleaseError
+from covid_synth_data.files import lfs
 from covid_synth_data.files.atomic import write_text
 from covid_synth_data.files.models import FrozenModel
 
@@ -130,8 +131,12 @@ def read(folder: Path) -> Manifest:
             where = ".".join(map(str, problem["loc"])) or "the whole file"
             found = f"{where} = {problem['input']!r:.80}"
             expected = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        pointer = lfs.is_pointer(path)
         raise CorruptRelease(
-            f"{path} cannot be read", found=found, expected=expected, hint="fetch the release again"
+            f"{path} cannot be read",
+            found=lfs.FOUND if pointer else found,
+            expected=expected,
+            hint=lfs.HINT if pointer else "fetch the release again",
         ) from error
 
 

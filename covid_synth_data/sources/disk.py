@@ -56,10 +56,24 @@ def find(info: SourceInfo, root: Path) -> Path | None:
         named.append(root)
     candidates = [*named, *(folder / folder.name for folder in named), root]
     for folder in candidates:
+        if folder == root and root.name not in info.folders and not _has_columns(info, root):
+            continue
         for markers in (info.markers, info.other_markers):
             if markers and all((folder / marker).exists() for marker in markers):
                 return folder
     return next((folder for folder in named if folder.is_dir()), None)
+
+
+def _has_columns(info: SourceInfo, folder: Path) -> bool:
+    """Whether the table of `folder` is of this set, by its header; True for a set that is known without."""
+    if not info.columns:
+        return True
+    try:
+        with (folder / info.markers[0]).open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            header = next(csv.reader(file), [])
+    except (OSError, csv.Error):
+        return False
+    return set(info.columns) <= {name.strip() for name in header}
 
 
 def locate(info: SourceInfo, root: Path) -> Path:
