@@ -40,6 +40,8 @@ _APART: Final = 0.5
 
 MAX_VOXELS: Final = 1_000_000_000
 """The largest volume of the set has about 170 million."""
+MAX_SLICES: Final = 4096
+"""More axial slices than any scanner makes of a chest; each takes a square of SIDE pixels."""
 _KEPT: Final = 9
 """Decoded volumes of images, and of label maps, that are kept: the whole set, about 450 MB."""
 
@@ -47,7 +49,8 @@ _KEPT: Final = 9
 def shown(hounsfield: npt.NDArray[Any], window: Window) -> npt.NDArray[np.uint8]:
     """Hounsfield units as grey values: uint8, `window`'s bounds at 0 and 255, not-a-number at 0."""
     low, high = window
-    scaled = (np.nan_to_num(np.asarray(hounsfield, np.float32), nan=low) - low) * (255.0 / (high - low))
+    with np.errstate(over="ignore"):
+        scaled = (np.nan_to_num(np.asarray(hounsfield, np.float32), nan=low) - low) * (255.0 / (high - low))
     return np.asarray(np.rint(np.clip(scaled, 0, 255)), np.uint8)
 
 
@@ -145,8 +148,10 @@ def _decode(path: str, window: Window | None) -> Volume:
     image, orientation = _open(path)
     try:
         stored = np.asarray(image.dataobj.get_unscaled())
-    except (OSError, EOFError, ValueError, MemoryError, zlib.error) as error:
+    except (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error) as error:
         raise _bad(path, error) from error
+    if not all(map(np.isfinite, (image.dataobj.slope, image.dataobj.inter))):
+        raise _bad(path, "a scale that is no number", "a slope and an intercept")
     stored = stored.reshape(stored.shape[:3])
     turned = _orientations().apply_orientation(stored, orientation)[::-1, ::-1]
     zooms = [float(value) for value in image.header.get_zooms()]
@@ -154,7 +159,8 @@ def _decode(path: str, window: Window | None) -> Volume:
     slope, shift = np.float32(image.dataobj.slope), np.float32(image.dataobj.inter)
     out = np.zeros((turned.shape[2], SIDE, SIDE), np.uint8)
     for number in range(turned.shape[2]):
-        plane = turned[:, :, number].T.astype(np.float32) * slope + shift
+        with np.errstate(all="ignore"):
+            plane = turned[:, :, number].T.astype(np.float32) * slope + shift
         picture = _labels(plane) if window is None else shown(plane, window)
         out[number] = _square(picture, spacing, smooth=window is not None)
     out.setflags(write=False)
@@ -174,10 +180,14 @@ def _open(path: str) -> tuple[Any, npt.NDArray[Any]]:
     """The nibabel image, its pixels not read, and where its axes run (right, front, head)."""
     image = _load(path)
     try:
-        orientation = _orientations().io_orientation(image.affine)
+        with np.errstate(all="ignore"):
+            affine = np.asarray(image.affine, np.float64)
+            orientation = _orientations().io_orientation(affine) if np.isfinite(affine).all() else None
         zooms = image.header.get_zooms()
     except (ValueError, np.linalg.LinAlgError) as error:
         raise _bad(path, error) from error
+    if orientation is None:
+        raise _bad(path, "an affine with values that are no number", "an affine with three directions")
     if image.get_data_dtype().fields is not None or image.get_data_dtype().kind not in "biuf":
         raise _bad(path, f"voxels of type {image.get_data_dtype()}", "one number a voxel, no colours")
     sides = tuple(image.shape)
@@ -188,6 +198,8 @@ def _open(path: str) -> tuple[Any, npt.NDArray[Any]]:
         raise _bad(path, f"an array of shape {sides}", "three dimensions, at most a thousand million voxels")
     if not np.isfinite(orientation).all():
         raise _bad(path, "an affine that gives an axis no direction", "an affine with three directions")
+    if sides[_axis(orientation, 2)] > MAX_SLICES:
+        raise _bad(path, f"{sides[_axis(orientation, 2)]} axial slices", f"at most {MAX_SLICES}")
     if not all(np.isfinite(zoom) and zoom > 0 for zoom in zooms):
         raise _bad(path, f"voxels of {zooms} mm", "sizes above 0")
     return image, orientation
@@ -197,13 +209,11 @@ def _load(path: str) -> Any:
     """The nibabel image, its pixels not read. Raises `BadImage`, `MissingExtra`."""
     require()
     import nibabel
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
 
-    failures = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
     try:
         return nibabel.load(path)
-    except (*failures, np.linalg.LinAlgError) as error:
+    except Exception as error:
+        # nibabel raises anything from OSError to OverflowError on headers that are damaged.
         raise _bad(path, error) from error
 
 

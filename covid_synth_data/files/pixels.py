@@ -43,6 +43,7 @@ below the size from which Pillow warns, so that no film which is accepted brings
 EMPTY_RANGE: Final = 6
 """Grey levels between the 5th and the 95th percentile below which an image shows no film."""
 
+_FLOAT32: Final = float(np.finfo(np.float32).max)
 _WIDE_MODES: Final = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 
 
@@ -121,9 +122,8 @@ def to_grey(image: Image.Image) -> Grey:
     if image.mode in _WIDE_MODES:
         values = np.asarray(image, dtype=np.float32)
         values = np.where(np.isfinite(values), values, 0)
-        # A range beyond float32 would overflow.
         low, high = float(values.min()), float(values.max())
-        if not np.isfinite(np.float32(high - low)):
+        if high - low > _FLOAT32 or 255.0 / (high - low or 1) > _FLOAT32:  # which float32 cannot hold
             values = values.astype(np.float64)
         scaled = (values - low) * (255.0 / (high - low)) if high > low else np.zeros_like(values)
         return np.rint(scaled).astype(np.uint8)

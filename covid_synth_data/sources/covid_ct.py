@@ -54,8 +54,8 @@ def read(root: Path, *, check: bool = True, window: tuple[float, float] = nifti.
 
     With `check` every file is decoded once (some ten seconds for the whole set): a slice that is damaged,
     whose label map is of another size or place or has an unknown value, is excluded with the reason, and the
-    pixel counts are those of the label maps. Without it, counts come from slices.csv and are null in the other
-    layout, and nothing is decoded. `window` is (lower, upper) in Hounsfield units, for volumes alone:
+    pixel counts are those of the label maps. Without it, counts come from slices.csv and are null in the
+    other layout, and nothing is decoded. `window` is (lower, upper) in Hounsfield units, for volumes alone:
     pictures are taken as they are. Raises `MissingSource`, `BadMetadata`, `ConfigError`, and `MissingExtra`
     for volumes without nibabel.
     """
