@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.generated import inputs
 
 OUT = Path(__file__).parent / "results" / "generated.json"
-ROUND = 2_000
+ROUND = 400
 """Inputs between two looks at the clock."""
 
 
