@@ -62,7 +62,8 @@ def _batches(path: Path) -> str:
 
 def _task(path: Path) -> str:
     """Tasks look at each film by its fingerprint."""
-    return LEFT_OUT if duplicates.fingerprints([str(path)], [None]).problems[0] else "used"
+    found = duplicates.fingerprints([str(path)], [None])
+    return LEFT_OUT if found.problems[0] or found.flat[0] else "used"
 
 
 def _sample(path: Path) -> str:
@@ -141,8 +142,8 @@ every kind of file into an 8-bit upright grey image, and no place has rules of i
 - `used`, `left out`: the film takes part in tasks, or stands in the plan with the reason
 - `one line`: a `BadImage` that names the file, exit code 2 in the shell; nothing is written
 
-The rules: the EXIF orientation is followed. 8 bits are kept; deeper grey is stretched from its own minimum and
-maximum to 0 and 255. DICOM follows its header: rescale, window, padding (black, and no part of the grey
+The rules: the EXIF orientation is followed. 8 bits are kept; deeper grey is stretched from its own minimum
+and maximum to 0 and 255. DICOM follows its header: rescale, window, padding (black, and no part of the grey
 scale), palette, MONOCHROME1. A window that the standard does not allow is not applied. Compressed DICOM needs
 the extra `[rsna]`; where its decoder is missing, the error names it. `mix` writes 8-bit grey PNG and JPEG
 files as they are and every other kind as PNG, so that no header of a patient goes along.

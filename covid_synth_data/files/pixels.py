@@ -40,9 +40,6 @@ MAX_PIXELS: Final = 89_000_000
 """A chest film has at most about 4,300 x 4,300 pixels; what is far above that is a mistake or an attack. Just
 below the size from which Pillow warns, so that no film which is accepted brings a warning."""
 
-EMPTY_RANGE: Final = 6
-"""Grey levels between the 5th and the 95th percentile below which an image shows no film."""
-
 _FLOAT32: Final = float(np.finfo(np.float32).max)
 _WIDE_MODES: Final = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 
@@ -159,15 +156,6 @@ def is_plain(path: str) -> bool:
         return False
     whole = end.endswith(b"\xff\xd9") if kind == "JPEG" else end[4:8] == b"IEND"
     return whole and mode == "L" and "exif" not in info and "transparency" not in info
-
-
-def is_empty(grey: Grey) -> bool:
-    """Whether no film is to be seen: all black, all white, or one grey but for noise and a marker.
-
-    True where nine tenths of the pixels lie within `EMPTY_RANGE` grey levels.
-    """
-    low, high = np.percentile(grey, (5, 95))
-    return bool(high - low < EMPTY_RANGE)
 
 
 def load_grey(

@@ -155,18 +155,6 @@ def test_addresses() -> None:
     assert pixels.file_of("covid-synth-film://files/%2Fserver/films/x.png") == "//server/films/x.png"
 
 
-@pytest.mark.parametrize("grey", [0, 255, 117])
-def test_empty_films(grey: int) -> None:
-    film = np.full((48, 48), grey, np.uint8)
-    assert pixels.is_empty(film)
-    film[:5, :20] = 255 - grey  # a marker
-    assert pixels.is_empty(film)
-    noise = np.random.default_rng(0).integers(0, 3, film.shape, np.uint8)
-    assert pixels.is_empty(film - noise if grey > 2 else film + noise)
-    assert not pixels.is_empty(inputs.SCENE)
-    assert not pixels.is_empty(inputs.SCENE // 16)  # dark, and yet a film
-
-
 def test_a_damaged_exif_block_is_no_reason_to_refuse(tmp_path: Path) -> None:
     path = inputs.write("JPEG on its side with EXIF orientation", tmp_path)
     raw = bytearray(path.read_bytes())
