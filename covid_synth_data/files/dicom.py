@@ -41,8 +41,11 @@ _JPEG_2000: Final = ("1.2.840.10008.1.2.4.9", "1.2.840.10008.1.2.4.20")
 
 def is_dicom(path: str) -> bool:
     """Whether a file is taken for DICOM: by its name, or by its first bytes."""
-    if path.lower().endswith(DICOM_SUFFIXES):
-        return True
+    return path.lower().endswith(DICOM_SUFFIXES) or is_marked(path)
+
+
+def is_marked(path: str) -> bool:
+    """Whether a file begins as a DICOM file does; False for what cannot be read."""
     try:
         with Path(path).open("rb") as file:
             return has_magic(file.read(_MAGIC_AT + len(_MAGIC)))

@@ -53,7 +53,9 @@ def open_image(file: str | Path | bytes, name: str | None = None) -> Image.Image
         dicom.register()
     try:
         try:
-            image = Image.open(handle)
+            # The preamble of a DICOM file may make it a TIFF file as well.
+            marked = dicom.has_magic(file) if isinstance(file, bytes) else dicom.is_marked(str(file))
+            image = Image.open(handle, formats=[dicom.FORMAT] if marked else None)
         except UnidentifiedImageError:
             if not is_dicom:
                 raise
