@@ -23,7 +23,7 @@ Seed = Annotated[int, typer.Option(min=0, help="another seed gives another draw"
 
 
 _EXTRAS: Final = {
-    **dict.fromkeys(("pydicom", "pylibjpeg", "torchxrayvision"), "rsna"),
+    **dict.fromkeys(("gdcm", "pydicom", "pylibjpeg", "torchxrayvision"), "rsna"),
     **dict.fromkeys(("matplotlib", "safetensors", "sklearn", "timm", "torch", "torchvision"), "benchmark"),
     **dict.fromkeys(("monai", "nibabel", "torchmetrics"), "ct"),
     **dict.fromkeys(("captum", "umap"), "figures"),

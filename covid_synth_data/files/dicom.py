@@ -36,6 +36,7 @@ _BARE: Final = (b"\x02\x00", b"\x08\x00")
 DICOM_SUFFIXES: Final = (".dcm", ".dicom", ".dicm", ".dic")
 
 _JPEG_2000: Final = ("1.2.840.10008.1.2.4.9", "1.2.840.10008.1.2.4.20")
+_JPEG_EXTENDED: Final = "1.2.840.10008.1.2.4.51"
 """How the numbers of the transfer syntaxes begin that OpenJPEG decodes: JPEG 2000 and HTJ2K."""
 
 
@@ -157,9 +158,14 @@ def _name_decoder(dataset: Dataset) -> None:
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_encapsulated:
         return
-    module = "openjpeg" if str(syntax).startswith(_JPEG_2000) else "libjpeg"
-    if importlib.util.find_spec("pylibjpeg") is None or importlib.util.find_spec(module) is None:
-        raise MissingExtra(f"pylibjpeg-{module}", "rsna", purpose=f"decodes {syntax.name}")
+    if syntax == _JPEG_EXTENDED and importlib.util.find_spec("libjpeg") is None:
+        # Only libjpeg decodes 12 bits. It is under GPL-3, so no extra of ours brings it.
+        raise OSError(f"DICOM pixels are {syntax.name}, which needs the package pylibjpeg-libjpeg (GPL-3)")
+    jpeg_2000 = str(syntax).startswith(_JPEG_2000)
+    modules = ["pylibjpeg", "openjpeg"] if jpeg_2000 else ["gdcm"]
+    if any(importlib.util.find_spec(module) is None for module in modules):
+        package = "pylibjpeg-openjpeg" if jpeg_2000 else "python-gdcm"
+        raise MissingExtra(package, "rsna", purpose=f"decodes {syntax.name}")
 
 
 def _mend(dataset: Dataset) -> None:

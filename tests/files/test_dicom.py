@@ -263,10 +263,9 @@ def test_without_preamble_or_ending(tmp_path: Path) -> None:
 # Compressed pixels, in files that pydicom brings for its own tests.
 
 COMPRESSED = {
-    "SC_rgb_jpeg_gdcm.dcm": ("pylibjpeg-libjpeg", "JPEG Lossless"),
-    "JPEGLSNearLossless_08.dcm": ("pylibjpeg-libjpeg", "JPEG-LS Lossy"),
-    "MR_small_jpeg_ls_lossless.dcm": ("pylibjpeg-libjpeg", "JPEG-LS Lossless"),
-    "JPGExtended.dcm": ("pylibjpeg-libjpeg", "JPEG Extended"),
+    "SC_rgb_jpeg_gdcm.dcm": ("python-gdcm", "JPEG Lossless"),
+    "JPEGLSNearLossless_08.dcm": ("python-gdcm", "JPEG-LS Lossy"),
+    "MR_small_jpeg_ls_lossless.dcm": ("python-gdcm", "JPEG-LS Lossless"),
     "GDCMJ2K_TextGBR.dcm": ("pylibjpeg-openjpeg", "JPEG 2000"),
 }
 
@@ -278,6 +277,14 @@ def sample(name: str) -> Path:
 @pytest.mark.parametrize("name", COMPRESSED)
 def test_compressed_pixels(name: str) -> None:
     assert np.ptp(grey(sample(name))) > 50
+
+
+def test_twelve_bit_jpeg_names_the_decoder_that_no_extra_brings() -> None:
+    if importlib.util.find_spec("libjpeg") is not None:
+        assert np.ptp(grey(sample("JPGExtended.dcm"))) > 50
+        return
+    with pytest.raises(BadImage, match=r"JPEG Extended.*pylibjpeg-libjpeg \(GPL-3\)"):
+        grey(sample("JPGExtended.dcm"))
 
 
 def test_lossless_syntaxes_give_what_was_compressed() -> None:
@@ -295,7 +302,7 @@ def test_a_missing_decoder_is_named(monkeypatch: pytest.MonkeyPatch, name: str) 
         raise RuntimeError("Unable to decompress: all plugins are missing dependencies")
 
     found = importlib.util.find_spec
-    absent = module.removeprefix("pylibjpeg-")
+    absent = {"python-gdcm": "gdcm", "pylibjpeg-openjpeg": "openjpeg"}[module]
     monkeypatch.setattr(pydicom.Dataset, "pixel_array", property(none))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == absent else found(name))
     with pytest.raises(MissingExtra, match=rf"{module}'.*decodes {syntax}.*\[rsna\]"):
