@@ -26,11 +26,7 @@ def describe() -> dict[str, Any]:
         (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown"
     )
     names = ("torch", "torchvision", "datasets", "pillow", "pyarrow", "numpy")
-    return {
-        "processor": model,
-        "cores": len(os.sched_getaffinity(0)),
-        **machine.libraries(names),
-    }
+    return {"processor": model, "cores": len(os.sched_getaffinity(0)), **machine.libraries(names)}
 
 
 def write(name: str, content: dict[str, Any]) -> None:

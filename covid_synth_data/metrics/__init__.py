@@ -2,7 +2,8 @@
 
 One module per kind of question: `detection` (does a classifier find the disease, and how sure is that
 number), `multiclass` (the same for K classes), `calibration` (do its probabilities mean what they say),
-`comparison` (is one classifier better than another, or was it chance), `fidelity` (how near made films are
+`comparison` (is one classifier better than another, or was it chance), `crossed` (the same for means over
+trainings, whose variance it counts; on the statistics of `resampling`), `fidelity` (how near made films are
 to real ones, and whether they differ from each other), `manifold` (precision, recall, density, coverage),
 `diversity` (Vendi score, similarity of pairs), `copies` (are made films copies of training films), `privacy`
 (whom made films give away), `segmentation` (how well the lesions of a CT slice are outlined), `image_quality`
@@ -19,6 +20,7 @@ __all__ = [
     "calibration",
     "comparison",
     "copies",
+    "crossed",
     "detection",
     "diversity",
     "fidelity",
@@ -28,6 +30,7 @@ __all__ = [
     "multiclass",
     "neighbours",
     "privacy",
+    "resampling",
     "segmentation",
 ]
 
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
         calibration,
         comparison,
         copies,
+        crossed,
         detection,
         diversity,
         fidelity,
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
         multiclass,
         neighbours,
         privacy,
+        resampling,
         segmentation,
     )
 
