@@ -11,7 +11,9 @@ from PIL import Image
 from covid_synth_data import audit
 from covid_synth_data.audit import card, page, protocol, result, running, sections
 from covid_synth_data.errors import ConfigError, ResultError
+from covid_synth_data.release import manifest
 from tests.audit.conftest import TinyExtractor, film_set, material, noise
+from tests.hub import releases
 from tests.support import film, write_root
 
 
@@ -102,6 +104,27 @@ def test_the_card_has_each_number_and_what_is_missing(found):
     assert "0.500 by chance" in text
 
 
+def test_the_quality_of_ct_slices_goes_on_the_card_of_its_weights(tmp_path):
+    from generation.releasing.documents import scorecard
+
+    listed = manifest.read(releases.build(tmp_path / "rel"))
+    digest = next(file.sha256 for file in listed.files if file.path == "weights/nc.safetensors")
+    average = {"mean": 0.5, "deviation": 0.1, "n": 9, "left_out": 0}
+    quality = {"side": 64, "psnr": average, "ssim": average, "rmse": average, "fid": None}
+    content = {"format": 1, "kind": "ct-quality", "weights_sha256": digest, "lung": quality}
+    path = tmp_path / "ct-quality" / "one.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(content | {"complemented": quality}))
+    rows = scorecard.ct_quality(tmp_path, listed)
+    assert [row.name for row in rows][:2] == ["PSNR, whole slice", "SSIM, whole slice"]
+    assert {row.subset for row in rows} == {"gnc"}
+    path.write_text(json.dumps(content | {"complemented": quality, "weights_sha256": "0"}))
+    assert scorecard.ct_quality(tmp_path, listed) == ()
+    path.write_text(json.dumps(content))
+    with pytest.raises(ResultError, match="one.json"):
+        scorecard.ct_quality(tmp_path, listed)
+
+
 def test_the_scorecard_reads_what_an_audit_writes(found, tmp_path):
     from generation.releasing.documents import scorecard
     from generation.releasing.documents.measured import Measured
@@ -109,7 +132,7 @@ def test_the_scorecard_reads_what_an_audit_writes(found, tmp_path):
     result.write(tmp_path / "audit" / "gnc.json", found)
     scores = scorecard.read(tmp_path, "covid-synth-cxr", "1.0.0")
     assert [one.name for one in scores] == ["fidelity", "copies", "privacy"]
-    shown = scorecard.added(Measured(), tmp_path, "covid-synth-cxr", "1.0.0")
+    shown = scorecard.added(Measured(), tmp_path, manifest.read(releases.build(tmp_path / "rel")))
     assert len(shown.fidelity) == len(found.sections[0].values)
     assert len(shown.privacy) == len(found.sections[1].values) + len(found.sections[2].values)
     assert shown.privacy[0].evidence.path == "audit/gnc.json"

@@ -29,7 +29,7 @@ def complete(
     `ResultError`, `WeightsError`, `CorruptRelease`, `OutputError`.
     """
     shown = measured.read(results, listed.name, listed.version)
-    shown = scorecard.added(shown, results, listed.name, listed.version)
+    shown = scorecard.added(shown, results, listed)
     sheets = sorted(path.relative_to(folder).as_posix() for path in (folder / SHEETS).glob("*.png"))
     named = credits.merged(credits.read(folder), owed)
     pages = {path.with_suffix(".md"): path for path in _weights(listed)}

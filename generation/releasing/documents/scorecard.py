@@ -7,17 +7,24 @@ them there.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
+
+from pydantic import BaseModel, ValidationError
 
 from covid_synth_data.audit import card
 from covid_synth_data.audit import result as audits
 from covid_synth_data.audit.result import Audit, SectionResult
+from covid_synth_data.errors import ResultError
+from covid_synth_data.files.models import invalid
+from covid_synth_data.metrics.image_quality import Average, Quality
+from covid_synth_data.release.manifest import Manifest
 from generation.releasing.documents.measured import Evidence, Measured, Number, PropertyRow
 
 FOLDER: Final = "audit"
+CT_QUALITY: Final = "ct-quality"
 
 
 @dataclass(frozen=True)
@@ -55,14 +62,59 @@ def rows(scores: Iterable[Scores], *kinds: str) -> tuple[PropertyRow, ...]:
     return tuple(row for one in scores if one.name in kinds for row in one.rows)
 
 
-def added(measured: Measured, folder: Path | None, name: str, version: str) -> Measured:
-    """`measured` with the sections of audits that a card has a heading for: copies count as privacy."""
-    scores = read(folder, name, version)
+def added(measured: Measured, folder: Path | None, listed: Manifest) -> Measured:
+    """`measured` with the sections of audits that a card has a heading for, and the quality of CT slices.
+
+    Copies count as privacy. Raises `ResultError`.
+    """
+    scores = read(folder, listed.name, listed.version)
     return replace(
         measured,
-        fidelity=measured.fidelity + rows(scores, "fidelity"),
+        fidelity=measured.fidelity + rows(scores, "fidelity") + ct_quality(folder, listed),
         privacy=measured.privacy + rows(scores, "privacy", "copies"),
     )
+
+
+def ct_quality(folder: Path | None, listed: Manifest) -> tuple[PropertyRow, ...]:
+    """What `python -m generation ct quality` measured of the weights of a release, as rows of fidelity."""
+    digests = {file.path: file.sha256 for file in listed.files}
+    subsets = {digests.get(subset.weights): name for name, subset in listed.subsets.items()}
+    found = []
+    for path in sorted((folder / CT_QUALITY).glob("*.json")) if folder is not None else ():
+        content = path.read_bytes()
+        try:
+            measured = _Quality.model_validate_json(content)
+        except ValidationError as error:
+            raise invalid(ResultError, str(path), error, hint="measure it again") from error
+        if measured.weights_sha256 in subsets:
+            file = Evidence(path.relative_to(folder).as_posix(), hashlib.sha256(content).hexdigest())
+            found += _ct_rows(subsets[measured.weights_sha256], measured, file)
+    return tuple(found)
+
+
+class _Quality(BaseModel):
+    """The part of a result file of CT quality that a card shows."""
+
+    kind: Literal["ct-quality"]
+    weights_sha256: str
+    complemented: Quality
+    lung: Quality
+
+
+def _ct_rows(subset: str, measured: _Quality, file: Evidence) -> Iterator[PropertyRow]:
+    for area, quality in (("whole slice", measured.complemented), ("lung alone", measured.lung)):
+        for name in ("psnr", "ssim", "rmse"):
+            average: Average = getattr(quality, name)
+            if average.mean is not None:
+                count = Number(average.n, (file,))
+                yield PropertyRow(
+                    subset, f"{name.upper()}, {area}", Number(average.mean, (file,)), count, file
+                )
+        if quality.fid is not None:
+            value, count = Number(quality.fid.value, (file,)), Number(quality.fid.fake, (file,))
+            yield PropertyRow(
+                subset, f"Frechet distance ({quality.fid.extractor}), {area}", value, count, file
+            )
 
 
 def _scores(audit: Audit, section: SectionResult, file: Evidence) -> Scores:
