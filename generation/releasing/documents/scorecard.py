@@ -77,10 +77,12 @@ def added(measured: Measured, folder: Path | None, listed: Manifest) -> Measured
 
 def ct_quality(folder: Path | None, listed: Manifest) -> tuple[PropertyRow, ...]:
     """What `python -m generation ct quality` measured of the weights of a release, as rows of fidelity."""
+    if folder is None:
+        return ()
     digests = {file.path: file.sha256 for file in listed.files}
     subsets = {digests.get(subset.weights): name for name, subset in listed.subsets.items()}
-    found = []
-    for path in sorted((folder / CT_QUALITY).glob("*.json")) if folder is not None else ():
+    found: list[PropertyRow] = []
+    for path in sorted((folder / CT_QUALITY).glob("*.json")):
         content = path.read_bytes()
         try:
             measured = _Quality.model_validate_json(content)
