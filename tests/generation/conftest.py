@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from generation.data.films import Films, training_films
+from generation.data.films import TrainingImages
 from generation.recipe import Recipe, load_recipe
 from generation.training.loop import Run
 from tests.generation.tiny import VARIANTS, recipe_of, train
@@ -62,7 +62,7 @@ def recipe(recipe_file: Path) -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def films(recipe: Recipe) -> tuple[Films, Films]:
+def films(recipe: Recipe) -> tuple[TrainingImages, TrainingImages]:
     return training_films(recipe, None, lambda done, total: None)
 
 

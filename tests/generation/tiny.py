@@ -15,7 +15,7 @@ import pytest
 
 from covid_synth_data.files.pixels import resize
 from generation.data import films as reading
-from generation.data.films import Films
+from generation.data.films import TrainingImages
 from generation.recipe import FilmData, Recipe, family
 from generation.training import evaluation, loop
 
@@ -138,13 +138,13 @@ def as_toml(tables: dict[str, Any]) -> str:
 
 
 @cache
-def _films() -> dict[str, Films]:
+def _films() -> dict[str, TrainingImages]:
     """The training films of every class at 32 px, read as a recipe reads them."""
     recipe = recipe_of("diffaug")
     return {side.label: side for side in reading.training_films(recipe, None, lambda done, total: None)}
 
 
-def films_of(recipe: Recipe) -> list[Films]:
+def films_of(recipe: Recipe) -> list[TrainingImages]:
     """The films of a recipe, as `training_films` gives them but for the pixels: enlarged, not cropped."""
     assert isinstance(recipe.data, FilmData)
     sides = []

@@ -11,7 +11,7 @@ import torch
 
 from covid_synth_data.errors import ConfigError
 from generation.data.batches import FilmBatches, PairBatches, to_float
-from generation.data.films import Films
+from generation.data.films import TrainingImages
 from tests.generation.tiny import recipe_of
 
 
@@ -20,10 +20,10 @@ def fabric(rank: int = 0, devices: int = 1) -> SimpleNamespace:
 
 
 def side(label: str, first: int, count: int) -> Films:
-    """Films of 4 x 4 pixels of one grey value each: `first`, `first` + 1, ..."""
+    """TrainingImages of 4 x 4 pixels of one grey value each: `first`, `first` + 1, ..."""
     values = np.arange(first, first + count, dtype=np.uint8)
     ids = [f"set/{value}" for value in values]
-    return Films(label, np.repeat(values, 16).reshape(count, 4, 4), ids, ["MIT"])
+    return TrainingImages(label, np.repeat(values, 16).reshape(count, 4, 4), ids, ["MIT"])
 
 
 def greys(x: torch.Tensor) -> list[int]:
@@ -117,7 +117,7 @@ def test_a_batch_that_devices_cannot_share_is_refused():
 
 def test_flips_are_drawn_anew_and_off_by_default():
     slope = np.broadcast_to(np.arange(4, dtype=np.uint8), (6, 4, 4))
-    films = [Films("covid-19", np.ascontiguousarray(slope), [str(i) for i in range(6)], ["MIT"])]
+    films = [TrainingImages("covid-19", np.ascontiguousarray(slope), [str(i) for i in range(6)], ["MIT"])]
 
     def mirrored(flip: bool, rank: int = 0) -> list[list[bool]]:
         recipe = recipe_of("dcgan", training={"flip": flip})

@@ -49,7 +49,7 @@ class Trainee:
 
 
 def spread_films(count: int) -> np.ndarray:
-    """Films of one grey each, 0 to 200."""
+    """TrainingImages of one grey each, 0 to 200."""
     greys = np.linspace(0, 200, count).round().astype(np.uint8)
     return np.repeat(greys, 32 * 32).reshape(count, 32, 32)
 
