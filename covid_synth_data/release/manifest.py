@@ -65,8 +65,8 @@ class Learned(FrozenModel):
 class Subset(FrozenModel):
     """What one subset was made from.
 
-    `recipe` is the recipe as read, `weights` the path of a file (None for a generator without), `device` the kind of machine that the
-    network ran on, as `torch` names it (None where an older release does not say).
+    `recipe` is the recipe as read, `weights` the path of a file (None for a generator without), `device` the
+    kind of machine that the network ran on, as `torch` names it (None where an older release does not say).
     """
 
     rows: Rows

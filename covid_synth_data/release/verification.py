@@ -174,7 +174,9 @@ def training_difference(folder: Path, listed: manifest.Manifest, name: str) -> D
         named = set(getattr(subset.learned_from, kind))
         known = set(getattr(card.training.learned_from, kind))
         if named != known:
-            return Difference(f"{len(named)} {kind}, not e.g. {min(named ^ known)}", f"the {len(known)} of {path}")
+            return Difference(
+                f"{len(named)} {kind}, not e.g. {min(named ^ known)}", f"the {len(known)} of {path}"
+            )
     return None
 
 
@@ -197,8 +199,8 @@ def verify(folder: str | Path, progress: Callable[[int, int], None] | None = Non
     """Check every byte and every count of a release against its manifest; each file is read once.
 
     The check finds changed, missing, cut and added files, symbolic links, subsets whose shards do not add up
-    to the rows of the manifest, and subsets whose manifest and card name different training films. `progress` gets (bytes read, all bytes). Raises `ReleaseError` when
-    `folder` is no release.
+    to the rows of the manifest, and subsets whose manifest and card name different training films.
+    `progress` gets (bytes read, all bytes). Raises `ReleaseError` when `folder` is no release.
     """
     folder = Path(folder)
     listed = manifest.read(folder)
@@ -221,9 +223,7 @@ def verify(folder: str | Path, progress: Callable[[int, int], None] | None = Non
             report.problems.append(f"{name}: found {report.rows.get(name, 0)} rows, expected {subset.rows}")
         problem = training_difference(folder, listed, name)
         if problem:
-            report.problems.append(
-                f"{name}: found training on {problem.found}, expected {problem.expected}"
-            )
+            report.problems.append(f"{name}: found training on {problem.found}, expected {problem.expected}")
     return report
 
 

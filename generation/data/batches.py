@@ -38,7 +38,9 @@ def to_float(pixels: Tensor) -> Tensor:
     return pixels.unsqueeze(1).float().div_(127.5).sub_(1).contiguous(memory_format=layout)
 
 
-def _mirrored(x: Tensor, recipe: TrainedRecipe, random: np.random.Generator, rows: int, mine: slice) -> Tensor:
+def _mirrored(
+    x: Tensor, recipe: TrainedRecipe, random: np.random.Generator, rows: int, mine: slice
+) -> Tensor:
     if not recipe.training.flip:
         return x
     flips = torch.from_numpy(random.random(rows)[mine] < 0.5).to(x.device)

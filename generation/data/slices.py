@@ -52,8 +52,8 @@ def read_slices(
 ) -> list[TrainingSlices]:
     """The generator's training slices of the recipe's split; `progress` gets (done, all).
 
-    The slices of the split's validation patients are kept for evaluations, or, where it has none, some of each
-    patient. The card counts them among the slices that were trained on. Raises `BadImage` and the errors of
+    The slices of the split's validation patients are kept for evaluations, or, where it has none, some of
+    each patient. The card counts them among the slices that were trained on. Raises `BadImage` and the errors of
     `split_of`.
     """
     data = recipe.data

@@ -12,7 +12,6 @@ from generation.kinds.maker import Maker
 from generation.recipe import Recipe, family
 
 if TYPE_CHECKING:
-    from covid_synth_data.generators.trained import Trained
     from generation.data.films import Progress, TrainingImages
 
 G = TypeVar("G")
@@ -44,16 +43,17 @@ class TrainedKind(Kind, Generic[G]):
     def load(self, weights: Path, device: str = "auto") -> G:
         """The generator of a weights file. Raises `WeightsError` for weights of another kind."""
         from covid_synth_data.generators import trained
+        from covid_synth_data.generators import weights as weight_files
 
-        generator: Trained = trained.load_file(weights, device)
-        if generator.card.kind != self.card_kind:
+        kind = weight_files.read_card(weights).kind
+        if kind != self.card_kind:
             raise WeightsError(
                 f"{weights} does not go with this recipe or command",
-                found=f"a {generator.card.kind}",
+                found=f"a {kind}",
                 expected=f"a {self.card_kind}",
                 hint="give the weights that were trained by the recipe",
             )
-        return cast("G", generator)
+        return cast("G", trained.load_file(weights, device))
 
 
 def required(weights: Path | None, recipe: Recipe) -> Path:

@@ -101,7 +101,7 @@ class DrawnSlices(TrainedMaker):
             yield Made(lung_only(drawn, masks), columns)
 
     def mask(self, row: Row) -> Grey:
-        """The label map of a row, uint8 (size, size). Raises `BadImage`, also for a slice that has changed."""
+        """The label map of a row, uint8 (size, size). Raises `BadImage`, also for a slice that changed."""
         assert row.source is not None  # noqa: S101 - every row of this kind has one
         names = [str(self.slices[row.source]["image_id"]), labelmaps.donor_of(row.variant)]
         checked = {name: self._unchanged(name) for name in names if name is not None}

@@ -77,7 +77,7 @@ class Maker(ABC):
     def read_row(self, record: dict[str, Any], index: int) -> Row:
         """The row that a released record says it was made as; `index` is its number in the subset.
 
-        Raises `CorruptRelease` for a record without a lineage, `MissingSource` where its source is not at hand.
+        Raises `CorruptRelease` for a record without a lineage, `MissingSource` where its source is missing.
         """
 
     @abstractmethod
@@ -109,7 +109,7 @@ class TrainedMaker(Maker):
 
 
 class SourceImages:
-    """Real films that rows are made from. A film that changes between its fingerprint and its use is refused."""
+    """Real films that rows are made from. A film that changes after its fingerprint was taken is refused."""
 
     def __init__(self, films: datasets.Dataset) -> None:
         """`films` are undecoded rows of a source. Raises `BadImage`."""
@@ -134,8 +134,7 @@ class SourceImages:
                 expected=f"sha256 {self._digests[index][:12]}",
                 hint="leave the real sets alone, and run the same command again",
             )
-        cell = {"bytes": content, "path": path}
-        return load_grey(cell, size) if crop == WHOLE else crops.cut(load_grey(cell), crop, size)
+        return cut({"bytes": content, "path": path}, crop, size)
 
     def lineage(self, index: int) -> dict[str, Any]:
         """The columns `LINEAGE` of a film."""
@@ -153,6 +152,11 @@ class SourceImages:
                 hint="give --root the sets that the card of the release names, in the state that it names",
             )
         return self.index[key]
+
+
+def cut(cell: dict[str, Any], crop: Crop, size: int) -> Grey:
+    """The film in an undecoded image cell, cropped and resized: uint8 (size, size). Raises `BadImage`."""
+    return load_grey(cell, size) if crop == WHOLE else crops.cut(load_grey(cell), crop, size)
 
 
 def fingerprints(digests: Iterable[tuple[tuple[str, str], str]]) -> dict[str, SourceFilms]:

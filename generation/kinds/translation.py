@@ -1,4 +1,4 @@
-"""Translation: films of the source class among the training patients, whole and cropped, into the target class."""
+"""Translation: films of the source class of training patients, whole and cropped, into the target class."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ class Translation(TrainedKind[Translator]):
         """The films of both domains."""
         return read_pair(recipe, root, progress)
 
-    def batches(
-        self, recipe: PairRecipe, images: Sequence[TrainingImages], fabric: Fabric
-    ) -> PairBatches:
+    def batches(self, recipe: PairRecipe, images: Sequence[TrainingImages], fabric: Fabric) -> PairBatches:
         """Films of both domains side by side."""
         return PairBatches(recipe, images, fabric)
 
@@ -54,11 +52,9 @@ TRANSLATION: Final = Translation()
 
 
 class Translations(TrainedMaker):
-    """Translated films. Films of test patients are left out, so that no image carries one into a training set."""
+    """Translated films. Films of test patients are left out, so that none enters a training set."""
 
-    def __init__(
-        self, recipe: PairRecipe, root: Path | None, weights: Path, translator: Translator
-    ) -> None:
+    def __init__(self, recipe: PairRecipe, root: Path | None, weights: Path, translator: Translator) -> None:
         """Raises the errors of `films.training_rows`."""
         super().__init__(weights, translator)
         assert recipe.release is not None  # noqa: S101 - `Kind.maker` asks for it

@@ -229,9 +229,7 @@ def record(recipe: Recipe, maker: Maker, row: Row, encoded: bytes | None = None)
     }
 
 
-def _publish(
-    out: Path, work: Path, names: list[str], job: Job, credits: list[documents.Credit]
-) -> None:
+def _publish(out: Path, work: Path, names: list[str], job: Job, credits: list[documents.Credit]) -> None:
     """Move the shards in, then weights and cards; the manifest comes last and makes it a release."""
     settings = job.release
     with output_errors(out):

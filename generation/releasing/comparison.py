@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from covid_synth_data.errors import CorruptRelease
-from covid_synth_data.files.pixels import Grey, load_grey
+from covid_synth_data.files.pixels import load_grey
 
 BOUND: Final = 40.0
 """PSNR in dB that a row made on another kind of device or with other libraries must reach. One grey level in
@@ -117,7 +118,10 @@ def compare(released: dict[str, Any], planned: dict[str, Any], subset: str, exac
     columns = [name for name in planned if name != "image" and not _same(released.get(name), planned[name])]
     name = str(planned["image_id"])
     old, new = _bytes(released["image"], name), planned["image"]["bytes"]
-    before, now = load_grey(old, name=f"the image of {name}").astype(np.int64), load_grey(new).astype(np.int64)
+    before, now = (
+        load_grey(old, name=f"the image of {name}").astype(np.int64),
+        load_grey(new).astype(np.int64),
+    )
     if before.shape != now.shape:
         return Outcome(name, subset, columns, False, 255, 0.0, DIFFERS)
     if (released["image"] or {}).get("path") != planned["image"]["path"]:
@@ -152,7 +156,7 @@ def _bytes(cell: Any, name: str) -> bytes:
     return bytes(content)
 
 
-def ratio(old: Grey, new: Grey) -> float | None:
+def ratio(old: npt.NDArray[Any], new: npt.NDArray[Any]) -> float | None:
     """Peak signal-to-noise ratio in dB of arrays in [0, 255]; None where they are the same."""
     error = float(np.mean((np.asarray(old, np.float64) - np.asarray(new, np.float64)) ** 2))
     return 10 * math.log10(255**2 / error) if error else None

@@ -1,4 +1,4 @@
-"""Rows of a release made again by the maker of their kind, and compared with the plan and the published pixels.
+"""Rows of a release are made again by the maker of their kind, and compared with the plan and the pixels.
 
 Whole batches are made again, put together as they were when the release was made, because on some devices a
 network's last digits depend on what else is in the batch. On the same kind of device with the same versions
@@ -33,7 +33,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Batch:
-    """Released rows that were made together: the number of the first in its subset, and how many to compare."""
+    """Released rows that were made together; `first` is the number of the first row in its subset."""
 
     first: int
     records: list[dict[str, Any]]
@@ -42,7 +42,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Job:
-    """All that rows of one subset are made again from. `offsets` are the numbers of each shard's first row."""
+    """All that rows of one subset are made again from. `offsets`: the number of each shard's first row."""
 
     folder: Path
     name: str
@@ -61,8 +61,9 @@ def reproduce(
     """Make `rows` rows of a release again, spread over its subsets; the `seed` draws which.
 
     `reference` is a release folder or "ORG/NAME@v1.0.0", `root` holds the real films. Rows are drawn as
-    whole batches, of which the last may be used in part. Raises `ReleaseError`, `CorruptRelease` also where a
-    file is not what the manifest says, `WeightsError`, `MissingSource` where a film is not at hand, `BadImage`.
+    whole batches, of which the last may be used in part. Raises `ReleaseError`, `CorruptRelease` also where
+    a file is not what the manifest says, `WeightsError`, `MissingSource` where a film is not at hand,
+    `BadImage`.
     """
     if rows < 1:
         raise ConfigError("no rows to make again", found=str(rows), expected="at least 1")
@@ -189,9 +190,7 @@ def _draw(job: _Job, share: int, random: np.random.Generator) -> list[Batch]:
     """Batches as they were made, one from each of equal stretches, and more where these have too few rows."""
     size = job.settings.batch_size
     places = [
-        (number, start)
-        for number, file in enumerate(job.files)
-        for start in range(0, file.rows or 0, size)
+        (number, start) for number, file in enumerate(job.files) for start in range(0, file.rows or 0, size)
     ]
     needed = min(len(places), -(-share // size))
     edges = np.linspace(0, len(places), needed + 1).astype(int)
@@ -243,7 +242,7 @@ def _compare(job: _Job, batch: Batch) -> list[Outcome]:
     maker, exact = job.maker, not job.unlike
     rows = [maker.read_row(record, batch.first + i) for i, record in enumerate(batch.records)]
     planned = rows if not all(job.agree.values()) else maker.rows[batch.first : batch.first + len(rows)]
-    outcomes = []
+    outcomes: list[Outcome] = []
     with maker.make(rows) as made:
         cells = [pair for part in made for pair in zip(part.images, part.columns, strict=True)]
     for record, row, (image, columns) in zip(batch.records, planned, cells, strict=True):

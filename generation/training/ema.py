@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -23,18 +24,19 @@ class MeanTeacher(AveragedModel):
     def __init__(self, student: nn.Module, decay: float) -> None:
         """A frozen copy of `student`; `decay` is a in [0, 1)."""
 
-        def average(means: list[Tensor], values: list[Tensor], count: Tensor) -> None:
+        def average(means: Sequence[Tensor], values: Sequence[Tensor], count: Tensor | int) -> None:
             if not means[0].is_floating_point():
                 for mean, value in zip(means, values, strict=True):
                     mean.copy_(value)
                 return
             # `count` updates came before this one. The weight stays a tensor, so that a GPU need not wait.
-            weight = 1 - torch.clamp(1 - 1 / (count + 1).double(), max=decay)
-            torch._foreach_lerp_(means, values, weight.float())  # type: ignore[call-overload]
+            before = torch.as_tensor(count).double()
+            weight = 1 - torch.clamp(1 - 1 / (before + 1), max=decay)
+            torch._foreach_lerp_(list(means), list(values), weight.float())  # type: ignore[call-overload]
 
-        super().__init__(student, multi_avg_fn=average, use_buffers=True)  # type: ignore[no-untyped-call]
+        super().__init__(student, multi_avg_fn=average, use_buffers=True)
         self.requires_grad_(False)
-        self.register_load_state_dict_pre_hook(_rename)
+        self.register_load_state_dict_pre_hook(_rename)  # type: ignore[no-untyped-call]
 
     @property
     def network(self) -> nn.Module:

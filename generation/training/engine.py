@@ -90,7 +90,9 @@ def _compilation(recipe: TrainedRecipe, device: str) -> tuple[bool, str]:
     return True, f"the recipe asks for compilation; {compiler} found"
 
 
-def _precision(recipe: TrainedRecipe, films: Sequence[TrainingImages], device: str) -> tuple[Precision, dict[str, float]]:
+def _precision(
+    recipe: TrainedRecipe, films: Sequence[TrainingImages], device: str
+) -> tuple[Precision, dict[str, float]]:
     """The recipe's precision; for "auto" bf16 on a GPU, on a CPU the one with the faster step."""
     asked = recipe.training.precision
     if asked != "auto":

@@ -1,4 +1,4 @@
-"""Evaluations: a few times over a run samples are drawn, kept as a picture, measured, checked for collapse."""
+"""Evaluations: some times in a run samples are drawn, kept as a picture, measured, checked for collapse."""
 
 from __future__ import annotations
 

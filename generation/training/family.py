@@ -19,7 +19,6 @@ from generation.data.films import Progress, TrainingImages
 from generation.recipe import TrainedRecipe
 from generation.training.ema import MeanTeacher
 
-
 B = TypeVar("B", bound=Batches)
 """The batches of a family's kind."""
 
@@ -28,8 +27,8 @@ class Family(ABC, Generic[B]):
     """Networks, optimisers and the step of one recipe.
 
     A family names its `Recipe`, reads its own training images (`read`), makes its networks (`make`), says
-    which optimiser updates which networks (`owners`) and does one update (`step`). What a step draws at random
-    comes from torch's generator. The training loop seeds that generator before each step, so a step is a
+    which optimiser updates which networks (`owners`) and does one update (`step`). What a step draws at
+    random comes from torch's generator. The training loop seeds that generator before each step, so a step is a
     function of the weights, the batch and the step's number.
     """
 
@@ -150,7 +149,7 @@ class Family(ABC, Generic[B]):
         for name in self.teachers:
             teacher = self.networks.get(f"{name}_teacher")
             if isinstance(teacher, MeanTeacher):
-                teacher.update_parameters(self.networks[name])  # type: ignore[no-untyped-call]
+                teacher.update_parameters(self.networks[name])
 
     def starting(self) -> dict[str, nn.Module]:
         """The networks that take over the weights of the run a recipe starts from: all but the teachers."""

@@ -67,7 +67,12 @@ def origin(recipe: TrainedRecipe, folder: Path | None) -> Origin | None:
 
 
 def card(
-    recipe: TrainedRecipe, trainee: Family[Any], films: Sequence[TrainingImages], steps: int, of_step: int, start: Origin | None
+    recipe: TrainedRecipe,
+    trainee: Family[Any],
+    films: Sequence[TrainingImages],
+    steps: int,
+    of_step: int,
+    start: Origin | None,
 ) -> dict[str, Any]:
     """Everything a reader of the weights should know, as `weights.Card` wants it.
 

@@ -131,7 +131,7 @@ class LabelFamily(Family[SliceBatches]):
             yield share * d_loss
 
     def draw(self, m: Tensor, x: Tensor, logged: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Map, real slice and G's slice at the resolution that is trained now. Values for the log go into `logged`."""
+        """Map, real slice and G's slice at the resolution that is trained now; adds values to `logged`."""
         return m, x, self.generator(m)
 
     def judge(self, m: Tensor, image: Tensor) -> list[Judged]:

@@ -148,6 +148,8 @@ def summary(rows: Iterable[Credit], homes: Mapping[str, str]) -> list[CreditGrou
         counted = sorted(Counter(link for link in links if _PAGE.match(link)).items())
         authors = sorted({re.sub(r"[^\w .,;'-]", "", film.author) for film in films} - {""})
         found.append(
-            CreditGroup(source, licence, len(films), tuple(authors), tuple(counted[:SHOWN]), len(counted[SHOWN:]))
+            CreditGroup(
+                source, licence, len(films), tuple(authors), tuple(counted[:SHOWN]), len(counted[SHOWN:])
+            )
         )
     return found

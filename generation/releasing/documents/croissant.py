@@ -1,8 +1,8 @@
 """`croissant.json`: the release in the vocabulary of MLCommons Croissant 1.0, for tools that search for data.
 
-`mlcroissant`, the reference implementation, writes it. Each shard is a file with its sha256; each config a set
-of records whose fields are columns of the shards. The date of publication, which the vocabulary recommends, is
-left out, so that the bytes depend on the release alone.
+`mlcroissant`, the reference implementation, writes it. Each shard is a file with its sha256; each config a
+set of records whose fields are columns of the shards. The date of publication, which the vocabulary
+recommends, is left out, so that the bytes depend on the release alone.
 """
 
 from __future__ import annotations
@@ -127,9 +127,7 @@ def _about(listed: Manifest) -> str:
     return f"{ABOUT} {PAIRS_ABOUT}" if "pairs" in listed.subsets else ABOUT
 
 
-def _files(
-    mlc: ModuleType, ctx: Any, listed: Manifest, configs: list[catalog.DatasetEntry]
-) -> list[Any]:
+def _files(mlc: ModuleType, ctx: Any, listed: Manifest, configs: list[catalog.DatasetEntry]) -> list[Any]:
     """Every shard as a file, and for each config the set of its shards."""
     shards = sorted((file for file in listed.files if file.subset), key=lambda file: file.path)
     files = [

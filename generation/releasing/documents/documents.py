@@ -20,7 +20,10 @@ SHEETS: Final = "sheets"
 
 
 def complete(
-    folder: Path, listed: manifest.Manifest, new_credits: Iterable[credits.Credit] = (), results: Path | None = None
+    folder: Path,
+    listed: manifest.Manifest,
+    new_credits: Iterable[credits.Credit] = (),
+    results: Path | None = None,
 ) -> manifest.Manifest:
     """Write the documents of the release `folder`; returns `listed` with them. The manifest is not written.
 

@@ -19,8 +19,8 @@ def fabric(rank: int = 0, devices: int = 1) -> SimpleNamespace:
     return SimpleNamespace(global_rank=rank, world_size=devices, device=torch.device("cpu"))
 
 
-def side(label: str, first: int, count: int) -> Films:
-    """TrainingImages of 4 x 4 pixels of one grey value each: `first`, `first` + 1, ..."""
+def side(label: str, first: int, count: int) -> TrainingImages:
+    """Films of 4 x 4 pixels of one grey value each: `first`, `first` + 1, ..."""
     values = np.arange(first, first + count, dtype=np.uint8)
     ids = [f"set/{value}" for value in values]
     return TrainingImages(label, np.repeat(values, 16).reshape(count, 4, 4), ids, ["MIT"])

@@ -20,8 +20,10 @@ from covid_synth_data.generators.trained import load_file
 from covid_synth_data.release import manifest
 from covid_synth_data.release.writing import encode_image
 from generation.data.crops import parse_variant
+from generation.kinds import translation
+from generation.kinds.kind import maker_of
+from generation.kinds.maker import cut
 from generation.releasing import build as releases
-from generation.releasing import makers
 from generation.report import figures
 from generation.training import loop
 
@@ -33,7 +35,7 @@ def weights(recipe, films, tmp_path_factory) -> Path:
 
 
 def make(recipe, weights: Path, out: Path, progress=lambda *_: None) -> Path:
-    return releases.release(recipe, None, weights, out, "cpu", progress)
+    return releases.release(recipe, maker_of(recipe, None, weights, "cpu"), out, None, progress)
 
 
 @pytest.fixture(scope="module")
@@ -98,13 +100,13 @@ def test_our_loader_gives_the_same_rows(released):
 
 def test_every_image_can_be_made_again_from_its_row(released, recipe, weights):
     rows = csd.load_dataset("covid-synth-cxr", "gnc", root=released)
-    sources = makers.source_films(recipe, None)
+    sources = maker_of(recipe, None, weights, "cpu").images.films
     where = {(row["source_dataset"], row["source_id"]): row["image"] for row in sources}
     translator = load_file(released / "weights" / "tiny.safetensors", "cpu")
     variants = set()
     for row in rows:
         cell = where[row["source_dataset"], row["source_id"]]
-        film = makers.cut(cell, parse_variant(row["variant"]), recipe.data.size)
+        film = cut(cell, parse_variant(row["variant"]), recipe.data.size)
         again = translator.translate(film[None])[0]
         assert (
             np.abs(again.astype(int) - np.asarray(row["image"]).astype(int)).max() <= 1
@@ -124,14 +126,14 @@ def test_test_films_are_never_translated(released, recipe):
 
 def test_crops_stay_within_five_percent(altered):
     settings = altered(release={"count": 500}).release
-    made = makers.rows(settings, 20, seed=1)
-    crops = np.array([row.crop for row in made])
+    made = translation.plan(settings, 20, seed=1)
+    crops = np.array([parse_variant(row.variant) for row in made])
     assert (crops[:20] == 0).all()
     assert (crops[20:].max(axis=1) > 0).all()
     assert crops.max() <= 50
     assert [row.source for row in made[:40]] == [*range(20), *range(20)]
-    assert makers.rows(settings, 20, seed=1) == made
-    assert len({row.source for row in makers.rows(settings, 900, seed=1)}) == 500
+    assert translation.plan(settings, 20, seed=1) == made
+    assert len({row.source for row in translation.plan(settings, 900, seed=1)}) == 500
     with pytest.raises(ValueError, match="no variant"):
         parse_variant("zoom:1,2,3,4")
 
