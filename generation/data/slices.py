@@ -53,8 +53,8 @@ def read_slices(
     """The generator's training slices of the recipe's split; `progress` gets (done, all).
 
     The slices of the split's validation patients are kept for evaluations, or, where it has none, some of
-    each patient. The card counts them among the slices that were trained on. Raises `BadImage` and the errors of
-    `split_of`.
+    each patient. The card counts them among the slices that were trained on. Raises `BadImage` and the errors
+    of `split_of`.
     """
     data = recipe.data
     plan = split_of(data, root)

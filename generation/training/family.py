@@ -28,8 +28,8 @@ class Family(ABC, Generic[B]):
 
     A family names its `Recipe`, reads its own training images (`read`), makes its networks (`make`), says
     which optimiser updates which networks (`owners`) and does one update (`step`). What a step draws at
-    random comes from torch's generator. The training loop seeds that generator before each step, so a step is a
-    function of the weights, the batch and the step's number.
+    random comes from torch's generator. The training loop seeds that generator before each step, so a step is
+    a function of the weights, the batch and the step's number.
     """
 
     Recipe: ClassVar[type[TrainedRecipe]]

@@ -28,9 +28,9 @@ def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path: Path) -> No
     with subprocess.Popen([sys.executable, "-c", HOLD, folder], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(OutputError, match=f"in use; found a training by process {holder.pid} on"):
-            with locked(folder, "another"):
-                pass
+        refused = pytest.raises(OutputError, match=f"in use; found a training by process {holder.pid} on")
+        with refused, locked(folder, "another"):
+            pass
         # The lock of a process that was killed is free.
         os.kill(holder.pid, signal.SIGKILL)
         holder.wait()

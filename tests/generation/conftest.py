@@ -62,12 +62,12 @@ def recipe(recipe_file: Path) -> TrainedRecipe:
 
 
 @pytest.fixture(scope="session")
-def films(recipe: Recipe) -> list[TrainingImages]:
+def films(recipe: TrainedRecipe) -> list[TrainingImages]:
     return family(recipe.family).read(recipe, None, lambda done, total: None)
 
 
 @pytest.fixture
-def altered(recipe: Recipe):
+def altered(recipe: TrainedRecipe):
     """A copy of the recipe with some keys changed: altered(training={"epochs": 2}, seed=4)."""
 
     def change(**changes: object) -> TrainedRecipe:

@@ -1,4 +1,4 @@
-"""TrainingSlices for a training: what is read, what is kept for the looks, and draws that only numbers decide."""
+"""Slices for a training: what is read, what is kept for evaluations, and draws that only numbers decide."""
 
 from __future__ import annotations
 
