@@ -46,6 +46,7 @@ UNSAFE: Final = "unsafe file name"
 DUPLICATE: Final = "duplicate metadata row"
 CT: Final = "CT, not a radiograph"
 NO_LABEL: Final = "no usable label"
+UNKNOWN_NAME: Final = "unknown file name"
 MISSING: Final = "image file missing"
 LATERAL: Final = "lateral view"
 VIEW_UNKNOWN: Final = "view not stated"
@@ -56,6 +57,7 @@ EXCLUSIONS: Final = {
     DUPLICATE: "an earlier row of the metadata names the same file",
     CT: "a slice or volume of computed tomography",
     NO_LABEL: "the finding is none of normal, pneumonia and COVID-19",
+    UNKNOWN_NAME: "the file is named in no way that the set is known to use, so its patient is not known",
     MISSING: "the metadata names a file that is not there",
     LATERAL: "a lateral film; kept with views='all'",
     VIEW_UNKNOWN: "a set with mixed views does not say which this is; kept with views='all'",

@@ -128,12 +128,13 @@ def _uniform(lines: Thumbs) -> npt.NDArray[np.bool_]:
 @cache
 def _blur(side: int, sigma: float) -> Floats:
     """The matrix (side, side) that blurs one axis."""
-    return ndimage.gaussian_filter1d(np.eye(side, dtype=np.float32), sigma, axis=0, mode="nearest")
+    matrix = ndimage.gaussian_filter1d(np.eye(side, dtype=np.float32), sigma, axis=0, mode="nearest")
+    return np.asarray(matrix, np.float32)
 
 
 def _smooth(images: Floats, sigma: float) -> Floats:
     matrix = _blur(images.shape[-1], sigma)
-    return np.matmul(matrix, np.matmul(images, matrix.T))
+    return np.asarray(np.matmul(matrix, np.matmul(images, matrix.T)), np.float32)
 
 
 def _local_contrast(images: Floats, fine: float, wide: float) -> Floats:
@@ -154,6 +155,8 @@ def _boxes() -> Floats:
     """The crops that are tried (n, 4): top, bottom, left and right edge as shares of the side."""
     offsets = [step * _STEP for step in range(4)]
     spans = [(low, 1 - high) for low in offsets for high in offsets if low + high <= 1 - SMALLEST + 1e-6]
+    # The middle lies farthest from the others.
+    spans.append(((1 - SMALLEST) / 2, (1 + SMALLEST) / 2))
     return np.array([(*rows, *columns) for rows, columns in product(spans, spans)], np.float32)
 
 
@@ -176,7 +179,7 @@ def _cut(thumbs: Floats, boxes: Floats, cells: int) -> Floats:
     """The crops `boxes` (n, 4), or (1, 4) for all, of thumbnails (n, 64, 64), as (n, cells, cells)."""
     rows = _sampling(boxes[:, 0], boxes[:, 1], cells)
     columns = _sampling(boxes[:, 2], boxes[:, 3], cells)
-    return np.matmul(np.matmul(rows, thumbs), columns.transpose(0, 2, 1))
+    return np.asarray(np.matmul(np.matmul(rows, thumbs), columns.transpose(0, 2, 1)), np.float32)
 
 
 @cache

@@ -24,6 +24,7 @@ from scipy.sparse import csgraph
 
 from covid_synth_data.errors import BadImage, ConfigError, OutputError
 from covid_synth_data.files.atomic import replacing
+from covid_synth_data.files.cache import cache_folder
 from covid_synth_data.files.pixels import load_grey
 from covid_synth_data.splits import copies
 
@@ -35,7 +36,7 @@ SAME_PATIENT: Final = 0.82
 
 Pairs = npt.NDArray[np.int64]
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 """Of the thumbnails and of the likeness; what an older version kept is not read."""
 
 _REMEMBERED: Final = 256
@@ -54,7 +55,8 @@ class Fingerprints:
     @property
     def flat(self) -> npt.NDArray[np.bool_]:
         """Which readable films are all black, all white or of one grey (n,)."""
-        return copies.is_flat(self.thumbs) & np.array([not problem for problem in self.problems], bool)
+        readable = np.array([not problem for problem in self.problems], bool)
+        return np.asarray(copies.is_flat(self.thumbs) & readable)
 
 
 def fingerprints(paths: Sequence[str], contents: Sequence[bytes | None]) -> Fingerprints:
@@ -172,14 +174,6 @@ def _key(path: str) -> str | None:
     except OSError:
         return None
     return f"{Path(path).absolute()}|{status.st_size}|{status.st_mtime_ns}"
-
-
-def cache_folder() -> Path:
-    """Where what is slow to compute is kept between calls."""
-    named = os.environ.get("COVID_SYNTH_CACHE")
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "covid-synth-data"
 
 
 def _cache_file() -> Path:

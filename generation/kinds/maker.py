@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import platform
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
+from covid_synth_data import machine
 from covid_synth_data.errors import BadImage, CorruptRelease, MissingSource, WeightsError
 from covid_synth_data.files.pixels import Grey, load_grey
 from covid_synth_data.release.manifest import Learned, SourceFilms
@@ -21,7 +21,6 @@ from generation.data.crops import WHOLE, Crop
 
 if TYPE_CHECKING:
     import datasets
-    import torch
 
     from covid_synth_data.generators.trained import Trained
     from covid_synth_data.generators.weights import Card
@@ -105,7 +104,7 @@ class TrainedMaker(Maker):
                 hint="run the training's command again, it rewrites the card",
             )
         self.weights, self.card, self.name = weights, generator.card, generator.card.name
-        self.device = device_kind(generator.device)
+        self.device = machine.device_kind(generator.device)
 
 
 class SourceImages:
@@ -178,15 +177,6 @@ def no_lineage(record: dict[str, Any], expected: str) -> CorruptRelease:
         expected=expected,
         hint="fetch the release again",
     )
-
-
-def device_kind(device: torch.device) -> str:
-    """What decides how a network rounds: the GPU, or the processor's instructions."""
-    import torch
-
-    if device.type == "cuda":
-        return f"cuda {torch.cuda.get_device_name(device)}"
-    return f"{device.type} {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _content(cell: dict[str, Any]) -> bytes:

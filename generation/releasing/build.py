@@ -10,11 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
 import json
-import platform
 import shutil
-import subprocess
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from covid_synth_data import __version__, schema
+from covid_synth_data import __version__, machine, schema
 from covid_synth_data.errors import ConfigError, ReleaseError, VersionExists
 from covid_synth_data.files.atomic import copy_file, output_errors, write_text
 from covid_synth_data.files.lock import locked
@@ -281,26 +278,7 @@ def _lineage(job: Job, weights: str | None) -> manifest.Subset:
         learned_from=maker.trained_on,
         licences=sorted({*maker.licences, *(maker.card.licences if maker.card else [])}),
         code_version=__version__,
-        git=_git_commit(),
+        git=machine.commit() or "",
         device=maker.device,
-        libraries={
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in libraries},
-        },
+        libraries=machine.libraries(list(libraries)),
     )
-
-
-def _git_commit() -> str:
-    """The commit of the checkout, "-dirty" where it was changed, "" outside a checkout."""
-    here = Path(__file__).parent
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607
-            cwd=here,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return done.stdout.strip()

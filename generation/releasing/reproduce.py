@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from covid_synth_data import schema
 from covid_synth_data.errors import ConfigError, CorruptRelease, WeightsError
+from covid_synth_data.files.models import invalid
 from covid_synth_data.release import manifest, references, shards, verification
 from covid_synth_data.release.writing import encode_image
 from generation.kinds.kind import maker_of
@@ -142,13 +143,9 @@ def _recipe(folder: Path, subset: manifest.Subset) -> Recipe:
     try:
         return model.model_validate(subset.recipe)
     except ValidationError as error:
-        problem = error.errors()[0]
-        raise CorruptRelease(
-            f"a recipe in {folder / manifest.NAME} cannot be used",
-            found=f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}",
-            expected="a recipe of this code",
-            hint="take the version of the code that the manifest names",
-        ) from error
+        what = f"a recipe in {folder / manifest.NAME} cannot be used"
+        hint = "take the version of the code that the manifest names"
+        raise invalid(CorruptRelease, what, error, model, hint) from error
 
 
 def _weights(folder: Path, listed: manifest.Manifest, name: str) -> Path | None:

@@ -1,66 +1,63 @@
-"""The part of the runner that needs torch: films into stores, classifiers trained, test films predicted."""
+"""The part of the engine that needs torch: films into stores, classifiers trained, test films predicted."""
 
 from __future__ import annotations
 
 import contextlib
-import platform
-import shutil
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from covid_synth_data import __version__
-from covid_synth_data.benchmark import results
+from covid_synth_data import machine
 from covid_synth_data.benchmark.data.composition import Films, Pool
-from covid_synth_data.benchmark.data.store import Store
-from covid_synth_data.benchmark.running.bench import Progress, Settings
+from covid_synth_data.benchmark.data.store import Store, default_folder
+from covid_synth_data.benchmark.request import ClassificationRequest, Progress
+from covid_synth_data.benchmark.results import classification as results
 from covid_synth_data.benchmark.suite import Regime
-from covid_synth_data.benchmark.training import augment, fit, trees
+from covid_synth_data.benchmark.training import augment, fit, heads, trees
 from covid_synth_data.classifiers.networks import Network
 from covid_synth_data.classifiers.registry import CLASSIFIERS, build
 from covid_synth_data.classifiers.weights import WeightsUsed
-from covid_synth_data.errors import ConfigError
 from covid_synth_data.files.pixels import load_grey
+from covid_synth_data.metrics import detection
 from covid_synth_data.preprocessing import films as preprocessing
 
 Array = npt.NDArray[Any]
 
 FEATURE_BATCH: Final = 32
-_LIBRARIES: Final = (
+LIBRARIES: Final = (
     *("datasets", "numpy", "pillow", "scikit-learn", "scipy", "timm", "torch", "torchvision"),
     "torchxrayvision",
 )
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainedClassifier:
     """What one training gives to its result file."""
 
     predictions: list[results.Prediction]
     fitting: results.Fitting
     weights: results.Weights
-    code: results.Code
-    hardware: results.Hardware
+    code: machine.Code
+    hardware: machine.Hardware
     notes: list[str]
 
 
 class Worker:
     """Trains the classifiers of a suite on films of one pool, each film decoded once."""
 
-    def __init__(self, settings: Settings, pool: Pool, progress: Progress) -> None:
+    def __init__(self, request: ClassificationRequest, pool: Pool, progress: Progress) -> None:
         """Raises `ConfigError` for a device that is not there."""
-        suite, kind = settings.suite, settings.preprocessing
-        self.suite, self.kind, self.pool, self.cache_dir = suite, kind, pool, settings.cache_dir
-        self.device, self.weights, self.progress = pick_device(settings.device), settings.weights, progress
-        self.code = code()
+        suite, kind = request.suite, request.films
+        self.request, self.suite, self.kind, self.pool, self.progress = request, suite, kind, pool, progress
+        self.cache_dir = request.cache_dir or default_folder()
+        self.device = machine.pick_device(request.device)
+        self.code = machine.code(LIBRARIES)
         side = suite.image_size
         made_by = f"{side}-{preprocessing.version(kind)}"
         self.pixels = Store(self.cache_dir / f"pixels-{made_by}", (side, side), np.uint8)
@@ -87,15 +84,72 @@ class Worker:
 
     def train(
         self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
-    ) -> Outcome:
+    ) -> TrainedClassifier:
         """Train on `train`, stop by `parts["validation"]`, then predict `parts["test"]`. Needs `fill`."""
+        learner = CLASSIFIERS[model].learner in ("head", "network")
+        work = self._fit if learner else self._estimate
+        return self._outcome(train, parts, *work(model, regime, seed, train, parts, what))
+
+    def train_heads(
+        self,
+        model: str,
+        regime: Regime,
+        seeds: Sequence[int],
+        trains: Sequence[Films],
+        parts: Mapping[str, Films],
+        what: str,
+    ) -> list[TrainedClassifier]:
+        """`train` for several seeds of one regime at once, where `model` learns a dense layer on fixed
+        features.
+
+        `trains` are the films of each seed, equally many of each class. Needs `fill`.
+        """
+        settings = self.suite.training_of(model)
+        ids = list(dict.fromkeys(name for films in trains for name in films.ids))
+        where = {name: place for place, name in enumerate(ids)}
+        labels = np.zeros(len(ids), np.int64)
+        rows = [np.array([where[name] for name in films.ids]) for films in trains]
+        for films, mine in zip(trains, rows, strict=True):
+            labels[mine] = films.labels
+        union = dataclasses.replace(trains[0], ids=ids, labels=labels, patients=[""] * len(ids))
+        networks = [self._build(model, seed, len(union.classes)) for seed in seeds]
+        layers = [network.head.to(self.device) for network in networks]
+        with machine.one_thread():
+            trained = heads.fit(
+                layers,
+                self._features_of(model, union, regime),
+                rows,
+                self._features_of(model, parts["validation"]),
+                settings,
+                sampling=regime.sampling,
+                loss=regime.loss,
+                seeds=seeds,
+                device=self.device,
+                advance=lambda epoch: self.progress(epoch, settings.max_epochs, what),
+            )
+            feeds = {name: self._features_of(model, films) for name, films in parts.items()}
+            found = [
+                {name: fit.class_probabilities(layer, feed) for name, feed in feeds.items()}
+                for layer in layers
+            ]
+        return [
+            self._outcome(films, parts, record, networks[0].weights, probabilities)
+            for films, record, probabilities in zip(trains, trained, found, strict=True)
+        ]
+
+    def _outcome(
+        self,
+        train: Films,
+        parts: Mapping[str, Films],
+        trained: fit.Trained,
+        used: WeightsUsed,
+        probabilities: Mapping[str, Array],
+    ) -> TrainedClassifier:
+        """What a result file holds of one training, from the probabilities of its validation and test
+        films."""
         test = parts["test"]
-        if CLASSIFIERS[model].learner in ("head", "network"):
-            trained, used, probabilities = self._fit(model, regime, seed, train, parts, what)
-        else:
-            trained, used, probabilities = self._estimate(model, regime, seed, train, parts, what)
-        rows = zip(test.ids, test.patients, test.labels, probabilities, strict=True)
-        return Outcome(
+        rows = zip(test.ids, test.patients, test.labels, probabilities["test"], strict=True)
+        return TrainedClassifier(
             [
                 results.Prediction(
                     image_id=name,
@@ -107,21 +161,27 @@ class Worker:
                 for name, patient, label, row in rows
             ],
             results.Fitting(
-                epochs=trained.epochs, best_epoch=trained.best_epoch, validation_loss=trained.validation_loss
+                epochs=trained.epochs,
+                best_epoch=trained.best_epoch,
+                validation_loss=trained.validation_loss,
+                validation_auc=_auc(parts["validation"], probabilities["validation"]),
             ),
             results.Weights.model_validate(used.model_dump()),
             self.code,
-            hardware(self.device),
+            machine.hardware(self.device),
             self._notes([train, *parts.values()]),
         )
 
     def _fit(
         self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
-    ) -> tuple[fit.Trained, WeightsUsed, Array]:
+    ) -> tuple[fit.Trained, WeightsUsed, dict[str, Array]]:
         network, trained = self.learn(model, regime, seed, train, parts["validation"], what)
         learner = network.head if CLASSIFIERS[model].frozen else network
-        with one_thread() if CLASSIFIERS[model].frozen else contextlib.nullcontext():
-            probabilities = fit.class_probabilities(learner, self._feed(model, parts["test"]))
+        with machine.one_thread() if CLASSIFIERS[model].frozen else contextlib.nullcontext():
+            probabilities = {
+                name: fit.class_probabilities(learner, self._feed(model, films))
+                for name, films in parts.items()
+            }
         return trained, network.weights, probabilities
 
     def learn(
@@ -131,7 +191,7 @@ class Worker:
         settings = self.suite.training_of(model)
         network = self._build(model, seed, len(train.classes)).to(self.device)
         # One dense layer is too small to share out, and one thread gives the same digits on every machine.
-        with one_thread() if CLASSIFIERS[model].frozen else contextlib.nullcontext():
+        with machine.one_thread() if CLASSIFIERS[model].frozen else contextlib.nullcontext():
             trained = fit.fit(
                 network.head if CLASSIFIERS[model].frozen else network,
                 self._feed(model, train, regime),
@@ -159,7 +219,7 @@ class Worker:
 
     def _estimate(
         self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
-    ) -> tuple[fit.Trained, WeightsUsed, Array]:
+    ) -> tuple[fit.Trained, WeightsUsed, dict[str, Array]]:
         """Fit bagged trees or a logistic regression to fixed features."""
         self.progress(0, 1, what)
         fitted, trained = trees.fit(
@@ -172,7 +232,10 @@ class Worker:
             loss=regime.loss,
             monitor=self.suite.training_of(model).monitor,
         )
-        found = trees.class_probabilities(fitted, self._features_of(model, parts["test"]))
+        found = {
+            name: trees.class_probabilities(fitted, self._features_of(model, films))
+            for name, films in parts.items()
+        }
         self.progress(1, 1, what)
         return trained, self._build(model, 0).weights, found
 
@@ -185,7 +248,7 @@ class Worker:
         return [f"the lungs were not found in {lost} of {len(keys)} films; a fixed ellipse stands for them"]
 
     def _build(self, model: str, seed: int, classes: int = 2) -> Network:
-        return build(model, self.weights or self.suite.models[model].weights, seed, classes)
+        return build(model, self.request.weights_of(model), seed, classes)
 
     def _feed(self, model: str, films: Films, regime: Regime | None = None) -> fit.Feed:
         """The films for training by `regime`, or as they are without one."""
@@ -253,7 +316,7 @@ class Worker:
         # depend on neither number, and small maps stay in the cores' own caches, which is twice as fast.
         size, workers = (1, torch.get_num_threads()) if self.device.type == "cpu" else (FEATURE_BATCH, 1)
         with (
-            one_thread(),
+            machine.one_thread(),
             ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as threads,
         ):
             store.add(
@@ -274,51 +337,11 @@ class Worker:
         return (augment.plain(film, augment.rng_of_view(base, int(view))) if view else film)[0]
 
 
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Inside, torch computes each operation with one thread; afterwards with as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def pick_device(name: str) -> torch.device:
-    """The device called "auto" (the first of cuda, mps, cpu that is there), "cuda", "mps" or "cpu"."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return torch.device(next(device for device, usable in there.items() if usable))
-    if not there.get(name, False):
-        usable = ", ".join(["auto", *(device for device in there if there[device])])
-        raise ConfigError(f"no device {name!r} on this machine", expected=f"one of {usable}", hint="use auto")
-    return torch.device(name)
-
-
-def hardware(device: torch.device) -> results.Hardware:
-    """What this process computes on."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    return results.Hardware(device=device.type, name=name, threads=torch.get_num_threads())
-
-
-def code() -> results.Code:
-    """Versions of this package and of the libraries that its numbers depend on."""
-    libraries: dict[str, str] = {}
-    for name in _LIBRARIES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            libraries[name] = metadata.version(name)
-    return results.Code(
-        package=__version__, git=commit(), libraries={"python": platform.python_version(), **libraries}
-    )
-
-
-def commit() -> str | None:
-    """The git commit of the checkout that this package runs from, with "-dirty" where files differ."""
-    checkout = Path(__file__).parents[3]
-    git = shutil.which("git")
-    if git is None or not (checkout / ".git").exists():
+def _auc(films: Films, probabilities: Array) -> float | None:
+    """That of the positive class against the rest; None where the films are of one kind only."""
+    positives = films.positives
+    if positives.all() or not positives.any():
         return None
-    asked = [git, "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]
-    answer = subprocess.run(asked, capture_output=True, text=True, check=False)
-    return answer.stdout.strip() or None
+    # A sum of float32 softmax numbers may pass 1 by a rounding error.
+    scores = np.clip(probabilities[:, films.classes.index(films.positive)], 0, 1)
+    return detection.auc(positives.astype(int), scores)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from covid_synth_data.errors import MissingExtra, MissingSource
-from covid_synth_data.sources import disk, list_sources, read_source
+from covid_synth_data.sources import absent, disk, list_sources, read_source
 from covid_synth_data.splits.protocols import joining, placing
 from covid_synth_data.splits.protocols.joining import Joined
 from covid_synth_data.splits.protocols.request import Outcome, Request
@@ -69,7 +69,11 @@ CLEAN: Final[dict[str, tuple[tuple[Pool, ...], ...]]] = {
 """
 
 NO_PATIENTS: Final = "no patient ids, and hundreds of these films are in covid-chestxray"
-PASSED_OVER: Final = ((Pool("radiography"), "covid-19", NO_PATIENTS),)
+PASSED_OVER: Final = (
+    (Pool("radiography"), "covid-19", NO_PATIENTS),
+    (Pool("radiography", "mixed"), "normal", "file name does not tell where the film is from"),
+    (Pool("radiography", "rsna"), "pneumonia", "an opacity of no stated cause, of a set without patients"),
+)
 """Films that `clean` never takes, with the class and the reason; they stand in the plan as left out."""
 
 
@@ -125,16 +129,18 @@ def _gather(request: Request, notes: list[str]) -> pd.DataFrame:
                 parts.append(rows)
     there = any((rows["path"] != "").any() for rows in parts)
     for pool, label, reason in PASSED_OVER:
-        over = _pool_rows(pool, label, request, read, notes) if label == request.positive else None
+        over = _pool_rows(pool, label, request, read, notes) if label in request.classes else None
         if over is not None:
             over.loc[over["excluded"] == "", "excluded"] = reason
             parts.append(over)
     if not there:
+        names = sorted({pool.source for groups in CLEAN.values() for group in groups for pool in group})
         raise MissingSource(
             f"no source has films of {request.positive} or {request.negative}",
             found=_what_is_there(request),
-            expected="one of " + ", ".join(sorted({p.source for g in CLEAN.values() for q in g for p in q})),
-            hint="covid-synth sources says how to get them",
+            expected="one of " + ", ".join(names),
+            hint="get some of these; covid-synth sources says more",
+            lines=absent(names, request.root),
         )
     return pd.concat(parts, ignore_index=True)
 

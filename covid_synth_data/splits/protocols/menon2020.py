@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from covid_synth_data.sources import read_source, table
+from covid_synth_data.sources import read_source, require, table
 from covid_synth_data.splits import classes
 from covid_synth_data.splits.protocols import joining, placing
 from covid_synth_data.splits.protocols.joining import Joined
@@ -63,12 +63,13 @@ def menon2020(request: Request) -> Outcome:
             " shortcut"
         )
     # With kinds of pneumonia in the task, films that state none are told of and not dropped.
-    nameless = (frame["reason"] == UNNAMED) & (len(request.classes) > 2)
+    nameless = frame["reason"].isin([UNNAMED, table.UNKNOWN_NAME]) & (len(request.classes) > 2)
     return Outcome(frame[(frame["class"] != "") | nameless].reset_index(drop=True), notes)
 
 
 def _films(request: Request) -> pd.DataFrame:
     """The rows of both sources, in file order. Raises `MissingSource` where either is not there."""
+    require(["covid-chestxray", "kermany"], request.root)
     covid = read_source("covid-chestxray", request.root)
     covid = covid[covid["label"] == "covid-19"].reset_index(drop=True)
     # Counted in the metadata, so that a film which was not downloaded lets no other in.

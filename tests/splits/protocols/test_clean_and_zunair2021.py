@@ -415,7 +415,7 @@ def test_zunair2021_refuses_what_it_fixes(tmp_path: Path, monkeypatch: pytest.Mo
         plan_task(TASK, tmp_path, "zunair2021", sources=["kermany"])
     with pytest.raises(ConfigError, match="films of any licence"):
         plan_task(TASK, tmp_path, "zunair2021", licences="permissive")
-    with pytest.raises(MissingSource, match="covid-chestxray is not there"):
+    with pytest.raises(MissingSource, match="covid-chestxray, rsna are not there"):
         plan_task(TASK, (tmp_path / "empty").mkdir() or tmp_path / "empty", "zunair2021")
     mixed = pd.DataFrame({"patientId": list("aabcba"), "Target": 1})
     monkeypatch.setattr(rsna, "label_rows", lambda: mixed)
@@ -520,7 +520,7 @@ def test_four_classes_are_held_out_as_in_the_binary_tasks(tmp_path: Path) -> Non
     for task in (TASK, "pneumonia-vs-covid"):
         both = plan(tmp_path, task, protocol="menon2020")
         assert (both["split"] == mine.loc[both.index, "split"]).all()
-    assert reasons(mine) == {"kermany/scan": "bacterial or viral not stated"}
+    assert reasons(mine) == {"kermany/scan": "unknown file name"}
     assert not find_leaks(to_splits(four))
 
 

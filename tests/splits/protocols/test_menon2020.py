@@ -226,7 +226,7 @@ def test_pneumonia_of_no_stated_kind_and_unreadable_films_are_left_out(tmp_path:
     (tmp_path / "chest_xray" / "train" / "PNEUMONIA" / "person3_virus_3.jpeg").write_bytes(b"cut")
     found = plan_task(TASKS[1], tmp_path, "menon2020")
     assert dict(found.left_out[["image_id", "reason"]].to_numpy().tolist()) == {
-        "kermany/scan": "bacterial or viral not stated",
+        "kermany/scan": "unknown file name",
         "kermany/person3_virus_3": "unreadable image",
     }
     assert any("person3_virus_3" in note for note in found.notes)

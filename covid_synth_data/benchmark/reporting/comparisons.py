@@ -1,0 +1,113 @@
+"""Regimes against baselines on the same test films, over all seeds that both have.
+
+A baseline is a regime of real films alone (`mix` is `real`); an honest one does something about the imbalance
+or the scarcity that costs no generator. Two baselines matter for a regime, and no test film chooses either:
+
+- The one to beat for a gain: of all baselines the one with the highest AUC on the validation films, mean over
+  the seeds; the lower validation loss decides between equals, and where older results tell no AUC.
+- The one that a loss is measured against: the same recipe (sampling, loss, augmentation) without synthetic
+  films. The suite names it before any film is tested; without one it is `real`.
+
+Seed s of a regime and seed s of a baseline start from the same weights, so seeds are paired. What a gain is,
+and when it is claimed, is in `gains`; the resampling is described in `metrics.crossed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from covid_synth_data.benchmark.reporting.samples import Sample
+from covid_synth_data.benchmark.suite import Regime
+from covid_synth_data.errors import ResultError
+from covid_synth_data.files.models import FrozenModel
+from covid_synth_data.metrics import crossed
+from covid_synth_data.metrics.crossed import Contrast
+
+REAL: Final = "real"
+
+
+class Pair(FrozenModel):
+    """A regime against a baseline: `contrasts` by the name of the statistic, the regime minus the baseline.
+
+    `seeds` are those that both have. `honest` says that the baseline does something about the imbalance (see
+    `suite.Regime.honest`), `chosen` that it is the one to beat, `named` that it is the one a loss is measured
+    against, `regime_is_baseline` that the regime is trained on real films alone too.
+    """
+
+    baseline: str
+    regime: str
+    honest: bool
+    chosen: bool
+    named: bool
+    regime_is_baseline: bool
+    seeds: list[int]
+    contrasts: dict[str, Contrast]
+
+
+def compare(samples: Sequence[Sample]) -> list[Pair]:
+    """Every regime against every baseline, in the order in which they come in `samples`.
+
+    `samples` are those of one suite, task, preprocessing and model. Baselines are compared with each other
+    too. Raises `ResultError` where there is no baseline, or regimes were tested on different films.
+    """
+    _same_films(samples)
+    baselines = sorted((one for one in samples if one.rule.baseline), key=lambda one: one.regime != REAL)
+    if not baselines:
+        raise ResultError(
+            "there is no baseline to compare with",
+            found=", ".join(one.regime for one in samples) or "no results",
+            expected='a regime of real films alone (mix = "real")',
+            hint="run the baselines too",
+        )
+    chosen = best_on_validation(baselines)
+    pairs = []
+    for baseline in baselines:
+        for one in samples:
+            shared = [seed for seed in one.seeds if seed in baseline.seeds]
+            if one is baseline or not shared:
+                continue
+            a, b = baseline.of_seeds(shared), one.of_seeds(shared)
+            pairs.append(
+                Pair(
+                    baseline=baseline.regime,
+                    regime=one.regime,
+                    honest=baseline.rule.honest,
+                    chosen=baseline is chosen,
+                    named=baseline.regime == named_for(one.rule, baselines),
+                    regime_is_baseline=one.rule.baseline,
+                    seeds=shared,
+                    contrasts={name: crossed.contrast(a[name], b[name]) for name in a},
+                )
+            )
+    return pairs
+
+
+def best_on_validation(baselines: Sequence[Sample]) -> Sample | None:
+    """The baseline to beat, None of none. Where one tells no validation AUC, the losses alone decide."""
+    told = all(one.validation_auc is not None for one in baselines)
+    return min(
+        baselines,
+        key=lambda one: (-(one.validation_auc or 0) if told else 0, one.validation_loss),
+        default=None,
+    )
+
+
+def named_for(rule: Regime, baselines: Sequence[Sample]) -> str | None:
+    """The baseline with the recipe of `rule`; without one, `real`; None where that was not run either."""
+    recipe = (rule.sampling, rule.loss, rule.augment)
+    same = [one.regime for one in baselines if (one.rule.sampling, one.rule.loss, one.rule.augment) == recipe]
+    if same:
+        return same[0]
+    return REAL if any(one.regime == REAL for one in baselines) else None
+
+
+def _same_films(samples: Sequence[Sample]) -> None:
+    for one in samples:
+        if one.films != samples[0].films:
+            raise ResultError(
+                f"{one.regime} was not tested on the same films as {samples[0].regime}",
+                found=f"{len(one.films)} films",
+                expected=f"{len(samples[0].films)} films with the same labels",
+                hint="compare results of one suite, task, preprocessing and model, with all folds",
+            )
