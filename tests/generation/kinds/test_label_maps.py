@@ -238,7 +238,7 @@ def test_what_cannot_be_released(weights, released, tmp_path) -> None:
     card = json.loads(weights.with_suffix(".json").read_text()) | {"kind": "sampler"}
     shutil.copy(weights, other)
     other.with_suffix(".json").write_text(json.dumps(card))
-    with pytest.raises(WeightsError, match="found a sampler, expected a label-to-image"):
+    with pytest.raises(WeightsError, match="found a sampler; expected a label-to-image"):
         make(other, tmp_path / "out")
     with pytest.raises(ConfigError, match="stores slices as jpeg"):
         make(weights, tmp_path / "out", codec="jpeg")

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import covid_synth_data as csd
-from covid_synth_data.errors import CorruptRelease, OutputError, ReleaseError, VersionExists
+from covid_synth_data.errors import BadImage, CorruptRelease, OutputError, ReleaseError, VersionExists
 from covid_synth_data.generators.trained import load_file
 from covid_synth_data.release import manifest
 from covid_synth_data.release.writing import encode_image
@@ -72,7 +72,8 @@ def test_layout(released):
         "weights/tiny.md",
         "weights/tiny.safetensors",
     ]
-    assert [p.name for p in released.parent.iterdir()] == [released.name]
+    visible = [p.name for p in released.parent.iterdir() if not p.name.endswith(".lock")]
+    assert visible == [released.name]
 
 
 def test_plain_datasets_loads_it(released):
@@ -249,7 +250,7 @@ SHARD = "cyclegan/gnc-00001-of-00004.parquet"
         (lambda d: flip(d / SHARD), f"{SHARD}: found sha256"),
         (lambda d: flip(d / "README.md"), "README.md: found sha256"),
         (lambda d: flip(d / "weights/tiny.safetensors"), "tiny.safetensors: found sha256"),
-        (lambda d: (d / SHARD).unlink(), f"{SHARD}: missing"),
+        (lambda d: (d / SHARD).unlink(), f"{SHARD}: found no file"),
         (lambda d: (d / SHARD).write_bytes((d / SHARD).read_bytes()[:-7]), "bytes, expected"),
         (lambda d: shutil.copy(d / SHARD, d / "cyclegan/gnc-00004-of-00004.parquet"), "not in the manifest"),
         (lambda d: edit_manifest(d, count_in_subset), "found 30 rows, expected 31"),
@@ -328,4 +329,43 @@ def test_codecs(codec):
 def test_sheet(released, tmp_path):
     figures.sheet(released, "covid-synth-cxr", "gnc", tmp_path / "sheet.png", rows=3, columns=4)
     with Image.open(tmp_path / "sheet.png") as picture:
-        assert picture.size == (4 * 34, 3 * 34)
+        assert picture.size == (4 * 34 + 2, 3 * 34 + 2)
+
+
+def test_a_second_release_into_the_folder_is_refused_meanwhile(recipe, weights, tmp_path):
+    out = tmp_path / "covid-synth-cxr"
+    refused = []
+
+    def progress(done: int, total: int) -> None:
+        if not refused:
+            with pytest.raises(OutputError, match=r"in use; found a release of 'gnc' by process \d+"):
+                make(recipe, weights, out)
+            refused.append(done)
+
+    make(recipe, weights, out, progress)
+    assert refused
+    assert csd.verify(out).whole
+
+
+def test_a_film_that_changes_after_its_fingerprint_stops_the_release(recipe, weights, tmp_path):
+    maker = maker_of(recipe, None, weights, "cpu")
+    maker.images.cells[maker.rows[0].source] = maker.images.cells[maker.rows[1].source]
+    with pytest.raises(BadImage, match="changed while the release was made"):
+        releases.release(recipe, maker, tmp_path / "out", None, lambda *_: None)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_cards_that_were_written_meanwhile_are_kept(recipe, weights, released, altered, tmp_path):
+    """The manifest is read again before it is written."""
+    out = Path(shutil.copytree(released, tmp_path / "covid-synth-cxr"))
+    other = altered(release={"subset": "gpc", "count": 4})
+    listed = manifest.read(out)
+
+    def progress(done: int, total: int) -> None:
+        (out / "extra.txt").write_text("more")
+        extra = manifest.File(path="extra.txt", sha256=hashlib.sha256(b"more").hexdigest(), size=4)
+        manifest.write(out, listed.model_copy(update={"files": [*listed.files, extra]}))
+
+    make(other, weights, out, progress)
+    assert "extra.txt" in {file.path for file in manifest.read(out).files}
+    assert csd.verify(out).whole

@@ -224,3 +224,16 @@ def test_the_global_random_state_is_untouched(recipe, films, tmp_path):
     np.random.seed(11)  # noqa: NPY002
     run(recipe, films, tmp_path)
     assert (torch.rand(1), np.random.rand()) == expected  # noqa: NPY002
+
+
+def test_a_second_training_in_the_folder_is_refused_meanwhile(recipe, films, tmp_path):
+    refused = []
+
+    def progress(done: int, total: int, text: str) -> None:
+        if not refused:
+            with pytest.raises(OutputError, match=r"in use; found a training by process \d+"):
+                run(recipe, films, tmp_path / "run")
+            refused.append(done)
+
+    run(recipe, films, tmp_path / "run", progress)
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 6
