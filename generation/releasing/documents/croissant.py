@@ -148,7 +148,6 @@ def _files(mlc: ModuleType, ctx: Any, listed: Manifest, configs: list[catalog.Da
             id=_shards(entry),
             name=_shards(entry),
             description=f"The shards of the config {entry.config}.",
-            contained_in=[file.path for file in shards if file.subset in entry.subsets],
             encoding_formats=[PARQUET],
             includes=dataset.patterns_of(entry),
         )
