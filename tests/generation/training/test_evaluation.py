@@ -248,7 +248,7 @@ def test_the_last_weights_may_be_the_best(tmp_path, monkeypatch):
     assert "weights_of_step" not in weights.read(run.weights)[1].training
     best = load_file(tmp_path / "best.safetensors")
     newest = load_file(tmp_path / "checkpoints" / "step-00000005" / "tensors.safetensors")
-    teacher = "net/generator_teacher/network."
+    teacher = "net/generator_teacher/module."
     assert all(torch.equal(value, newest[teacher + key]) for key, value in best.items())
 
 

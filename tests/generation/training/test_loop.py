@@ -128,7 +128,7 @@ if __name__ == "__main__":
     loaded = recipe.load_recipe(Path({str(recipe_file)!r}))
     fabric = loop.make_fabric(loaded, "cpu", devices=2)
     fabric.launch()
-    both = [films.Films(label, np.load({str(tmp_path)!r} + f"/{{label}}.npy"), [label], [])
+    both = [films.TrainingImages(label, np.load({str(tmp_path)!r} + f"/{{label}}.npy"), [label], [])
             for label in ("normal", "covid-19")]
     loop.train(loaded, both, Path({str(tmp_path / "two")!r}), fabric, lambda *_: None)
 """
