@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from covid_synth_data.cli import guarded, progress_bar, say
+from generation.lesions import fit
 from generation.report import commands
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(commands.app)
+app.add_typer(fit.app, name="lesions")
 
 RecipePath = Annotated[Path, typer.Argument(help="a recipe, e.g. generation/recipes/cyclegan-nc.toml")]
 Root = Annotated[

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from covid_synth_data import machine
 from covid_synth_data.errors import BadImage, CorruptRelease, MissingSource, WeightsError
-from covid_synth_data.files.pixels import Grey, load_grey
+from covid_synth_data.files.pixels import Grey, bytes_of, file_of, load_grey
 from covid_synth_data.release.manifest import Learned, SourceFilms
 from generation.data import crops
 from generation.data.crops import WHOLE, Crop
@@ -181,13 +181,11 @@ def no_lineage(record: dict[str, Any], expected: str) -> CorruptRelease:
 
 def _content(cell: dict[str, Any]) -> bytes:
     """The bytes of an undecoded image cell. Raises `BadImage`."""
-    if cell["bytes"] is not None:
-        return bytes(cell["bytes"])
     try:
-        return Path(cell["path"]).read_bytes()
+        return bytes_of(cell)
     except OSError as error:
         raise BadImage(
-            f"cannot read {cell['path']}", found=str(error), hint="restore that file and run again"
+            f"cannot read {file_of(cell['path'])}", found=str(error), hint="restore that file and run again"
         ) from error
 
 
