@@ -77,9 +77,8 @@ SYNTHETIC_CT_COLUMNS: Final = (SYNTHETIC_COLUMNS[0], "mask", *SYNTHETIC_COLUMNS[
 `source_id` is the real slice whose label map it was made of, `variant` what was done to that."""
 
 PAIR_COLUMNS: Final = (*SYNTHETIC_CT_COLUMNS, "pair_id", "pattern", "extent")
-"""Of a pair of a normal film and the same film with painted lesions: `mask` is the soft map of the lesions, 255
-where a pixel belongs to one wholly and 0 where to none, `pair_id` the name that both rows of a pair share,
-`pattern` what was painted ("" in the normal film), `extent` the share of both lungs that it covers."""
+"""Of a pair of a normal film and the same film with painted lesions: `mask` is the soft map of the lesions,
+255 where a pixel belongs to one wholly and 0 where to none, `pair_id` the name that both rows share, `pattern` what was painted ("" in the normal film), `extent` the share of both lungs that it covers."""
 
 STRING_COLUMNS: Final = (
     "image_id",
@@ -143,7 +142,8 @@ def features(columns: tuple[str, ...]) -> datasets.Features:
     """`datasets.Features` of the named columns, in that order.
 
     `image` and `mask` are `Image`s that are decoded lazily, `label` a `ClassLabel` over `LABELS`, `seed` and
-    `slice` are int64, `extent` is float64; the rest are strings. Raises `KeyError` for a name that is no column of ours.
+    `slice` are int64, `extent` is float64; the rest are strings. Raises
+    `KeyError` for a name that is no column of ours.
     """
     import datasets
 
