@@ -78,8 +78,8 @@ SYNTHETIC_CT_COLUMNS: Final = (SYNTHETIC_COLUMNS[0], "mask", *SYNTHETIC_COLUMNS[
 
 PAIR_COLUMNS: Final = (*SYNTHETIC_CT_COLUMNS, "pair_id", "pattern", "extent")
 """Of a pair of a normal film and the same film with painted lesions: `mask` is the soft map of the lesions,
-255 where a pixel belongs to one wholly and 0 where to none, `pair_id` the name that both rows share, `pattern`
-what was painted ("" in the normal film), `extent` the share of both lungs that it covers."""
+255 where a pixel belongs to one wholly and 0 where to none, `pair_id` the name of the pair, `pattern` what
+was painted ("" in the normal film), `extent` the share of both lungs that it covers."""
 
 STRING_COLUMNS: Final = (
     "image_id",
