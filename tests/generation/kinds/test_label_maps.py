@@ -20,8 +20,8 @@ from covid_synth_data.benchmark.suite import SegmentationSuite
 from covid_synth_data.ct import labelmaps, phantom, splits
 from covid_synth_data.ct.complement import lung_only
 from covid_synth_data.errors import (
+    BadImage,
     ConfigError,
-    CorruptRelease,
     MissingSource,
     ReleaseError,
     VersionExists,
@@ -31,9 +31,12 @@ from covid_synth_data.generators import build
 from covid_synth_data.generators import weights as weight_files
 from covid_synth_data.generators.trained import load_file
 from covid_synth_data.release import manifest
-from generation.recipe import family
-from generation.releasing import documents, label_maps, licensing
+from generation.kinds import label_maps
+from generation.kinds.kind import maker_of
+from generation.recipe import SliceRecipe, family
+from generation.releasing import documents, licensing
 from generation.releasing import reproduce as reproducing
+from generation.releasing.build import release as build_release
 from generation.report import ct_figures, ct_quality
 from tests.support import tree
 
@@ -90,9 +93,17 @@ def weights(plan, tmp_path_factory) -> Path:
     return save(tmp_path_factory.mktemp("weights"), plan, "tiny", 0)
 
 
-def make(weights: Path, out: Path, **options: Any) -> Path:
-    chosen = {"count": COUNT, "version": "0.0.1", "shard_rows": 8, "device": "cpu", **options}
-    return label_maps.release(weights, None, out, **chosen)
+def recipe_for(**options: Any) -> SliceRecipe:
+    """The recipe with a table [release], some keys changed."""
+    table = {"dataset": "covid-synth-ct", "version": "0.0.1", "subset": "ct", "folder": "ct", "codec": "png"}
+    table |= {"count": COUNT, "shard_rows": 8, "batch_size": 4, **options}
+    model: type[SliceRecipe] = family("ct-global-local").Recipe
+    return model.model_validate({**RECIPE, "release": table})
+
+
+def make(weights: Path, out: Path, progress: Any = lambda *_: None, **options: Any) -> Path:
+    recipe = recipe_for(**options)
+    return build_release(recipe, maker_of(recipe, None, weights, "cpu"), out, None, progress, "any")
 
 
 @pytest.fixture(scope="module")
@@ -147,35 +158,45 @@ def test_reproduce_makes_the_same_pixels(released) -> None:
 
 
 def test_rows_that_cannot_be_made_again(weights, released) -> None:
-    recipe = label_maps.recipe_of(weights, manifest.read(released).subsets["ct"].recipe["release"])
-    maker = label_maps.LabelMaps(recipe, recipe.release, load_file(weights, "cpu"), None)
+    maker = maker_of(recipe_for(), None, weights, "cpu")
     row = csd.load_dataset("covid-synth-ct", "ct", root=released)[0]
+    assert maker.read_row(row, 0) == maker.rows[0]
     with pytest.raises(MissingSource, match="the slice that ct-00000 was made from is not at hand"):
-        maker.again([{**row, "source_id": "patient77_slice001"}])
-    with pytest.raises(CorruptRelease, match="has no lineage"):
-        maker.again([{**row, "image_id": "first"}])
-    with pytest.raises(ConfigError, match="unknown variant"):
-        maker.again([{**row, "variant": "augment:much"}])
+        maker.read_row({**row, "source_id": "patient77_slice001"}, 0)
+    with (
+        pytest.raises(ConfigError, match="unknown variant"),
+        maker.make([maker.read_row({**row, "variant": "augment:much"}, 0)]) as made,
+    ):
+        list(made)
 
 
-def test_all_of_one_kind(weights, plan) -> None:
+def test_a_label_map_that_changes_while_it_is_used_is_refused(weights) -> None:
+    maker = maker_of(recipe_for(), None, weights, "cpu")
+    index = maker.rows[0].source
+    maker.slices[index] = {**maker.slices[index], "mask": maker.slices[index - 1]["mask"]}
+    with pytest.raises(BadImage, match="changed while the release was made"), maker.make(maker.rows) as made:
+        list(made)
+
+
+def test_all_of_one_kind(plan) -> None:
+    index = {row["image_id"]: number for number, row in enumerate(plan.train)}
     for moved, kind in ((0.0, "augment"), (1.0, "moved")):
-        rows = list(label_maps._rows(plan.train, 6, moved, 0))
+        rows = list(label_maps._plan(plan.train, index, 6, moved, 0))
         assert {row.variant.partition(":")[0] for row in rows} == {kind}
     assert len({row.source for row in rows}) == 6
     # A longer release begins with the same rows.
-    assert list(label_maps._rows(plan.train, 12, 0.3, 0))[:6] == list(label_maps._rows(plan.train, 6, 0.3, 0))
+    longer = list(label_maps._plan(plan.train, index, 12, 0.3, 0))
+    assert longer[:6] == list(label_maps._plan(plan.train, index, 6, 0.3, 0))
 
 
 def test_the_manifest_says_whom_it_was_made_from(released, plan) -> None:
     made = manifest.read(released).subsets["ct"]
-    assert made.sources == label_maps.fingerprints(plan.train)
     assert made.sources["ct-phantom"].films == len(plan.train)
     assert set(made.learned_from.films) == {row["image_id"] for row in (*plan.train, *plan.validation)}
     assert made.recipe["release"]["moved"] == 0.5
     assert family("ct-global-local").Recipe.model_validate(made.recipe).release.count == COUNT
     changed = [{**plan.train[0], "image": plan.train[1]["image"]}, *plan.train[1:]]
-    assert label_maps.fingerprints(changed) != made.sources
+    assert label_maps._digests(changed[0]) != label_maps._digests(plan.train[0])
 
 
 def test_the_card_speaks_of_slices(released) -> None:
@@ -217,13 +238,10 @@ def test_what_cannot_be_released(weights, released, tmp_path) -> None:
     card = json.loads(weights.with_suffix(".json").read_text()) | {"kind": "sampler"}
     shutil.copy(weights, other)
     other.with_suffix(".json").write_text(json.dumps(card))
-    with pytest.raises(WeightsError, match="draws no CT slices; found a sampler"):
+    with pytest.raises(WeightsError, match="found a sampler; expected a label-to-image"):
         make(other, tmp_path / "out")
-    recipe = label_maps.recipe_of(
-        weights, {"dataset": "covid-synth-ct", "version": "0.0.1", "subset": "ct", "folder": "ct", "count": 2}
-    )
     with pytest.raises(ConfigError, match="stores slices as jpeg"):
-        label_maps.LabelMaps(recipe, recipe.release, load_file(weights, "cpu"), None)
+        make(weights, tmp_path / "out", codec="jpeg")
 
 
 def test_a_share_alike_source_makes_the_whole_release_share_alike(weights, released, tmp_path) -> None:
@@ -240,7 +258,7 @@ def test_a_share_alike_source_makes_the_whole_release_share_alike(weights, relea
     assert "**CC BY-NC-SA 3.0: this whole release.**" in text
     assert "as a whole" in (tmp_path / "copy" / "LICENSE.md").read_text()
     croissant = json.loads((tmp_path / "copy" / "croissant.json").read_text())
-    assert croissant["license"] == ["https://creativecommons.org/licenses/by-nc-sa/3.0/"]
+    assert croissant["license"] == "https://creativecommons.org/licenses/by-nc-sa/3.0/"
     # Beside any other licence it stays what it was: restricted, each film under its own.
     assert licensing.header([licence, "CC BY 4.0"])["license_name"] == "restricted-sources"
 
