@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from covid_synth_data.cli.common import AsJson, Release, Root, Seed, progress_bar, say, table
-from covid_synth_data.errors import BadImage, ConfigError, CorruptRelease, UnknownName
+from covid_synth_data.errors import BadImage, ConfigError, CorruptRelease, MissingExtra, UnknownName
 
 if TYPE_CHECKING:
     import datasets
@@ -177,7 +177,11 @@ def sample(
     """Images of a trained generator: from noise, or translated from films."""
     from covid_synth_data.generators import sampling
     from covid_synth_data.generators.search import locate
-    from covid_synth_data.generators.trained import Sampler, Translator, load_file
+
+    try:
+        from covid_synth_data.generators.trained import Sampler, Translator, load_file
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "torch", "generation") from error
 
     if kind not in ("png", "release"):
         raise UnknownName("format", kind, ["png", "release"])
