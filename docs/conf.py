@@ -41,19 +41,23 @@ def _to_restructured_text(_app: Any, _kind: str, _name: str, _object: Any, _opti
     drawings. Indented blocks become literal blocks; marks that reStructuredText would read are escaped.
     """
     converted: list[str] = []
+    text: list[str] = []  # lines of text that wait, since a name between backticks may go over two lines
     inside = False
     for number, line in enumerate(lines):
         if line.startswith(" ") and not _continues_item(lines, number):
             if not inside:
-                converted += ["", "::", ""]
+                converted += [*_escaped(text), "", "::", ""]
+                text = []
             inside = True
             converted.append("    " + line)
-            continue
-        if inside and line:
+        elif inside and not line:
             converted.append("")
+        else:
+            if inside:
+                converted.append("")
             inside = False
-        converted.append(line if inside else _escaped(line))
-    lines[:] = [*converted, ""]
+            text.append(line)
+    lines[:] = [*converted, *_escaped(text), ""]
 
 
 def _continues_item(lines: list[str], number: int) -> bool:
@@ -63,9 +67,10 @@ def _continues_item(lines: list[str], number: int) -> bool:
     return lines[number].startswith(("- ", "* "))
 
 
-def _escaped(line: str) -> str:
-    """The line with names between backticks as literals, and no other mark of reStructuredText."""
-    parts = re.split(r"(`[^`]+`)", line)
-    return "".join(
+def _escaped(lines: list[str]) -> list[str]:
+    """The lines with names between backticks as literals, and no other mark of reStructuredText."""
+    parts = re.split(r"(`[^`]+`)", "\n".join(lines))
+    escaped = [
         f"`{part}`" if part.startswith("`") else re.sub(r"([\\*_|`])", r"\\\1", part) for part in parts
-    )
+    ]
+    return "".join(escaped).split("\n")
