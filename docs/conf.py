@@ -1,4 +1,4 @@
-"""The documentation site: Sphinx, MyST for Markdown, furo. `make docs` builds it; every warning is an error."""
+"""The documentation site: Sphinx, MyST, furo. `make docs` builds it; every warning is an error."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def setup(app: Any) -> None:
     app.connect("autodoc-process-docstring", _to_restructured_text)
 
 
-def _to_restructured_text(_app: Any, _kind: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
+def _to_restructured_text(
+    _app: Any, _kind: str, _name: str, _object: Any, _options: Any, lines: list[str]
+) -> None:
     """Turn a docstring into reStructuredText, in place.
 
     Our docstrings are plain text: paragraphs, lists, names between backticks, and indented blocks of code or
@@ -70,7 +72,9 @@ def _continues_item(lines: list[str], number: int) -> bool:
 def _escaped(lines: list[str]) -> list[str]:
     """The lines with names between backticks as literals, and no other mark of reStructuredText."""
     parts = re.split(r"(`[^`]+`)", "\n".join(lines))
-    escaped = [
-        f"`{part}`" if part.startswith("`") else re.sub(r"([\\*_|`])", r"\\\1", part) for part in parts
-    ]
-    return "".join(escaped).split("\n")
+    for number, part in enumerate(parts):
+        if number % 2:
+            parts[number] = f"\\ `{part}`\\ "  # an escaped space lets letters stand beside a literal
+        else:
+            parts[number] = re.sub(r"([\\*_|`])", r"\\\1", part)
+    return "".join(parts).split("\n")

@@ -141,7 +141,7 @@ def test_the_wheel_holds_what_it_promises(installed):
     names = set(zipfile.ZipFile(installed.wheel).namelist())
     assert "covid_synth_data/py.typed" in names
     assert "covid_synth_data/benchmark/suites/zunair2021.toml" in names
-    assert any(name.startswith("covid_synth_data/benchmark/report/published/tables/") for name in names)
+    assert any("/published/tables/" in name for name in names)
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"covid_synth_data"}
 

@@ -30,7 +30,9 @@ ROWS = (
 def normal_phantoms(count: int) -> np.ndarray:
     """uint8 (count, 256, 256)."""
     rows = csd.load_source("phantom", size=256, patients=4 * count, seed=0)
-    normal = [row for row, label in enumerate(rows["label"]) if label == csd.schema.LABELS.index("normal")][:count]
+    normal = [row for row, label in enumerate(rows["label"]) if label == csd.schema.LABELS.index("normal")][
+        :count
+    ]
     return np.stack([np.asarray(rows[row]["image"]) for row in normal])
 
 
