@@ -63,13 +63,28 @@ def test_links_to_files_lead_somewhere(page):
             assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
 
 
-def test_the_commands_in_the_docs_exist():
+def commands() -> set[str]:
+    """Every command of `covid-synth`, those of groups as "group command"."""
     import typer
 
     from covid_synth_data import cli
 
-    group = typer.main.get_command(cli.app)
-    known = set(group.commands)  # type: ignore[attr-defined]
+    found = set()
+    for name, command in typer.main.get_command(cli.app).commands.items():  # type: ignore[attr-defined]
+        found |= {f"{name} {inner}" for inner in getattr(command, "commands", {})} or {name}
+    return found
+
+
+def test_the_page_of_commands_is_complete():
+    page = (ROOT / "docs/reference/commands.md").read_text(encoding="utf-8")
+    assert {name for name in commands() if f"`covid-synth {name}" not in page} == set()
+
+
+def test_the_commands_in_the_docs_exist():
+    known = {word for name in commands() for word in (name, name.split()[0])}
     for page in [ROOT / "README.md", *PAGES]:
-        named = set(re.findall(r"^(?:.*`)?covid-synth ([a-z-]+)", page.read_text(), re.MULTILINE))
-        assert named - {"benchmark"} <= known | {"name"}, page
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(
+            r"(?:^|`)covid-synth ((?:benchmark|leaderboard|reader-study) )?([a-z-]+)", text, re.M
+        ):
+            assert "".join(name) in known, f"{page.relative_to(ROOT)}: covid-synth {''.join(name)}"

@@ -172,6 +172,17 @@ def test_tasks_mix_and_verify_work(installed, release, tmp_path):
     assert (out / "train.parquet").is_file()
 
 
+def test_reports_leaderboards_and_reader_studies_need_no_extra(installed):
+    code = """
+from covid_synth_data.benchmark import report, list_suites, load_suite
+from covid_synth_data.leaderboard import building, validating
+from covid_synth_data.reader_study import making, scoring
+print(load_suite(list_suites()[0]).name)
+"""
+    done = installed.run(installed.python, "-c", code)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("command", "expected"),
     [

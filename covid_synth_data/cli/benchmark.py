@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from covid_synth_data.cli import segmentation
-from covid_synth_data.cli.common import AsJson, Release, Root, Seed, progress_bar, say, table
+from covid_synth_data.cli.common import AsJson, Release, Root, Seed, need, progress_bar, say, table
 from covid_synth_data.errors import ConfigError, UnknownName
 
 if TYPE_CHECKING:
@@ -188,6 +188,7 @@ def draw_saliency(
     device: str = "auto",
 ) -> None:
     """Where a classifier looks: Grad-CAM over films. A picture of real films is for your own eyes alone."""
+    need("figures", "torch", "captum", "matplotlib")
     from covid_synth_data.benchmark.explain.saliency import saliency
 
     with progress_bar("saliency") as tick:
@@ -223,6 +224,7 @@ def draw_map(
     device: str = "auto",
 ) -> None:
     """Real and synthetic films in the plane: UMAP of fixed features, and how far they keep to themselves."""
+    need("figures", "torch", "umap", "matplotlib")
     from covid_synth_data.benchmark.explain.feature_map import feature_map
 
     with progress_bar("map") as tick:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from covid_synth_data.errors import CovidSynthError
+from covid_synth_data.errors import CovidSynthError, MissingExtra
 
 Root = Annotated[
     Path | None,
@@ -25,6 +26,16 @@ Seed = Annotated[int, typer.Option(min=0, help="another seed gives another draw"
 def say(text: str) -> None:
     """Print to standard output, as it is."""
     typer.echo(text)
+
+
+def need(extra: str, *modules: str) -> None:
+    """Raise `MissingExtra` if a module that the extra brings is not installed; imports none of them.
+
+    A command that loads data first should not fail for this after minutes.
+    """
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtra(module, extra)
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:

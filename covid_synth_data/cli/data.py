@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from covid_synth_data.cli.common import AsJson, Release, Root, Seed, progress_bar, say, table
-from covid_synth_data.errors import BadImage, ConfigError, CorruptRelease, MissingExtra, UnknownName
+from covid_synth_data.cli.common import AsJson, Release, Root, Seed, need, progress_bar, say, table
+from covid_synth_data.errors import BadImage, ConfigError, CorruptRelease, UnknownName
 
 if TYPE_CHECKING:
     import datasets
@@ -175,13 +175,10 @@ def sample(
     device: str = "auto",
 ) -> None:
     """Images of a trained generator: from noise, or translated from films."""
+    need("generation", "torch", "safetensors")
     from covid_synth_data.generators import sampling
     from covid_synth_data.generators.search import locate
-
-    try:
-        from covid_synth_data.generators.trained import Sampler, Translator, load_file
-    except ModuleNotFoundError as error:
-        raise MissingExtra(error.name or "torch", "generation") from error
+    from covid_synth_data.generators.trained import Sampler, Translator, load_file
 
     if kind not in ("png", "release"):
         raise UnknownName("format", kind, ["png", "release"])
