@@ -36,12 +36,24 @@ from typing import Any
 
 
 class CovidSynthError(Exception):
-    """Base of all errors that this package raises on purpose. The text is a single line."""
+    """Base of all errors that this package raises on purpose. The text is a single line.
+
+    `lines` are further facts, one line each, which the shell prints below the text.
+    """
+
+    lines: tuple[str, ...] = ()
 
     def __init__(
-        self, what: str, *, found: str | None = None, expected: str | None = None, hint: str | None = None
+        self,
+        what: str,
+        *,
+        found: str | None = None,
+        expected: str | None = None,
+        hint: str | None = None,
+        lines: Iterable[str] = (),
     ) -> None:
         """Join the four parts of a message: what is wrong, what was found and expected, the next step."""
+        self.lines = tuple(" ".join(line.split()) for line in lines)
         parts = [what.rstrip(".")]
         if found is not None:
             parts.append(f"found {found}")
@@ -54,11 +66,12 @@ class CovidSynthError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Keep kind and text on the way from another process, whatever the arguments of the kind were."""
-        return _remade, (type(self), str(self))
+        return _remade, (type(self), str(self), self.lines)
 
 
-def _remade(kind: type[CovidSynthError], text: str) -> CovidSynthError:
+def _remade(kind: type[CovidSynthError], text: str, lines: tuple[str, ...]) -> CovidSynthError:
     error = kind.__new__(kind)
+    error.lines = lines
     Exception.__init__(error, text)
     return error
 

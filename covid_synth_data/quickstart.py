@@ -95,7 +95,7 @@ def run(out: Path, say: Callable[[str], None], progress: Callable[[str], Any]) -
         lambda: _benchmark(release, out / "results", progress),
     )
     from covid_synth_data.benchmark import report
-    from covid_synth_data.benchmark.report.tables import summarise
+    from covid_synth_data.benchmark.reporting.tables import summarise
 
     say("\n" + report(out / "results"))
     page.rows = list(summarise(out / "results"))
@@ -155,10 +155,10 @@ def _load(release: Path, loaded: dict[str, datasets.Dataset]) -> str:
 
 def _mix(loaded: dict[str, datasets.Dataset]) -> str:
     import covid_synth_data as csd
-    from covid_synth_data.benchmark import load_suite
     from covid_synth_data.benchmark.data import composition
+    from covid_synth_data.benchmark.suite import load_classifiers
 
-    suite = load_suite("quickstart")
+    suite = load_classifiers("quickstart")
     data = suite.data
     train = csd.load_task(suite.tasks[0], sources=data.sources, phantom=data.phantom)["train"]
     # The imbalance of the papers, as the suite makes it.
@@ -214,7 +214,7 @@ def _data_url(image: Any) -> str:
 def _render(page: Page) -> str:
     import jinja2
 
-    from covid_synth_data import __version__
+    from covid_synth_data._version import __version__
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("covid_synth_data", "templates"),

@@ -35,22 +35,25 @@ def train(
     """Train the generator of RECIPE; the same command goes on after a stop."""
     from generation.data import films
     from generation.recipe import load_recipe
-    from generation.training import lineage, loop
+    from generation.training import engine, lineage, loop
 
     loaded = load_recipe(recipe)
     folder = out or Path("runs") / loaded.name
     started_from = (start or folder.parent / loaded.start) if loaded.start else None
     lineage.origin(loaded, started_from)  # before any film is read, so that a missing run is said at once
-    fabric = loop.make_fabric(loaded, device, devices)
-    fabric.launch()
+    accelerator = loop.accelerator_of(device)
     with progress_bar("reading films") as tick:
         classes = films.training_films(loaded, root, tick)
+    decided = engine.decide(loaded, classes, folder, accelerator)
+    fabric = loop.make_fabric(loaded, device, devices, decided)
+    fabric.launch()
     counts = ", ".join(f"{len(side.image_ids)} {side.label}" for side in classes)
     schedule = loaded.training
     length = f"{schedule.steps} steps" if schedule.steps else f"{schedule.epochs} epochs"
     say(f"{loaded.name}: {counts} films of {loaded.data.size} px, {length}, {fabric.device}")
+    say(f"precision {decided.precision}, {decided.because}; recorded in {folder / engine.RECORD}")
     with progress_bar("training") as tick:
-        run = loop.train(loaded, classes, folder, fabric, tick, started_from)
+        run = loop.train(loaded, classes, folder, fabric, tick, started_from, decided)
     say(f"weights  {run.weights}\nsamples  {folder / 'samples'}\nmetrics  {folder / 'metrics.jsonl'}")
 
 

@@ -78,10 +78,10 @@ class Outcome:
     err: str
 
     def error(self, *parts: str) -> str:
-        """The error line, once it has been checked to be all there is to say, and to say `parts`."""
+        """The error line, once it has been checked to say `parts`; only indented facts may follow it."""
         assert self.code == 2, self
         lines = self.err.splitlines()
-        assert len(lines) == 1, self.err
+        assert all(line.startswith("  ") for line in lines[1:]), self.err
         assert lines[0].startswith("error: ")
         assert "Traceback" not in self.out + self.err
         for part in parts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import subprocess
 import sys
@@ -76,75 +75,6 @@ print(len(csd.mix(splits["train"], splits["validation"], synthetic_count=1)), "t
     rows, torch = python(code).split()
     assert int(rows) > 1
     assert torch == "False"
-
-
-FLOORS = {
-    "errors": 0,
-    "schema": 0,
-    "catalog": 0,
-    "classes": 1,
-    "leaks": 4,
-    "reader_study": 7,
-    "atomic": 1,
-    "config": 1,
-    "dicom": 1,
-    "pixels": 2,
-    "manifest": 2,
-    "reading": 3,
-    "sources": 3,
-    "frontmatter": 3,
-    "shards": 3,
-    "remote": 4,
-    "hub": 5,
-    "references": 5,
-    "versions": 6,
-    "mixing": 2,
-    "metrics": 2,
-    "generators": 3,
-    "tasks": 5,
-    "duplicates": 3,
-    "writing": 3,
-    "sampling": 4,
-    "protocols": 4,
-    "ct": 4,
-    "benchmark": 6,
-    "extractor": 7,
-    "quickstart": 7,
-    "cli": 8,
-}
-
-
-def imports(path: Path) -> set[str]:
-    """Rooms of ours that a file imports, anywhere in it."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if (
-            isinstance(node, ast.ImportFrom)
-            and node.module
-            and node.module.split(".")[0] == "covid_synth_data"
-        ):
-            parts = node.module.split(".")
-            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
-    return {name for name in found if (ROOT / "covid_synth_data" / name).is_dir() or name in FLOORS}
-
-
-def test_rooms_import_only_what_is_below_them():
-    package = ROOT / "covid_synth_data"
-    for path in package.rglob("*.py"):
-        room = path.relative_to(package).parts[0].removesuffix(".py")
-        if room in ("__init__", "__main__"):
-            continue
-        for other in imports(path) - {room}:
-            assert FLOORS[other] < FLOORS[room], f"{path.relative_to(ROOT)} imports {other}"
-    for path in package.rglob("*.py"):
-        assert "generation" not in {
-            alias.name.split(".")[0]
-            for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, ast.Import)
-            for alias in node.names
-        }
-        assert "from generation" not in path.read_text()
-    assert "generators" not in set().union(*(imports(p) for p in (package / "benchmark").rglob("*.py")))
 
 
 def test_modules_are_small():

@@ -49,8 +49,12 @@ FULL: dict[str, dict[str, Any]] = {
     "diffaug-gan": {"batch_size": 12},
 }
 """The recipe of each family's full width, and what a CPU changes in it for a step of seconds."""
-FULL_WIDTH = {"diffaug-gan": ("diffaug-gan-cpu", {"width": 64, "discriminator_width": 64})}
-"""A family that has no recipe of full width: a narrow one and its networks."""
+FULL_WIDTH = {
+    "diffaug-gan": ("diffaug-gan-cpu", {"width": 64, "discriminator_width": 64}),
+    "cyclegan-nc": ("cyclegan-nc-cpu", {}),
+}
+"""Families whose recipe of full width is another: no such recipe, or (CycleGAN) one whose order of updates
+the plain loop does not have. The recipe taken instead, and its networks."""
 SCHEDULES = {
     "cpu": "the recipe for a CPU, narrow (CycleGAN: full width, small batches)",
     "wide": "networks and losses of the full recipe, small batches",
@@ -91,6 +95,8 @@ class FrameLoop:
     def __init__(self, recipe: Recipe, films: list[Films], device: str) -> None:
         self.recipe, self.fabric, self.now = recipe, trainer.make_fabric(recipe, device), 0
         self.trainee: Family = family(recipe.family)(recipe, self.fabric)
+        if recipe.training.compile and device == "cuda":
+            self.trainee.compile()
         self.batches = self.trainee.batches(films)
 
     def batch(self) -> tuple[torch.Tensor, ...]:

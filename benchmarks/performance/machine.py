@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from covid_synth_data import machine
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -26,19 +26,7 @@ def describe() -> dict[str, Any]:
         (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown"
     )
     names = ("torch", "torchvision", "datasets", "pillow", "pyarrow", "numpy")
-    return {
-        "processor": model,
-        "cores": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-        **{name: _version(name) for name in names},
-    }
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+    return {"processor": model, "cores": len(os.sched_getaffinity(0)), **machine.libraries(names)}
 
 
 def write(name: str, content: dict[str, Any]) -> None:

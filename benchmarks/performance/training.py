@@ -115,7 +115,7 @@ def main() -> None:
         Films(label, p, [f"{label}/{i}" for i in range(count)], ["CC0"] * count)
         for label, p in zip(("normal", "covid-19"), pixels, strict=True)
     )
-    loaded = load_recipe(Path("generation/recipes/cyclegan-nc.toml"))
+    loaded = load_recipe(Path("generation/recipes/cyclegan-nc-cpu.toml"))
 
     def recipe(epochs: int, precision: str) -> object:
         content = loaded.model_dump()

@@ -1,21 +1,47 @@
-"""What a call of the benchmark asks for: the trainings, and whether each of them can be done."""
+"""A request: everything that one call of the benchmark asks for, validated once.
+
+The same object travels from the shell to the engine, to the worker that trains and
+to the nodes of a cluster.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
 
-from covid_synth_data.benchmark.suite import Suite, Weights
+from pydantic import Field, ValidationError, model_validator
+
+from covid_synth_data.benchmark.suite import (
+    AnySuite,
+    ClassificationSuite,
+    Preprocessing,
+    SegmentationSuite,
+    Suite,
+    Weights,
+    load_classifiers,
+    load_suite,
+)
 from covid_synth_data.classifiers.registry import CLASSIFIERS
-from covid_synth_data.errors import ConfigError, ReleaseError
+from covid_synth_data.errors import ConfigError
+from covid_synth_data.files.models import FrozenModel, invalid
 
-_LOG = logging.getLogger(__name__)
+Progress = Callable[[int, int, str], None]
+"""Called with the steps done, the number of all steps, and a few words on the work."""
+
+AnyPath = Annotated[Path, Field(strict=False)]
+Names = Annotated[list[str], Field(strict=False)]
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training: what its result file is called after. `fold` is null where the suite has no folds."""
+    """One training, which gives one result file.
+
+    `task` and `model` name what is trained: a task and a classifier; for label maps the protocol of the split
+    and the profile whose U-Net is trained. `fold` is null where the suite has no folds.
+    """
 
     task: str
     model: str
@@ -23,74 +49,202 @@ class Run:
     seed: int
     fold: int | None = None
 
-
-def plan(
-    suite: Suite,
-    *,
-    profile: str | None = None,
-    tasks: Sequence[str] | None = None,
-    models: Sequence[str] | None = None,
-    regimes: Sequence[str] | None = None,
-    seeds: int | Sequence[int] | None = None,
-) -> list[Run]:
-    """What these arguments of `run` ask for, in their order. Raises `UnknownName`, `ConfigError`."""
-    name = suite.choose("profile", [profile])[0] if profile is not None else next(iter(suite.profiles))
-    base = suite.profiles[name]
-    numbers = seed_numbers(base.seeds if seeds is None else seeds)
-    asked = suite.choose("regime", regimes if regimes is not None else base.regimes or list(suite.regimes))
-    folds: Sequence[int | None] = range(suite.folds) if suite.folds > 1 else [None]
-    chosen = [
-        Run(task, model, regime, seed, fold)
-        for task in suite.choose("task", tasks if tasks is not None else suite.tasks[:1])
-        for fold in folds
-        for model in suite.choose("model", models if models is not None else base.models)
-        for regime in asked
-        if regime in suite.regimes_of(task)
-        for seed in numbers
-    ]
-    if not chosen:
-        raise ConfigError(
-            "nothing to run",
-            found="regimes " + ", ".join(asked),
-            expected="regimes that belong to the task",
-            hint="see covid-synth benchmark list",
-        )
-    return chosen
+    @property
+    def title(self) -> str:
+        """The run in a few words, for a progress bar."""
+        fold = "" if self.fold is None else f" fold {self.fold}"
+        return f"{self.model} {self.regime} seed {self.seed}{fold}"
 
 
-def seed_numbers(seeds: int | Sequence[int]) -> list[int]:
+class Request(FrozenModel):
+    """What suites of every kind can be asked for; see `benchmark.run`."""
+
+    suite: Suite
+    out: AnyPath
+    root: AnyPath | None = None
+    release: AnyPath | None = None
+    version: str | None = None
+    profile: str | None = None
+    regimes: Names | None = None
+    seeds: list[int] | None = None
+    limit: int | None = None
+    skip_missing: bool = False
+    device: str = "auto"
+    cache_dir: AnyPath | None = None
+    ray: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Request:
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(
+                "no such limit", found=str(self.limit), expected="at least 1 real training image"
+            )
+        self.runs()
+        return self
+
+    @property
+    def profile_name(self) -> str:
+        """The profile that was asked for, or the first of the suite."""
+        return self.suite.choose_one("profiles", self.profile)
+
+    @property
+    def seed_numbers(self) -> list[int]:
+        """The seeds that were asked for, or those of the profile."""
+        return list(range(self.suite.profiles[self.profile_name].seeds)) if self.seeds is None else self.seeds
+
+    @property
+    def regime_names(self) -> list[str]:
+        """The regimes that were asked for, or those of the profile."""
+        names = self.regimes
+        if names is None:
+            names = self.suite.profiles[self.profile_name].regimes or list(self.suite.regimes)
+        return self.suite.choose("regimes", names)
+
+    @abstractmethod
+    def runs(self) -> list[Run]:
+        """The trainings that are asked for, in order. Raises `UnknownName`, `ConfigError`."""
+
+
+class ClassificationRequest(Request):
+    """A request to train classifiers. `weights` replaces the initial weights of every model."""
+
+    suite: ClassificationSuite
+    tasks: Names | None = None
+    models: Names | None = None
+    weights: Weights | None = None
+    preprocessing: Preprocessing | None = None
+
+    @model_validator(mode="after")
+    def _models_can_start(self) -> ClassificationRequest:
+        for model in dict.fromkeys(run.model for run in self.runs()):
+            weights = self.weights_of(model)
+            if weights not in CLASSIFIERS[model].weights:
+                raise ConfigError(
+                    f"classifier {model} cannot start from weights {weights!r}",
+                    expected=" or ".join(CLASSIFIERS[model].weights),
+                    hint="leave that model or those weights out",
+                )
+        return self
+
+    @property
+    def films(self) -> Preprocessing:
+        """The preprocessing of all films."""
+        return self.preprocessing or self.suite.preprocessing
+
+    def weights_of(self, model: str) -> Weights:
+        """The initial weights of `model`."""
+        return self.weights or self.suite.models[model].weights
+
+    def runs(self) -> list[Run]:
+        """Task by task, then by fold, model, regime and seed. Raises `UnknownName`, `ConfigError`."""
+        suite, regimes = self.suite, self.regime_names
+        models = self.models
+        if models is None:
+            models = suite.profiles[self.profile_name].models
+        folds: Sequence[int | None] = range(suite.folds) if suite.folds > 1 else [None]
+        runs = [
+            Run(task, model, regime, seed, fold)
+            for task in suite.choose("tasks", self.tasks if self.tasks is not None else suite.tasks[:1])
+            for fold in folds
+            for model in suite.choose("models", models)
+            for regime in regimes
+            if regime in suite.regimes_of(task)
+            for seed in self.seed_numbers
+        ]
+        return _some(runs, regimes)
+
+
+class SegmentationRequest(Request):
+    """A request to train U-Nets. `size` replaces the side of the profile's slices, in pixels."""
+
+    suite: SegmentationSuite
+    protocol: str | None = None
+    size: int | None = None
+
+    @model_validator(mode="after")
+    def _size_fits(self) -> SegmentationRequest:
+        multiple = self.suite.profiles[self.profile_name].network.multiple
+        if self.size is not None and (self.size < 32 or self.size % multiple):
+            raise ConfigError(
+                "no such size", found=str(self.size), expected=f"a multiple of {multiple}, 32 or more"
+            )
+        return self
+
+    @property
+    def side(self) -> int:
+        """The side of the slices in pixels."""
+        return self.size or self.suite.profiles[self.profile_name].size
+
+    def runs(self) -> list[Run]:
+        """Seed by seed, then by regime. Raises `UnknownName`, `ConfigError`."""
+        protocol, regimes = self.suite.choose_one("protocols", self.protocol), self.regime_names
+        runs = [
+            Run(protocol, self.profile_name, regime, seed) for seed in self.seed_numbers for regime in regimes
+        ]
+        return _some(runs, regimes)
+
+
+REQUESTS: Final[dict[str, Any]] = {
+    "classification": ClassificationRequest,
+    "segmentation": SegmentationRequest,
+}
+"""The model of a request by the kind of its suite."""
+
+
+def make_request(
+    suite: str | Path | AnySuite, *, seeds: int | Sequence[int] | None = None, **options: Any
+) -> ClassificationRequest | SegmentationRequest:
+    """The request for `suite`, its name, or the path of its file, with the `options` of `benchmark.run`.
+
+    A number n of `seeds` stands for the seeds 0 to n - 1; an option of None or False is not given. Raises
+    `UnknownName` for a name that the suite does not have, `ConfigError` for an option that suites of its kind
+    do not have and for a value that cannot be.
+    """
+    loaded = suite if isinstance(suite, Suite) else load_suite(suite)
+    model = REQUESTS[loaded.kind]
+    given = {name: value for name, value in options.items() if value is not None and value is not False}
+    allowed = [name for name in model.model_fields if name != "suite"]
+    for name in given:
+        if name not in allowed:
+            raise ConfigError(
+                f"the suite {loaded.name} is one of {loaded.kind} and has no option {name!r}",
+                expected="one of " + ", ".join(allowed),
+                hint="leave it out",
+            )
+    try:
+        request: ClassificationRequest | SegmentationRequest
+        request = model(suite=loaded, seeds=_seeds(seeds), **given)
+        return request
+    except ValidationError as error:
+        subject = f"the request for the suite {loaded.name}"
+        raise invalid(ConfigError, subject, error, model, "change that option") from error
+
+
+def request_classifiers(suite: str | Path | ClassificationSuite, **options: Any) -> ClassificationRequest:
+    """As `make_request`, for what only classifiers can do. Raises `ConfigError` for a suite of U-Nets."""
+    loaded = suite if isinstance(suite, ClassificationSuite) else load_classifiers(suite)
+    request = make_request(loaded, **options)
+    assert isinstance(request, ClassificationRequest)  # noqa: S101 - so says the kind of the suite
+    return request
+
+
+def _seeds(seeds: int | Sequence[int] | None) -> list[int] | None:
     """The seeds 0 to n - 1 of a number n, or those of a list, each once. Raises `ConfigError`."""
+    if seeds is None:
+        return None
     numbers = list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
     if not numbers or min(numbers) < 0:
         raise ConfigError("no such seeds", found=str(seeds), expected="a number of seeds, or seeds from 0 on")
     return numbers
 
 
-def check_weights(suite: Suite, runs: Sequence[Run], weights: Weights | None) -> None:
-    """Raise `ConfigError` before any work where a model cannot start from the weights asked for."""
-    for model in dict.fromkeys(run.model for run in runs):
-        asked = weights or suite.models[model].weights
-        if asked not in CLASSIFIERS[model].weights:
-            raise ConfigError(
-                f"classifier {model} cannot start from weights {asked!r}",
-                expected=" or ".join(CLASSIFIERS[model].weights),
-                hint="leave that model or those weights out",
-            )
-
-
-def without_missing(
-    suite: Suite, runs: Sequence[Run], missing: Mapping[str, str], skip_missing: bool
-) -> list[Run]:
-    """The runs that can be done; `ReleaseError` where some cannot and that was not allowed, or none can."""
-    able = [run for run in runs if not missing.keys() & set(suite.regimes[run.regime].synthetic)]
-    unable = dict.fromkeys(run.regime for run in runs if run not in able)
-    if not missing or (skip_missing and able):
-        for regime in unable:
-            _LOG.warning("regime %s is left out: the release does not hold all of its configs", regime)
-        return able
-    raise ReleaseError(
-        f"regimes {', '.join(unable)} of suite {suite.name} cannot run without {', '.join(missing)}",
-        found=next(iter(missing.values())),
-        expected=f"a release of {suite.dataset} with these configs",
-        hint="give such a release, choose other regimes, or skip what is missing (--skip-missing)",
-    )
+def _some(runs: list[Run], regimes: Sequence[str]) -> list[Run]:
+    """`runs`. Raises `ConfigError` where there are none."""
+    if not runs:
+        raise ConfigError(
+            "nothing to run",
+            found="regimes " + (", ".join(regimes) or "of no name"),
+            expected="regimes that belong to the task",
+            hint="see covid-synth benchmark list",
+        )
+    return runs

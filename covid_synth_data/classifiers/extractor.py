@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from covid_synth_data import machine
 from covid_synth_data.classifiers import registry
 from covid_synth_data.errors import ConfigError, MissingExtra
 
@@ -45,13 +46,11 @@ class Extractor:
         """
         try:
             import torch
-
-            from covid_synth_data.benchmark.training import worker
         except ModuleNotFoundError as error:
             raise MissingExtra(str(error.name), "benchmark") from error
         if batch_size is not None and batch_size < 1:
             raise ConfigError("no such batch size", found=str(batch_size), expected="1 or more")
-        self.device: torch.device = worker.pick_device(device) if isinstance(device, str) else device
+        self.device: torch.device = machine.pick_device(device) if isinstance(device, str) else device
         self.batch_size = batch_size or BATCHES.get(self.device.type, 256)
         network = registry.build("lite0-frozen", "imagenet", 0)
         self.sha256 = str(network.weights.sha256)

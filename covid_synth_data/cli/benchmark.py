@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from covid_synth_data.cli import segmentation
 from covid_synth_data.cli.common import AsJson, Release, Root, Seed, need, progress_bar, say, table
-from covid_synth_data.errors import ConfigError, UnknownName
+from covid_synth_data.errors import UnknownName
 
 if TYPE_CHECKING:
     from covid_synth_data.benchmark.running.dry_run import Line
@@ -26,7 +25,7 @@ Preprocessing = Annotated[
 
 @app.command("list")
 def show(as_json: AsJson = False) -> None:
-    """The suites, with their tasks, models, regimes and profiles."""
+    """The suites, with their kinds, tasks, models, regimes and profiles."""
     from covid_synth_data.benchmark import list_suites, load_suite
 
     suites = [load_suite(name) for name in list_suites()]
@@ -34,16 +33,10 @@ def show(as_json: AsJson = False) -> None:
         say(json.dumps([suite.model_dump() for suite in suites], indent=1))
         return
     for suite in suites:
-        say(f"{suite.name} {suite.version}: {suite.title}")
-        for kind, names in (
-            ("tasks", suite.tasks),
-            ("models", suite.models),
-            ("regimes", suite.regimes),
-            ("profiles", suite.profiles),
-        ):
-            say(f"  {kind:<9} {', '.join(names)}")
+        say(f"{suite.name} {suite.version} ({suite.kind}): {suite.title}")
+        for what, names in suite.lists().items():
+            say(f"  {what:<9} {', '.join(names)}")
         say("")
-    segmentation.describe()
 
 
 @app.command("run")
@@ -61,7 +54,7 @@ def run_suite(
     weights: Annotated[str | None, typer.Option(help="initial weights: imagenet, xrv or none")] = None,
     preprocessing: Preprocessing = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="at most this many real negatives to train on")
+        int | None, typer.Option(min=1, help="at most this many real negatives (CT: slices) to train on")
     ] = None,
     skip_missing: Annotated[
         bool, typer.Option(help="leave out regimes whose data the release lacks")
@@ -73,14 +66,17 @@ def run_suite(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done and its cost")] = False,
     protocol: Annotated[str | None, typer.Option(help="of a suite of CT slices: patient or paper")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=32, help="of CT slices, in pixels, in place of the profile's")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run SUITE: one result file per task, model, regime and seed; the same command goes on after a stop."""
+    """Run SUITE, a name or a .toml file: one result file per training; run again, it goes on after a stop."""
     from covid_synth_data import benchmark
 
     if weights not in (None, "imagenet", "xrv", "none"):
         raise UnknownName("choice of weights", weights, ["imagenet", "xrv", "none"])
-    asked: dict[str, Any] = {
+    options: dict[str, Any] = {
         "out": out,
         "root": root,
         "release": release,
@@ -88,24 +84,22 @@ def run_suite(
         "profile": profile,
         "tasks": task,
         "models": model,
+        "protocol": protocol,
         "regimes": regime,
         "seeds": seeds,
         "weights": weights,
-        "preprocessing": _kind(preprocessing),
+        "preprocessing": _checked(preprocessing),
+        "size": size,
         "limit": limit,
         "skip_missing": skip_missing,
         "device": device,
+        "ray": ray,
     }
-    if segmentation.knows(suite):
-        segmentation.run(suite, {**asked, "ray": ray, "dry_run": dry_run}, protocol)
-        return
-    if protocol is not None:
-        raise ConfigError(f"the suite {suite} fixes its protocol", found=protocol, hint="leave it out")
     with progress_bar("benchmark") as tick:
         if dry_run:
-            lines = benchmark.dry_run(suite, **asked, progress=tick)
+            lines = benchmark.dry_run(suite, **options, progress=tick)
         else:
-            paths = benchmark.run(suite, **asked, progress=tick, ray=ray)
+            paths = benchmark.run(suite, **options, progress=tick)
     if dry_run:
         _print_plan(lines, as_json)
     elif as_json:
@@ -114,7 +108,7 @@ def run_suite(
         say(f"{len(paths)} result files in {out}")
 
 
-def _kind(name: str | None) -> Any:
+def _checked(name: str | None) -> Any:
     """A kind of preprocessing. Raises `UnknownName`."""
     if name is not None:
         from covid_synth_data.preprocessing import films as preprocessing
@@ -166,10 +160,10 @@ def print_report(
         Path | None, typer.Option(help="draw the figures into this folder and name them in the report")
     ] = None,
 ) -> None:
-    """Print the table of all result files, each validated against its own predictions."""
+    """Print the tables of all result files, each validated against its own predictions."""
     from covid_synth_data.benchmark import report
 
-    say(segmentation.report(results, lambda: report(results, published=published, figures=figures)))
+    say(report(results, published=published, figures=figures))
 
 
 @app.command("saliency")
@@ -203,7 +197,7 @@ def draw_saliency(
             of=of,
             root=root,
             release=release,
-            preprocessing=_kind(preprocessing),
+            preprocessing=_checked(preprocessing),
             device=device,
             progress=tick,
         )
@@ -237,7 +231,7 @@ def draw_map(
             seed=seed,
             root=root,
             release=release,
-            preprocessing=_kind(preprocessing),
+            preprocessing=_checked(preprocessing),
             device=device,
             progress=tick,
         )

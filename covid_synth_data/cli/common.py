@@ -110,4 +110,6 @@ def guarded(run: Callable[[], Any]) -> None:
 
 def _fail(error: CovidSynthError) -> NoReturn:
     typer.echo(f"error: {error}", err=True)
+    for line in error.lines:
+        typer.echo(f"  {line}", err=True)
     raise SystemExit(2) from None

@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from covid_synth_data.errors import ConfigError
+from covid_synth_data.errors import ConfigError, CovidSynthError
+
+MEND: Final = "mend that key"
 
 
 class FrozenModel(BaseModel):
@@ -19,6 +21,7 @@ class FrozenModel(BaseModel):
 
 
 Model = TypeVar("Model", bound=FrozenModel)
+Refused = TypeVar("Refused", bound=CovidSynthError)
 
 
 def read_toml(path: Path, model: type[Model]) -> Model:
@@ -35,33 +38,45 @@ def read_toml(path: Path, model: type[Model]) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise _explain(path, model, error) from error
+        raise invalid(ConfigError, str(path), error, model) from error
 
 
-def _explain(path: Path, model: type[FrozenModel], error: ValidationError) -> ConfigError:
-    """The first problem that pydantic found, as our one line."""
+def invalid(
+    kind: type[Refused],
+    subject: str,
+    error: ValidationError,
+    model: type[BaseModel] | None = None,
+    hint: str = MEND,
+) -> Refused:
+    """An error of `kind` that names the first problem of `error` with `subject`, a file or a part of one.
+
+    `model` is what the content should have been: with it, an unknown key is answered with the known ones.
+    `hint` is the next step; a misspelt or missing key has its own.
+    """
     # A misspelt key is both unknown and missing; the first says more.
     problem = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "json_invalid":
+        return kind(f"{subject}: not valid JSON", found=str(problem["ctx"]["error"]), hint=hint)
     if problem["type"] == "extra_forbidden":
-        known = sorted(_keys_at(model, problem["loc"][:-1]))
+        known = sorted(_keys_at(model, problem["loc"][:-1])) if model else []
         close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
-        return ConfigError(
-            f"{path}: unknown key {where!r}",
+        return kind(
+            f"{subject}: unknown key {where!r}",
             expected="one of " + ", ".join(known) if known else "a known key",
             hint=f"did you mean {close[0]!r}?" if close else "remove the key",
         )
     if problem["type"] == "missing":
-        return ConfigError(f"{path}: the key {where!r} is missing", hint="add it")
-    return ConfigError(
-        f"{path}: wrong value for {where!r}",
+        return kind(f"{subject}: the key {where!r} is missing", hint="add it" if hint == MEND else hint)
+    return kind(
+        f"{subject}: wrong value for {where!r}" if where else subject,
         found=repr(problem["input"])[:80],
         expected=problem["msg"].removeprefix("Input should be ").removeprefix("Value error, "),
-        hint="mend that key",
+        hint=hint,
     )
 
 
-def _keys_at(model: type[FrozenModel], location: tuple[int | str, ...]) -> list[str]:
+def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """The keys that a nested table may have; empty where the path leaves the models."""
     current: type[BaseModel] = model
     for part in location:

@@ -8,60 +8,22 @@
     slices = generators.load("ct-global-local.cpu").translate(maps)   uint8 (n, h, w), labels 0 to 3
 
 Weights are safetensors files with a JSON file of the same name beside them (`weights.Card`); nothing else
-is ever loaded. A new architecture is one module here and one line in `ARCHITECTURES`.
+is ever loaded. A new architecture is one module here and one line in `registry.ARCHITECTURES`.
 """
 
 from __future__ import annotations
 
 import builtins
-import importlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from covid_synth_data.errors import ConfigError, MissingExtra, UnknownName
+from covid_synth_data.errors import MissingExtra
+from covid_synth_data.generators.registry import ARCHITECTURES, build
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from covid_synth_data.generators.trained import Trained
 
-ARCHITECTURES: Final[Mapping[str, str]] = {
-    "cyclegan-unet": "cyclegan:UNetGenerator",
-    "cyclegan-resnet": "cyclegan:ResNetGenerator",
-    "baseline-gan": "menon:MenonGenerator",
-    "transfer-gan": "menon:MenonGenerator",
-    "mtt-gan": "menon:MenonGenerator",
-    "wgan": "wgan:WGANGenerator",
-    "dcgan": "dcgan:DCGANGenerator",
-    "acgan": "acgan:ACGANGenerator",
-    "iagan": "iagan:IAGANGenerator",
-    "diffaug-gan": "diffaug:DiffAugGenerator",
-    "ct-global-local": "ct_global_local:GlobalLocalGenerator",
-    "pix2pix": "pix2pix:Pix2PixGenerator",
-    "pix2pixhd": "pix2pixhd:Pix2PixHDGenerator",
-    "spade": "spade:SPADEGenerator",
-    "sean": "sean:SEANGenerator",
-}
-"""Architecture name to "module:class" in this package."""
-
-
-def build(architecture: str, **options: Any) -> nn.Module:
-    """A network with fresh weights. Raises `UnknownName`, `ConfigError` on wrong options, `MissingExtra`."""
-    if architecture not in ARCHITECTURES:
-        raise UnknownName("generator", architecture, ARCHITECTURES)
-    module, _, attribute = ARCHITECTURES[architecture].partition(":")
-    try:
-        found = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
-    except ModuleNotFoundError as error:
-        raise MissingExtra(error.name or "torch", "generation") from error
-    try:
-        network: nn.Module = found(**options)
-    except TypeError as error:
-        raise ConfigError(
-            f"wrong options for the generator {architecture!r}", found=str(options), expected=str(error)
-        ) from error
-    return network
+__all__ = ["ARCHITECTURES", "build", "list", "load"]
 
 
 def list(root: str | Path | None = None) -> builtins.list[str]:

@@ -1,11 +1,14 @@
 """The networks of CycleGAN: both generators and the patch critic.
 
 zunair2021, Sect. 3.1, translates with a "fully convolutional" generator; its published code has a U-Net
-(`cyclegan-unet`), Zhu et al. 2017 a residual network (`cyclegan-resnet`). All networks map float tensors of
-shape (n, 1, height, width), values in [-1, 1]. Films are grey, so one channel replaces the original three.
+(`cyclegan-unet-original`; `cyclegan-unet` has the usual instance norm instead), Zhu et al. 2017 a residual
+network (`cyclegan-resnet`). All networks map float tensors of shape (n, 1, height, width), values in [-1, 1].
+Films are grey, so one channel replaces the original three.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -45,14 +48,69 @@ class UpConv(nn.Module):
         return F.pixel_shuffle(F.conv2d(x, kernel, bias, padding=1), 2)
 
 
-def _down(inputs: int, outputs: int, *, normalise: bool = True) -> nn.Sequential:
+class TransposedUpConv(UpConv):
+    """The same function as `UpConv`, as one transposed 5x5 convolution of stride 2.
+
+    Nearest up-sampling repeats each value twice a side. Repeating and then convolving with 4 taps spreads
+    a value over 5 outputs, so two sums of neighbouring taps a side give the 5x5 kernel. It needs 25
+    multiplications for a low-resolution value where `UpConv` needs 36, and its output needs no rearranging.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        """Weights as those of `UpConv`."""
+        super().__init__(inputs, outputs)
+        # taps[position in the 5-tap kernel, position in the 4-tap kernel]
+        taps = [[0, 0, 0, 1], [0, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]]
+        self.register_buffer("taps", torch.tensor(taps, dtype=torch.float32), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, inputs, h, w) to (n, outputs, 2h, 2w)."""
+        kernel = torch.einsum("ak,bl,oikl->ioab", self.taps, self.taps, self.weight.float())
+        return F.conv_transpose2d(x, kernel.to(self.weight.dtype), self.bias, 2, 2, 1)
+
+
+class FilmNorm(nn.Module):
+    """Instance norm over all values of a film, channels and positions together, with one scale and one shift.
+
+    This is `InstanceNormalization` of keras-contrib with its default axis, which the original code uses. As
+    there, `epsilon` is added to the standard deviation, not to the variance. Means are taken in fp32.
+    """
+
+    def __init__(self, epsilon: float = 1e-3) -> None:
+        """Scale 1 and shift 0."""
+        super().__init__()
+        self.epsilon = epsilon
+        self.weight = nn.Parameter(torch.ones(1))
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, h, w) to the same shape and type."""
+        values = x.float()
+        centred = values - values.mean((1, 2, 3), keepdim=True)
+        # Spelled out, since the compiler fuses two plain means with what surrounds them, but not `var_mean`.
+        # Clamped, since the root has no gradient at 0, where a film is constant.
+        deviation = centred.square().mean((1, 2, 3), keepdim=True).clamp_min(1e-12).sqrt()
+        return (centred * (self.weight / (deviation + self.epsilon)) + self.bias).to(x.dtype)
+
+
+Norm = Literal["channel", "film"]
+"""Instance norm over each channel of a film with its own scale and shift, or over the whole film."""
+
+
+def _norm(norm: Norm, channels: int) -> nn.Module:
+    return FilmNorm() if norm == "film" else nn.InstanceNorm2d(channels, affine=True)
+
+
+def _down(inputs: int, outputs: int, norm: Norm | None) -> nn.Sequential:
     """4x4 convolution of stride 2, LeakyReLU 0.2, then instance norm: the order of the original code."""
-    norm: list[nn.Module] = [nn.InstanceNorm2d(outputs, affine=True)] if normalise else []
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(0.2), *norm)
+    last = [_norm(norm, outputs)] if norm else []
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(0.2), *last)
 
 
-def _up(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(UpConv(inputs, outputs), nn.ReLU(), nn.InstanceNorm2d(outputs, affine=True))
+def _up(inputs: int, outputs: int, norm: Norm) -> nn.Sequential:
+    # The networks that were released with `UpConv` keep it, so that their images stay the same to the byte.
+    up = TransposedUpConv(inputs, outputs) if norm == "film" else UpConv(inputs, outputs)
+    return nn.Sequential(up, nn.ReLU(), _norm(norm, outputs))
 
 
 class UNetGenerator(nn.Module):
@@ -61,15 +119,20 @@ class UNetGenerator(nn.Module):
     With `width` 32 it has 1.5 million parameters. Height and width must be multiples of 16, at least 32.
     """
 
+    norm: Norm = "channel"
+
     def __init__(self, width: int = 32) -> None:
         """`width` is the number of channels after the first convolution."""
         super().__init__()
-        self.down1, self.down2 = _down(1, width), _down(width, 2 * width)
-        self.down3, self.down4 = _down(2 * width, 4 * width), _down(4 * width, 8 * width)
+        self.down1, self.down2 = _down(1, width, self.norm), _down(width, 2 * width, self.norm)
+        self.down3, self.down4 = (
+            _down(2 * width, 4 * width, self.norm),
+            _down(4 * width, 8 * width, self.norm),
+        )
         self.up1, self.up2, self.up3 = (
-            _up(8 * width, 4 * width),
-            _up(8 * width, 2 * width),
-            _up(4 * width, width),
+            _up(8 * width, 4 * width, self.norm),
+            _up(8 * width, 2 * width, self.norm),
+            _up(4 * width, width, self.norm),
         )
         self.last = UpConv(2 * width, 1)
 
@@ -83,6 +146,12 @@ class UNetGenerator(nn.Module):
         u = torch.cat([self.up2(u), d2], dim=1)
         u = torch.cat([self.up3(u), d1], dim=1)
         return torch.tanh(self.last(u))
+
+
+class OriginalUNetGenerator(UNetGenerator):
+    """The U-Net with the norm of the original code, `FilmNorm`: 1,542,351 parameters with `width` 32."""
+
+    norm: Norm = "film"
 
 
 class _Residual(nn.Module):
@@ -145,14 +214,14 @@ class PatchCritic(nn.Module):
     Four stride-2 layers from `width` channels up, the first without norm, and a 4x4 "same" convolution.
     """
 
-    def __init__(self, width: int = 64) -> None:
-        """`width` is the number of channels after the first convolution."""
+    def __init__(self, width: int = 64, norm: Norm = "channel") -> None:
+        """`width` is the number of channels after the first convolution; `norm` is "film" in the original."""
         super().__init__()
         self.layers = nn.Sequential(
-            _down(1, width, normalise=False),
-            _down(width, 2 * width),
-            _down(2 * width, 4 * width),
-            _down(4 * width, 8 * width),
+            _down(1, width, None),
+            _down(width, 2 * width, norm),
+            _down(2 * width, 4 * width, norm),
+            _down(4 * width, 8 * width, norm),
         )
         self.score = nn.Conv2d(8 * width, 1, 4)
 
@@ -160,6 +229,19 @@ class PatchCritic(nn.Module):
         """(n, 1, h, w) in [-1, 1] to unbounded scores of shape (n, 1, h / 16, w / 16)."""
         check_multiple(x, 16)
         return self.score(F.pad(self.layers(x), (1, 2, 1, 2)))  # type: ignore[no-any-return]
+
+
+def initialise_glorot(*networks: nn.Module) -> None:
+    """Draw weights of convolutions uniformly after Glorot & Bengio 2010, biases zero, as Keras does.
+
+    A bound is sqrt(6 / (fan in + fan out)), where a fan counts the 4x4 window. Norms stay as they are.
+    """
+    for network in networks:
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | UpConv):
+                nn.init.xavier_uniform_(layer.weight)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
 
 
 def check_multiple(x: Tensor, factor: int) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from covid_synth_data import __version__, schema
+from covid_synth_data import schema
+from covid_synth_data._version import __version__
 from covid_synth_data.errors import ConfigError, VersionExists
 from covid_synth_data.files.atomic import copy_file, replacing, write_text
 from covid_synth_data.release import manifest, writing

@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from covid_synth_data import machine
 from covid_synth_data.errors import ConfigError, UnknownName, WeightsError
 from covid_synth_data.files.pixels import Grey
-from covid_synth_data.generators import build, noise, search, weights
+from covid_synth_data.generators import noise, search, weights
 from covid_synth_data.generators.folding import for_inference
 from covid_synth_data.generators.label_maps import one_hot
+from covid_synth_data.generators.registry import build
 
 
 class Translator:
@@ -173,21 +175,4 @@ def load_file(path: Path, device: str = "auto") -> Trained:
             found=" ".join(str(error).split())[:200],
             hint="fetch the release again",
         ) from error
-    return KINDS[card.kind](network, card, pick_device(device))
-
-
-def pick_device(device: str = "auto") -> torch.device:
-    """ "auto" is CUDA where there is one, else the CPU. Raises `ConfigError` for what is not there."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(
-            f"the device {device!r} cannot be used",
-            found=str(error).splitlines()[0][:120],
-            expected="auto, cpu, cuda or cuda:N",
-            hint="choose --device auto",
-        ) from error
-    return chosen
+    return KINDS[card.kind](network, card, machine.pick_device(device))

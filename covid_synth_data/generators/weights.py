@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from covid_synth_data.errors import WeightsError
 from covid_synth_data.files.atomic import replacing, write_text
-from covid_synth_data.files.models import FrozenModel
+from covid_synth_data.files.models import FrozenModel, invalid
 
 
 class Card(FrozenModel):
@@ -67,12 +67,15 @@ def read_card(path: Path) -> Card:
     beside = path.with_suffix(".json")
     try:
         return Card.model_validate(json.loads(beside.read_text(encoding="utf-8")))
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, ValueError) as error:
+        what, hint = f"the card {beside} of the weights cannot be read", "fetch the release again"
+        if isinstance(error, ValidationError):
+            raise invalid(WeightsError, what, error, Card, hint) from error
         raise WeightsError(
-            f"the card {beside} of the weights cannot be read",
+            what,
             found=str(error).splitlines()[0],
             expected="a JSON file as written with the weights",
-            hint="fetch the release again",
+            hint=hint,
         ) from error
 
 

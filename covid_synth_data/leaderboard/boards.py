@@ -11,9 +11,9 @@ from typing import Literal
 
 import numpy as np
 
-from covid_synth_data.benchmark.report import comparisons, gains, tables
-from covid_synth_data.benchmark.report.collect import Group, collect, comparable
-from covid_synth_data.benchmark.suite import Suite, list_suites, load_suite
+from covid_synth_data.benchmark.reporting import comparisons, gains, tables
+from covid_synth_data.benchmark.reporting.collect import Group, collect, comparable
+from covid_synth_data.benchmark.suite import ClassificationSuite, list_suites, load_classifiers
 from covid_synth_data.leaderboard import testsets
 from covid_synth_data.metrics.detection import Floats, Ints
 
@@ -154,7 +154,7 @@ def boards(results_dir: str | Path) -> list[Board]:
 
 def _board(key: tuple[str, str, str], groups: Sequence[Group]) -> Board:
     name, version, task = key
-    suite = load_suite(name) if name in list_suites() else None
+    suite = load_classifiers(name) if name in list_suites() else None
     current = suite is not None and suite.version == version
     seed, first = groups[0].seeds[0], groups[0].first
     return Board(
@@ -169,7 +169,7 @@ def _board(key: tuple[str, str, str], groups: Sequence[Group]) -> Board:
     )
 
 
-def _block(groups: Sequence[Group], suite: Suite | None) -> Block:
+def _block(groups: Sequence[Group], suite: ClassificationSuite | None) -> Block:
     first = groups[0].first
     baselines = [group.first.regime for group in groups if group.first.regime_rule.baseline]
     pairs = (

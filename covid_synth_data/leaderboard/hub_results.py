@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from covid_synth_data.benchmark.report.tables import Cell, Row
+from covid_synth_data.benchmark.reporting.tables import Cell, Row
 from covid_synth_data.catalog import DATASETS, REPOSITORIES
 from covid_synth_data.leaderboard.boards import Board, Entry
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from covid_synth_data.benchmark.report.markdown import markdown_table, signed
-from covid_synth_data.benchmark.report.tables import Cell, trained_on
+from covid_synth_data.benchmark.reporting.markdown import markdown_table, signed
+from covid_synth_data.benchmark.reporting.tables import Cell, trained_on
 from covid_synth_data.leaderboard.boards import Block, Board, Entry
 
 NOTES = (

@@ -8,9 +8,9 @@ from itertools import chain
 
 from markupsafe import Markup
 
-from covid_synth_data import __version__
-from covid_synth_data.benchmark.report import tables
-from covid_synth_data.benchmark.report.markdown import signed
+from covid_synth_data._version import __version__
+from covid_synth_data.benchmark.reporting import tables
+from covid_synth_data.benchmark.reporting.markdown import signed
 from covid_synth_data.benchmark.results import Metrics
 from covid_synth_data.leaderboard import drawing, markdown
 from covid_synth_data.leaderboard.boards import Board, Entry

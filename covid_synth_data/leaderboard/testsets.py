@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from covid_synth_data.benchmark.results import Prediction, Result, find, read_result
+from covid_synth_data.benchmark.results import ClassificationResult, Prediction, find, read_result
 from covid_synth_data.errors import ResultError
 
 Films = Mapping[str, tuple[str, str]]
@@ -17,7 +17,7 @@ Key = tuple[str, str, str, int | None]
 """Suite, its version, task, fold."""
 
 
-def key_of(result: Result) -> Key:
+def key_of(result: ClassificationResult) -> Key:
     """What the test set of a result depends on."""
     return result.suite, result.suite_version, result.task, result.fold
 
@@ -37,7 +37,7 @@ def digest(films: Films) -> str:
 def pinned(folder: Path) -> dict[Key, Films]:
     """The test sets of the accepted results below `folder`. Raises `ResultError` where two of them differ."""
     known: dict[Key, Films] = {}
-    for path in find(folder):
+    for path in find(folder, "classification"):
         result = read_result(path)
         films = films_of(result.predictions, result.classes)
         if known.setdefault(key_of(result), films) != films:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from covid_synth_data.errors import WeightsError
-from covid_synth_data.files.models import FrozenModel
+from covid_synth_data.files.models import FrozenModel, invalid
 
 WEIGHTS: Final = Path(__file__).parent / "lung_fields" / "lung-fields.safetensors"
 """They have 0.8 MB and come with the package."""
@@ -45,9 +45,12 @@ def read_card(weights: Path = WEIGHTS) -> Card:
     path = weights.with_suffix(".json")
     try:
         return Card.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, ValueError) as error:
+        what = f"the card {path.name} of the network that finds the lungs cannot be read"
+        if isinstance(error, ValidationError):
+            raise invalid(WeightsError, what, error, Card, HINT) from error
         raise WeightsError(
-            f"the card {path.name} of the network that finds the lungs cannot be read",
+            what,
             found=str(error).splitlines()[0],
             expected=f"it beside {weights.name} in the package",
             hint=HINT,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from covid_synth_data import __version__
+from covid_synth_data._version import __version__
 from covid_synth_data.errors import ConfigError, LeakError
 from covid_synth_data.files import atomic
 from covid_synth_data.reader_study import films

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, FiniteFloat, StringConstraints, ValidationError
 
 from covid_synth_data.errors import ResultError
-from covid_synth_data.files.models import FrozenModel
+from covid_synth_data.files.models import FrozenModel, invalid
 
 Side = Literal["left", "right"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -74,14 +74,9 @@ def read(path: Path, model: type[Model]) -> Model:
             hint="check the path",
         ) from error
     except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"]) or "the file"
-        value = "" if problem["type"] in ("missing", "json_invalid") else f", not {problem['input']!r:.60}"
-        raise ResultError(
-            f"{path} is no {what}",
-            found=f"{where}: {problem['msg']}{value}",
-            expected="the file as it was written",
-            hint="ask for the key that was made with the page"
+        hint = (
+            "ask for the key that was made with the page"
             if model is Key
-            else "ask the reader to export the answers again",
-        ) from error
+            else "ask the reader to export the answers again"
+        )
+        raise invalid(ResultError, f"{path} is no {what}", error, model, hint) from error

@@ -218,7 +218,7 @@ def _obtain(repo: str, snapshot: Snapshot, files: list[manifest.File]) -> None:
     Not again, where that was done and the file has not been touched since. A file is hashed while others
     are still on their way.
     """
-    from covid_synth_data.splits.duplicates import cache_folder
+    from covid_synth_data.files.cache import cache_folder
 
     notes = cache_folder() / "checked" / f"{snapshot.folder.name}.json"
     before = _read_notes(notes)

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from covid_synth_data.errors import CorruptRelease, ReleaseError
 from covid_synth_data.files.atomic import write_text
-from covid_synth_data.files.models import FrozenModel
+from covid_synth_data.files.models import FrozenModel, invalid
 
 NAME: Final = "manifest.json"
 
@@ -124,14 +124,11 @@ def read(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:
-        found, expected = str(error), f"the {NAME} of a release"
+        what, hint = f"{path} cannot be read", "fetch the release again"
         if isinstance(error, ValidationError):
-            problem = error.errors()[0]
-            where = ".".join(map(str, problem["loc"])) or "the whole file"
-            found = f"{where} = {problem['input']!r:.80}"
-            expected = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+            raise invalid(CorruptRelease, what, error, Manifest, hint) from error
         raise CorruptRelease(
-            f"{path} cannot be read", found=found, expected=expected, hint="fetch the release again"
+            what, found=str(error), expected=f"the {NAME} of a release", hint=hint
         ) from error
 
 

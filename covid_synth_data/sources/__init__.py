@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from covid_synth_data.errors import ConfigError, MissingExtra, SourceError, UnknownName
+from covid_synth_data.errors import ConfigError, MissingExtra, MissingSource, SourceError, UnknownName
 from covid_synth_data.sources import disk, table
 from covid_synth_data.sources.info import SourceInfo, SourceStatus
 
@@ -76,6 +76,36 @@ def read_source(name: str, root: str | Path | None = None, **options: Any) -> pd
         raise disk.missing(_info(name), f"no root, and {disk.ENVIRONMENT} is not set")
     frame: pd.DataFrame = module.read(folder, **options)
     return frame
+
+
+def require(names: Sequence[str], root: str | Path | None) -> None:
+    """Raise `MissingSource` where `root` lacks some of these sets; it has a line for each (see `absent`)."""
+    lines = absent(names, root)
+    if lines:
+        missing = [line.partition(":")[0] for line in lines]
+        what = f"the sets {', '.join(missing)} are" if len(lines) > 1 else f"the set {missing[0]} is"
+        raise MissingSource(
+            f"{what} not there",
+            found=_searched(root),
+            expected=", ".join(names),
+            hint="put them into the root; covid-synth sources says more",
+            lines=lines,
+        )
+
+
+def absent(names: Sequence[str], root: str | Path | None) -> list[str]:
+    """A line for each of these sets that `root` lacks: its name, its folder, and how to obtain it."""
+    folder = disk.resolve_root(root)
+    return [
+        f"{info.name}: folder {' or '.join(info.folders)}; {info.how_to_obtain.rstrip('.')}; {info.homepage}"
+        for info in map(_info, names)
+        if folder is None or disk.find(info, folder) is None
+    ]
+
+
+def _searched(root: str | Path | None) -> str:
+    folder = disk.resolve_root(root)
+    return f"{folder} without them" if folder else f"no root, and {disk.ENVIRONMENT} is not set"
 
 
 def load_source(

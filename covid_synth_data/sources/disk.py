@@ -74,6 +74,27 @@ def missing(info: SourceInfo, found: str) -> MissingSource:
     )
 
 
+def check_layout(info: SourceInfo, folder: Path, unknown: Sequence[bool], example: str) -> None:
+    """Raise `SourceError` where all files of a set have names of no known form."""
+    if unknown and all(unknown):
+        raise SourceError(
+            f"the layout of {info.name} in {folder} is not known",
+            found=f"{len(unknown)} files, e.g. {example}",
+            expected="file names as in a published version of the set",
+            hint=info.how_to_obtain,
+        )
+
+
+def class_folders(folder: Path, names: Sequence[str]) -> list[Path]:
+    """The folders below `folder` with one of these names, case, spaces, "_" and "-" aside, in order."""
+    wanted = {_plain(name) for name in names}
+    return sorted(path for path in folder.iterdir() if path.is_dir() and _plain(path.name) in wanted)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_ ]", "", name.casefold())
+
+
 def list_images(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES + DICOM_SUFFIXES) -> list[str]:
     """The names of the image files directly in `folder`, in natural order; [] where there is no such folder.
 

@@ -25,9 +25,13 @@ INFO: Final = SourceInfo(
     homepage="https://www.kaggle.com/datasets/tawsifurrahman/covid19-radiography-database",
     how_to_obtain="unpack the archive as COVID-19_Radiography_Dataset/ (COVID/, Normal/, Lung_Opacity/,"
     " 'Viral Pneumonia'/)",
-    folders=("COVID-19_Radiography_Dataset", "COVID-19_Radiography_Database", "radiography"),
+    folders=(
+        *("COVID-19_Radiography_Dataset", "COVID-19_Radiography_Database", "radiography"),
+        *("COVID-19 Radiography Database", "COVID-19 Radiography Dataset", "covid19-radiography-database"),
+    ),
     expected_images=21_165,
     markers=("COVID", "Normal"),
+    other_markers=("COVID-19", "NORMAL"),
 )
 
 EXTRA: Final = ("origin",)
@@ -47,6 +51,10 @@ _CLASSES: Final = {
     "Viral Pneumonia": _Class("pneumonia", "kermany", ("Viral Pneumonia", "Viral_Pneumonia")),
 }
 _LICENCES: Final = {"kermany": kermany.INFO.licence, "rsna": licences.NIH, "mixed": licences.UNKNOWN}
+_KNOWN: Final = re.compile(
+    r"^(covid(-?19)?|normal|lung[_ ]opacity|viral[_ ]pneumonia) ?(-[0-9]+|[(][0-9]+[)])[.]", re.IGNORECASE
+)
+"""Names of all releases: COVID-1.png, or COVID-19 (1).png in those of 2020."""
 _NORMAL: Final = re.compile(r"^Normal-([0-9]+)\.", re.IGNORECASE)
 _CHILDREN: Final = range(63, 1404)
 """Numbers of the Normal files that are the 1,341 train/NORMAL films of the Kermany set. Checked on the files:
@@ -56,6 +64,7 @@ each of these has a film there with a thumbnail correlation above 0.9999, no oth
 def read(root: Path) -> pd.DataFrame:
     """All image files, by class and name in natural order. Raises `MissingSource`.
 
+    A file with a name of no known form is excluded; raises `SourceError` where no file has a known name.
     The set has no patients and no views; all films are meant to be frontal, so the view "" excludes nothing.
     Lung_Opacity films are RSNA films with an opacity that suggests pneumonia, as `rsna` labels them.
     """
@@ -65,6 +74,7 @@ def read(root: Path) -> pd.DataFrame:
         raise disk.missing(INFO, f"no images below {folder}")
     ids = table.unique_ids([path.name for _, path in files])
     rows = [_row(name, path, identity) for (name, path), identity in zip(files, ids, strict=True)]
+    disk.check_layout(INFO, folder, [row["excluded"] == table.UNKNOWN_NAME for row in rows], files[0][1].name)
     return table.build(INFO.name, rows, EXTRA)
 
 
@@ -79,13 +89,10 @@ def origin(name: str, file: str) -> str:
 
 
 def _files(folder: Path, names: tuple[str, ...]) -> list[Path]:
-    """The images of a class: in images/ beside the masks, or directly in the folder as in older releases."""
-    here = next((folder / name for name in names if (folder / name).is_dir()), None)
-    if here is None:
-        return []
-    inner = here / "images"
-    here = inner if inner.is_dir() else here
-    return [here / file for file in disk.list_images(here)]
+    """The images of a class: in images/ beside the masks, and directly in the folder as in older releases."""
+    classes = disk.class_folders(folder, names)
+    places = [place for here in classes for place in (*disk.class_folders(here, ("images",)), here)]
+    return [place / file for place in places for file in disk.list_images(place)]
 
 
 def _row(name: str, path: Path, identity: str) -> dict[str, Any]:
@@ -98,4 +105,5 @@ def _row(name: str, path: Path, identity: str) -> dict[str, Any]:
         "source_license": _LICENCES[source],
         "path": str(path),
         "origin": source,
+        "excluded": "" if _KNOWN.match(path.name) else table.UNKNOWN_NAME,
     }

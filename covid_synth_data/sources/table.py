@@ -16,6 +16,7 @@ import pandas as pd
 from covid_synth_data import schema
 from covid_synth_data.errors import MissingSource, SourceError
 from covid_synth_data.files import dicom
+from covid_synth_data.sources import patients
 
 if TYPE_CHECKING:
     import datasets
@@ -45,6 +46,7 @@ UNSAFE: Final = "unsafe file name"
 DUPLICATE: Final = "duplicate metadata row"
 CT: Final = "CT, not a radiograph"
 NO_LABEL: Final = "no usable label"
+UNKNOWN_NAME: Final = "unknown file name"
 MISSING: Final = "image file missing"
 LATERAL: Final = "lateral view"
 VIEW_UNKNOWN: Final = "view not stated"
@@ -55,6 +57,7 @@ EXCLUSIONS: Final = {
     DUPLICATE: "an earlier row of the metadata names the same file",
     CT: "a slice or volume of computed tomography",
     NO_LABEL: "the finding is none of normal, pneumonia and COVID-19",
+    UNKNOWN_NAME: "the file is named in no way that the set is known to use, so its patient is not known",
     MISSING: "the metadata names a file that is not there",
     LATERAL: "a lateral film; kept with views='all'",
     VIEW_UNKNOWN: "a set with mixed views does not say which this is; kept with views='all'",
@@ -69,13 +72,14 @@ def build(source: str, rows: Iterable[Mapping[str, Any]], extra: Sequence[str] =
     """The frame of `source` from rows with at least `source_id`, `label`, `source_class`, `source_license`.
 
     Fills in `image_id` ("SOURCE/ID"), `source_dataset`, and the defaults of what a row leaves out. `patient`
-    of a row is the source's own patient number or ""; without one the film is its own patient
+    of a row is the source's own patient number or "", and is brought into one writing by
+    `patients.canonical`; without one the film is its own patient
     ("SOURCE:film-ID") and `patient_known` is False. `extra` names the further columns, in order. Raises
     `SourceError` when two rows have the same id, which is a mistake in a reader, not in the data.
     """
     filled = []
     for row in rows:
-        identity, patient = row["source_id"], row.get("patient", "")
+        identity, patient = row["source_id"], patients.canonical(row.get("patient", ""))
         filled.append(
             {"view": "", "path": "", "bytes": None, "excluded": ""}
             | dict(row)

@@ -1,17 +1,13 @@
-"""Finding the same film twice: byte for byte, and through re-encoding, resizing and mild retouching.
+"""Finding the same film twice: byte for byte, and through re-encoding, cropping, inversion and retouching.
 
-Chest films resemble each other so much that short perceptual hashes call different patients equal. Here a
-film is a 48 x 48 thumbnail less its own blur (sigma 3), normalised; likeness is the correlation of two such
-thumbnails. On the public sets of `sources`, with pairs looked at: films republished in another set or size
-mostly lie above 0.98; pairs above `SAME_FILM` were the same film; pairs between `SAME_PATIENT` and that were
-the same film retouched or another film of the same patient, with few exceptions; films of sets that share
-no patient stayed below 0.84. A copy that was cropped, not squashed, is mostly not found: such pairs are
-joined only where a source names them (`same_film`).
+What a film looks like is judged by `copies`; the thresholds of likeness that the protocols use are here, with
+the memory of what was read and compared. docs/results/copies.md has the measurements behind the thresholds.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import warnings
 from collections.abc import Sequence
@@ -23,29 +19,44 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import ndimage, sparse
+from scipy import sparse
 from scipy.sparse import csgraph
 
-from covid_synth_data.errors import BadImage, OutputError
+from covid_synth_data.errors import BadImage, ConfigError, OutputError
 from covid_synth_data.files.atomic import replacing
+from covid_synth_data.files.cache import cache_folder
 from covid_synth_data.files.pixels import load_grey
+from covid_synth_data.splits import copies
 
-SAME_FILM: Final = 0.92
-SAME_PATIENT: Final = 0.86
-SIDE: Final = 48
-BLUR: Final = 3.0
+SAME_FILM: Final = 0.90
+"""From this likeness on two films count as one film."""
 
-_BLOCK: Final = 1024
-_VERSION: Final = 1
+SAME_PATIENT: Final = 0.82
+"""From this likeness on two films count as one patient's."""
+
+Pairs = npt.NDArray[np.int64]
+
+_VERSION: Final = 3
+"""Of the thumbnails and of the likeness; what an older version kept is not read."""
+
+_REMEMBERED: Final = 256
+"""Comparisons of at least so many films are kept; fewer are made anew faster than read."""
 
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """Per row: sha256 of the file ("" where unreadable), descriptor (n, 2304) of unit length, the problem."""
+    """Per row: sha256 of the file ("" where unreadable), thumbnail (n, 64, 64) of `copies` (zeros where
+    unreadable), the problem or "", and whether the film shows nothing (`copies.is_flat`)."""
 
     digests: list[str]
-    descriptors: npt.NDArray[np.float32]
+    thumbs: npt.NDArray[np.uint8]
     problems: list[str]
+
+    @property
+    def flat(self) -> npt.NDArray[np.bool_]:
+        """Which readable films are all black, all white or of one grey (n,)."""
+        readable = np.array([not problem for problem in self.problems], bool)
+        return np.asarray(copies.is_flat(self.thumbs) & readable)
 
 
 def fingerprints(paths: Sequence[str], contents: Sequence[bytes | None]) -> Fingerprints:
@@ -71,48 +82,61 @@ def fingerprints(paths: Sequence[str], contents: Sequence[bytes | None]) -> Fing
         cached |= new
         _write_cache(cached)
     rows = [fresh[i] if i in fresh else cached[keys[i] or ""] for i in range(len(paths))]
-    blank = bytes(SIDE * SIDE)
-    thumbs = np.frombuffer(b"".join(row[1] or blank for row in rows), np.uint8).reshape(-1, SIDE, SIDE)
-    return Fingerprints([row[0] for row in rows], describe(thumbs), [row[2] for row in rows])
+    blank = bytes(copies.SIDE**2)
+    content = b"".join(row[1] or blank for row in rows)
+    thumbs = np.frombuffer(content, np.uint8).reshape(-1, copies.SIDE, copies.SIDE)
+    return Fingerprints([row[0] for row in rows], thumbs, [row[2] for row in rows])
 
 
-def describe(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Thumbnails (n, 48, 48) to descriptors (n, 2304): less their blur, mean 0, length 1; flat ones 0."""
-    sharp = np.empty((len(thumbs), SIDE * SIDE), np.float32)
-    for start in range(0, len(thumbs), _BLOCK):
-        part = thumbs[start : start + _BLOCK].astype(np.float32)
-        part -= ndimage.gaussian_filter(part, (0, BLUR, BLUR), mode="nearest")
-        sharp[start : start + _BLOCK] = part.reshape(len(part), -1)
-    sharp -= sharp.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(sharp, axis=1, keepdims=True)
-    sharp /= np.where(length > 1e-3, length, np.inf)
-    return sharp
+@dataclass(frozen=True)
+class Alike:
+    """Index pairs (m, 2), first < second, of films that look alike, how much (m,); pairs of equal files."""
+
+    pairs: Pairs
+    values: npt.NDArray[np.float32]
+    equal: Pairs
+
+    def at_least(self, threshold: float) -> Pairs:
+        """Index pairs of equal files and of films at least `threshold` alike; some may be there twice.
+
+        Raises `ConfigError` for a threshold below `copies.FLOOR`.
+        """
+        if not threshold >= copies.FLOOR:
+            raise ConfigError(
+                "films that are so little alike are not looked for",
+                found=f"threshold {threshold:g}",
+                expected=f"at least {copies.FLOOR:g}",
+            )
+        return np.concatenate([self.pairs[self.values >= threshold], self.equal])
 
 
-def pairs(found: Fingerprints, threshold: float) -> npt.NDArray[np.int64]:
-    """Index pairs (m, 2), first < second, of equal files and of films at least `threshold` alike."""
-    blocks = [np.empty((0, 2), np.int64)]
-    data = found.descriptors
-    for start in range(0, len(data), _BLOCK):
-        alike = data[start : start + _BLOCK] @ data[start:].T
-        first, second = np.nonzero(alike >= threshold)
-        upper = second > first
-        blocks.append(np.stack([first[upper] + start, second[upper] + start], axis=1))
-    return np.concatenate([*blocks, equal_pairs(found.digests)])
+def compare(found: Fingerprints) -> Alike:
+    """All pairs of films that look alike (`copies.search`), remembered by the content of the films.
+
+    Films that show nothing are like no other, but equal files are found among them too.
+    """
+    rows = {digest: row for row, digest in enumerate(found.digests) if digest}
+    digests = sorted(rows)
+    at = np.array([rows[digest] for digest in digests], np.int64)
+    name = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:32]
+    file = cache_folder() / f"copies-{_VERSION}" / f"{name}.npz"
+    known = _read_compared(file, len(digests)) if len(digests) >= _REMEMBERED else None
+    if known is None:
+        known = copies.search(found.thumbs[at])
+        if len(digests) >= _REMEMBERED:
+            _write_compared(file, *known)
+    return Alike(np.sort(at[known[0]], axis=1), known[1], equal_pairs(found.digests))
 
 
-def alike(found: Fingerprints, candidates: npt.NDArray[np.int64], threshold: float) -> npt.NDArray[np.int64]:
-    """Those of the index pairs (m, 2) that are equal files or films at least `threshold` alike."""
-    kept = [np.empty((0, 2), np.int64)]
-    for start in range(0, len(candidates), _BLOCK):
-        block = candidates[start : start + _BLOCK]
-        first, second = block.T
-        likeness = np.einsum("ij,ij->i", found.descriptors[first], found.descriptors[second])
-        kept.append(block[likeness >= threshold])
-    return np.concatenate([*kept, equal_pairs(found.digests)])
+def pairs(found: Fingerprints, threshold: float) -> Pairs:
+    """Index pairs (m, 2), first < second, of equal files and of films at least `threshold` alike; each once.
+
+    Raises `ConfigError` for a threshold below `copies.FLOOR`.
+    """
+    return np.unique(compare(found).at_least(threshold), axis=0)
 
 
-def equal_pairs(values: Sequence[str]) -> npt.NDArray[np.int64]:
+def equal_pairs(values: Sequence[str]) -> Pairs:
     """Index pairs (m, 2) that tie each row to the last one before it of the same value; "" equals nothing."""
     last: dict[str, int] = {}
     ties = []
@@ -124,7 +148,7 @@ def equal_pairs(values: Sequence[str]) -> npt.NDArray[np.int64]:
     return np.array(ties, np.int64).reshape(-1, 2)
 
 
-def components(count: int, *links: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def components(count: int, *links: Pairs) -> npt.NDArray[np.int64]:
     """Labels (count,) of the connected components of the graph with these index pairs as edges."""
     edges = np.concatenate([np.empty((0, 2), np.int64), *links])
     graph = sparse.coo_array((np.ones(len(edges), bool), (edges[:, 0], edges[:, 1])), (count, count))
@@ -137,7 +161,7 @@ def _fingerprint(file: str | bytes) -> tuple[str, bytes, str]:
         content = Path(file).read_bytes() if isinstance(file, str) else file
         digest = hashlib.sha256(content).hexdigest()
         # DICOM is recognised by the file's name, so files are opened by it.
-        return digest, load_grey(file, SIDE).tobytes(), ""
+        return digest, copies.thumbnail(load_grey(file, copies.READ_SIDE)).tobytes(), ""
     except OSError as error:
         return "", b"", f"cannot read {file!r}: {error.strerror or error}"
     except BadImage as error:
@@ -150,14 +174,6 @@ def _key(path: str) -> str | None:
     except OSError:
         return None
     return f"{Path(path).absolute()}|{status.st_size}|{status.st_mtime_ns}"
-
-
-def cache_folder() -> Path:
-    """Where what is slow to compute is kept between calls."""
-    named = os.environ.get("COVID_SYNTH_CACHE")
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "covid-synth-data"
 
 
 def _cache_file() -> Path:
@@ -175,7 +191,7 @@ def _read_cache() -> dict[str, tuple[str, bytes, str]]:
     return {
         key: (digest, thumb, "")
         for key, digest, thumb in zip(*columns, strict=True)
-        if isinstance(thumb, bytes) and len(thumb) == SIDE * SIDE and isinstance(digest, str)
+        if isinstance(thumb, bytes) and len(thumb) == copies.SIDE**2 and isinstance(digest, str)
     }
 
 
@@ -188,4 +204,26 @@ def _write_cache(rows: dict[str, tuple[str, bytes, str]]) -> None:
             table.to_parquet(temporary, index=False)
     except OutputError:
         # A full disk or a read-only home costs time at the next call, not this one's result.
+        return
+
+
+def _read_compared(file: Path, count: int) -> tuple[Pairs, npt.NDArray[np.float32]] | None:
+    """What was found among these films before; None when it was not looked for, or the file is damaged."""
+    try:
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as kept:
+            alike, values = kept["pairs"], kept["values"]
+    except Exception:
+        # As with the fingerprints: a damaged cache is made anew, and numpy raises many kinds.
+        return None
+    sound = alike.shape == (len(values), 2) and alike.dtype == np.int64 and values.dtype == np.float32
+    if not sound or (len(alike) and not 0 <= alike.min() <= alike.max() < count):
+        return None
+    return alike, values
+
+
+def _write_compared(file: Path, alike: Pairs, values: npt.NDArray[np.float32]) -> None:
+    try:
+        with replacing(file) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, pairs=alike, values=values)
+    except OutputError:
         return

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from covid_synth_data import schema
 from covid_synth_data.errors import BadImage, ConfigError, LeakError
+from covid_synth_data.sources import patients
 from covid_synth_data.splits import duplicates
 
 if TYPE_CHECKING:
@@ -38,20 +37,57 @@ class LeakReport:
 
 
 def find_leaks(splits: Mapping[str, datasets.Dataset], *, pixels: bool = True) -> LeakReport:
-    """Everything that two parts of a split share: patients, rows, source films, and equal image files.
+    """Everything that two parts of a split share: patients, rows, source films, equal files and copies.
 
     Works on real, synthetic and mixed sets: a synthetic row counts for the film it was made from. With
-    `pixels` the image files are read and compared byte for byte. Rows need `image_id`.
+    `pixels` the image files are read and compared byte for byte, and films of real sets by what they look
+    like, as by the protocols (`duplicates.SAME_FILM`): phantoms and synthetic rows are drawn alike. Rows need
+    `image_id`.
     """
     held = {name: _identities(part, pixels) for name, part in splits.items()}
     names = list(splits)
+    copies = _copies(splits) if pixels else {}
     found: dict[tuple[str, str], dict[str, list[str]]] = {}
     for i, a in enumerate(names):
         for b in names[i + 1 :]:
             shared = {what: _shared(held[a][what], held[b].get(what, {})) for what in held[a]}
+            shared["films that look the same"] = copies.get((a, b), [])
             if any(shared.values()):
                 found[a, b] = {what: values for what, values in shared.items() if values}
     return LeakReport(found)
+
+
+def _copies(splits: Mapping[str, datasets.Dataset]) -> dict[tuple[str, str], list[str]]:
+    """Per pair of parts the films of one that look the same as one of the other, under other names."""
+    parts = {name: _real(part) for name, part in splits.items() if "image" in part.column_names}
+    owners = [name for name, (ids, _) in parts.items() for _ in ids]
+    ids = [name for names, _ in parts.values() for name in names]
+    cells = [cell for _, cells in parts.values() for cell in cells]
+    found: dict[tuple[str, str], list[str]] = {}
+    films = duplicates.fingerprints([cell["path"] or "" for cell in cells], [cell["bytes"] for cell in cells])
+    for first, second in duplicates.pairs(films, duplicates.SAME_FILM).tolist():
+        equal = films.digests[first] == films.digests[second]
+        if owners[first] != owners[second] and ids[first] != ids[second] and not equal:
+            key = (owners[first], owners[second])
+            found.setdefault(key, []).append(f"{ids[first]} = {ids[second]}")
+    return found
+
+
+def _real(part: datasets.Dataset) -> tuple[list[str], list[Any]]:
+    """`image_id` and undecoded image of the rows that are films of real sets."""
+    import datasets
+
+    columns = part.column_names
+    made = part["generator"] if "generator" in columns else [None] * len(part)
+    sources = part["source_dataset"] if "source_dataset" in columns else [None] * len(part)
+    rows = [
+        row
+        for row, (generator, source) in enumerate(zip(made, sources, strict=True))
+        if not generator and source != "phantom"
+    ]
+    kept = part.select(rows).select_columns(["image_id", "image"])
+    cells = kept.cast_column("image", datasets.Image(decode=False))["image"]
+    return list(kept["image_id"]), list(cells)
 
 
 def _shared(mine: Mapping[str, str], others: Mapping[str, str]) -> list[str]:
@@ -91,7 +127,9 @@ def _identities(part: datasets.Dataset, pixels: bool) -> dict[str, dict[str, str
         if source is not None and name is not None
     }
     held = {
-        "patients": {value: value for value in values("patient_id") if value is not None},
+        "patients": {
+            patients.canonical_id(value): value for value in values("patient_id") if value is not None
+        },
         "rows": {value: value for value in values("image_id")},
         "source films": {value: value for value in films},
     }
@@ -132,6 +170,6 @@ def near_duplicates(
             part.select_columns(["image"]).cast_column("image", datasets.Image(decode=False))["image"]
         )
     found = duplicates.fingerprints([cell["path"] or "" for cell in cells], [cell["bytes"] for cell in cells])
-    pairs = np.unique(duplicates.pairs(found, threshold), axis=0)
+    pairs = duplicates.pairs(found, threshold)
     across = pairs[(pairs[:, 0] < len(a)) & (pairs[:, 1] >= len(a))]
     return [(ids[i], ids[j]) for i, j in across.tolist()]

@@ -16,7 +16,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from covid_synth_data.benchmark.report.tables import Cell, Row, blocks, summarise
+from covid_synth_data.benchmark.reporting.tables import Cell, Row, blocks, summarise
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = re.compile(r"(<!-- table (\S+) (\S+) (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)

@@ -14,7 +14,7 @@ from torch import Tensor
 from covid_synth_data.errors import ConfigError
 from covid_synth_data.files.pixels import Grey
 from generation.data.films import Films
-from generation.recipe import FilmData, Recipe
+from generation.recipe import FilmData, PairData, Recipe
 
 
 class Batches(Protocol):
@@ -66,11 +66,20 @@ class PairBatches:
 
     def __init__(self, recipe: Recipe, films: Sequence[Films], fabric: Fabric) -> None:
         """`films` are the source and the target domain. Raises `ConfigError` for an indivisible batch."""
+        assert isinstance(recipe.data, PairData)  # noqa: S101 - the family's recipe says so
         self.recipe, self.fabric = recipe, fabric
         self.pixels = [torch.from_numpy(side.pixels).to(fabric.device) for side in films]
         self.count = len(films[0].pixels)
         self.batch_size = min(recipe.training.batch_size, self.count)
-        self.per_epoch = self.count // self.batch_size
+        full, left_out = self.count // self.batch_size, recipe.data.leave_out_batches
+        if left_out >= full:
+            raise ConfigError(
+                f"{recipe.name} leaves out all batches of an epoch",
+                found=f"data.leave_out_batches = {left_out}",
+                expected=f"less than the {full} batches that {self.count} films fill",
+                hint="lower data.leave_out_batches or training.batch_size",
+            )
+        self.per_epoch = full - left_out
         check_share(self.batch_size, fabric)
 
     def batch(self, step: int) -> tuple[Tensor, ...]:

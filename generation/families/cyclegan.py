@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.generators import build
-from covid_synth_data.generators.cyclegan import PatchCritic
+from covid_synth_data.generators.cyclegan import Norm, PatchCritic, initialise_glorot
 from covid_synth_data.generators.noise import to_bytes
 from generation import recipe as recipes
 from generation.data.batches import Batches, PairBatches, to_float
@@ -21,18 +21,25 @@ from generation.training.family import Family, frozen
 
 
 class Networks(FrozenModel):
-    """Architecture and base widths."""
+    """Architecture and base widths. The critics have the same kind of instance norm as the generators."""
 
-    generator: Literal["cyclegan-unet", "cyclegan-resnet"]
+    generator: Literal["cyclegan-unet", "cyclegan-unet-original", "cyclegan-resnet"]
     width: recipes.Positive = 32
     critic_width: recipes.Positive = 64
+    initialisation: Literal["torch", "glorot-uniform"] = "torch"
+    """Of the weights of convolutions: PyTorch's default, or Keras' default as in the original code."""
 
 
 class Losses(FrozenModel):
-    """Weights of the cycle term (lambda of Eq. 1) and of the identity term (original code)."""
+    """Weights of the cycle term (lambda of Eq. 1) and of the identity term, and the order of the updates."""
 
     cycle: Annotated[float, Field(ge=0)] = 10.0
     identity: Annotated[float, Field(ge=0)] = 1.0
+    order: Literal["generators-first", "critics-first"] = "generators-first"
+    """Who is updated first on a batch; the original code updates the critics first."""
+    critic_updates: Literal["joint", "separate"] = "joint"
+    """One update on half the sum of the losses on real and translated films, or as in the original code an
+    update on the whole loss on real films and then one on that of translated films."""
 
 
 class CycleGANRecipe(recipes.Recipe):
@@ -42,6 +49,12 @@ class CycleGANRecipe(recipes.Recipe):
     data: recipes.PairData
     network: Networks
     losses: Losses = Losses()
+    later_keys: ClassVar = (
+        *recipes.Recipe.later_keys,
+        ("network", "initialisation", "torch"),
+        ("losses", "order", "generators-first"),
+        ("losses", "critic_updates", "joint"),
+    )
 
 
 def adversarial_loss(scores: Tensor, target: float) -> Tensor:
@@ -59,40 +72,71 @@ class CycleGAN(Family):
 
     Recipe = CycleGANRecipe
     owners: ClassVar = {"generators": ["g_ab", "g_ba"], "critics": ["d_a", "d_b"]}
+    channels_last: ClassVar[bool] = True
     teachers: ClassVar = ("g_ab",)
 
     def make(self) -> dict[str, nn.Module]:
         """Both generators and both critics."""
         net = self.recipe.network
         g_ab, g_ba = (build(net.generator, width=net.width) for _ in range(2))
-        return {
-            "g_ab": g_ab,
-            "g_ba": g_ba,
-            "d_a": PatchCritic(net.critic_width),
-            "d_b": PatchCritic(net.critic_width),
-        }
+        norm: Norm = getattr(g_ab, "norm", "channel")
+        d_a, d_b = (PatchCritic(net.critic_width, norm) for _ in range(2))
+        if net.initialisation == "glorot-uniform":
+            initialise_glorot(g_ab, g_ba, d_a, d_b)
+        return {"g_ab": g_ab, "g_ba": g_ba, "d_a": d_a, "d_b": d_b}
 
     def batches(self, films: Sequence[Films]) -> Batches:
         """Films of both domains side by side."""
         return PairBatches(self.recipe, films, self.fabric)
 
     def step(self, *batch: Tensor) -> Mapping[str, Tensor]:
-        """One update of the generators, then of the critics (Eq. 5), on films a and b."""
+        """One round of updates on films a and b, in the recipe's order.
+
+        Translated films are computed once. They are the same for both sides in either order, since the
+        critics' updates leave the generators as they are.
+        """
         a, b = batch
         with self.fabric.autocast():
             fake_b, fake_a = self.networks["g_ab"](a), self.networks["g_ba"](b)
+        films = a, b, fake_a, fake_b
+        if self.recipe.losses.order == "critics-first":
+            critic = self._update_critics(*films)
+            terms = self._update_generators(*films)
+        else:
+            terms = self._update_generators(*films)
+            critic = self._update_critics(*films)
+        return {key: value.detach() for key, value in {**terms, "critic": critic}.items()}
+
+    def _update_generators(self, a: Tensor, b: Tensor, fake_a: Tensor, fake_b: Tensor) -> dict[str, Tensor]:
+        """One update of both generators down the weighted sum of their terms, and of the teacher."""
+        settings = self.recipe.losses
+        weights = {"cycle": settings.cycle, "identity": settings.identity, "adversarial": 1.0}
+        with self.fabric.autocast():
             terms = self._generator_terms(a, b, fake_a, fake_b)
-        weights = {
-            "cycle": self.recipe.losses.cycle,
-            "identity": self.recipe.losses.identity,
-            "adversarial": 1.0,
-        }
         self.update("generators", sum((weights[k] * v for k, v in terms.items()), a.new_zeros(())))
         self.teach()
-        with self.fabric.autocast():
-            critic = self._critic_loss(a, b, fake_a.detach(), fake_b.detach())
-        self.update("critics", critic)
-        return {key: value.detach() for key, value in {**terms, "critic": critic}.items()}
+        return terms
+
+    def _update_critics(self, a: Tensor, b: Tensor, fake_a: Tensor, fake_b: Tensor) -> Tensor:
+        """Eq. 5: one joint update of both critics, or one on real and then one on translated films.
+
+        Returns half the sum of the losses on real and on translated films in both forms, for the log. In the
+        separate form each update follows the whole loss, so the loss on translated films is that of critics
+        already moved by real ones.
+        """
+        parts = [(1, a, b), (0, fake_a.detach(), fake_b.detach())]
+        if self.recipe.losses.critic_updates == "joint":
+            with self.fabric.autocast():
+                losses = [self._critic_loss(*part) for part in parts]
+            loss = (losses[0] + losses[1]) / 2
+            self.update("critics", loss)
+            return loss
+        separate = []
+        for part in parts:
+            with self.fabric.autocast():
+                separate.append(self._critic_loss(*part))
+            self.update("critics", separate[-1])
+        return (separate[0] + separate[1]) / 2
 
     def _generator_terms(self, a: Tensor, b: Tensor, fake_a: Tensor, fake_b: Tensor) -> dict[str, Tensor]:
         """Eq. 1 and the identity term. Critics are frozen here: only the generators learn from it."""
@@ -106,12 +150,10 @@ class CycleGAN(Family):
             terms["identity"] = cycle_loss(g_ba(a), a) + cycle_loss(g_ab(b), b)
         return terms
 
-    def _critic_loss(self, a: Tensor, b: Tensor, fake_a: Tensor, fake_b: Tensor) -> Tensor:
-        """Each critic's share is the mean of its loss on real and on translated films."""
+    def _critic_loss(self, target: int, film_a: Tensor, film_b: Tensor) -> Tensor:
+        """Both critics' losses on films that they should score `target`: 1 for real, 0 for translated."""
         d_a, d_b = self.networks["d_a"], self.networks["d_b"]
-        loss_a = adversarial_loss(d_a(a), 1) + adversarial_loss(d_a(fake_a), 0)
-        loss_b = adversarial_loss(d_b(b), 1) + adversarial_loss(d_b(fake_b), 0)
-        return (loss_a + loss_b) / 2
+        return adversarial_loss(d_a(film_a), target) + adversarial_loss(d_b(film_b), target)
 
     def inference_network(self) -> nn.Module:
         """The generator A to B that a release uses: the moving average where there is one."""

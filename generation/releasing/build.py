@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
 import json
-import platform
 import shutil
-import subprocess
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,9 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-
-from covid_synth_data import __version__, schema
+from covid_synth_data import __version__, machine, schema
 from covid_synth_data.errors import ReleaseError, VersionExists, WeightsError
 from covid_synth_data.files.atomic import copy_file, output_errors, write_text
 from covid_synth_data.files.pixels import Grey
@@ -256,33 +251,7 @@ def _lineage(job: Job, weights: str) -> manifest.Subset:
         learned_from=manifest.Learned.model_validate(job.generator.card.training["learned_from"]),
         licences=sorted({*job.maker.licences, *trained_on}),
         code_version=__version__,
-        git=_git_commit(),
-        device=device_kind(job.generator.device),
-        libraries={
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in ("torch", "pillow", "pyarrow", "datasets")},
-        },
+        git=machine.commit() or "",
+        device=machine.device_kind(job.generator.device),
+        libraries=machine.libraries(["torch", "pillow", "pyarrow", "datasets"]),
     )
-
-
-def device_kind(device: torch.device) -> str:
-    """What decides how a network rounds: the GPU, or the processor's instructions."""
-    if device.type == "cuda":
-        return f"cuda {torch.cuda.get_device_name(device)}"
-    return f"{device.type} {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
-
-
-def _git_commit() -> str:
-    """The commit of the checkout, "-dirty" where it was changed, "" outside a checkout."""
-    here = Path(__file__).parent
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607
-            cwd=here,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return done.stdout.strip()

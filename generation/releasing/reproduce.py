@@ -21,7 +21,9 @@ from typing import Any, Final
 import numpy as np
 from pydantic import ValidationError
 
+from covid_synth_data import machine
 from covid_synth_data.errors import ConfigError, CorruptRelease, MissingSource, ReleaseError
+from covid_synth_data.files.models import invalid
 from covid_synth_data.files.pixels import Grey, load_grey
 from covid_synth_data.generators.trained import LabelTranslator, Sampler, Trained, Translator, load_file
 from covid_synth_data.release import manifest, references, shards
@@ -29,7 +31,6 @@ from covid_synth_data.release.writing import encode_image
 from generation.data import crops
 from generation.recipe import PairData, Recipe, Release, SliceRelease, family
 from generation.releasing import makers
-from generation.releasing.build import device_kind
 from generation.releasing.label_maps import LabelMaps
 
 Progress = Callable[[int, int], None]
@@ -143,7 +144,7 @@ def reproduce(
     films, used = [], ""
     for number, (name, share) in enumerate(shares.items()):
         job = _job(folder, listed, name, root, device)
-        used = device_kind(job.generator.device)
+        used = machine.device_kind(job.generator.device)
         why |= dict.fromkeys(_unlike(listed.subsets[name], used))
         films.append(Films(name, job.agree))
         for batch in _draw(job, share, np.random.default_rng([seed, number])):
@@ -225,13 +226,9 @@ def _recipe(folder: Path, subset: manifest.Subset) -> Recipe:
     try:
         return model.model_validate(subset.recipe)
     except ValidationError as error:
-        problem = error.errors()[0]
-        raise CorruptRelease(
-            f"a recipe in {folder / manifest.NAME} cannot be used",
-            found=f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}",
-            expected="a recipe of this code",
-            hint="take the version of the code that the manifest names",
-        ) from error
+        what = f"a recipe in {folder / manifest.NAME} cannot be used"
+        hint = "take the version of the code that the manifest names"
+        raise invalid(CorruptRelease, what, error, model, hint) from error
 
 
 def _weights(folder: Path, listed: manifest.Manifest, subset: manifest.Subset) -> Path:

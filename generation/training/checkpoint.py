@@ -88,12 +88,24 @@ def restore(
                 index, _, slot = key.partition("/")
                 values.setdefault(int(index), {})[slot] = tensor
             optimizer.load_state_dict({"state": values, "param_groups": groups[name]})
+            _lay_out(optimizer)
     except (OSError, SafetensorError, RuntimeError, KeyError, ValueError) as error:
         raise WeightsError(
             f"cannot continue from the checkpoint {path.parent}",
             found=" ".join(str(error).split())[:200],
             hint=f"delete {path.parent} to continue from the one before",
         ) from error
+
+
+def _lay_out(optimizer: Optimizer) -> None:
+    """Give an optimiser's state the memory layout of its parameters: fused kernels walk them side by side.
+
+    A checkpoint holds plain layouts, and a channels-last parameter beside a plain average would be mixed up.
+    """
+    for parameter, slots in optimizer.state.items():
+        for slot, value in slots.items():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                slots[slot] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _flatten(

@@ -53,9 +53,6 @@ class Family(ABC):
         if recipe.training.ema:
             for name in self.teachers:
                 self.networks[f"{name}_teacher"] = MeanTeacher(self.networks[name], recipe.training.ema)
-        if on_gpu and recipe.training.compile:
-            for name in self.compilable():
-                self.networks[name].compile()
         self.optimizers: dict[str, Optimizer] = {
             name: self.optimizer(p for owned in names for p in self.networks[owned].parameters())
             for name, names in self.owners.items()
@@ -64,6 +61,11 @@ class Family(ABC):
     @abstractmethod
     def make(self) -> Mapping[str, nn.Module]:
         """The networks by name, with fresh weights."""
+
+    def compile(self) -> None:
+        """Compile what `compilable` names for batches of one shape, so that a run keeps its kernels."""
+        for name in self.compilable():
+            self.networks[name].compile(dynamic=False)
 
     def compilable(self) -> Sequence[str]:
         """The networks that `training.compile` compiles: all that are trained, unless a family knows better.
@@ -99,9 +101,8 @@ class Family(ABC):
     def optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
         """Adam as the recipe's schedule has it."""
         schedule = self.recipe.training
-        on_gpu = self.fabric.device.type == "cuda"
         betas = (schedule.beta1, schedule.beta2)
-        return Adam(list(parameters), schedule.learning_rate, betas, fused=on_gpu or None)
+        return Adam(list(parameters), schedule.learning_rate, betas, fused=True)
 
     def begin(self, now: int, total: int) -> None:
         """Before step `now` of `total`: the learning rate that the schedule has for it."""

@@ -23,6 +23,7 @@ from covid_synth_data.generators import weights
 from generation.data.films import Films
 from generation.recipe import Recipe, family
 from generation.training import checkpoint, lineage
+from generation.training.engine import Engine
 from generation.training.evaluation import Looks
 from generation.training.family import Family
 from generation.training.log import Log
@@ -42,8 +43,8 @@ class Run:
     steps: int
 
 
-def make_fabric(recipe: Recipe, device: str = "auto", devices: int = 1) -> Fabric:
-    """The engine: `device` auto, cpu or cuda; several `devices` share each batch between them."""
+def accelerator_of(device: str) -> str:
+    """cpu or cuda for `device`, which may be auto. Raises `ConfigError` where it cannot be trained on."""
     accelerator = {"auto": "cuda" if torch.cuda.is_available() else "cpu"}.get(device, device)
     if accelerator not in ("cpu", "cuda") or (accelerator == "cuda" and not torch.cuda.is_available()):
         raise ConfigError(
@@ -52,7 +53,18 @@ def make_fabric(recipe: Recipe, device: str = "auto", devices: int = 1) -> Fabri
             expected="auto, cpu or cuda",
             hint="choose --device auto",
         )
-    precision = recipe.training.precision
+    return accelerator
+
+
+def make_fabric(
+    recipe: Recipe, device: str = "auto", devices: int = 1, engine: Engine | None = None
+) -> Fabric:
+    """The device and the precision: `device` auto, cpu or cuda; several `devices` share each batch.
+
+    `engine` has the precision that was decided for the run. Without it "auto" is bf16 on CUDA, fp32 on a CPU.
+    """
+    accelerator = accelerator_of(device)
+    precision = engine.precision if engine else recipe.training.precision
     if precision == "auto":
         precision = "bf16-mixed" if accelerator == "cuda" else "32-true"
     strategy = "ddp" if devices > 1 else "auto"
@@ -66,15 +78,19 @@ def train(
     fabric: Fabric,
     progress: Progress,
     start_from: Path | None = None,
+    engine: Engine | None = None,
 ) -> Run:
     """Train to the end of the schedule in `folder`, going on from its newest checkpoint if it has one.
 
-    `start_from` is the finished run that `recipe.start` names. Leaves `checkpoints/`, `metrics.jsonl` (one
-    line a step), `looks.jsonl`, `samples/step-NNNNNNNN.png`, and the weights with their card. Raises
-    `ConfigError` when the folder belongs to another recipe or other data, `DivergedError` when a loss is no
-    longer finite or the samples are all alike (the last good checkpoint stays), `OutputError`.
+    `start_from` is the finished run that `recipe.start` names; `engine` is what was decided for this run.
+    Leaves `checkpoints/`, `metrics.jsonl` (one line a step), `looks.jsonl`, `samples/step-NNNNNNNN.png`, and
+    the weights with their card. Raises `ConfigError` when the folder belongs to another recipe or other data,
+    `DivergedError` when a loss is no longer finite or the samples are all alike (the last good checkpoint
+    stays), `OutputError`.
     """
     trainee: Family = family(recipe.family)(recipe, fabric)
+    if engine.compiled if engine else fabric.device.type == "cuda" and recipe.training.compile:
+        trainee.compile()
     batches = trainee.batches(films)
     schedule = recipe.training
     total = schedule.steps or (schedule.epochs or 0) * batches.per_epoch
@@ -114,7 +130,9 @@ def train(
         looking = done in looks.at
         if looking and fabric.is_global_zero:
             log.flush()
-            looks.look(done)
+            # Eager: other shapes would compile anew, and a run that goes on would then have other kernels.
+            with torch.compiler.set_stance("force_eager"):
+                looks.look(done)
         # Rank 0's clock decides for all, since saving is a collective step.
         if fabric.broadcast(looking or time.monotonic() - saved_at > schedule.checkpoint_seconds):
             save(done)

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from covid_synth_data import tasks
-from covid_synth_data.benchmark.suite import Suite
+from covid_synth_data.benchmark.suite import ClassificationSuite
 from covid_synth_data.errors import ReleaseError
 from covid_synth_data.release import loading
 from covid_synth_data.schema import COVID, REAL_COLUMNS, SYNTHETIC_COLUMNS, features
@@ -92,7 +92,7 @@ SUITE = {
 
 @pytest.fixture
 def suite():
-    return Suite.model_validate(SUITE)
+    return ClassificationSuite.model_validate(SUITE)
 
 
 def write_manifest(release: Path, films: list[str], patients: list[str]) -> None:
@@ -138,7 +138,7 @@ def prepare(folder: Path, patch: Callable[[object, str, object], None]) -> types
     patch(tasks, "plan_task", lambda *_args, **_options: plan)
     patch(tasks, "to_splits", lambda _plan: datasets.DatasetDict(splits))
     arguments = {"out": folder / "out", "release": release, "cache_dir": folder / "cache", "device": "cpu"}
-    suite = Suite.model_validate(SUITE)
+    suite = ClassificationSuite.model_validate(SUITE)
     return types.SimpleNamespace(splits=splits, configs=configs, arguments=arguments, suite=suite)
 
 

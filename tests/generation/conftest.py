@@ -33,6 +33,7 @@ critic_width = 4
 [training]
 epochs = 3
 batch_size = 4
+precision = "32-true"
 checkpoint_seconds = 3600
 looks = 3
 

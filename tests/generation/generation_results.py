@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from covid_synth_data.benchmark import results
+from covid_synth_data.benchmark.results.classification import result_path
 
 NEGATIVES, POSITIVES = 30, 20
 
@@ -96,7 +97,7 @@ def benchmark(
         "seconds": 1.0,
         "predictions": predictions,
     }
-    path = folder / results.place("miniature", "normal-vs-covid", "plain", model, regime, seed, None)
+    path = folder / result_path("miniature", "normal-vs-covid", "plain", model, regime, seed, None)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
     results.validate_result(path)

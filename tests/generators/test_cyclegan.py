@@ -9,17 +9,27 @@ from torch import nn
 
 from covid_synth_data import generators
 from covid_synth_data.errors import ConfigError, UnknownName
-from covid_synth_data.generators.cyclegan import PatchCritic, ResNetGenerator, UNetGenerator, UpConv
+from covid_synth_data.generators.cyclegan import (
+    FilmNorm,
+    OriginalUNetGenerator,
+    PatchCritic,
+    ResNetGenerator,
+    TransposedUpConv,
+    UNetGenerator,
+    UpConv,
+    initialise_glorot,
+)
 
 
 def count(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
+@pytest.mark.parametrize("kind", [UpConv, TransposedUpConv])
 @pytest.mark.parametrize("shape", [(2, 3, 8, 8), (1, 5, 4, 6)])
-def test_upconv_is_upsampling_and_a_same_convolution(shape):
+def test_upconv_is_upsampling_and_a_same_convolution(shape, kind):
     torch.manual_seed(0)
-    layer = UpConv(shape[1], 7)
+    layer = kind(shape[1], 7)
     x = torch.randn(shape)
     plain = nn.functional.conv2d(
         nn.functional.pad(nn.functional.interpolate(x, scale_factor=2), (1, 2, 1, 2)),
@@ -37,7 +47,9 @@ def test_upconv_is_upsampling_and_a_same_convolution(shape):
     assert torch.allclose(layer.weight.grad, weight.grad, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("network", "size"), [(UNetGenerator(8), 64), (ResNetGenerator(4, 2), 36)])
+@pytest.mark.parametrize(
+    ("network", "size"), [(UNetGenerator(8), 64), (OriginalUNetGenerator(8), 64), (ResNetGenerator(4, 2), 36)]
+)
 def test_generators_keep_shape_and_range(network, size):
     with torch.no_grad():
         y = network(torch.rand(2, 1, size, size) * 2 - 1)
@@ -53,6 +65,62 @@ def test_the_papers_sizes():
     assert count(UNetGenerator(32)) == convs + norms
     with torch.no_grad():
         assert PatchCritic(64)(torch.zeros(1, 1, 256, 256)).shape == (1, 1, 16, 16)
+
+
+def test_the_original_has_the_size_of_the_published_code():
+    assert count(generators.build("cyclegan-unet-original", width=32)) == 1_542_351
+    assert count(PatchCritic(64, "film")) == 2_762_695
+    with torch.no_grad():
+        assert PatchCritic(64, "film")(torch.zeros(1, 1, 256, 256)).shape == (1, 1, 16, 16)
+
+
+def test_film_norm_takes_all_values_of_a_film_together():
+    """Against the definition: epsilon is added to the standard deviation; one scale and one shift."""
+    random = np.random.default_rng(0)
+    x = random.normal(2, 0.05, (3, 4, 5, 6)) * np.arange(1, 5)[:, None, None]
+    norm = FilmNorm()
+    norm.weight.data.fill_(1.5)
+    norm.bias.data.fill_(0.25)
+    y = norm(torch.from_numpy(x).float()).detach().numpy()
+    for film, made in zip(x, y, strict=True):
+        assert np.allclose(made, 1.5 * (film - film.mean()) / (film.std() + 1e-3) + 0.25, atol=1e-5)
+    assert sum(p.numel() for p in norm.parameters()) == 2
+
+
+def test_film_norms_gradient():
+    x = torch.randn(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    norm = FilmNorm().double()
+    norm.weight.data.fill_(0.7)
+    reference = (
+        norm.weight
+        * (x - x.mean((1, 2, 3), keepdim=True))
+        / (x.std((1, 2, 3), correction=0, keepdim=True) + norm.epsilon)
+        + norm.bias
+    )
+    target = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    wrt = (x, norm.weight, norm.bias)
+    expected = torch.autograd.grad((reference * target).sum(), wrt)
+    found = torch.autograd.grad((norm(x) * target).sum(), wrt)
+    for one, other in zip(found, expected, strict=True):
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_a_constant_film_has_a_gradient():
+    x = torch.full((1, 2, 4, 4), 3.0, requires_grad=True)
+    FilmNorm()(x).square().sum().backward()
+    assert torch.isfinite(x.grad).all()
+
+
+def test_glorot_weights_fill_keras_bounds():
+    torch.manual_seed(0)
+    network = OriginalUNetGenerator(32)
+    initialise_glorot(network)
+    for layer, fans in ((network.down2[0], 32 + 64), (network.up1[0], 256 + 128), (network.last, 64 + 1)):
+        bound = (6 / (16 * fans)) ** 0.5
+        largest = layer.weight.abs().max().item()
+        assert 0.97 * bound < largest <= bound
+        assert layer.bias.abs().max() == 0
+    assert network.up1[2].weight == 1
 
 
 def test_resnet_nine_has_the_known_size():

@@ -256,7 +256,7 @@ def test_the_benchmark_learns_from_the_hub_whom_the_generator_saw(both, client):
     code = (
         "from covid_synth_data.benchmark.data import released\nimport json\n"
         f"found, dataset, missing = released.load({REPO!r}, ['gnc'], None, '1.0.0')\n"
-        f"learned = released.learned({REPO!r}, ['gnc'], None, '1.0.0')\n"
+        f"learned = released.trained_on({REPO!r}, ['gnc'], None, '1.0.0')\n"
         "print(json.dumps([dataset.model_dump(), learned['gnc'].films, missing]))"
     )
     dataset, films, missing = client.python(code).value

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from covid_synth_data.benchmark.report.tables import Row
+from covid_synth_data.benchmark.reporting.tables import Row
 from covid_synth_data.leaderboard import building
 from covid_synth_data.leaderboard.boards import Board, boards
 from tests import chromium

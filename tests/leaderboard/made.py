@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from covid_synth_data import tasks
-from covid_synth_data.benchmark import results
-from covid_synth_data.benchmark.suite import Suite, load_suite
+from covid_synth_data.benchmark.results import Dataset, write_result
+from covid_synth_data.benchmark.results import classification as results
+from covid_synth_data.benchmark.suite import ClassificationSuite, load_classifiers
+from covid_synth_data.machine import Code, Hardware
 
-DATASET = results.Dataset(name="covid-synth-cxr", version="1.0.0", manifest_sha256="a" * 64)
+DATASET = Dataset(name="covid-synth-cxr", version="1.0.0", manifest_sha256="a" * 64)
 Rows = list[tuple[str, str, int]]
 """Image id, patient id, class of each test film."""
 
@@ -49,9 +51,9 @@ def made(
     fold: int | None = None,
     rows: Rows | None = None,
     **changes: Any,
-) -> results.Result:
+) -> results.ClassificationResult:
     """A result of that run; `changes` replace fields at the end."""
-    known = load_suite(suite)
+    known = load_classifiers(suite)
     task = known.tasks[0]
     classes = list(next(one for one in tasks.TASKS if one.name == task).classes)
     model = model or next(iter(known.models))
@@ -84,27 +86,27 @@ def made(
         "inputs": hashlib.sha256(f"{suite}{regime}{seed}{model}{preprocessing}{fold}".encode()).hexdigest(),
         "limit": None,
         "composition": composition,
-        "validation": results.Part(
+        "validation": results.FilmCounts(
             negatives=6,
             positives=4,
             patients=6,
             classes=dict.fromkeys(classes[:-1], 6 // (len(classes) - 1)) | {classes[-1]: 4},
         ),
-        "test": results.part(predictions, classes, known.positive),
+        "test": results.film_counts(predictions, classes, known.positive),
         "left_out": [results.LeftOut(source="phantom", reason="lateral view", films=3)],
         "notes": ["these films are drawn", *in_folds],
         "dataset": DATASET if rule.synthetic else None,
         "fitting": results.Fitting(epochs=5, best_epoch=3, validation_loss=0.4),
         "metrics": results.measure(predictions, classes, known.positive),
-        "code": results.Code(package="0.1.0", git="0" * 40, libraries={"numpy": "2"}),
-        "hardware": results.Hardware(device="cpu", name="x86_64", threads=1),
+        "code": Code(package="0.1.0", git="0" * 40, libraries={"numpy": "2"}),
+        "hardware": Hardware(device="cpu", name="x86_64", threads=1),
         "seconds": 1.5,
         "predictions": predictions,
     }
-    return results.Result(**{**fields, **changes})
+    return results.ClassificationResult(**{**fields, **changes})
 
 
-def composed(suite: Suite, regime: str, classes: list[str]) -> results.Composition:
+def composed(suite: ClassificationSuite, regime: str, classes: list[str]) -> results.Composition:
     """Counts that the regime allows: 30 real films of each other class and 10 of the positive one."""
     rule = suite.regimes[regime]
     negatives, positives = 30 * (len(classes) - 1), 0 if rule.mix == "synthetic-only" else 10
@@ -123,19 +125,19 @@ def composed(suite: Suite, regime: str, classes: list[str]) -> results.Compositi
     )
 
 
-def write(folder: Path, *found: results.Result) -> list[Path]:
+def write(folder: Path, *found: results.ClassificationResult) -> list[Path]:
     """Write results to their places below `folder`."""
     paths = []
     for result in found:
-        path = results.path_of(folder, result)
-        results.write_result(path, result)
+        path = folder / result.path
+        write_result(path, result)
         paths.append(path)
     return paths
 
 
 def regimes(folder: Path, suite: str, skills: dict[str, float], seeds: int = 3, **options: Any) -> list[Path]:
     """All seeds (and folds) of some regimes, with the skill of each."""
-    folds = load_suite(suite).folds
+    folds = load_classifiers(suite).folds
     return write(
         folder,
         *(

@@ -95,10 +95,10 @@ def test_verdicts(found):
 
 
 def test_other_weights_or_limits_are_no_baseline(tmp_path):
-    from covid_synth_data.benchmark import results
+    from covid_synth_data.benchmark.results.classification import Weights
 
     made.regimes(tmp_path, "quickstart", {"real": 1.0}, limit=20)
-    made.regimes(tmp_path, "quickstart", {"real-balanced": 1.0}, weights=results.Weights(name="imagenet"))
+    made.regimes(tmp_path, "quickstart", {"real-balanced": 1.0}, weights=Weights(name="imagenet"))
     made.regimes(tmp_path, "quickstart", {"mixed": 1.0})
     (board,) = boards(tmp_path)
     assert [entry.gain for entry in board.entries] == [None, None, None]

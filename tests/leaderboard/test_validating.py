@@ -15,7 +15,7 @@ from covid_synth_data import leaderboard
 from covid_synth_data.benchmark import results
 from covid_synth_data.benchmark.suite import load_suite
 from covid_synth_data.errors import CovidSynthError, ResultError
-from covid_synth_data.leaderboard import validating
+from covid_synth_data.leaderboard import classification
 from tests.leaderboard import made
 
 SKILLS = {"mixed": 1.1}
@@ -163,12 +163,12 @@ BAD = {
     "a film left out": (lambda c: c["predictions"].pop(), "the test set is stated as"),
     "no films": (put([], "predictions"), "predictions"),
     "no image": (put(" ", "predictions", 3, "image_id"), "without a name or a patient"),
-    "an unknown field": (put(1, "comment"), "comment: Extra inputs"),
-    "an unknown field inside": (put(1, "metrics", "comment"), "metrics.comment: Extra inputs"),
-    "a missing field": (drop("hardware"), "hardware: Field required"),
-    "a missing metric": (drop("metrics", "calibration"), "metrics.calibration: Field required"),
-    "format 1": (put(1, "format"), "format: Input should be 2"),
-    "a seed that is text": (put("1", "seed"), "seed: Input should be a valid integer"),
+    "an unknown field": (put(1, "comment"), "unknown key 'comment'"),
+    "an unknown field inside": (put(1, "metrics", "comment"), "unknown key 'metrics.comment'"),
+    "a missing field": (drop("hardware"), "the key 'hardware' is missing"),
+    "a missing metric": (drop("metrics", "calibration"), "the key 'metrics.calibration' is missing"),
+    "format 1": (put(1, "format"), "wrong value for 'format'"),
+    "a seed that is text": (put("1", "seed"), "wrong value for 'seed'"),
     "a seed below 0": (put(-1, "seed"), "seed"),
     "infinite time": (put(math.inf, "seconds"), "seconds"),
     "the skew": (put(0.5, "composition", "skew"), "a skew of 0.5"),
@@ -181,7 +181,7 @@ BAD = {
     "another protocol": (put("zunair2021", "protocol"), "another task"),
     "another size": (put(128, "image_size"), "another task"),
     "another training": (put(500, "training", "max_epochs"), "was not trained as its suite says"),
-    "another preprocessing": (put("sharpened", "preprocessing"), "preprocessing: Input should be"),
+    "another preprocessing": (put("sharpened", "preprocessing"), "wrong value for 'preprocessing'"),
     "another positive class": (put("normal", "positive"), "contradicts itself"),
     "classes the other way round": (put(["covid-19", "normal"], "classes"), "contradicts itself"),
     "a fold of a suite without": (put(0, "fold"), "no fold 0 of 1"),
@@ -189,7 +189,7 @@ BAD = {
     "no dataset": (put(None, "dataset"), "does not say what its synthetic films were"),
     "another config": (put({"gpc": 20}, "composition", "synthetic"), "does not say what its synthetic films"),
     "an epoch too far": (put(99, "fitting", "best_epoch"), "epoch 99"),
-    "no digest": (put("x", "inputs"), "inputs: String should match"),
+    "no digest": (put("x", "inputs"), "wrong value for 'inputs'"),
 }
 
 
@@ -336,7 +336,7 @@ def split():
 @pytest.fixture
 def planned(split, monkeypatch):
     """The same without splitting again; `test_split_again` does."""
-    monkeypatch.setattr(validating, "_split", lambda _result, _root: split)
+    monkeypatch.setattr(classification, "_split", lambda _result, _root: split)
     return split
 
 
@@ -349,7 +349,7 @@ def rows_of(used, part):
 def submit(folder, used, rows, **changes):
     held = used[used["split"] == "validation"]
     counts = {name: int((held["class"] == name).sum()) for name in ("normal", "covid-19")}
-    validation = results.Part(
+    validation = results.FilmCounts(
         negatives=counts["normal"],
         positives=counts["covid-19"],
         patients=held["patient_id"].nunique(),

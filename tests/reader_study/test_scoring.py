@@ -112,7 +112,7 @@ BAD = [
     (change("answers", []), "6 pairs without an answer"),
     (lambda c: c["answers"].append(c["answers"][0]), "1 pairs answered twice"),
     (change("study", "f" * 64), "answers another study; found ffffffffffff"),
-    (change("study", "f"), "study: String should match pattern"),
+    (change("study", "f"), "wrong value for 'study'"),
     (change("answers", 0, "real", None), "answers.0.real"),
     (change("answers", 0, "real", "up"), "answers.0.real"),
     (change("answers", 0, "confidence", 4), "answers.0.confidence"),
@@ -121,13 +121,13 @@ BAD = [
     (change("answers", 0, "seconds", math.inf), "answers.0.seconds"),
     (change("answers", 0, "seconds", -1), "answers.0.seconds"),
     (change("answers", 0, "seconds", "2"), "answers.0.seconds"),
-    (change("answers", 0, "note", "x"), "answers.0.note: Extra inputs"),
+    (change("answers", 0, "note", "x"), "unknown key 'answers.0.note'"),
     (change("reader", ""), "reader: String should have at least 1"),
-    (change("reader", " "), "reader: String should match"),
+    (change("reader", " "), "wrong value for 'reader'"),
     (change("reader", "x" * 41), "reader: String should have at most 40"),
-    (change("extra", 1), "extra: Extra inputs"),
-    (change("format", 2), "format: Input should be 1"),
-    (drop("finished"), "finished: Field required"),
+    (change("extra", 1), "unknown key 'extra'"),
+    (change("format", 2), "wrong value for 'format'"),
+    (drop("finished"), "the key 'finished' is missing"),
 ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from covid_synth_data.errors import MissingSource
+from covid_synth_data.errors import MissingSource, SourceError
 from covid_synth_data.sources import load_source, read_source, table
 from tests.sources.conftest import grey, write_csv
 
@@ -68,7 +68,8 @@ def test_kermany(tmp_path: Path) -> None:
     assert len(frame) == 6
     assert frame["label"].value_counts().to_dict() == {"normal": 3, "pneumonia": 3}
     patients = frame["patient_id"]
-    assert patients["IM-0115-0001"] == patients["NORMAL2-IM-0115-0001-0002"] == "kermany:IM-0115"
+    assert patients["IM-0115-0001"] == patients["NORMAL2-IM-0115-0001-0002"] == "kermany:im-115"
+    assert frame.loc[frame["excluded"] != "", "excluded"].to_dict() == {"odd name": table.UNKNOWN_NAME}
     assert patients["person1_bacteria_2"] == patients["person1_virus_7"] == "kermany:person1"
     assert patients["odd name"] == "kermany:film-odd name"
     assert frame["patient_known"].sum() == 5
@@ -173,3 +174,59 @@ def test_real_radiography(real_root: Path) -> None:
         ("Normal", "rsna"): 8851,
         ("Viral Pneumonia", "kermany"): 1338,
     }
+
+
+THIRD = [
+    "train/PNEUMONIA/VIRUS-9564688-0001.jpeg",
+    "test/PNEUMONIA/BACTERIA-9564688-0002.jpeg",
+    "train/NORMAL/NORMAL-28501-0001.jpeg",
+    "test/NORMAL/NORMAL-28501-0002.jpeg",
+]
+
+
+def test_kermany_version_3_says_who_the_child_is(tmp_path: Path) -> None:
+    for number, name in enumerate(THIRD):
+        grey(tmp_path / "ChestXRay2017" / "chest_xray" / name, number)
+    frame = read_source("kermany", tmp_path)
+    assert dict(zip(frame["source_id"], frame["patient_id"], strict=True)) == {
+        "VIRUS-9564688-0001": "kermany:child9564688",
+        "BACTERIA-9564688-0002": "kermany:child9564688",
+        "NORMAL-28501-0001": "kermany:child28501",
+        "NORMAL-28501-0002": "kermany:child28501",
+    }
+    assert set(frame["source_class"]) == {"NORMAL", "PNEUMONIA-virus", "PNEUMONIA-bacteria"}
+    assert frame["patient_known"].all()
+    assert (frame["excluded"] == "").all()
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("kermany", "chest_xray/train/NORMAL/a.png"), ("radiography", "radiography/COVID/images/a.png")],
+)
+def test_a_layout_that_is_not_known_is_an_error(tmp_path: Path, name: str, file: str) -> None:
+    grey(tmp_path / file)
+    with pytest.raises(SourceError, match="the layout of .* is not known; found 1 files, e.g. a.png"):
+        read_source(name, tmp_path)
+
+
+@pytest.mark.parametrize("root", ["COVID-19 Radiography Database", "COVID-19_Radiography_Dataset", "other"])
+def test_radiography_in_other_writings(tmp_path: Path, root: str) -> None:
+    names = [
+        "COVID-19/COVID-19 (1).png",
+        "NORMAL/NORMAL (1).png",
+        "NORMAL/notes.png",
+        "Viral_Pneumonia/images/Viral Pneumonia (1).png",
+        "Viral_Pneumonia/masks/Viral Pneumonia (1).png",
+        "lung opacity/images/Lung_Opacity-3.png",
+    ]
+    for number, name in enumerate(names):
+        grey(tmp_path / root / name, number)
+    frame = read_source("radiography", tmp_path / root).set_index("source_id")
+    assert frame["label"].to_dict() == {
+        "COVID-19 (1)": "covid-19",
+        "NORMAL (1)": "normal",
+        "notes": "normal",
+        "Viral Pneumonia (1)": "pneumonia",
+        "Lung_Opacity-3": "pneumonia",
+    }
+    assert frame.loc[frame["excluded"] != "", "excluded"].to_dict() == {"notes": table.UNKNOWN_NAME}

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from covid_synth_data.errors import ConfigError
+from covid_synth_data.files.cache import cache_folder
 from covid_synth_data.sources.phantom import draw
-from covid_synth_data.splits import duplicates
+from covid_synth_data.splits import copies, duplicates
 from covid_synth_data.splits.duplicates import SAME_FILM, Fingerprints, fingerprints, pairs
 from tests.trees import film, retouched, save
 
@@ -48,38 +50,35 @@ def test_a_film_is_found_again_in_another_set(change: str, label: str) -> None:
 
 
 def test_films_of_different_patients_are_not_the_same() -> None:
-    contents = [
-        encoded(Image.fromarray(draw(label, 128, 3, patient, 1)))
-        for label in ("normal", "pneumonia", "covid-19")
-        for patient in range(8)
-    ]
-    assert found(contents) == set()
-    assert found(contents, 0.5) != set()  # they do look alike: the threshold is what tells them apart
+    assert found([encoded(film(key)) for key in range(60)], copies.FLOOR) == set()
 
 
 def test_equal_files_need_no_likeness() -> None:
     flat = encoded(Image.new("L", (40, 40), 90))
     other = encoded(Image.new("L", (50, 50), 12))
     assert found([flat, other, flat, flat]) == {(0, 2), (2, 3)}
-    assert not of([flat]).descriptors.any()
+    assert of([flat, encoded(film(1))]).flat.tolist() == [True, False]
 
 
 def test_pairs_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duplicates, "_BLOCK", 3)
+    monkeypatch.setattr(copies, "_ROWS", 3)
+    monkeypatch.setattr(copies, "_COLUMNS", 4)
+    monkeypatch.setattr(copies, "_ALIGNED_AT_ONCE", 2)
     keys = [0, 1, 2, 3, 4, 0, 5, 6, 1, 0]
     found_again = of([encoded(film(key), "PNG" if i < 5 else "JPEG", 90) for i, key in enumerate(keys)])
     every = {(i, j) for i in range(10) for j in range(i + 1, 10) if keys[i] == keys[j]}
-    assert {tuple(pair) for pair in pairs(found_again, SAME_FILM).tolist()} == every
-    loose = pairs(found_again, -1.0)
-    assert len(np.unique(loose, axis=0)) == 45
-    assert {tuple(pair) for pair in duplicates.alike(found_again, loose, SAME_FILM).tolist()} == every
+    # Of equal files one stands for all, so the groups are what counts.
+    groups = duplicates.components(10, pairs(found_again, SAME_FILM))
+    assert {(i, j) for i in range(10) for j in range(i + 1, 10) if groups[i] == groups[j]} == every
+    with pytest.raises(ConfigError, match=r"threshold 0\.5; expected at least 0\.75"):
+        pairs(found_again, 0.5)
 
 
 def test_no_films() -> None:
     empty = fingerprints([], [])
-    assert empty.descriptors.shape == (0, duplicates.SIDE**2)
-    assert pairs(empty, 0.5).shape == (0, 2)
-    assert duplicates.alike(empty, pairs(empty, 0.5), 0.9).shape == (0, 2)
+    assert empty.thumbs.shape == (0, copies.SIDE, copies.SIDE)
+    assert not len(empty.flat)
+    assert pairs(empty, SAME_FILM).shape == (0, 2)
     assert duplicates.components(0).tolist() == []
 
 
@@ -100,8 +99,9 @@ def test_problems_are_told_and_not_raised(tmp_path: Path, cache: Path) -> None:
     result = fingerprints(paths, [None] * 5)
     assert [bool(problem) for problem in result.problems] == [False, True, True, True, True]
     assert all(path in problem for path, problem in zip(paths[1:], result.problems[1:], strict=True))
-    assert not result.descriptors[1:].any()
-    assert np.linalg.norm(result.descriptors[0]) == pytest.approx(1, abs=1e-5)
+    assert not result.thumbs[1:].any()
+    assert result.thumbs[0].any()
+    assert not result.flat.any()
     assert len(pairs(result, SAME_FILM)) == 0
     # What is mended later must be read again, so problems are not remembered.
     save(truncated, 1)
@@ -130,7 +130,7 @@ def test_the_cache_is_used_the_second_time(tmp_path: Path, monkeypatch: pytest.M
     second = fingerprints(paths[::-1], [None] * 4)
     assert read == paths
     assert second.digests[1:] == first.digests[::-1]
-    assert np.array_equal(second.descriptors[1:], first.descriptors[::-1])
+    assert np.array_equal(second.thumbs[1:], first.thumbs[::-1])
 
 
 def test_a_changed_file_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +173,7 @@ def test_an_unwritable_cache_is_done_without(tmp_path: Path, monkeypatch: pytest
 def test_the_default_cache_is_in_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("COVID_SYNTH_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert duplicates.cache_folder() == tmp_path / ".cache" / "covid-synth-data"
+    assert cache_folder() == tmp_path / ".cache" / "covid-synth-data"
 
 
 def test_warning_filters_survive_the_threads(tmp_path: Path) -> None:
@@ -181,3 +181,36 @@ def test_warning_filters_survive_the_threads(tmp_path: Path) -> None:
     before = list(warnings.filters)
     fingerprints(paths, [None] * len(paths))
     assert list(warnings.filters) == before
+
+
+def test_comparisons_are_remembered_by_content(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duplicates, "_REMEMBERED", 4)
+    paths = [str(save(tmp_path / f"{n}.png", key)) for n, key in enumerate((0, 1, 2, 1, 3))]
+    (tmp_path / "5.png").write_bytes(encoded(film(2).resize((80, 80))))
+    paths.append(str(tmp_path / "5.png"))
+    expected = {(1, 3), (2, 5)}
+    assert found_in(paths) == expected
+    (kept,) = cache.glob("copies-*/*")
+    searches: list[int] = []
+    search = copies.search
+
+    def spy(thumbs):
+        searches.append(len(thumbs))
+        return search(thumbs)
+
+    monkeypatch.setattr(copies, "search", spy)
+    assert found_in(paths) == expected
+    assert found_in(paths[::-1]) == {(0, 3), (2, 4)}
+    assert searches == []
+    for damage in (b"", b"PK nonsense", kept.read_bytes()[:-40]):
+        kept.write_bytes(damage)
+        assert found_in(paths) == expected
+    assert searches == [5, 5, 5]
+    assert found_in(paths[:4]) == {(1, 3)}  # three different files: too few to be kept
+    assert list(cache.glob("copies-*/*")) == [kept]
+
+
+def found_in(paths: list[str]) -> set[tuple[int, int]]:
+    return {(int(a), int(b)) for a, b in pairs(fingerprints(paths, [None] * len(paths)), SAME_FILM)}

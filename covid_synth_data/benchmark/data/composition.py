@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from covid_synth_data.benchmark.data.store import content_key
-from covid_synth_data.benchmark.results import Composition, Part
+from covid_synth_data.benchmark.results.classification import Composition, FilmCounts
 from covid_synth_data.benchmark.suite import Regime
 from covid_synth_data.errors import ConfigError, EmptySplit, ImpossibleMix, LeakError
 
@@ -45,10 +45,10 @@ class Films:
         found = np.bincount(self.labels, minlength=len(self.classes))
         return dict(zip(self.classes, found.tolist(), strict=True))
 
-    def part(self) -> Part:
+    def film_counts(self) -> FilmCounts:
         """Their counts."""
         positives = int(self.positives.sum())
-        return Part(
+        return FilmCounts(
             negatives=len(self.ids) - positives,
             positives=positives,
             patients=len(set(self.patients)),

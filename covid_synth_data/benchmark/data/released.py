@@ -31,14 +31,14 @@ def load(name: str, configs: Sequence[str], release: str | Path | None, version:
         except CorruptRelease:
             raise
         except ReleaseError as error:
-            return found, None, dict.fromkeys(configs, str(error))
+            return found, None, dict.fromkeys(configs, _reason(error))
     for config in configs:
         try:
             found[config] = loading.load_dataset(name, config, split="train", version=version, root=release)
         except CorruptRelease:
             raise
         except ReleaseError as error:
-            missing[config] = str(error)
+            missing[config] = _reason(error)
     for config, rows in found.items():
         strange = set(rows.unique("subset")) - set(loading.entry(name, config).subsets)
         if strange:
@@ -56,10 +56,15 @@ def load(name: str, configs: Sequence[str], release: str | Path | None, version:
     return found, results.Dataset(name=listed.name, version=listed.version, manifest_sha256=digest), missing
 
 
-def learned(
+def _reason(error: ReleaseError) -> str:
+    """The first statement of an error, which says what is wrong; another error can take it up."""
+    return str(error).partition(". Next: ")[0].partition("; ")[0].removesuffix(".")
+
+
+def trained_on(
     name: str, configs: Sequence[str], release: str | Path | None, version: str | None = None
 ) -> dict[str, manifest.Learned]:
-    """Whom the generators of the configs learned from, as the manifest of the release says."""
+    """The films and patients that the generators of the configs were trained on, by its manifest."""
     if not configs:
         return {}
     subsets = loading.release_manifest(name, version, release).subsets
@@ -86,14 +91,14 @@ def together(parts: Sequence[datasets.Dataset]) -> datasets.Dataset:
 
 
 def check_generators(
-    splits: datasets.DatasetDict, taught_by: Sequence[manifest.Learned], saw: Sequence[str]
+    splits: datasets.DatasetDict, trained_on: Sequence[manifest.Learned], saw: Sequence[str]
 ) -> list[str]:
-    """Raise `LeakError` where a film or patient of validation or test taught one of the generators.
+    """Raise `LeakError` where a generator was trained on a film or patient of validation or test.
 
     Parts in `saw` may have: the note that says so, if they did, is returned.
     """
-    films = {name for one in taught_by for name in one.films}
-    patients = {name for one in taught_by for name in one.patients}
+    films = {name for learned in trained_on for name in learned.films}
+    patients = {name for learned in trained_on for name in learned.patients}
     notes = []
     for part in ("validation", "test"):
         rows = zip(splits[part]["image_id"], splits[part]["patient_id"], strict=True)

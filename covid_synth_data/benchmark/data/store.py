@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from covid_synth_data.errors import OutputError
 from covid_synth_data.files import atomic
-from covid_synth_data.splits.duplicates import cache_folder
+from covid_synth_data.files.cache import cache_folder
 
 Array = npt.NDArray[Any]
 Places = npt.NDArray[np.int64]

@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from covid_synth_data.benchmark.data import composition
-from covid_synth_data.benchmark.request import Run
-from covid_synth_data.benchmark.running.run import open_bench
-from covid_synth_data.benchmark.suite import Suite, load_suite
+from covid_synth_data.benchmark.request import Progress, Run, request_classifiers
+from covid_synth_data.benchmark.running.classification import Classification
+from covid_synth_data.benchmark.running.kind import load_synthetic, no_progress
+from covid_synth_data.benchmark.suite import ClassificationSuite
 from covid_synth_data.classifiers.registry import CLASSIFIERS
 from covid_synth_data.errors import ConfigError, MissingExtra
 from covid_synth_data.files import atomic
@@ -33,7 +34,7 @@ _MARKS: Final = "ooo^sDvP"
 
 
 def feature_map(
-    suite: str | Path | Suite,
+    suite: str | Path | ClassificationSuite,
     path: str | Path,
     *,
     configs: Sequence[str],
@@ -41,15 +42,17 @@ def feature_map(
     task: str | None = None,
     films: int = 400,
     seed: int = 0,
+    progress: Progress | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Draw the real training films of each class and the synthetic films of `configs` into the PNG at `path`.
 
     At most `films` of each kind, drawn by `seed`; features are those of the frozen `model`. Beside the
     picture the same is written as JSON: coordinates and kinds, and for each kind the share of the 15 nearest
-    neighbours that are of that kind. `options` are those of `runner.run`. Returns that content.
+    neighbours that are of that kind. `options` are those of `benchmark.run`. Returns that content.
     """
-    chosen = suite if isinstance(suite, Suite) else load_suite(suite)
+    request = request_classifiers(suite, out=Path(path).parent, tasks=[task] if task else None, **options)
+    chosen = request.suite
     if model not in CLASSIFIERS or not CLASSIFIERS[model].frozen:
         frozen = ", ".join(name for name, entry in CLASSIFIERS.items() if entry.frozen)
         raise ConfigError(f"{model} has no fixed features", expected=f"one of {frozen}")
@@ -60,25 +63,26 @@ def feature_map(
     used = {config: next(r for r in regimes if config in chosen.regimes[r].synthetic) for config in configs}
     known = next(iter(chosen.models))
     asked = [Run(name, known, regime, seed) for regime in dict.fromkeys(used.values())]
-    bench, _ = open_bench(chosen, asked, out=Path(path).parent, **options)
-    part = bench.part(name, 0 if chosen.folds > 1 else None)
-    hand = bench.worker(part)
+    synthetic, _ = load_synthetic(request, asked)
+    kind_of_suite = Classification(request, synthetic, progress or no_progress)
+    split = kind_of_suite.split(name, 0 if chosen.folds > 1 else None)
+    worker = kind_of_suite.worker(split)
     kinds: dict[str, composition.Films] = {}
-    real = composition.films(part.splits["train"], part.classes, chosen.positive)
-    for place, label in enumerate(part.classes):
+    real = composition.films(split.splits["train"], split.classes, chosen.positive)
+    for place, label in enumerate(split.classes):
         kinds[f"real {label}"] = _some(real, real.labels == place, films, seed)
     for config in configs:
-        made = composition.films(bench.synthetic.configs[config], part.classes, chosen.positive)
+        made = composition.films(synthetic.configs[config], split.classes, chosen.positive)
         kinds[config] = _some(made, np.ones(len(made.ids), bool), films, seed)
-    features = {kind: hand.features(model, some) for kind, some in kinds.items()}
+    features = {kind: worker.features(model, some) for kind, some in kinds.items()}
     content = {
         "suite": chosen.name,
         "version": chosen.version,
         "task": name,
         "model": model,
         "seed": seed,
-        "preprocessing": bench.settings.preprocessing,
-        "dataset": bench.synthetic.dataset.model_dump() if bench.synthetic.dataset else None,
+        "preprocessing": request.films,
+        "dataset": synthetic.dataset.model_dump() if synthetic.dataset else None,
         "neighbours": own_kind(features),
         "points": plane(features, seed),
     }

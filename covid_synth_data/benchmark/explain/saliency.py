@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from covid_synth_data.benchmark.data import composition
-from covid_synth_data.benchmark.request import plan
-from covid_synth_data.benchmark.running.run import open_bench
-from covid_synth_data.benchmark.suite import Suite, load_suite
+from covid_synth_data.benchmark.request import Progress, request_classifiers
+from covid_synth_data.benchmark.running.classification import Classification
+from covid_synth_data.benchmark.running.kind import load_synthetic, no_progress
+from covid_synth_data.benchmark.suite import ClassificationSuite
 from covid_synth_data.classifiers.registry import CLASSIFIERS
 from covid_synth_data.errors import ConfigError, MissingExtra
 from covid_synth_data.files import atomic
@@ -26,7 +27,7 @@ COLUMNS: Final = 6
 
 
 def saliency(
-    suite: str | Path | Suite,
+    suite: str | Path | ClassificationSuite,
     path: str | Path,
     *,
     regime: str,
@@ -35,6 +36,7 @@ def saliency(
     seed: int = 0,
     films: int = 12,
     of: str = "test",
+    progress: Progress | None = None,
     **options: Any,
 ) -> list[str]:
     """Draw `films` films with the Grad-CAM of the positive class over them into the PNG at `path`.
@@ -42,17 +44,19 @@ def saliency(
     The classifier is `model` (None: the first of the suite's first profile) trained by `regime` with `seed`.
     The films are drawn from the test part, as many positives as others, or, with `of` the name of a synthetic
     config of the regime, from that. Of a suite with folds the first is taken. `options` are those of
-    `runner.run`. Returns the image ids. Raises what `run` does, and `ConfigError` for a model without a
+    `benchmark.run`. Returns the image ids. Raises what `run` does, and `ConfigError` for a model without a
     network.
     """
-    chosen = suite if isinstance(suite, Suite) else load_suite(suite)
-    runs = plan(
-        chosen,
+    request = request_classifiers(
+        suite,
+        out=Path(path).parent,
         models=[model] if model else None,
         regimes=[regime],
         seeds=[seed],
         tasks=[task] if task else None,
-    )[:1]
+        **options,
+    )
+    chosen, runs = request.suite, request.runs()[:1]
     if CLASSIFIERS[runs[0].model].learner not in ("head", "network"):
         raise ConfigError(
             f"{runs[0].model} is no network that could be looked into", hint="choose one without trees"
@@ -62,19 +66,23 @@ def saliency(
             f"regime {regime} does not use {of!r}",
             expected=", ".join(["test", *chosen.regimes[regime].synthetic]),
         )
-    bench, (run,) = open_bench(chosen, runs, out=Path(path).parent, **options)
-    part = bench.part(run.task, run.fold)
-    (ready,) = bench.prepare(part, [run])
-    hand, others = bench.worker(part), bench.others(part)
+    # The training is done again.
+    synthetic, (run,) = load_synthetic(request, runs)
+    kind = Classification(request, synthetic, progress or no_progress)
+    split = kind.split(run.task, run.fold)
+    (job,) = kind.prepare(split, [run])
+    worker, others = kind.worker(split), kind.others(split)
     rule = chosen.regimes[regime]
-    hand.fill(run.model, [(ready.train, rule)], [others["validation"]])
-    network, _ = hand.learn(run.model, rule, seed, ready.train, others["validation"], f"{run.model} {regime}")
+    worker.fill(run.model, [(job.train, rule)], [others["validation"]])
+    what = f"{run.model} {regime}"
+    network, _ = worker.learn(run.model, rule, seed, job.train, others["validation"], what)
+    # The films that are shown.
     shown = others["test"]
     if of != "test":
-        shown = composition.films(bench.synthetic.configs[of], part.classes, chosen.positive)
+        shown = composition.films(synthetic.configs[of], split.classes, chosen.positive)
     shown = _some(shown, films, seed)
-    pixels = hand.films(shown)
-    heat, sure = maps(network, pixels, part.classes.index(chosen.positive))
+    pixels = worker.films(shown)
+    heat, sure = maps(network, pixels, split.classes.index(chosen.positive))
     title = (
         f"{chosen.name} {chosen.version}, {run.model}, {regime}, seed {seed}: Grad-CAM of {chosen.positive}"
     )

@@ -6,18 +6,12 @@ stopping cannot be foreseen, a network's time is an upper limit.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
-import torch
-from torch.nn import functional as F
+from dataclasses import dataclass, field
 
 from covid_synth_data.benchmark.request import Run
-from covid_synth_data.benchmark.running.bench import Bench, Prepared, done
-from covid_synth_data.benchmark.training import worker
-from covid_synth_data.classifiers.registry import CLASSIFIERS, build
+from covid_synth_data.benchmark.running.bench import Bench, done
+from covid_synth_data.benchmark.running.kind import Prepared
 
 
 @dataclass(frozen=True)
@@ -40,63 +34,28 @@ class Line:
         return self.extraction + self.training
 
 
+@dataclass
+class _Work:
+    """The runs of one model on one task: all of them, those without a result, and the images held out."""
+
+    runs: int = 0
+    pending: list[Prepared] = field(default_factory=list)
+    held_out: set[str] = field(default_factory=set)
+
+
 def estimate(bench: Bench, runs: Sequence[Run]) -> list[Line]:
-    """A line for each task and model; folds are summed. Raises what `Bench.prepare` does."""
-    found: dict[tuple[str, str], list[tuple[Prepared, bool]]] = {}
-    tested: dict[str, set[str]] = {}
-    for part, prepared in bench.parts(runs):
-        for one in prepared:
-            tested.setdefault(one.run.task, set()).update(part.ids["validation"], part.ids["test"])
-            found.setdefault((one.run.task, one.run.model), []).append((one, done(one)))
-    return [_line(bench, task, model, rows, tested[task]) for (task, model), rows in found.items()]
-
-
-def _line(
-    bench: Bench, task: str, model: str, rows: Sequence[tuple[Prepared, bool]], tested: set[str]
-) -> Line:
-    pending = [one for one, ready in rows if not ready]
-    films = {name for one in pending for name in one.train.ids} | (tested if pending else set())
-    extraction = training = 0.0
-    if pending:
-        suite, device = bench.suite, worker.pick_device(bench.settings.device)
-        settings = suite.training_of(model)
-        step, film = _time(bench, model, len(pending[0].train.classes), settings.batch_size, device)
-        if CLASSIFIERS[model].frozen:
-            views = {
-                name
-                for one in pending
-                if suite.regimes[one.run.regime].augment == "plain"
-                for name in one.train.ids
-            }
-            extraction = film * (len(films) + suite.augment_views * len(views))
-        else:
-            steps = sum(-(-len(one.train.ids) // settings.batch_size) for one in pending)
-            training = settings.max_epochs * (steps * step + len(pending) * len(tested) * film)
-    return Line(task, model, len(rows), len(rows) - len(pending), len(films), extraction, training)
-
-
-def _time(bench: Bench, model: str, classes: int, batch: int, device: torch.device) -> tuple[float, float]:
-    """Seconds of one training step and of one film without training, each the better of two."""
-    weights = bench.settings.weights or bench.suite.models[model].weights
-    network = build(model, weights, 0, classes).to(device)
-    side = bench.suite.image_size
-    films = torch.from_numpy(np.random.default_rng(0).random((batch, 1, side, side), np.float32)).to(device)
-    target = torch.arange(batch, device=device) % classes
-    steps, passes = [], []
-    for _ in range(2):
-        if not CLASSIFIERS[model].frozen:
-            start = time.monotonic()
-            F.cross_entropy(network(films), target).backward()  # type: ignore[no-untyped-call]
-            _wait(device)
-            steps.append(time.monotonic() - start)
-        start = time.monotonic()
-        with torch.inference_mode():
-            network.features(films)
-        _wait(device)
-        passes.append((time.monotonic() - start) / batch)
-    return min(steps, default=0.0), min(passes)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    """A line for each task and model; folds are summed. Raises what `Bench.run` does before it trains."""
+    work: dict[tuple[str, str], _Work] = {}
+    for split, prepared in bench.splits(runs):
+        for job in prepared:
+            mine = work.setdefault((job.run.task, job.run.model), _Work())
+            mine.runs += 1
+            mine.held_out |= split.held_out
+            if not done(job):
+                mine.pending.append(job)
+    lines = []
+    for (task, model), mine in work.items():
+        cost = bench.kind.cost(model, mine.pending, frozenset(mine.held_out))
+        finished = mine.runs - len(mine.pending)
+        lines.append(Line(task, model, mine.runs, finished, cost.images, cost.extraction, cost.training))
+    return lines

@@ -9,7 +9,6 @@ node decodes stays in its own cache.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import socket
 import tempfile
@@ -18,8 +17,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from covid_synth_data.benchmark import results
-from covid_synth_data.benchmark.request import Run
-from covid_synth_data.benchmark.running.bench import Bench, Prepared, Settings, done
+from covid_synth_data.benchmark.request import Request, Run
+from covid_synth_data.benchmark.running.bench import Bench, done, open_bench
+from covid_synth_data.benchmark.running.kind import Prepared
 from covid_synth_data.errors import ClusterError, ConfigError, CovidSynthError, MissingExtra, ResultError
 from covid_synth_data.files import atomic
 
@@ -30,28 +30,21 @@ KNOCK_SECONDS: Final = 10.0
 """How long an address may take to answer at all."""
 
 
-def run(
-    address: str,
-    bench: Bench,
-    runs: Sequence[Run],
-    *,
-    release: str | Path | None = None,
-    version: str | None = None,
-) -> list[Path]:
+def run(bench: Bench, runs: Sequence[Run], address: str) -> list[Path]:
     """Do the runs that have no result yet on the cluster at `address` ("local": on the cores of this
     machine).
 
-    Each job has one core, or one GPU where the bench's device is "cuda". Raises `ConfigError` where no
+    Each job has one core, or one GPU where the request's device is "cuda". Raises `ConfigError` where no
     cluster answers, `ClusterError` when a node dies again and again, and what the runs themselves raise;
     results that came back before stay.
     """
-    found = {one.run: one for _, prepared in bench.parts(runs) for one in prepared}
-    ready = [found[run] for run in runs]
-    pending = [one for one in ready if not done(one)]
+    by_run = {job.run: job for _, prepared in bench.splits(runs) for job in prepared}
+    jobs = [by_run[run] for run in runs]
+    pending = [job for job in jobs if not done(job)]
     if pending:
         with connected(address) as ray:
-            _share_out(ray, bench, pending, release, version)
-    return [one.path for one in ready]
+            _share_out(ray, bench, pending)
+    return [job.path for job in jobs]
 
 
 @contextlib.contextmanager
@@ -90,35 +83,33 @@ def _knock(address: str) -> None:
             pass
 
 
-def _share_out(
-    ray: Any, bench: Bench, pending: Sequence[Prepared], release: str | Path | None, version: str | None
-) -> None:
-    jobs: dict[tuple[Any, ...], list[Prepared]] = {}
-    for one in pending:
-        jobs.setdefault((one.run.task, one.run.fold, one.run.model, one.run.regime), []).append(one)
-    gpu = bench.settings.device == "cuda"
+def _share_out(ray: Any, bench: Bench, pending: Sequence[Prepared]) -> None:
+    """Send the seeds of each regime to a node together, and write what comes back."""
+    groups: dict[tuple[Any, ...], list[Prepared]] = {}
+    for job in pending:
+        groups.setdefault((job.run.task, job.run.fold, job.run.model, job.run.regime), []).append(job)
+    gpu = bench.request.device == "cuda"
     remote = ray.remote(num_cpus=1, num_gpus=int(gpu), max_retries=RETRIES)(_on_a_node)
-    where = (str(release) if release is not None else None, version)
-    waiting = {remote.remote(bench.settings, [one.run for one in job], *where): job for job in jobs.values()}
+    waiting = {remote.remote(bench.request, [job.run for job in group]): group for group in groups.values()}
     finished = 0
     bench.progress(0, len(pending), "shared out")
     try:
         while waiting:
             (reference,), _ = ray.wait(list(waiting), num_returns=1)
-            job = waiting.pop(reference)
-            _take(job, _answer(ray, reference, job))
-            finished += len(job)
-            bench.progress(finished, len(pending), f"{job[0].run.model} {job[0].run.regime}")
+            group = waiting.pop(reference)
+            _take(group, _answer(ray, reference, group))
+            finished += len(group)
+            bench.progress(finished, len(pending), f"{group[0].run.model} {group[0].run.regime}")
     finally:
         for reference in waiting:
             ray.cancel(reference, force=True)
 
 
-def _answer(ray: Any, reference: Any, job: Sequence[Prepared]) -> list[str]:
-    """What a node computed. An error of ours that it met is raised here as it is."""
-    name = f"{job[0].run.model} {job[0].run.regime}"
+def _answer(ray: Any, reference: Any, group: Sequence[Prepared]) -> list[str]:
+    """The result files that a node computed. An error of ours that it met is raised here as it is."""
+    name = f"{group[0].run.model} {group[0].run.regime}"
     try:
-        found: list[str] = ray.get(reference)
+        texts: list[str] = ray.get(reference)
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, CovidSynthError):
             raise error.cause from error
@@ -130,33 +121,29 @@ def _answer(ray: Any, reference: Any, job: Sequence[Prepared]) -> list[str]:
             expected="a node that lives until they are done",
             hint="see the log of Ray, for want of memory above all; the same command goes on from here",
         ) from error
-    return found
+    return texts
 
 
-def _take(job: Sequence[Prepared], texts: Sequence[str]) -> None:
+def _take(group: Sequence[Prepared], texts: Sequence[str]) -> None:
     """Write what a node computed, if it had the same data."""
-    for one, text in zip(job, texts, strict=True):
-        result = results.Result.model_validate_json(text)
-        if result.inputs != one.digest:
+    for job, text in zip(group, texts, strict=True):
+        result = results.parse_result(job.path, text)
+        if result.inputs != job.digest:
             raise ResultError(
-                f"a node trained {one.run.model} {one.run.regime} on other data than are here",
+                f"a node trained {job.run.model} {job.run.regime} on other data than are here",
                 found=f"inputs {result.inputs[:12]}",
-                expected=one.digest[:12],
+                expected=job.digest[:12],
                 hint="give every node the same root, release and version of this package",
             )
-        atomic.write_text(one.path, text)
+        atomic.write_text(job.path, text)
 
 
-def _on_a_node(
-    settings: Settings, runs: Sequence[Run], release: str | None, version: str | None
-) -> list[str]:
+def _on_a_node(request: Request, runs: Sequence[Run]) -> list[str]:
     """Do `runs` in this process, one thread, and return the text of each result file."""
     import torch
 
-    from covid_synth_data.benchmark.running.run import open_bench
-
     torch.set_num_threads(1)
-    given = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
     with tempfile.TemporaryDirectory() as folder:
-        bench, able = open_bench(**{**given, "out": folder}, runs=runs, release=release, version=version)
+        here = request.model_copy(update={"out": Path(folder), "ray": None})
+        bench, able = open_bench(here, runs=runs)
         return [path.read_text(encoding="utf-8") for path in bench.run(able)]

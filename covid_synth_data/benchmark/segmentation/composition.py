@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
-from covid_synth_data.benchmark.segmentation.suite import Regime
+from covid_synth_data.benchmark.results.segmentation import Composition
+from covid_synth_data.benchmark.suite.segmentation import Regime
 from covid_synth_data.ct import augment
 from covid_synth_data.errors import EmptySplit, ImpossibleMix
-from covid_synth_data.files.models import FrozenModel
 
-Count = Annotated[int, Field(ge=0)]
 Origin = Literal["real", "synthetic"]
 
 
@@ -27,25 +25,6 @@ class Item:
     origin: Origin
     index: int
     variant: str = augment.FULL
-
-
-class Composition(FrozenModel):
-    """What was trained on: `real` slices, each once, `synthetic` ones, real ones `repeated` and `augmented`.
-
-    `available` real slices could have been; `generators` are those of the synthetic ones.
-    """
-
-    available: Annotated[int, Field(gt=0)]
-    real: Count
-    synthetic: Count
-    repeated: Count
-    augmented: Count
-    generators: list[str]
-
-    @property
-    def total(self) -> int:
-        """Slices in an epoch."""
-        return self.real + self.synthetic + self.repeated + self.augmented
 
 
 def compose(regime: Regime, real: int, synthetic: int, seed: int) -> list[Item]:
@@ -95,15 +74,3 @@ def describe(items: Sequence[Item], available: int, generators: Sequence[str]) -
         augmented=sum(item.origin == "real" and item.variant != augment.FULL for item in items),
         generators=sorted({generators[index] for index in drawn}),
     )
-
-
-def expected(regime: Regime, available: int) -> dict[str, int]:
-    """The counts that a regime must lead to."""
-    count = round((regime.fraction or 0) * available)
-    taken = count if regime.kind in ("replace", "remove") else 0
-    return {
-        "real": available - taken,
-        "synthetic": count if regime.synthetic else 0,
-        "repeated": count if regime.kind == "duplicate" else 0,
-        "augmented": count if regime.kind == "augment" else 0,
-    }

@@ -7,7 +7,7 @@ label map was made from, put together here when it is needed and kept nowhere.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from covid_synth_data.benchmark.request import Progress
 from covid_synth_data.benchmark.segmentation.composition import Item
-from covid_synth_data.benchmark.segmentation.suite import Protocol, Suite
+from covid_synth_data.benchmark.suite.segmentation import Protocol, SegmentationSuite
 from covid_synth_data.ct import augment, labelmaps, splits
 from covid_synth_data.ct.complement import complement
 from covid_synth_data.ct.labels import lung_field
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     import datasets
 
 Grey = npt.NDArray[np.uint8]
-Progress = Callable[[int, int, str], None]
 
 SIDES: Final = ("train", "validation", "test")
 AGREE: Final = 0.99
@@ -93,14 +93,14 @@ class Synthetic:
 NOTHING: Final = Synthetic(None, [], [], [], [], [])
 
 
-def load_rows(suite: Suite, root: str | Path | None) -> list[Row]:
+def load_rows(suite: SegmentationSuite, root: str | Path | None) -> list[Row]:
     """All usable rows of the suite's source. Raises what `read_source` raises."""
     frame = read_source(suite.data.source, disk.resolve_root(root), **suite.data.options)
     return rows(frame)
 
 
 def split(
-    suite: Suite, protocol: Protocol, found: Sequence[Row], limit: int | None
+    suite: SegmentationSuite, protocol: Protocol, found: Sequence[Row], limit: int | None
 ) -> tuple[dict[str, list[Row]], list[str]]:
     """Rows of training, validation and test, and what the plan says of them.
 
@@ -189,14 +189,17 @@ def synthetic(rows_of: datasets.Dataset, sides: Mapping[str, Sequence[Row]]) -> 
 
 
 def check_generator(
-    sides: Mapping[str, Sequence[Row]], taught: manifest.Learned, protocol: Protocol
+    sides: Mapping[str, Sequence[Row]], trained_on: manifest.Learned, protocol: Protocol
 ) -> list[str]:
     """Raise `LeakError` where a slice of validation or test, or its patient, taught the generator.
 
     Patients count where the protocol keeps them `apart`. A side in `generators_saw` may have: the note that
     says so, if it did, is returned.
     """
-    slices, patients = set(taught.films), set(taught.patients) if protocol.apart == "patient" else set()
+    slices, patients = (
+        set(trained_on.films),
+        set(trained_on.patients) if protocol.apart == "patient" else set(),
+    )
     notes = []
     for side in ("validation", "test"):
         shared = [

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from covid_synth_data.benchmark.segmentation.suite import Network, Training
+from covid_synth_data.benchmark.suite.segmentation import Network, Training
 from covid_synth_data.classifiers.networks import seeded
 from covid_synth_data.errors import DivergedError, MissingExtra
 from covid_synth_data.metrics import segmentation
@@ -87,7 +87,6 @@ def fit(
     Epochs are judged by the mean of the pooled validation Dice of the structures that the validation slices
     have. Slices are shuffled by `seed`. Raises `DivergedError`.
     """
-    objective = _objective(settings)
     optimizer = _optimizer(network, settings)
     best: tuple[float, int, dict[str, Any]] | None = None
     for epoch in range(1, settings.epochs + 1):
@@ -95,8 +94,8 @@ def fit(
         order = np.random.default_rng([seed, epoch]).permutation(len(train.images))
         for start in range(0, len(order), settings.batch_size):
             rows = order[start : start + settings.batch_size]
-            images, labels = _tensors(train.images[rows], device), _labels(train.masks[rows], device)
-            loss = objective(network(images), labels)
+            images, masks = train.images[rows], train.masks[rows]
+            loss = loss_of(network, settings, images, masks, device)
             if not torch.isfinite(loss):
                 raise DivergedError(
                     "the U-Net diverged",
@@ -114,6 +113,13 @@ def fit(
     assert best is not None  # noqa: S101 - there is at least one epoch
     network.load_state_dict(best[2])
     return Fitted(epochs=settings.epochs, best_epoch=best[1], validation_dice=best[0])
+
+
+def loss_of(
+    network: nn.Module, settings: Training, images: Grey, masks: Grey, device: torch.device
+) -> torch.Tensor:
+    """The training loss of one batch of images and label maps, uint8 (n, side, side)."""
+    return _objective(settings)(network(_tensors(images, device)), _labels(masks, device))
 
 
 def predict(network: nn.Module, images: Grey, device: torch.device) -> Grey:

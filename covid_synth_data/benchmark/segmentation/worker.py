@@ -5,32 +5,28 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from covid_synth_data.benchmark import results
+from covid_synth_data import machine
 from covid_synth_data.benchmark.segmentation import training
 from covid_synth_data.benchmark.segmentation.data import Slices
-from covid_synth_data.benchmark.segmentation.suite import Profile
-from covid_synth_data.benchmark.training import worker
+from covid_synth_data.benchmark.suite.segmentation import Profile
+from covid_synth_data.benchmark.training.worker import LIBRARIES
 from covid_synth_data.classifiers.networks import seeded
 
 Grey = npt.NDArray[np.uint8]
 
-_LIBRARIES: Final = ("monai",)
-
 
 @dataclass(frozen=True)
-class Outcome:
-    """What one training gives to its result file; `found` are the label maps of the test slices."""
+class TrainedUNet:
+    """What one training gives to its result file; `masks` are the predicted label maps of the test slices."""
 
-    found: Grey
+    masks: Grey
     fitted: training.Fitted
-    code: results.Code
-    hardware: results.Hardware
+    code: machine.Code
+    hardware: machine.Hardware
 
 
 class Worker:
@@ -38,8 +34,8 @@ class Worker:
 
     def __init__(self, settings: Profile, device: str) -> None:
         """Raises `ConfigError` for a device that is not there."""
-        self.settings, self.device = settings, worker.pick_device(device)
-        self.code = _code()
+        self.settings, self.device = settings, machine.pick_device(device)
+        self.code = machine.code((*LIBRARIES, "monai"))
 
     def train(
         self,
@@ -48,12 +44,12 @@ class Worker:
         sides: Mapping[str, Slices],
         seed: int,
         advance: Callable[[int], None],
-    ) -> Outcome:
+    ) -> TrainedUNet:
         """Train on images and label maps (n, side, side), choose by validation, then segment the test slices.
 
         Raises `DivergedError`, `MissingExtra`.
         """
-        alone = worker.one_thread() if self.device.type == "cpu" else contextlib.nullcontext()
+        alone = machine.one_thread() if self.device.type == "cpu" else contextlib.nullcontext()
         validation, test = sides["validation"], sides["test"]
         with alone, seeded(seed, self.device):
             network = training.build(self.settings.network, seed).to(self.device)
@@ -66,16 +62,6 @@ class Worker:
                 device=self.device,
                 advance=advance,
             )
-            found = training.predict(network, test.images, self.device)
-            hardware = worker.hardware(self.device)
-        return Outcome(found, fitted, self.code, hardware)
-
-
-def _code() -> results.Code:
-    """Versions of this package and of the libraries that its numbers depend on."""
-    code = worker.code()
-    found = dict(code.libraries)
-    for name in _LIBRARIES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return code.model_copy(update={"libraries": found})
+            predicted = training.predict(network, test.images, self.device)
+            hardware = machine.hardware(self.device)
+        return TrainedUNet(predicted, fitted, self.code, hardware)

@@ -1,66 +1,61 @@
-"""The part of the runner that needs torch: films into stores, classifiers trained, test films predicted."""
+"""The part of the engine that needs torch: films into stores, classifiers trained, test films predicted."""
 
 from __future__ import annotations
 
 import contextlib
-import platform
-import shutil
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from covid_synth_data import __version__
-from covid_synth_data.benchmark import results
+from covid_synth_data import machine
 from covid_synth_data.benchmark.data.composition import Films, Pool
-from covid_synth_data.benchmark.data.store import Store
-from covid_synth_data.benchmark.running.bench import Progress, Settings
+from covid_synth_data.benchmark.data.store import Store, default_folder
+from covid_synth_data.benchmark.request import ClassificationRequest, Progress
+from covid_synth_data.benchmark.results import classification as results
 from covid_synth_data.benchmark.suite import Regime
 from covid_synth_data.benchmark.training import augment, fit, trees
 from covid_synth_data.classifiers.networks import Network
 from covid_synth_data.classifiers.registry import CLASSIFIERS, build
 from covid_synth_data.classifiers.weights import WeightsUsed
-from covid_synth_data.errors import ConfigError
 from covid_synth_data.files.pixels import load_grey
 from covid_synth_data.preprocessing import films as preprocessing
 
 Array = npt.NDArray[Any]
 
 FEATURE_BATCH: Final = 32
-_LIBRARIES: Final = (
+LIBRARIES: Final = (
     *("datasets", "numpy", "pillow", "scikit-learn", "scipy", "timm", "torch", "torchvision"),
     "torchxrayvision",
 )
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainedClassifier:
     """What one training gives to its result file."""
 
     predictions: list[results.Prediction]
     fitting: results.Fitting
     weights: results.Weights
-    code: results.Code
-    hardware: results.Hardware
+    code: machine.Code
+    hardware: machine.Hardware
     notes: list[str]
 
 
 class Worker:
     """Trains the classifiers of a suite on films of one pool, each film decoded once."""
 
-    def __init__(self, settings: Settings, pool: Pool, progress: Progress) -> None:
+    def __init__(self, request: ClassificationRequest, pool: Pool, progress: Progress) -> None:
         """Raises `ConfigError` for a device that is not there."""
-        suite, kind = settings.suite, settings.preprocessing
-        self.suite, self.kind, self.pool, self.cache_dir = suite, kind, pool, settings.cache_dir
-        self.device, self.weights, self.progress = pick_device(settings.device), settings.weights, progress
-        self.code = code()
+        suite, kind = request.suite, request.films
+        self.request, self.suite, self.kind, self.pool, self.progress = request, suite, kind, pool, progress
+        self.cache_dir = request.cache_dir or default_folder()
+        self.device = machine.pick_device(request.device)
+        self.code = machine.code(LIBRARIES)
         side = suite.image_size
         made_by = f"{side}-{preprocessing.version(kind)}"
         self.pixels = Store(self.cache_dir / f"pixels-{made_by}", (side, side), np.uint8)
@@ -87,7 +82,7 @@ class Worker:
 
     def train(
         self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
-    ) -> Outcome:
+    ) -> TrainedClassifier:
         """Train on `train`, stop by `parts["validation"]`, then predict `parts["test"]`. Needs `fill`."""
         test = parts["test"]
         if CLASSIFIERS[model].learner in ("head", "network"):
@@ -95,7 +90,7 @@ class Worker:
         else:
             trained, used, probabilities = self._estimate(model, regime, seed, train, parts, what)
         rows = zip(test.ids, test.patients, test.labels, probabilities, strict=True)
-        return Outcome(
+        return TrainedClassifier(
             [
                 results.Prediction(
                     image_id=name,
@@ -111,7 +106,7 @@ class Worker:
             ),
             results.Weights.model_validate(used.model_dump()),
             self.code,
-            hardware(self.device),
+            machine.hardware(self.device),
             self._notes([train, *parts.values()]),
         )
 
@@ -120,7 +115,7 @@ class Worker:
     ) -> tuple[fit.Trained, WeightsUsed, Array]:
         network, trained = self.learn(model, regime, seed, train, parts["validation"], what)
         learner = network.head if CLASSIFIERS[model].frozen else network
-        with one_thread() if CLASSIFIERS[model].frozen else contextlib.nullcontext():
+        with machine.one_thread() if CLASSIFIERS[model].frozen else contextlib.nullcontext():
             probabilities = fit.class_probabilities(learner, self._feed(model, parts["test"]))
         return trained, network.weights, probabilities
 
@@ -131,7 +126,7 @@ class Worker:
         settings = self.suite.training_of(model)
         network = self._build(model, seed, len(train.classes)).to(self.device)
         # One dense layer is too small to share out, and one thread gives the same digits on every machine.
-        with one_thread() if CLASSIFIERS[model].frozen else contextlib.nullcontext():
+        with machine.one_thread() if CLASSIFIERS[model].frozen else contextlib.nullcontext():
             trained = fit.fit(
                 network.head if CLASSIFIERS[model].frozen else network,
                 self._feed(model, train, regime),
@@ -185,7 +180,7 @@ class Worker:
         return [f"the lungs were not found in {lost} of {len(keys)} films; a fixed ellipse stands for them"]
 
     def _build(self, model: str, seed: int, classes: int = 2) -> Network:
-        return build(model, self.weights or self.suite.models[model].weights, seed, classes)
+        return build(model, self.request.weights_of(model), seed, classes)
 
     def _feed(self, model: str, films: Films, regime: Regime | None = None) -> fit.Feed:
         """The films for training by `regime`, or as they are without one."""
@@ -253,7 +248,7 @@ class Worker:
         # depend on neither number, and small maps stay in the cores' own caches, which is twice as fast.
         size, workers = (1, torch.get_num_threads()) if self.device.type == "cpu" else (FEATURE_BATCH, 1)
         with (
-            one_thread(),
+            machine.one_thread(),
             ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as threads,
         ):
             store.add(
@@ -272,53 +267,3 @@ class Worker:
         base, _, view = key.partition(":plain")
         film = torch.from_numpy(self.pixels.rows([base])).float().unsqueeze(1) / 255.0
         return (augment.plain(film, augment.rng_of_view(base, int(view))) if view else film)[0]
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Inside, torch computes each operation with one thread; afterwards with as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def pick_device(name: str) -> torch.device:
-    """The device called "auto" (the first of cuda, mps, cpu that is there), "cuda", "mps" or "cpu"."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return torch.device(next(device for device, usable in there.items() if usable))
-    if not there.get(name, False):
-        usable = ", ".join(["auto", *(device for device in there if there[device])])
-        raise ConfigError(f"no device {name!r} on this machine", expected=f"one of {usable}", hint="use auto")
-    return torch.device(name)
-
-
-def hardware(device: torch.device) -> results.Hardware:
-    """What this process computes on."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    return results.Hardware(device=device.type, name=name, threads=torch.get_num_threads())
-
-
-def code() -> results.Code:
-    """Versions of this package and of the libraries that its numbers depend on."""
-    libraries: dict[str, str] = {}
-    for name in _LIBRARIES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            libraries[name] = metadata.version(name)
-    return results.Code(
-        package=__version__, git=commit(), libraries={"python": platform.python_version(), **libraries}
-    )
-
-
-def commit() -> str | None:
-    """The git commit of the checkout that this package runs from, with "-dirty" where files differ."""
-    checkout = Path(__file__).parents[3]
-    git = shutil.which("git")
-    if git is None or not (checkout / ".git").exists():
-        return None
-    asked = [git, "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]
-    answer = subprocess.run(asked, capture_output=True, text=True, check=False)
-    return answer.stdout.strip() or None

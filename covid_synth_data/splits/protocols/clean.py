@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from covid_synth_data.errors import MissingExtra, MissingSource
-from covid_synth_data.sources import disk, list_sources, read_source
-from covid_synth_data.splits.protocols import joining
+from covid_synth_data.sources import absent, disk, list_sources, read_source
+from covid_synth_data.splits.protocols import joining, placing
 from covid_synth_data.splits.protocols.joining import Joined
 from covid_synth_data.splits.protocols.request import Outcome, Request
 
@@ -69,16 +69,22 @@ CLEAN: Final[dict[str, tuple[tuple[Pool, ...], ...]]] = {
 """
 
 NO_PATIENTS: Final = "no patient ids, and hundreds of these films are in covid-chestxray"
-PASSED_OVER: Final = ((Pool("radiography"), "covid-19", NO_PATIENTS),)
+PASSED_OVER: Final = (
+    (Pool("radiography"), "covid-19", NO_PATIENTS),
+    (Pool("radiography", "mixed"), "normal", "file name does not tell where the film is from"),
+    (Pool("radiography", "rsna"), "pneumonia", "an opacity of no stated cause, of a set without patients"),
+)
 """Films that `clean` never takes, with the class and the reason; they stand in the plan as left out."""
 
 
 def clean(request: Request) -> Outcome:
     """Patient-disjoint, frontal, without duplicates, with a validation part: 70 / 10 / 20 % of patients.
 
-    Patients are split within each source and class by the seed. Patients are joined where a source says two
-    rows are one film, and where films look like one patient's (`duplicates.SAME_PATIENT`); of films that
-    are the same (`duplicates.SAME_FILM`) one is kept, that of the source listed first in `CLEAN`.
+    A patient's part follows from a hash of the seed and the patient's name (`placing`): other sources and
+    other patients move nobody, but for classes of a source with fewer than `placing.SMALL` patients. Patients
+    are joined where a source says two rows are one film, and where films look like one patient's
+    (`duplicates.SAME_PATIENT`); of films that are the same (`duplicates.SAME_FILM`) one is kept, that of the
+    source listed first in `CLEAN`.
     """
     frame, _, notes = split_films(request)
     if request.licences == "permissive":
@@ -123,16 +129,18 @@ def _gather(request: Request, notes: list[str]) -> pd.DataFrame:
                 parts.append(rows)
     there = any((rows["path"] != "").any() for rows in parts)
     for pool, label, reason in PASSED_OVER:
-        over = _pool_rows(pool, label, request, read, notes) if label == request.positive else None
+        over = _pool_rows(pool, label, request, read, notes) if label in request.classes else None
         if over is not None:
             over.loc[over["excluded"] == "", "excluded"] = reason
             parts.append(over)
     if not there:
+        names = sorted({pool.source for groups in CLEAN.values() for group in groups for pool in group})
         raise MissingSource(
             f"no source has films of {request.positive} or {request.negative}",
             found=_what_is_there(request),
-            expected="one of " + ", ".join(sorted({p.source for g in CLEAN.values() for q in g for p in q})),
-            hint="covid-synth sources says how to get them",
+            expected="one of " + ", ".join(names),
+            hint="get some of these; covid-synth sources says more",
+            lines=absent(names, request.root),
         )
     return pd.concat(parts, ignore_index=True)
 
@@ -177,22 +185,24 @@ def _pool_rows(
 def split_patients(
     frame: pd.DataFrame, joined: Joined, seed: int, strata: pd.Series, test: float, validation: float
 ) -> None:
-    """Give each patient to one part, in shares of patients that hold within each of the `strata` (a value per
-    row of `frame`); a patient's first row says to which it belongs. At least one patient of three is tested
-    on, and one validates."""
+    """Give each patient to one part, in shares of patients within each of the `strata` (a value per row of
+    `frame`); see `placing.place`. The row that names a patient says to which stratum it belongs."""
     part = frame.iloc[joined.used]
+    names = placing.names(part["patient_id"].tolist(), joined.patients)
     table = pd.DataFrame(
-        {"at": joined.used, "patient": joined.patients, "stratum": strata.iloc[joined.used].to_numpy()}
+        {
+            "at": joined.used,
+            "patient": joined.patients,
+            "own": part["patient_id"].to_numpy(),
+            "name": [names[patient] for patient in joined.patients.tolist()],
+            "stratum": strata.iloc[joined.used].to_numpy(),
+        }
     )
     table = table[(part["reason"] == "").to_numpy()]
-    first = table.drop_duplicates("patient")
-    given: dict[int, str] = {}
-    for stratum, rows in first.groupby("stratum", sort=True):
-        random = np.random.default_rng([seed, *str(stratum).encode()])
-        order = random.permutation(rows["patient"].to_numpy())
-        tests = round(test * len(order)) or min(len(order) // 3, 1)
-        validations = round(validation * len(order)) or min(len(order) // 3, 1)
-        given |= dict.fromkeys(order[:tests].tolist(), "test")
-        given |= dict.fromkeys(order[tests : tests + validations].tolist(), "validation")
-        given |= dict.fromkeys(order[tests + validations :].tolist(), "train")
-    frame.loc[table["at"].to_numpy(), "split"] = [given[patient] for patient in table["patient"]]
+    table["other"] = table["own"] != table["name"]
+    first = table.sort_values(["name", "other", "at"], kind="stable").drop_duplicates("patient")
+    numbers = np.array([placing.number(seed, name) for name in first["name"]], np.float64)
+    places = placing.place(numbers, first["stratum"].tolist(), (test, validation))
+    given = dict(zip(first["patient"].tolist(), places.tolist(), strict=True))
+    parts = ("test", "validation", "train")
+    frame.loc[table["at"].to_numpy(), "split"] = [parts[given[patient]] for patient in table["patient"]]

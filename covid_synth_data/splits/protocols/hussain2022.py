@@ -9,7 +9,7 @@ import pandas as pd
 from covid_synth_data.errors import MissingSource
 from covid_synth_data.sources import read_source
 from covid_synth_data.splits import classes
-from covid_synth_data.splits.protocols import joining
+from covid_synth_data.splits.protocols import joining, placing
 from covid_synth_data.splits.protocols.clean import split_patients
 from covid_synth_data.splits.protocols.joining import Joined
 from covid_synth_data.splits.protocols.request import Outcome, Request, check_fixed_sources
@@ -26,8 +26,8 @@ def hussain2022(request: Request) -> Outcome:
 
     The set has no patients and hundreds of near-identical twins, which the paper's split put on both sides.
     Here films that look like one film or one patient (`duplicates.SAME_PATIENT`) form a group, carry the
-    `patient_id` of its first film and stay on one side; none is dropped but those under two classes. A tenth
-    of the training groups of each class validates. A class without a usable film is left out of the task,
+    `patient_id` of one of them and stay on one side; none is dropped but those under two classes. A tenth of
+    the training groups of each class validates. A class without a usable film is left out of the task,
     with a note; raises `MissingSource` where that is COVID-19, or where fewer than two are left. `sources`
     is None, or ["phantom"].
     """
@@ -77,9 +77,6 @@ def _classes_there(frame: pd.DataFrame, request: Request) -> tuple[tuple[str, ..
 
 
 def _name_groups(frame: pd.DataFrame, joined: Joined) -> None:
-    """Give all films of a group the `patient_id` of its first, so that patients are counted right."""
-    first: dict[int, str] = {}
-    names = frame["patient_id"].iloc[joined.used]
-    for group, name in zip(joined.patients.tolist(), names, strict=True):
-        first.setdefault(group, name)
-    frame.loc[joined.used, "patient_id"] = [first[group] for group in joined.patients.tolist()]
+    """Give all films of a group the `patient_id` that names it, so that patients are counted right."""
+    names = placing.names(frame["patient_id"].iloc[joined.used].tolist(), joined.patients)
+    frame.loc[joined.used, "patient_id"] = [names[group] for group in joined.patients.tolist()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -25,8 +25,12 @@ class Joined:
     patients: Labels
 
 
+FLAT: Final = "shows nothing: all black, all white or one grey"
+
+
 def join(frame: pd.DataFrame, notes: list[str]) -> Joined:
-    """Join the rows of `frame` that have no `reason`; unreadable ones get theirs, and a note.
+    """Join the rows of `frame` that have no `reason`; unreadable ones get theirs, and a note,
+    and so do films that show nothing.
 
     Patients are joined where their names are equal, where a source says two rows are one film
     (`same_film`), and where films look like one patient's (`duplicates.SAME_PATIENT`). Phantoms are compared
@@ -39,12 +43,18 @@ def join(frame: pd.DataFrame, notes: list[str]) -> Joined:
     bad = np.array([bool(problem) for problem in found.problems], bool)
     notes += [f"left out: {found.problems[i]}" for i in np.flatnonzero(bad)[:3]]
     frame.loc[used[bad], "reason"] = "unreadable image"
+    frame.loc[used[found.flat], "reason"] = FLAT
     part = frame.iloc[used]
+    # Films that show nothing may be equal to others' without being a copy.
+    digests = ["" if flat else digest for digest, flat in zip(found.digests, found.flat, strict=True)]
+    found = replace(found, digests=digests)
     # Phantoms are drawn with their patients known; likeness would only join what is drawn alike.
-    real = not (part["source_dataset"] == "phantom").all()
-    equal = duplicates.equal_pairs(found.digests)
-    linked = duplicates.pairs(found, duplicates.SAME_PATIENT) if real else equal
-    alike = duplicates.alike(found, linked, duplicates.SAME_FILM) if real else equal
+    if (part["source_dataset"] == "phantom").all():
+        linked = alike = duplicates.equal_pairs(digests)
+    else:
+        compared = duplicates.compare(found)
+        linked = compared.at_least(duplicates.SAME_PATIENT)
+        alike = compared.at_least(duplicates.SAME_FILM)
     told = _told(part)
     named = duplicates.equal_pairs(part["patient_id"].tolist())
     return Joined(

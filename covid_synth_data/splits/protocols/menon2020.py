@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from covid_synth_data.sources import read_source, table
+from covid_synth_data.sources import read_source, require, table
 from covid_synth_data.splits import classes
-from covid_synth_data.splits.protocols import joining
+from covid_synth_data.splits.protocols import joining, placing
 from covid_synth_data.splits.protocols.joining import Joined
 from covid_synth_data.splits.protocols.request import Outcome, Request, check_fixed_sources
 
@@ -69,6 +69,7 @@ def menon2020(request: Request) -> Outcome:
 
 def _films(request: Request) -> pd.DataFrame:
     """The rows of both sources, in file order. Raises `MissingSource` where either is not there."""
+    require(["covid-chestxray", "kermany"], request.root)
     covid = read_source("covid-chestxray", request.root)
     covid = covid[covid["label"] == "covid-19"].reset_index(drop=True)
     # Counted in the metadata, so that a film which was not downloaded lets no other in.
@@ -86,39 +87,47 @@ def _films(request: Request) -> pd.DataFrame:
 def _split(frame: pd.DataFrame, joined: Joined, kinds: pd.Series, seed: int, notes: list[str]) -> None:
     """Give each patient to one part; `kinds` has the kind of each row of `frame`."""
     part = frame.iloc[joined.used]
+    names = placing.names(part["patient_id"].tolist(), joined.patients)
     films = pd.DataFrame(
-        {"at": joined.used, "patient": joined.patients, "kind": kinds.iloc[joined.used].to_numpy()},
+        {
+            "at": joined.used,
+            "patient": [names[number] for number in joined.patients.tolist()],
+            "kind": kinds.iloc[joined.used].to_numpy(),
+        },
         index=part.index,
     )[part["reason"] == ""]
     tested = _held_out(films, seed, notes)
     given = dict.fromkeys(tested, "test")
-    first = films.drop_duplicates("patient")
-    for kind, rows in first[~first["patient"].isin(tested)].groupby("kind", sort=True):
-        random = np.random.default_rng([seed, 1, *str(kind).encode()])
-        order = random.permutation(rows["patient"].to_numpy())
-        validations = round(VALIDATION_SHARE * len(order))
-        given |= dict.fromkeys(order[:validations].tolist(), "validation")
-        given |= dict.fromkeys(order[validations:].tolist(), "train")
+    rest = films[~films["patient"].isin(tested)].drop_duplicates("patient")
+    numbers = np.array([placing.number(seed, name, "validation") for name in rest["patient"]], np.float64)
+    places = placing.place(numbers, rest["kind"].tolist(), (VALIDATION_SHARE,))
+    given |= {
+        name: ("validation", "train")[place]
+        for name, place in zip(rest["patient"], places.tolist(), strict=True)
+    }
     frame.loc[films["at"].to_numpy(), "split"] = [given[patient] for patient in films["patient"]]
 
 
-def _held_out(films: pd.DataFrame, seed: int, notes: list[str]) -> set[int]:
-    """Patients with exactly `TEST_FILMS` films of each kind between them, drawn kind by kind.
+def _held_out(films: pd.DataFrame, seed: int, notes: list[str]) -> set[str]:
+    """Patients with exactly `TEST_FILMS` films of each kind between them, taken kind by kind.
 
-    A patient with more films than are still wanted, of any kind, is passed over: it trains. Where that makes
-    the number impossible a note says so.
+    Patients are taken in the order of their numbers (`placing.number`): exact counts need an order. A patient
+    who is added or removed shifts only the end of it, and the patients whose films no longer fit. A patient
+    with more films than are still wanted, of any kind, is passed over: it trains. Where that makes the number
+    impossible a note says so.
     """
     order = films["patient"].drop_duplicates()
     counts = pd.crosstab(films["patient"], films["kind"]).loc[order]
+    counts = counts.iloc[
+        np.argsort([placing.number(seed, str(name)) for name in counts.index], kind="stable")
+    ]
     wanted = np.minimum(TEST_FILMS, counts.sum().to_numpy() // 3)
     held = np.zeros_like(wanted)
-    chosen: set[int] = set()
+    chosen: set[str] = set()
     for column, kind in enumerate(counts.columns):
-        patients = np.flatnonzero(counts[kind].to_numpy())
-        random = np.random.default_rng([seed, 0, *str(kind).encode()])
-        for row in random.permutation(patients).tolist():
+        for row in np.flatnonzero(counts[kind].to_numpy()).tolist():
             more = held + counts.iloc[row].to_numpy()
-            patient = int(counts.index[row])
+            patient = counts.index[row]
             if patient not in chosen and (more <= wanted).all():
                 chosen.add(patient)
                 held = more

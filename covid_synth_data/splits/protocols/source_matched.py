@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 from covid_synth_data.errors import ConfigError
 from covid_synth_data.sources import licences, read_source, table
 from covid_synth_data.splits import classes
-from covid_synth_data.splits.protocols import joining
+from covid_synth_data.splits.protocols import joining, placing
 from covid_synth_data.splits.protocols.request import Outcome, Request, check_fixed_sources
 
 SOURCE: Final = "covid-chestxray"
@@ -28,10 +29,11 @@ def source_matched(request: Request) -> Outcome:
     Both classes come from one collection of figures of publications, so that the source gives nothing away.
     Other findings are all that the metadata state, "No Finding", ARDS alone and lipoid pneumonia included;
     films of which they say nothing ("todo", "Unknown") are left out. Patients and films are joined, and
-    repeated films kept once, as by `clean`. Folds are of whole patients, balanced in the films of each class,
-    and drawn by the seed: over all folds each film but those below is tested on once. One of eight such folds
-    of the other patients validates. Patients with a permissively licensed film are trained on in every fold
-    and never tested: a released generator may have learned from them. `sources` is None, or ["phantom"].
+    repeated films kept once, as by `clean`. Folds are of whole patients, in equal shares of the patients of
+    each class, by a hash of the seed and the patient (`placing`): over all folds each film but those below is
+    tested on once. One of eight such folds of the other patients validates. Patients with a permissively
+    licensed film are trained on in every fold and never tested: a released generator may have learned from
+    them. `sources` is None, or ["phantom"].
     """
     check_fixed_sources(request, "source-matched")
     if request.licences == "permissive":
@@ -57,10 +59,11 @@ def source_matched(request: Request) -> Outcome:
     joining.drop_repeats(frame, joined, "class")
     plays = (frame["reason"].iloc[joined.used] == "").to_numpy()
     at, patients = joined.used[plays], joined.patients[plays]
-    kinds = np.array([request.classes.index(name) for name in frame["class"].iloc[at]], np.int64)
+    names = placing.names(frame["patient_id"].iloc[joined.used].tolist(), joined.patients)
+    own = [names[patient] for patient in patients.tolist()]
+    kinds = frame["class"].iloc[at].tolist()
     free = np.flatnonzero(~_released(frame.iloc[at], patients, phantom))
-    random = np.random.default_rng([request.seed, 0])
-    dealt = grouped_folds(patients[free], kinds[free], request.folds, random)
+    dealt = folds_of(own, kinds, free, request.folds, request.seed, "")
     tested = np.zeros(len(at), bool)
     tested[free[dealt == fold]] = True
     if len(free) < len(at):
@@ -68,8 +71,7 @@ def source_matched(request: Request) -> Outcome:
             f"{len(at) - len(free)} films of patients whose films a release may use are always trained on"
         )
     rest = free[dealt != fold]
-    random = np.random.default_rng([request.seed, 1, fold])
-    validates = rest[grouped_folds(patients[rest], kinds[rest], VALIDATION_FOLDS, random) == 0]
+    validates = rest[folds_of(own, kinds, rest, VALIDATION_FOLDS, request.seed, "validation") == 0]
     parts = np.where(tested, "test", "train").astype(object)
     parts[validates] = "validation"
     frame.loc[at, "split"] = parts
@@ -91,21 +93,18 @@ def _reasons(frame: pd.DataFrame) -> Any:
     return np.where(classed, other, frame["excluded"])
 
 
-def grouped_folds(groups: Ints, kinds: Ints, folds: int, random: np.random.Generator) -> Ints:
-    """The fold (n,) of each row: rows of a group together, the rows of each kind spread evenly.
+def folds_of(
+    patients: Sequence[str], kinds: Sequence[str], rows: Ints, folds: int, seed: int, purpose: str
+) -> Ints:
+    """The fold of each of the `rows` (m,), positions in the names of the `patients` and the `kinds` of films.
 
-    `groups` (n,) and `kinds` (n,) are numbers. The group with the largest share of a kind goes first, equal
-    ones in an order that is drawn, each to the first of the folds that hold least of what the group brings.
+    A patient's films share a fold, which `placing.place` gives by the patient's number, in equal shares of
+    the patients of each kind. Patients with films of several kinds belong to the rarest of them.
     """
-    names, inverse = np.unique(groups, return_inverse=True)
-    counts = np.zeros((len(names), int(kinds.max(initial=0)) + 1))
-    np.add.at(counts, (inverse, kinds), 1)
-    shares = counts / np.maximum(counts.sum(axis=0), 1)
-    drawn = random.permutation(len(names))
-    order = drawn[np.argsort(-shares[drawn].sum(axis=1), kind="stable")]
-    held = np.zeros((folds, shares.shape[1]))
-    given = np.zeros(len(names), np.int64)
-    for group in order.tolist():
-        given[group] = np.argmin(held @ shares[group])
-        held[given[group]] += shares[group]
-    return given[inverse]
+    table = pd.DataFrame({"patient": [patients[row] for row in rows], "kind": [kinds[row] for row in rows]})
+    films = table["kind"].map(table["kind"].value_counts())
+    first = table.assign(films=films).sort_values(["patient", "films", "kind"]).drop_duplicates("patient")
+    numbers = np.array([placing.number(seed, name, purpose) for name in first["patient"]], np.float64)
+    places = placing.place(numbers, first["kind"].tolist(), (1 / folds,) * (folds - 1))
+    given = dict(zip(first["patient"], places.tolist(), strict=True))
+    return np.array([given[name] for name in table["patient"]], np.int64)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from covid_synth_data.errors import ConfigError, TaskError
-from covid_synth_data.sources import read_source, rsna
+from covid_synth_data.sources import absent, read_source, require, rsna
 from covid_synth_data.splits.protocols.request import Outcome, Request
 
 TEST_SHARE: Final = 0.2
@@ -39,6 +39,8 @@ def zunair2021(request: Request) -> Outcome:
             expected="any",
             hint="use the protocol clean",
         )
+    if absent(["covid-chestxray"], request.root):
+        require(["covid-chestxray", "rsna"], request.root)
     covid = read_source("covid-chestxray", request.root, metadata="2020-04-19")
     covid = covid[(covid["source_class"] == "COVID-19") & (covid["modality"] == "X-ray")].reset_index(
         drop=True

@@ -12,10 +12,11 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, FiniteFloat, ValidationError
 
 from covid_synth_data.benchmark import results
-from covid_synth_data.benchmark.report import tables
+from covid_synth_data.benchmark.reporting import tables
 from covid_synth_data.benchmark.suite import list_suites, load_suite
 from covid_synth_data.errors import ResultError
-from covid_synth_data.files.models import FrozenModel
+from covid_synth_data.files.models import FrozenModel, invalid
+from covid_synth_data.machine import Code
 
 KINDS: Final = ("fidelity", "privacy")
 
@@ -92,7 +93,7 @@ class Measurement(FrozenModel):
     subset: str
     metrics: Annotated[list[Metric], Field(min_length=1)]
     notes: list[str]
-    code: results.Code
+    code: Code
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def _benchmark(folder: Path, name: str, version: str) -> tuple[BenchmarkBlock, .
     if not any(folder.rglob("seed-*.json")):
         return ()
     files: dict[tuple[str, ...], list[Evidence]] = defaultdict(list)
-    for path in results.find(folder):
+    for path in results.find(folder, "classification"):
         one = results.read_result(path)
         files[one.suite, one.suite_version, one.task, one.preprocessing, one.model, one.regime].append(
             _evidence(folder, path)
@@ -218,13 +219,8 @@ def _properties(folder: Path, kind: str, name: str, version: str) -> tuple[Prope
         try:
             one = Measurement.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            problem = error.errors()[0]
-            raise ResultError(
-                f"{path} is not a result file of {kind}",
-                found=f"{'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']}",
-                expected="format, kind, dataset, subset, metrics, notes and code",
-                hint="measure it again",
-            ) from error
+            what = f"{path} is not a result file of {kind}"
+            raise invalid(ResultError, what, error, Measurement, "measure it again") from error
         if one.kind != kind:
             raise ResultError(f"{path} is in the wrong folder", found=one.kind, expected=kind)
         if (one.dataset.name, one.dataset.version) == (name, version):

@@ -7,15 +7,15 @@ import shutil
 import pytest
 
 from covid_synth_data.benchmark import report, results, run
-from covid_synth_data.benchmark.report.collect import collect
-from covid_synth_data.benchmark.report.tables import summarise
-from covid_synth_data.benchmark.suite import Suite
+from covid_synth_data.benchmark.reporting.collect import collect
+from covid_synth_data.benchmark.reporting.tables import summarise
+from covid_synth_data.benchmark.suite import ClassificationSuite
 from covid_synth_data.errors import ResultError
 
 PHANTOMS = {"sources": ["phantom"], "phantom": {"size": 32, "patients": 12}}
 
 
-def suite_of(**changes) -> Suite:
+def suite_of(**changes) -> ClassificationSuite:
     content = {
         "name": "folded",
         "version": "1.0.0",
@@ -33,7 +33,7 @@ def suite_of(**changes) -> Suite:
         "models": {"small-cnn": {"weights": "none"}},
         "profiles": {"quick": {"models": ["small-cnn"], "seeds": 2}},
     }
-    return Suite.model_validate({**content, **changes})
+    return ClassificationSuite.model_validate({**content, **changes})
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 
 from covid_synth_data import errors
 from covid_synth_data.benchmark import results, run
-from covid_synth_data.benchmark.suite import Suite
+from covid_synth_data.benchmark.suite import ClassificationSuite
 from covid_synth_data.errors import ClusterError, ConfigError, ResultError, UnknownName
 
 ray = pytest.importorskip("ray", reason="the extra [ray] is not installed")
@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-SUITE = Suite.model_validate(
+SUITE = ClassificationSuite.model_validate(
     {
         "name": "shared-out",
         "version": "1.0.0",
@@ -97,10 +97,10 @@ def test_a_worker_that_dies_again_and_again_is_named(cluster, tmp_path, monkeypa
     """Regimes that came back before stay; the same call goes on when the cause is gone."""
     from covid_synth_data.benchmark.running import ray_cluster as module
 
-    def die(settings, runs, release, version):
+    def die(request, runs):
         if runs[0].regime == "weighted":
             os.kill(os.getpid(), signal.SIGKILL)
-        return sound(settings, runs, release, version)
+        return sound(request, runs)
 
     sound = module._on_a_node
     monkeypatch.setattr(module, "_on_a_node", die)

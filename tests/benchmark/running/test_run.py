@@ -17,8 +17,8 @@ from pydantic import ValidationError
 
 import covid_synth_data
 from covid_synth_data.benchmark import report, results, run
-from covid_synth_data.benchmark.running.run import plan
-from covid_synth_data.benchmark.suite import Data
+from covid_synth_data.benchmark.request import make_request
+from covid_synth_data.benchmark.suite.classification import Data
 from covid_synth_data.benchmark.training import worker
 from covid_synth_data.errors import (
     BadImage,
@@ -416,11 +416,11 @@ def test_phantoms_through_the_real_task(tmp_path, suite):
 def test_unknown_names_and_impossible_choices(suite, bench):
     for kind, name in (("models", "smal-cnn"), ("regimes", "reel"), ("tasks", "normal"), ("profile", "quik")):
         with pytest.raises(UnknownName):
-            plan(suite, **{kind: name if kind == "profile" else [name]})
+            make_request(suite, out="x", **{kind: name if kind == "profile" else [name]})
     with pytest.raises(ConfigError, match="no such seeds"):
-        plan(suite, seeds=0)
+        make_request(suite, out="x", seeds=0)
     with pytest.raises(ConfigError, match="no such seeds"):
-        plan(suite, seeds=[-1])
+        make_request(suite, out="x", seeds=[-1])
     with pytest.raises(ConfigError, match="cannot start from weights 'imagenet'"):
         run(suite, **bench.arguments, regimes=["real"], weights="imagenet")
     with pytest.raises(ConfigError, match="no device 'tpu'"):
@@ -431,7 +431,7 @@ def test_a_regime_of_another_task_is_nothing_to_run(suite):
     other = suite.regimes["real"].model_copy(update={"tasks": []})
     narrow = suite.model_copy(update={"regimes": {"real": other}})
     with pytest.raises(ConfigError, match="nothing to run"):
-        plan(narrow, regimes=["real"])
+        make_request(narrow, out="x", regimes=["real"])
 
 
 def test_a_result_holds_everything(bench):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from covid_synth_data import schema
-from covid_synth_data.benchmark.segmentation.suite import Suite, load_suite
+from covid_synth_data.benchmark.suite import SegmentationSuite, load_suite
 from covid_synth_data.ct import labelmaps, phantom, splits
 from covid_synth_data.ct.complement import lung_only
 from covid_synth_data.ct.slices import png
@@ -30,7 +30,7 @@ PHANTOM = {"size": SIDE, "patients": 9, "slices": 5}
 Make = Callable[..., Path]
 
 
-def changed(**tables: Any) -> Suite:
+def changed(**tables: Any) -> SegmentationSuite:
     """The shipped suite on small phantoms with a tiny network; tables of it replaced."""
     content = load_suite("jiang2020").model_dump()
     content["name"] = "tiny"
@@ -43,11 +43,11 @@ def changed(**tables: Any) -> Suite:
             "training": {"epochs": 6, "batch_size": 2, "learning_rate": 3e-2},
         }
     }
-    return Suite.model_validate({**content, **tables})
+    return SegmentationSuite.model_validate({**content, **tables})
 
 
 @pytest.fixture(scope="session")
-def suite() -> Suite:
+def suite() -> SegmentationSuite:
     return changed()
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from covid_synth_data.benchmark.segmentation import training
-from covid_synth_data.benchmark.segmentation.suite import Network, Training
+from covid_synth_data.benchmark.suite.segmentation import Network, Training
 from covid_synth_data.ct import phantom
 from covid_synth_data.errors import DivergedError
 

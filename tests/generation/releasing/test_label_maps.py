@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 
 import covid_synth_data as csd
-from covid_synth_data import schema
-from covid_synth_data.benchmark import segmentation
-from covid_synth_data.benchmark.segmentation.suite import Suite
+from covid_synth_data import benchmark, schema
+from covid_synth_data.benchmark import results
+from covid_synth_data.benchmark.suite import SegmentationSuite
 from covid_synth_data.ct import labelmaps, phantom, splits
 from covid_synth_data.ct.complement import lung_only
 from covid_synth_data.errors import (
@@ -307,7 +307,7 @@ def test_quality_of_the_test_slices(weights, plan, tmp_path) -> None:
 
 def test_from_a_release_to_the_table(released, tmp_path) -> None:
     """What an untrained generator drew, in a suite of two regimes, as a table."""
-    content = segmentation.load_suite("jiang2020").model_dump()
+    content = benchmark.load_suite("jiang2020").model_dump()
     content["name"] = "tiny"
     content["data"] |= {"source": "ct-phantom", "options": PHANTOM}
     content["profiles"] = {
@@ -318,12 +318,12 @@ def test_from_a_release_to_the_table(released, tmp_path) -> None:
             "training": {"epochs": 1, "batch_size": 8},
         }
     }
-    suite = Suite.model_validate(content)
+    suite = SegmentationSuite.model_validate(content)
     for seeds in (1, 1):
-        paths = segmentation.run(
+        paths = benchmark.run(
             suite, out=tmp_path, release=released, regimes=["real", "replace-50"], seeds=seeds, device="cpu"
         )
-    found = [segmentation.validate_result(path) for path in paths]
+    found = [results.validate_result(path) for path in paths]
     assert [one.composition.synthetic for one in found] == [0, round(found[0].composition.real / 2)]
     assert any("taught the generator" in note for note in found[1].notes)
-    assert "replace-50 (ct-global-local.tiny)" in segmentation.report(tmp_path)
+    assert "replace-50 (ct-global-local.tiny)" in benchmark.report(tmp_path)

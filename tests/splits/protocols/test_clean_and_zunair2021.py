@@ -25,7 +25,7 @@ from covid_synth_data.errors import (
     UnknownName,
 )
 from covid_synth_data.sources import rsna
-from covid_synth_data.splits import duplicates
+from covid_synth_data.splits import copies, duplicates
 from covid_synth_data.tasks import load_task, near_duplicates, plan_task, to_splits
 from tests.trees import (
     CHESTXRAY,
@@ -97,9 +97,10 @@ def test_patients_are_on_one_side_whatever_the_seed(root: Path) -> None:
         assert set(parts) == {(a, b) for a in ("normal", "covid-19") for b in ("train", "validation", "test")}
         patients = used.drop_duplicates("patient_id")
         shares = pd.crosstab(patients["source_dataset"], patients["split"], normalize="index")
-        assert (abs(shares["train"] - 0.7) < 0.03).all()
-        assert (abs(shares["validation"] - 0.1) < 0.03).all()
-        assert (abs(shares["test"] - 0.2) < 0.03).all()
+        # Strata with fewer than 100 patients are cut by rank; the 100 normals fall as they may.
+        for part, share in (("train", 0.7), ("validation", 0.1), ("test", 0.2)):
+            assert (abs(shares[part] - share)[:2] < 0.03).all()
+            assert abs(shares.loc["radiography", part] - share) < 4 * (share * (1 - share) / 100) ** 0.5
         splits.append(tuple(frame["split"]))
         assert tuple(plan(root, seed=seed)["split"]) == splits[-1]
     assert len(set(splits)) == 4
@@ -414,7 +415,7 @@ def test_zunair2021_refuses_what_it_fixes(tmp_path: Path, monkeypatch: pytest.Mo
         plan_task(TASK, tmp_path, "zunair2021", sources=["kermany"])
     with pytest.raises(ConfigError, match="films of any licence"):
         plan_task(TASK, tmp_path, "zunair2021", licences="permissive")
-    with pytest.raises(MissingSource, match="covid-chestxray is not there"):
+    with pytest.raises(MissingSource, match="covid-chestxray, rsna are not there"):
         plan_task(TASK, (tmp_path / "empty").mkdir() or tmp_path / "empty", "zunair2021")
     mixed = pd.DataFrame({"patientId": list("aabcba"), "Target": 1})
     monkeypatch.setattr(rsna, "label_rows", lambda: mixed)
@@ -617,4 +618,4 @@ def test_images_are_films_of_the_usual_tree(root: Path) -> None:
     """The tree is what the tests above take it for: films of different keys are not alike."""
     paths = sorted((root / "covid-19-image-repository" / "png").iterdir())
     found = duplicates.fingerprints([str(path) for path in paths], [None] * len(paths))
-    assert len(duplicates.pairs(found, 0.5)) == 0
+    assert len(duplicates.pairs(found, copies.FLOOR)) == 0

@@ -100,7 +100,8 @@ def test_sixty_eight_of_each_kind_the_same_ones_in_both_tasks(paper: Path) -> No
         assert set(used.groupby("patient_id")["split"].nunique()) == {1}
         assert tuple(plan(paper, seed=seed)["split"]) == tuple(frames[0]["split"])
         patients = used[used["split"] != "test"].drop_duplicates("patient_id")
-        assert abs((patients["split"] == "validation").mean() - 0.3) < 0.01
+        deviation = (0.3 * 0.7 / len(patients)) ** 0.5
+        assert abs((patients["split"] == "validation").mean() - 0.3) < 4 * deviation
         assert plan_task(TASKS[0], paper, "menon2020", seed=seed).notes == (
             "normal films are children's, the COVID-19 films adults': age is a shortcut",
         )
@@ -225,7 +226,7 @@ def test_pneumonia_of_no_stated_kind_and_unreadable_films_are_left_out(tmp_path:
     (tmp_path / "chest_xray" / "train" / "PNEUMONIA" / "person3_virus_3.jpeg").write_bytes(b"cut")
     found = plan_task(TASKS[1], tmp_path, "menon2020")
     assert dict(found.left_out[["image_id", "reason"]].to_numpy().tolist()) == {
-        "kermany/scan": "bacterial or viral not stated",
+        "kermany/scan": "unknown file name",
         "kermany/person3_virus_3": "unreadable image",
     }
     assert any("person3_virus_3" in note for note in found.notes)
@@ -246,7 +247,7 @@ def test_whole_patients_never_more_than_wanted(rows, seed, singles) -> None:
         for code, kind in enumerate(("covid-19", "normal", "viral"))
         for n in range(singles)
     ]
-    table = pd.DataFrame([*rows, *extra], columns=["patient", "kind"])
+    table = pd.DataFrame([*rows, *extra], columns=["patient", "kind"]).astype({"patient": str})
     notes: list[str] = []
     chosen = menon2020._held_out(table, seed, notes)
     wanted = (table.groupby("kind").size() // 3).clip(upper=menon2020.TEST_FILMS)

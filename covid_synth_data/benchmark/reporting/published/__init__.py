@@ -1,0 +1,13 @@
+"""The numbers that the papers print, where they contradict themselves, and ours beside them.
+
+The tables hold numbers and facts only. Ours and theirs are set side by side and never put into one number:
+other films, other splits, another rule for when to stop.
+"""
+
+from __future__ import annotations
+
+from covid_synth_data.benchmark.reporting.published.cells import Cell, load
+from covid_synth_data.benchmark.reporting.published.errata import Contradiction, contradictions
+from covid_synth_data.benchmark.reporting.published.table import versus_paper
+
+__all__ = ["Cell", "Contradiction", "contradictions", "load", "versus_paper"]

@@ -1,0 +1,224 @@
+"""The tables made of result files: as Tables III and IV of jiang2020, and what they do not say."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from covid_synth_data.benchmark.reporting.markdown import markdown_table
+from covid_synth_data.benchmark.reporting.published import jiang2020, load
+from covid_synth_data.benchmark.results import SegmentationResult, find, validate_as
+from covid_synth_data.benchmark.suite import list_suites, load_suite
+from covid_synth_data.errors import ResultError
+from covid_synth_data.metrics import segmentation
+
+Group = list[SegmentationResult]
+
+OWN: Final = "ct-global-local"
+"""The architecture that the paper means where it names none."""
+
+_OF: Final = "jiang2020"
+
+NAMES: Final = {"ggo": "GGO", "consolidation": "consolidation", "infection": "infection"}
+SHORT: Final = {"dice": "Dice", "sensitivity": "Sen", "specificity": "Spec"}
+DASH: Final = "n/a"
+
+NOTES: Final = (
+    "In %. First table: mean over ten random parts of the test slices ± half of its 95 % t interval, as"
+    " jiang2020 reports; with several seeds the mean over them, {lowest to highest seed} and the widest half."
+    " Scores of a part are of its pooled pixels; parts without the structure are left out.",
+    "Second table: Dice of all test pixels together [2.5 to 97.5 % of a bootstrap over patients; with several"
+    " seeds the widest], the mean over ten runs of neighbouring slices ± half, and the mean over patients.",
+    "Train: real + synthetic slices of an epoch; repeated and augmented are real slices again.",
+)
+
+
+def summarise(results_dir: str | Path) -> list[Group]:
+    """The results below `results_dir`, one group for each row of the table, its seeds in order.
+
+    Every file is validated first. Raises `ResultError` when there is none, when one is wrong, and when the
+    results of a table were not tested on the same slices or the seeds of a row used different data.
+    """
+    groups: dict[tuple[str, ...], Group] = defaultdict(list)
+    for path in find(Path(results_dir), "segmentation"):
+        result = validate_as(path, SegmentationResult)
+        groups[(*_table(result), result.regime, *result.composition.generators)].append(result)
+    rows = [sorted(group, key=lambda one: one.seed) for group in groups.values()]
+    _check(rows)
+    return sorted(rows, key=_rank)
+
+
+def report(results_dir: str | Path) -> str:
+    """The tables of all results below `results_dir` as Markdown, with what their cells mean below them."""
+    blocks: dict[tuple[str, ...], list[Group]] = defaultdict(list)
+    for group in summarise(results_dir):
+        blocks[_table(group[0])].append(group)
+    parts = [text for groups in blocks.values() for text in _block(groups)]
+    return "\n\n".join([*parts, *(f"Note: {note}" for note in NOTES)]) + "\n"
+
+
+def _block(groups: Sequence[Group]) -> list[str]:
+    first = groups[0][0]
+    test = first.test
+    title = (
+        f"{first.suite} {first.suite_version}, protocol {first.protocol}, profile {first.profile}:"
+        f" tested on {test.slices} slices of {len(test.patients)} patients at {first.size} x {first.size}"
+    )
+    suite = load_suite(first.suite) if first.suite in list_suites() else None
+    remarks = [*([suite.caution] if suite and suite.caution else [])]
+    remarks += [note for group in groups for result in group for note in result.notes]
+    theirs = (
+        ["Theirs beside ours", _versus_paper(groups), f"Note: {jiang2020.NOTE}"] if first.suite == _OF else []
+    )
+    return [
+        title,
+        markdown_table(_paper_rows(groups)),
+        markdown_table(_honest_rows(groups)),
+        *theirs,
+        *(f"Note: {text}" for text in dict.fromkeys(remarks)),
+    ]
+
+
+def _versus_paper(groups: Sequence[Group]) -> str:
+    """The printed Tables III and IV, each cell with ours."""
+    ours: dict[tuple[str, str, str, str], str] = {}
+    for group in groups:
+        generators = group[0].composition.generators
+        made_by = generators[0].partition(".")[0] if len(generators) == 1 else ""
+        for structure in NAMES:
+            for measure in segmentation.MEASURES:
+                means = [getattr(getattr(one.metrics, structure).folds, measure) for one in group]
+                ours[group[0].regime, made_by, structure, measure] = _cell(means)
+    return markdown_table(jiang2020.rows(load(), ours, OWN))
+
+
+def _paper_rows(groups: Sequence[Group]) -> list[list[str]]:
+    header = ["regime", "train", "seeds"]
+    header += [f"{name} {SHORT[measure]}" for name in NAMES.values() for measure in segmentation.MEASURES]
+    rows = [header]
+    for group in groups:
+        cells = [_name(group[0]), _train(group[0]), str(len(group))]
+        for structure in NAMES:
+            for measure in segmentation.MEASURES:
+                means = [getattr(getattr(one.metrics, structure).folds, measure) for one in group]
+                cells.append(_cell(means))
+        rows.append(cells)
+    return rows
+
+
+def _honest_rows(groups: Sequence[Group]) -> list[list[str]]:
+    header = ["regime"]
+    for name in NAMES.values():
+        header += [f"{name} pooled", f"{name} neighbours", f"{name} per patient"]
+    patients = groups[0][0].test.patients
+    rows = [[*header, *(f"infection {patient}" for patient in patients)]]
+    for group in groups:
+        cells = [_name(group[0])]
+        for structure in NAMES:
+            found = [getattr(one.metrics, structure) for one in group]
+            cells.append(_pooled(found))
+            cells.append(_cell([one.neighbours.dice for one in found]))
+            cells.append(_cell([one.over_patients.dice for one in found]))
+        cells += [_of_patient(group, patient) for patient in patients]
+        rows.append(cells)
+    return rows
+
+
+def _cell(means: Sequence[segmentation.Mean]) -> str:
+    """Mean over the seeds ± the widest half, with the seeds' range where there is one."""
+    values = [one.value for one in means if one.value is not None]
+    if not values:
+        return DASH
+    halves = [one.half for one in means if one.half is not None]
+    half = f" ± {100 * max(halves):.2f}" if halves else ""
+    left_out = max(one.left_out for one in means)
+    without = f" ({left_out} left out)" if left_out else ""
+    return f"{100 * float(np.mean(values)):.2f}{half}{_range(values)}{without}"
+
+
+def _pooled(found: Sequence[segmentation.Structure]) -> str:
+    values = [one.pooled.dice for one in found if one.pooled.dice is not None]
+    if not values:
+        return DASH
+    limits = [one.bootstrap.dice for one in found if one.bootstrap is not None]
+    lows = [one.low for one in limits if one.low is not None]
+    highs = [one.high for one in limits if one.high is not None]
+    interval = f" [{100 * min(lows):.2f} to {100 * max(highs):.2f}]" if lows else ""
+    return f"{100 * float(np.mean(values)):.2f}{_range(values)}{interval}"
+
+
+def _of_patient(group: Group, patient: str) -> str:
+    scores = [one.metrics.infection.patients[patient].dice for one in group]
+    values = [score for score in scores if score is not None]
+    return f"{100 * float(np.mean(values)):.2f}{_range(values)}" if values else DASH
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = f"{100 * min(values):.2f}", f"{100 * max(values):.2f}"
+    return "" if low == high else f" {{{low} to {high}}}"
+
+
+def _name(result: SegmentationResult) -> str:
+    made_by = ", ".join(result.composition.generators)
+    return result.regime + (f" ({made_by})" if made_by else "")
+
+
+def _train(result: SegmentationResult) -> str:
+    made_of = result.composition
+    extra = [("repeated", made_of.repeated), ("augmented", made_of.augmented)]
+    text = "".join(f" + {count} {name}" for name, count in extra if count)
+    return f"{made_of.real} + {made_of.synthetic}{text}"
+
+
+def _table(result: SegmentationResult) -> tuple[str, ...]:
+    """What the results of one table have in common."""
+    limit = "" if result.limit is None else f"limit {result.limit}"
+    return (
+        result.suite,
+        result.suite_version,
+        result.source,
+        result.protocol,
+        result.profile,
+        str(result.size),
+        limit,
+    )
+
+
+def _check(rows: Sequence[Group]) -> None:
+    """Rows of one table were tested on the same slices, and the seeds of a row used the same data."""
+    tested: dict[tuple[str, ...], tuple[SegmentationResult, frozenset[tuple[str, int, int]]]] = {}
+    for group in rows:
+        for result in group:
+            # True pixels besides, so that other label maps under the same names are noticed.
+            slices = frozenset(
+                (row.image_id, row.ggo[0] + row.ggo[2], row.infection[0] + row.infection[2])
+                for row in result.slices
+            )
+            other, expected = tested.setdefault(_table(result), (result, slices))
+            if slices != expected:
+                raise ResultError(
+                    f"results of {result.suite} {result.protocol} were tested on different slices",
+                    found=f"{result.regime} seed {result.seed} differs in {len(slices ^ expected)} slices",
+                    expected=f"those of {other.regime} seed {other.seed}",
+                    hint="keep results of different sources in different folders",
+                )
+        if len({str((one.dataset, one.train)) for one in group}) > 1 or len(
+            {one.seed for one in group}
+        ) < len(group):
+            raise ResultError(
+                f"the seeds of {_name(group[0])} do not belong together",
+                found="different datasets or training slices, or a seed twice",
+                hint="keep them in different folders",
+            )
+
+
+def _rank(group: Group) -> tuple[object, ...]:
+    """Order of a row: regimes as the suite lists them, by name where it is not ours."""
+    result = group[0]
+    order = list(load_suite(result.suite).regimes) if result.suite in list_suites() else []
+    place = order.index(result.regime) if result.regime in order else len(order)
+    return (*_table(result), place, result.regime, *result.composition.generators)

@@ -1,0 +1,232 @@
+"""The table made of result files: a row per model and regime, every number with its interval."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from covid_synth_data.benchmark.reporting.collect import Group, collect
+from covid_synth_data.benchmark.reporting.markdown import markdown_table
+from covid_synth_data.benchmark.suite import list_suites, load_suite
+from covid_synth_data.files.models import FrozenModel
+from covid_synth_data.metrics.detection import Estimate, Proportion
+
+NOTES: Final = (
+    "Each cell: mean over the seeds {lowest to highest seed} [lowest to highest limit of the seeds' own 95 %"
+    " intervals]. Sensitivity, specificity: Clopper-Pearson over films; AUC: bootstrap over patients.",
+    "Trained on: real negatives and positives + synthetic films; in the first fold, where there are folds."
+    " Skew: negatives / positives of all of them.",
+    "FN: false negatives, positives below a probability of 0.5; one number per seed.",
+    "SE@SP: sensitivity at the threshold that gives that specificity on the same test films.",
+    "ECE: expected calibration error of the class called, in 15 bins, mean over the seeds; 0 is best.",
+)
+
+
+_FOLD: Final = re.compile(r"fold \d+ of \d+")
+"""What a task says of one fold has no place beside a row of all."""
+
+
+class Cell(FrozenModel):
+    """A metric over the seeds: their mean, lowest and highest value, and the widest limits of any seed."""
+
+    mean: float
+    lowest: float
+    highest: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """As printed in the table; the seeds' range is left out where there is none."""
+        lowest, highest = f"{self.lowest:.3f}", f"{self.highest:.3f}"
+        spread = "" if lowest == highest else f" {{{lowest} to {highest}}}"
+        return f"{self.mean:.3f}{spread} [{self.low:.3f} to {self.high:.3f}]"
+
+
+class Row(FrozenModel):
+    """A row of the table; counts are those of the first seed, `false_negatives` one per seed.
+
+    `sensitivity`, `specificity` and `auc` are those of the positive class against the rest; `accuracy` is
+    that of the class called. Where there are more than two classes, `macro_sensitivity` is the mean over
+    them, and the micro-averages are those of all pairs of a film and a class, of which the AUC alone has an
+    interval.
+    """
+
+    suite: str
+    suite_version: str
+    task: str
+    protocol: str
+    dataset: str | None
+    preprocessing: str
+    classes: list[str]
+    folds: int
+    model: str
+    weights: str
+    regime: str
+    seeds: list[int]
+    real_negatives: int
+    real_positives: int
+    synthetic: dict[str, int]
+    skew: float
+    test_negatives: int
+    test_positives: int
+    test_patients: int
+    false_negatives: list[int]
+    sensitivity: Cell
+    specificity: Cell
+    auc: Cell
+    sensitivity_at: dict[str, Cell]
+    accuracy: Cell
+    macro_sensitivity: Cell | None
+    micro_auc: Cell | None
+    micro_precision: Cell | None
+    micro_specificity_at_sensitivity: Cell | None
+    calibration_error: float
+    notes: list[str]
+
+
+def summarise(results_dir: str | Path) -> list[Row]:
+    """One row for each suite, task, preprocessing, model and regime found below `results_dir`, in the order
+    of the suites. Raises `ResultError` as `collecting.collect` does."""
+    return [row_of(group) for group in collect(results_dir)]
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The tables of `rows`, one for each test set and preprocessing, and what their columns mean."""
+    parts = [part for block in blocks(rows) for part in section(block)]
+    return "\n\n".join([*parts, *NOTES]) + "\n"
+
+
+def blocks(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows that stand in one table: one test set and preprocessing."""
+    found: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row.suite, row.suite_version, row.task, row.preprocessing].append(row)
+    return list(found.values())
+
+
+def section(rows: Sequence[Row]) -> list[str]:
+    """A heading, the test set, what to beware of, and the table; for the rows of one block."""
+    row = rows[0]
+    folds = f", each once, in {row.folds} folds by patient" if row.folds > 1 else ""
+    caution = load_suite(row.suite).caution if row.suite in list_suites() else None
+    return [
+        f"## {row.suite} {row.suite_version}: {row.task}, {row.preprocessing} films",
+        f"Protocol {row.protocol}, tested on {row.test_positives:,} positive and {row.test_negatives:,}"
+        f" negative films of {row.test_patients:,} patients{folds}.",
+        *([f"> {caution}"] if caution else []),
+        _markdown(rows),
+        *(f"Note: {text}" for text in dict.fromkeys(note for row in rows for note in row.notes)),
+    ]
+
+
+def row_of(group: Group) -> Row:
+    """The row of one group."""
+    first = group.first
+    metrics = [seed.metrics for seed in group.seeds]
+    results = [result for seed in group.seeds for result in seed.results]
+    dataset = next((result.dataset for result in results if result.dataset), None)
+    points = {f"{point.target:.2f}": index for index, point in enumerate(metrics[0].sensitivity_at)}
+    each = [one.multiclass for one in metrics if one.multiclass]
+    confusion = metrics[0].confusion
+    return Row(
+        suite=first.suite,
+        suite_version=first.suite_version,
+        task=first.task,
+        protocol=first.protocol,
+        dataset=f"{dataset.name} {dataset.version or ''}".strip() if dataset else None,
+        preprocessing=first.preprocessing,
+        classes=first.classes,
+        folds=first.folds,
+        model=first.model,
+        weights=first.weights.name,
+        regime=first.regime,
+        seeds=[seed.seed for seed in group.seeds],
+        real_negatives=first.composition.real_negatives,
+        real_positives=first.composition.real_positives,
+        synthetic=first.composition.synthetic,
+        skew=first.composition.skew,
+        test_negatives=confusion.fp + confusion.tn,
+        test_positives=confusion.tp + confusion.fn,
+        test_patients=metrics[0].patients,
+        false_negatives=[one.confusion.fn for one in metrics],
+        sensitivity=_cell([one.sensitivity for one in metrics]),
+        specificity=_cell([one.specificity for one in metrics]),
+        auc=_cell([one.auc for one in metrics]),
+        sensitivity_at={
+            name: _cell([one.sensitivity_at[index].sensitivity for one in metrics])
+            for name, index in points.items()
+        },
+        accuracy=_cell([(one.multiclass or one).accuracy for one in metrics]),
+        macro_sensitivity=_cell([one.macro_sensitivity for one in each]) if each else None,
+        micro_auc=_cell([one.micro.auc for one in each]) if each else None,
+        micro_precision=_bare([one.micro.precision for one in each]),
+        micro_specificity_at_sensitivity=_bare([one.micro.specificity_at_sensitivity for one in each]),
+        calibration_error=sum(one.calibration.error for one in metrics) / len(metrics),
+        notes=list(dict.fromkeys(note for one in results for note in one.notes if not _FOLD.match(note))),
+    )
+
+
+def _bare(values: Sequence[float | None]) -> Cell | None:
+    """Numbers without intervals: the limits are those of the seeds. None where one is not defined."""
+    numbers = [value for value in values if value is not None]
+    if not numbers or len(numbers) < len(values):
+        return None
+    low, high = min(numbers), max(numbers)
+    return Cell(mean=sum(numbers) / len(numbers), lowest=low, highest=high, low=low, high=high)
+
+
+def _cell(values: Sequence[Proportion | Estimate]) -> Cell:
+    numbers = [value.value for value in values]
+    return Cell(
+        mean=sum(numbers) / len(numbers),
+        lowest=min(numbers),
+        highest=max(numbers),
+        low=min(value.low for value in values),
+        high=max(value.high for value in values),
+    )
+
+
+def _markdown(rows: Sequence[Row]) -> str:
+    points = list(rows[0].sensitivity_at)
+    several = len(rows[0].classes) > 2
+    header = [
+        "model (weights)",
+        "regime",
+        "trained on",
+        "skew",
+        "seeds",
+        "FN",
+        "sensitivity at 0.5",
+        "specificity at 0.5",
+        "AUC",
+        *(f"SE@SP {point}" for point in points),
+        "ECE",
+        *(["accuracy", "mean sensitivity of the classes"] if several else []),
+    ]
+    cells = [
+        [
+            f"{row.model} ({row.weights})",
+            row.regime,
+            trained_on(row),
+            f"{row.skew:.2f}",
+            str(len(row.seeds)),
+            f"{', '.join(map(str, row.false_negatives))} of {row.test_positives}",
+            str(row.sensitivity),
+            str(row.specificity),
+            str(row.auc),
+            *(str(row.sensitivity_at[point]) for point in points),
+            f"{row.calibration_error:.3f}",
+            *([str(row.accuracy), str(row.macro_sensitivity)] if several else []),
+        ]
+        for row in rows
+    ]
+    return markdown_table([header, *cells])
+
+
+def trained_on(row: Row) -> str:
+    """The training films in a few words."""
+    synthetic = "".join(f" + {count:,} {name}" for name, count in row.synthetic.items())
+    return f"{row.real_negatives:,} neg, {row.real_positives:,} pos{synthetic}"

@@ -1,0 +1,251 @@
+"""Classifiers of films: splits of a task, training films by regime, and one result for each training."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from covid_synth_data import tasks
+from covid_synth_data.benchmark.data import composition, released
+from covid_synth_data.benchmark.request import ClassificationRequest, Progress, Run
+from covid_synth_data.benchmark.results import classification as results
+from covid_synth_data.benchmark.running.kind import Kind, Prepared, Split, Synthetic
+from covid_synth_data.benchmark.suite import digest_of
+from covid_synth_data.benchmark.training.cost import Cost, time_network
+from covid_synth_data.classifiers.registry import CLASSIFIERS
+from covid_synth_data.errors import MissingExtra
+from covid_synth_data.machine import pick_device
+from covid_synth_data.preprocessing import films as preprocessing
+
+if TYPE_CHECKING:
+    import datasets
+
+    from covid_synth_data.benchmark.training.worker import Worker
+
+
+@dataclass(frozen=True)
+class FilmSplit(Split):
+    """A task, or a fold of it: its classes, its films, and what the task says of them."""
+
+    classes: tuple[str, ...]
+    splits: datasets.DatasetDict
+    left_out: list[results.LeftOut]
+    notes: list[str]
+
+    @cached_property
+    def ids(self) -> dict[str, list[str]]:
+        """The ids of the films of each of the three parts, read once for all runs."""
+        return {name: list(rows["image_id"][:]) for name, rows in self.splits.items()}
+
+
+@dataclass(frozen=True)
+class PreparedFilms(Prepared):
+    """A run with its training films and what they consist of. `notes` are on the regime's generators."""
+
+    train: composition.Films
+    made_of: results.Composition
+    notes: list[str]
+
+
+class Classification(Kind[FilmSplit, PreparedFilms]):
+    """Suites of classifiers."""
+
+    def __init__(self, request: ClassificationRequest, synthetic: Synthetic, progress: Progress) -> None:
+        """`progress` is called as `request.Progress` says."""
+        self.request, self.suite = request, request.suite
+        self.synthetic, self.progress = synthetic, progress
+
+    def split(self, task: str, fold: int | None) -> FilmSplit:
+        """The three parts of a task; training films are thinned out as suite and request say."""
+        data, request = self.suite.data, self.request
+        plan = tasks.plan_task(
+            task,
+            request.root,
+            self.suite.protocol,
+            seed=data.split_seed,
+            sources=data.sources,
+            licences=data.licences,
+            phantom=data.phantom,
+            **({} if fold is None else {"fold": fold, "folds": self.suite.folds}),
+        )
+        counts = Counter(zip(plan.left_out["source_dataset"], plan.left_out["reason"], strict=True))
+        left_out = [
+            results.LeftOut(source=source, reason=reason, films=count)
+            for (source, reason), count in sorted(counts.items())
+        ]
+        # Notes on single files carry paths of this machine, which have no place in a file to be shared.
+        notes = [note for note in plan.notes if not note.startswith("left out:")]
+        splits = tasks.to_splits(plan)
+        splits["train"] = composition.limited(
+            splits["train"],
+            self.suite.positive,
+            negatives=min((n for n in (request.limit, data.max_negatives) if n is not None), default=None),
+            positives=data.max_positives,
+            per_class=data.max_per_class,
+            seed=data.split_seed,
+        )
+        held_out = frozenset(name for part in ("validation", "test") for name in splits[part]["image_id"][:])
+        return FilmSplit(held_out, plan.classes, splits, left_out, notes)
+
+    def prepare(self, split: FilmSplit, runs: Sequence[Run]) -> list[PreparedFilms]:
+        """Choose the training films of each run; raises `LeakError` where they meet validation or test.
+
+        Films are compared byte for byte between the parts once for all runs, the rest for each run.
+        """
+        tasks.check_leaks(split.splits)
+        used = dict.fromkeys(name for run in runs for name in self.suite.configs_of(run.regime))
+        if used:
+            every = released.together([self.synthetic.configs[name] for name in used])
+            tasks.check_leaks({**split.splits, "train": every})
+        return [self._prepare(run, split) for run in runs]
+
+    def _prepare(self, run: Run, split: FilmSplit) -> PreparedFilms:
+        suite, splits, synthetic = self.suite, split.splits, self.synthetic
+        regime = suite.regimes[run.regime]
+        # The training films, and whether any of them meets validation or test.
+        mixed = composition.compose(regime, splits["train"], synthetic.configs, suite.positive, run.seed)
+        tasks.check_leaks({**splits, "train": mixed}, pixels=False)
+        trained_on = [synthetic.trained_on[name] for name in regime.synthetic if name in synthetic.trained_on]
+        notes = released.check_generators(splits, trained_on, suite.data.generators_saw)
+        # What the result file will say of them.
+        films = composition.films(mixed, split.classes, suite.positive)
+        made_of = composition.describe(
+            films,
+            frozenset(split.ids["train"]),
+            {config: frozenset(synthetic.configs[config]["image_id"][:]) for config in regime.synthetic},
+        )
+        names = (suite.name, run.task, self.request.films, run.model, run.regime)
+        return PreparedFilms(
+            run=run,
+            path=self.request.out / results.result_path(*names, run.seed, run.fold),
+            digest=self._digest(run, films, split),
+            tested=frozenset(split.ids["test"]),
+            train=films,
+            made_of=made_of,
+            notes=notes,
+        )
+
+    def _digest(self, run: Run, films: composition.Films, split: FilmSplit) -> str:
+        suite = self.suite
+        used = self.synthetic.dataset if suite.regimes[run.regime].synthetic else None
+        return digest_of(
+            {
+                "suite": [suite.name, suite.version, suite.protocol, suite.positive, suite.image_size],
+                "run": [run.task, run.model, run.regime, run.seed, run.fold, suite.folds],
+                "classes": list(split.classes),
+                "preprocessing": preprocessing.version(self.request.films),
+                "regime": suite.regimes[run.regime].rule(),
+                "training": suite.training_of(run.model).model_dump(),
+                "views": suite.augment_views,
+                "weights": self.request.weights_of(run.model),
+                "dataset": used.model_dump() if used else None,
+                "train": films.ids,
+                "validation": split.ids["validation"],
+                "test": split.ids["test"],
+            }
+        )
+
+    def worker(self, split: FilmSplit) -> Worker:
+        """One that knows all films of a task and of the released configs. Raises `MissingExtra`."""
+        try:
+            from covid_synth_data.benchmark.training import worker
+        except ModuleNotFoundError as error:
+            raise MissingExtra(str(error.name), "benchmark") from error
+        pool = composition.Pool([*split.splits.values(), *self.synthetic.configs.values()])
+        return worker.Worker(self.request, pool, self.progress)
+
+    def others(self, split: FilmSplit) -> dict[str, composition.Films]:
+        """The validation and test films."""
+        return {
+            name: composition.films(split.splits[name], split.classes, self.suite.positive)
+            for name in ("validation", "test")
+        }
+
+    def train(
+        self, split: FilmSplit, pending: Sequence[PreparedFilms]
+    ) -> Iterator[tuple[PreparedFilms, results.ClassificationResult]]:
+        """Bring the films of all pending runs into the stores, then train one classifier after the other."""
+        worker, others = self.worker(split), self.others(split)
+        for model in dict.fromkeys(job.run.model for job in pending):
+            jobs = [job for job in pending if job.run.model == model]
+            regimes = [(job.train, self.suite.regimes[job.run.regime]) for job in jobs]
+            worker.fill(model, regimes, list(others.values()))
+            for number, job in enumerate(jobs, 1):
+                start = time.monotonic()
+                trained = worker.train(
+                    model,
+                    self.suite.regimes[job.run.regime],
+                    job.run.seed,
+                    job.train,
+                    others,
+                    what=f"{number}/{len(jobs)} {job.run.title}",
+                )
+                yield job, self._result(job, split, others, trained, time.monotonic() - start)
+
+    def _result(
+        self,
+        job: PreparedFilms,
+        split: FilmSplit,
+        others: Mapping[str, composition.Films],
+        trained: Any,
+        seconds: float,
+    ) -> results.ClassificationResult:
+        suite, run = self.suite, job.run
+        regime = suite.regimes[run.regime]
+        return results.ClassificationResult(
+            suite=suite.name,
+            suite_version=suite.version,
+            task=run.task,
+            protocol=suite.protocol,
+            classes=list(split.classes),
+            positive=suite.positive,
+            image_size=suite.image_size,
+            preprocessing=self.request.films,
+            model=run.model,
+            weights=trained.weights,
+            regime=run.regime,
+            regime_rule=regime,
+            training=suite.training_of(run.model),
+            seed=run.seed,
+            fold=run.fold,
+            folds=suite.folds,
+            inputs=job.digest,
+            limit=self.request.limit,
+            composition=job.made_of,
+            validation=others["validation"].film_counts(),
+            test=others["test"].film_counts(),
+            left_out=split.left_out,
+            notes=[*split.notes, *job.notes, *trained.notes],
+            dataset=self.synthetic.dataset if regime.synthetic else None,
+            fitting=trained.fitting,
+            metrics=results.measure(trained.predictions, split.classes, suite.positive),
+            code=trained.code,
+            hardware=trained.hardware,
+            seconds=round(seconds, 3),
+            predictions=trained.predictions,
+        )
+
+    def cost(self, model: str, pending: Sequence[PreparedFilms], held_out: frozenset[str]) -> Cost:
+        """Fixed features of a frozen network, or all epochs of a network that is trained as a whole."""
+        if not pending:
+            return Cost()
+        suite, frozen = self.suite, CLASSIFIERS[model].frozen
+        settings = suite.training_of(model)
+        films = {name for job in pending for name in job.train.ids} | held_out
+        classes, device = len(pending[0].train.classes), pick_device(self.request.device)
+        step, film = time_network(self.request, model, classes, device)
+        if not frozen:
+            steps = sum(-(-len(job.train.ids) // settings.batch_size) for job in pending)
+            seconds = settings.max_epochs * (steps * step + len(pending) * len(held_out) * film)
+            return Cost(len(films), training=seconds)
+        augmented = {
+            name
+            for job in pending
+            if suite.regimes[job.run.regime].augment == "plain"
+            for name in job.train.ids
+        }
+        return Cost(len(films), extraction=film * (len(films) + suite.augment_views * len(augmented)))

@@ -1,0 +1,202 @@
+"""A suite of classification: which films, the regimes and the classifiers that are compared.
+
+A regime names configs of a released dataset and the rule by which they join the real films, so a new dataset
+config is benchmarked by one more table of a suite and no code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from covid_synth_data.benchmark.suite.base import BaseProfile, BaseRegime, Name, Suite, check_names
+from covid_synth_data.errors import UnknownName
+from covid_synth_data.files.models import FrozenModel
+
+Preprocessing = Literal["plain", "harmonised", "lungs"]
+"""What is done to films before a network sees them; see `covid_synth_data.preprocessing`."""
+
+Weights = Literal["imagenet", "xrv", "none"]
+Mix = Literal["real", "add", "skew", "synthetic-only"]
+
+
+class Training(FrozenModel):
+    """How a classifier is trained.
+
+    `learning_rate` belongs to `optimizer`; `patience` is in epochs without a lower loss on the validation
+    films. `monitor` is that loss: `loss` as it is in the training objective, or `balanced-loss`, the mean
+    of the losses of the two classes, which means the same under every regime whatever its skew.
+    """
+
+    optimizer: Literal["adadelta", "adam"] = "adadelta"
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 1e-3
+    batch_size: Annotated[int, Field(ge=2, le=4096)] = 16
+    max_epochs: Annotated[int, Field(ge=1, le=10_000)] = 200
+    patience: Annotated[int, Field(ge=1)] = 15
+    monitor: Literal["balanced-loss", "loss"] = "balanced-loss"
+
+
+class TrainingChange(FrozenModel):
+    """What a model does differently from the training table of its suite."""
+
+    optimizer: Literal["adadelta", "adam"] | None = None
+    learning_rate: Annotated[float, Field(gt=0, le=10)] | None = None
+    batch_size: Annotated[int, Field(ge=2, le=4096)] | None = None
+    max_epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    patience: Annotated[int, Field(ge=1)] | None = None
+    monitor: Literal["balanced-loss", "loss"] | None = None
+
+
+class Regime(BaseRegime):
+    """What a classifier is trained on.
+
+    `mix` says how the configs in `synthetic` join the real training films: `real` not at all; `add` all of
+    them (zunair2021, Sect. 4.6); `skew` as many as bring negatives / positives to `skew`; `synthetic-only`
+    all of them as the only positives, beside the real negatives (Sect. 4.7). With `positives`, `add` and
+    `synthetic-only` draw as many synthetic positives by the seed as bring the positives in all to that number
+    (menon2020, Sect. V: 159 real + 1,241 generated). `sampling` draws films as they come or all classes
+    equally often; `loss` counts each film alike, or each class; `augment` is none, or the plain kind (small
+    rotations, shifts, zooms, brightness; never flips: the heart would change side). `tasks` are those of the
+    suite that the regime belongs to; null means all.
+    """
+
+    synthetic: list[Name] = Field(default_factory=list)
+    mix: Mix
+    skew: Annotated[float, Field(gt=0)] | None = None
+    positives: Annotated[int, Field(ge=1)] | None = None
+    sampling: Literal["natural", "class-balanced"] = "natural"
+    loss: Literal["plain", "class-weighted"] = "plain"
+    augment: Literal["none", "plain"] = "none"
+    tasks: list[Name] | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Regime:
+        if (self.mix == "real") == bool(self.synthetic):
+            raise ValueError('synthetic configs for every mix but "real", and none for that')
+        if (self.mix == "skew") != (self.skew is not None):
+            raise ValueError('a skew exactly where mix = "skew"')
+        if self.positives is not None and self.mix not in ("add", "synthetic-only"):
+            raise ValueError('positives only where mix = "add" or "synthetic-only"')
+        if len(set(self.synthetic)) != len(self.synthetic):
+            raise ValueError("each synthetic config once")
+        return self
+
+    def rule(self) -> dict[str, Any]:
+        """What the predictions depend on, for a digest: what differs from the defaults, the title aside, so
+        that a key which comes later leaves the results of older suites what they are."""
+        return self.model_dump(exclude={"title"}, exclude_defaults=True)
+
+    @property
+    def baseline(self) -> bool:
+        """Whether this is real films alone: what a regime with synthetic films is compared with."""
+        return self.mix == "real"
+
+    @property
+    def honest(self) -> bool:
+        """Whether this is a baseline that does something about the imbalance or the scarcity."""
+        return self.baseline and (
+            self.sampling != "natural" or self.loss != "plain" or self.augment != "none"
+        )
+
+
+class Model(FrozenModel):
+    """A classifier of the suite: its initial weights and what its training changes."""
+
+    weights: Weights = "imagenet"
+    training: TrainingChange = TrainingChange()
+
+
+class Profile(BaseProfile):
+    """A choice of models, seeds and perhaps regimes for one purpose."""
+
+    models: Annotated[list[Name], Field(min_length=1)]
+    seeds: Annotated[int, Field(ge=1, le=1000)] = 3
+
+
+class Data(FrozenModel):
+    """Which real films the tasks are made of; null means what the task says by itself.
+
+    `max_positives` and `max_negatives` are the largest numbers of real films of a class to train on, drawn by
+    `split_seed`: they make an imbalance, or take one away; `max_per_class` bounds every class (menon2020 and
+    hussain2022 train on equal numbers). `generators_saw` are the parts that a generator of the release may
+    have learned from; films of the others never taught one.
+    """
+
+    sources: list[Name] | None = None
+    licences: Literal["any", "permissive"] = "any"
+    phantom: dict[str, int] | None = None
+    split_seed: int = 0
+    max_positives: Annotated[int, Field(ge=1)] | None = None
+    max_negatives: Annotated[int, Field(ge=1)] | None = None
+    max_per_class: Annotated[int, Field(ge=1)] | None = None
+    generators_saw: list[Literal["train", "validation"]] = Field(
+        default_factory=lambda: list[Literal["train", "validation"]](("train",))
+    )
+
+
+class ClassificationSuite(Suite):
+    """A suite of classifiers. The first of `tasks` is run when no other is asked for.
+
+    `folds` above 1 make every training one per fold of a protocol that has folds: each film is then tested
+    once. `preprocessing` is done to all films, real and synthetic.
+    """
+
+    kind: Literal["classification"] = "classification"
+    tasks: Annotated[list[Name], Field(min_length=1)]
+    protocol: Name = "clean"
+    dataset: Name = "covid-synth-cxr"
+    image_size: Annotated[int, Field(ge=16, le=1024)] = 256
+    preprocessing: Preprocessing = "plain"
+    folds: Annotated[int, Field(ge=1, le=20)] = 1
+    positive: Name = "covid-19"
+    augment_views: Annotated[int, Field(ge=1, le=64)] = 4
+    data: Data = Data()
+    training: Training = Training()
+    regimes: Annotated[dict[Name, Regime], Field(min_length=1)]
+    models: Annotated[dict[Name, Model], Field(min_length=1)]
+    profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> ClassificationSuite:
+        for name, regime in self.regimes.items():
+            if set(regime.tasks or []) - set(self.tasks):
+                raise ValueError(f"regime {name} to name tasks of the suite, but not {regime.tasks}")
+        for name, profile in self.profiles.items():
+            check_names(f"profile {name}", "models", profile.models, self.models)
+        return self
+
+    @property
+    def release_name(self) -> str:
+        """The name of the released dataset."""
+        return self.dataset
+
+    def configs_of(self, regime: str) -> list[str]:
+        """The synthetic configs of `regime`."""
+        return self.regimes[regime].synthetic
+
+    def lists(self) -> dict[str, Sequence[str]]:
+        """Tasks, models, regimes and profiles."""
+        return {
+            "tasks": self.tasks,
+            "models": list(self.models),
+            "regimes": list(self.regimes),
+            "profiles": list(self.profiles),
+        }
+
+    def problem(self) -> UnknownName | None:
+        """An error for the first model that is in no table of classifiers."""
+        from covid_synth_data.classifiers.registry import CLASSIFIERS
+
+        unknown = [model for model in self.models if model not in CLASSIFIERS]
+        return UnknownName("classifier", unknown[0], CLASSIFIERS) if unknown else None
+
+    def regimes_of(self, task: str) -> list[str]:
+        """The regimes that belong to `task`, in the order of the suite."""
+        return [name for name, regime in self.regimes.items() if regime.tasks is None or task in regime.tasks]
+
+    def training_of(self, model: str) -> Training:
+        """The training table of `model`: that of the suite with the model's changes."""
+        changes = self.models[model].training.model_dump(exclude_none=True)
+        return self.training.model_copy(update=changes)

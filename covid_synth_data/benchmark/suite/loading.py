@@ -1,0 +1,100 @@
+"""The suites that come with the package, and suites read from files."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Final
+
+from covid_synth_data.benchmark.suite.classification import ClassificationSuite
+from covid_synth_data.benchmark.suite.segmentation import SegmentationSuite
+from covid_synth_data.errors import ConfigError, UnknownName
+from covid_synth_data.files.models import read_toml
+
+AnySuite = ClassificationSuite | SegmentationSuite
+
+KINDS: Final[dict[str, type[ClassificationSuite] | type[SegmentationSuite]]] = {
+    "classification": ClassificationSuite,
+    "segmentation": SegmentationSuite,
+}
+"""The model of a suite by the `kind` that its file states; a file that states none is of the first kind."""
+
+
+@functools.lru_cache(maxsize=1)
+def list_suites() -> tuple[str, ...]:
+    """Names of the suites that come with the package, sorted."""
+    names = (file.name for file in _folder().iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
+
+
+def load_suite(name: str | Path) -> AnySuite:
+    """The suite called `name`, or the one in the file at `name` where that ends in .toml.
+
+    A file is parsed once in a process, and again only when it has changed. Raises `UnknownName` for a name
+    that does not exist, `ConfigError` for a file that is no suite.
+    """
+    if str(name).endswith(".toml"):
+        path = Path(name)
+        stamp = path.stat() if path.is_file() else None
+        return _parsed(path.absolute(), path, (stamp.st_mtime_ns, stamp.st_size) if stamp else None)
+    if str(name) not in list_suites():
+        raise UnknownName("suite", str(name), list_suites())
+    return _built_in(str(name))
+
+
+def load_classifiers(name: str | Path) -> ClassificationSuite:
+    """As `load_suite`, for a suite of classifiers. Raises `ConfigError` for one of another kind."""
+    suite = load_suite(name)
+    if not isinstance(suite, ClassificationSuite):
+        raise ConfigError(
+            f"the suite {suite.name} has no classifiers",
+            found=f"a suite of {suite.kind}",
+            expected="a suite of classification",
+        )
+    return suite
+
+
+@functools.lru_cache(maxsize=64)
+def _built_in(name: str) -> AnySuite:
+    with resources.as_file(_folder() / f"{name}.toml") as path:
+        suite = _read(path)
+    if suite.name != name:
+        raise ConfigError(f"{path} has the wrong name", found=suite.name, expected=name)
+    return suite
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(_key: Path, path: Path, _stamp: tuple[int, int] | None) -> AnySuite:
+    """The suite at `path`; the working folder and the file's time and size are part of the cache's key."""
+    return _read(path)
+
+
+def _read(path: Path) -> AnySuite:
+    suite = read_toml(path, KINDS[_kind_of(path)])
+    if (problem := suite.problem()) is not None:
+        raise ConfigError(f"{path}: {str(problem).removesuffix('.')}")
+    return suite
+
+
+def _kind_of(path: Path) -> str:
+    """The kind that a file states. A file that cannot be read is left for `read_toml` to refuse."""
+    first = next(iter(KINDS))
+    try:
+        kind = tomllib.loads(path.read_text(encoding="utf-8")).get("kind", first)
+    except (OSError, ValueError, RecursionError):
+        return first
+    if kind not in KINDS:
+        raise ConfigError(
+            f"{path}: wrong value for 'kind'",
+            found=repr(kind)[:80],
+            expected=" or ".join(map(repr, KINDS)),
+            hint="mend that key",
+        )
+    return str(kind)
+
+
+def _folder() -> Traversable:
+    return resources.files("covid_synth_data.benchmark") / "suites"

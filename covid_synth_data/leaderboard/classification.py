@@ -1,0 +1,204 @@
+"""The checks of results of classifiers before they stand on the leaderboard; see `validating`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from covid_synth_data import tasks
+from covid_synth_data.benchmark.data import released
+from covid_synth_data.benchmark.results import ClassificationResult
+from covid_synth_data.benchmark.suite import load_classifiers
+from covid_synth_data.leaderboard import testsets
+from covid_synth_data.leaderboard.submitted import Submitted, check_dataset, check_trained_on, wrong
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def identity(result: ClassificationResult) -> tuple[object, ...]:
+    """What the seeds of one row of the leaderboard have in common."""
+    return (result.suite, result.task, result.preprocessing, result.model, result.weights.name, result.regime)
+
+
+def check_one(one: Submitted) -> None:
+    """Regime, model and task are those of the suite, and every film and patient has a name."""
+    result, suite = one.result, load_classifiers(one.result.suite)
+    if result.regime not in suite.regimes_of(result.task):
+        raise wrong(
+            one,
+            "is of a regime that its task does not have",
+            found=f"{result.regime} of {result.task}",
+            expected=", ".join(suite.regimes_of(result.task)),
+            hint="run a regime of that task",
+        )
+    if result.training != suite.training_of(result.model):
+        raise wrong(
+            one,
+            "was not trained as its suite says",
+            found=str(result.training),
+            expected=str(suite.training_of(result.model)),
+            hint="a changed suite needs a name of its own",
+        )
+    strange = set(result.composition.synthetic) ^ set(result.regime_rule.synthetic)
+    if strange or (result.regime_rule.synthetic and result.dataset is None):
+        raise wrong(
+            one,
+            "does not say what its synthetic films were",
+            found=str(result.composition.synthetic),
+            expected="a count for "
+            + (", ".join(result.regime_rule.synthetic) or "no config")
+            + ", and their dataset",
+            hint="run that regime again",
+        )
+    _check_names(one)
+
+
+def _check_names(one: Submitted) -> None:
+    """Films and patients have names; without, neither a leak nor a wrong test set could be found."""
+    for row in one.result.predictions:
+        if not row.image_id.strip() or not row.patient_id.strip():
+            raise wrong(
+                one,
+                "has a film without a name or a patient",
+                found=repr((row.image_id, row.patient_id)),
+                expected="an image id and a patient id",
+                hint="run that part again",
+            )
+
+
+def check_folds(found: Sequence[Submitted]) -> None:
+    """No patient and no film is tested in two folds: one of them would have trained on it."""
+    where: dict[tuple[str, str, str], tuple[int | None, Submitted]] = {}
+    for one in found:
+        result = one.result
+        for row in result.predictions:
+            for name in (row.image_id, row.patient_id):
+                fold, other = where.setdefault((result.suite, result.task, name), (result.fold, one))
+                if fold != result.fold:
+                    raise wrong(
+                        one,
+                        f"leaks: {name!r} is tested in two folds",
+                        found=f"fold {result.fold}, and fold {fold} of {other.path}",
+                        expected="one fold for each patient",
+                        hint="run all folds of the suite with one root",
+                    )
+
+
+def check_against(found: Sequence[Submitted], accepted: Path) -> None:
+    """The test set of each file is that of the accepted results."""
+    known = testsets.pinned(accepted)
+    for one in found:
+        key, result = testsets.key_of(one.result), one.result
+        if key not in known:
+            raise wrong(
+                one,
+                f"is of a task that {accepted} has no results of",
+                found=" ".join(map(str, key)),
+                expected="a suite, version, task and fold that is there",
+                hint="for the first results of a task give --root instead of --against",
+            )
+        _check_films(one, testsets.films_of(result.predictions, result.classes), known[key])
+
+
+def _check_films(one: Submitted, films: testsets.Films, expected: testsets.Films) -> None:
+    problem = testsets.differences(films, expected)
+    if problem is not None:
+        raise wrong(
+            one,
+            "has the wrong test set",
+            found=problem,
+            expected=f"{len(expected)} films, digest {testsets.digest(expected)[:16]}",
+            hint="use the sources that the accepted results were made with; covid-synth tasks shows them",
+        )
+
+
+def check_root(found: Sequence[Submitted], root: str | Path) -> None:
+    """Split each task again: same test films, no test patient among those trained or validated on, and no
+    more real films than there are."""
+    frames: dict[testsets.Key, pd.DataFrame] = {}
+    for one in found:
+        key = testsets.key_of(one.result)
+        if key not in frames:
+            frames[key] = _split(one.result, root)
+        used, result = frames[key], one.result
+        films = testsets.films_of(result.predictions, result.classes)
+        patients = {row.patient_id for row in result.predictions}
+        learned = used[used["split"].isin(["train", "validation"])]
+        leaked = learned[learned["patient_id"].isin(patients) | learned["image_id"].isin(list(films))]
+        if len(leaked):
+            raise wrong(
+                one,
+                "leaks: it tests on patients of its training or validation films",
+                found=f"{len(leaked)} such films, e.g. {leaked['image_id'].iloc[0]} of"
+                f" {leaked['patient_id'].iloc[0]}",
+                expected="none",
+                hint="use the splits of the package",
+            )
+        test = used[used["split"] == "test"]
+        rows = zip(test["image_id"], test["class"], test["patient_id"], strict=True)
+        _check_films(one, films, {name: (label, patient) for name, label, patient in rows})
+        _check_counts(one, used)
+
+
+def _split(result: ClassificationResult, root: str | Path) -> pd.DataFrame:
+    """The films that the task uses, as its suite has it split."""
+    suite = load_classifiers(result.suite)
+    data = suite.data
+    fold = {} if result.fold is None else {"fold": result.fold, "folds": suite.folds}
+    return tasks.plan_task(
+        result.task,
+        root,
+        suite.protocol,
+        seed=data.split_seed,
+        sources=data.sources,
+        licences=data.licences,
+        phantom=data.phantom,
+        **fold,
+    ).used
+
+
+def _check_counts(one: Submitted, used: pd.DataFrame) -> None:
+    """Real training films are at most those of the split, validation films exactly those."""
+    result = one.result
+    counts = {
+        (split, kind): int(((used["split"] == split) & ((used["class"] == result.positive) == kind)).sum())
+        for split in ("train", "validation")
+        for kind in (True, False)
+    }
+    made, held = result.composition, result.validation
+    for what, stated, there, exact in (
+        ("real training positives", made.real_positives, counts["train", True], False),
+        ("real training negatives", made.real_negatives, counts["train", False], False),
+        ("validation positives", held.positives, counts["validation", True], True),
+        ("validation negatives", held.negatives, counts["validation", False], True),
+    ):
+        if stated > there or (exact and stated != there):
+            raise wrong(
+                one,
+                f"states {what} that the task does not have",
+                found=str(stated),
+                expected=f"{'' if exact else 'at most '}{there}",
+                hint="use the splits of the package",
+            )
+
+
+def check_release(found: Sequence[Submitted], release: Path) -> None:
+    """The release is the one that was trained on, and its generators never saw a test film or patient."""
+    for one in found:
+        result, configs = one.result, one.result.regime_rule.synthetic
+        if not configs or result.dataset is None:
+            continue
+        check_dataset(one, result.dataset, release)
+        trained_on = released.trained_on(result.dataset.name, tuple(configs), release)
+        films = {name for learned in trained_on.values() for name in learned.films}
+        patients = {name for learned in trained_on.values() for name in learned.patients}
+        check_trained_on(
+            one,
+            [
+                row.image_id
+                for row in result.predictions
+                if row.image_id in films or row.patient_id in patients
+            ],
+        )

@@ -1,0 +1,119 @@
+"""Precision and compilation of a run: decided once, at its start, and recorded in its folder.
+
+Whether bf16 is faster than fp32 on a CPU depends on the processor, so `training.precision = "auto"` times a
+step of both. A run that goes on after a stop reads the record, so that it stays the same run.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import torch
+from lightning_fabric import Fabric
+from pydantic import Field, ValidationError
+
+from covid_synth_data.errors import ConfigError
+from covid_synth_data.files.atomic import write_text
+from covid_synth_data.files.models import FrozenModel
+from generation.data.films import Films
+from generation.recipe import Recipe, family
+
+Precision = Literal["32-true", "bf16-mixed"]
+
+RECORD: Final = "engine.json"
+TIMED_BATCH: Final = 2
+"""Films a batch of the timed steps: enough to tell the precisions apart, and seconds at full size."""
+
+
+class Engine(FrozenModel):
+    """How a run computes. `cpu_seconds` has the times of a step that the precision was chosen by, if any."""
+
+    precision: Precision
+    compiled: bool
+    because: str
+    cpu_seconds: dict[str, float] = Field(default_factory=dict)
+    threads: int
+    processor: str
+
+
+def decide(recipe: Recipe, films: Sequence[Films], folder: Path, device: str) -> Engine:
+    """The engine of the run in `folder`: as recorded there, or decided now and recorded.
+
+    `device` is cpu or cuda. Raises `ConfigError` where the record cannot be read.
+    """
+    path = folder / RECORD
+    if path.is_file():
+        return _read(path)
+    compiled, why = _compilation(recipe, device)
+    precision, seconds = _precision(recipe, films, device)
+    engine = Engine(
+        precision=precision,
+        compiled=compiled,
+        because=why,
+        cpu_seconds=seconds,
+        threads=torch.get_num_threads(),
+        processor=platform.processor() or platform.machine(),
+    )
+    write_text(path, engine.model_dump_json(indent=1) + "\n")
+    return engine
+
+
+def _read(path: Path) -> Engine:
+    try:
+        return Engine.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        raise ConfigError(
+            f"cannot read {path}",
+            found=" ".join(str(error).split())[:200],
+            expected="the record that the start of the run left",
+            hint="delete it to have it decided again",
+        ) from error
+
+
+def _compilation(recipe: Recipe, device: str) -> tuple[bool, str]:
+    """Whether the networks are compiled, and why."""
+    if not recipe.training.compile:
+        return False, "the recipe does not ask for compilation"
+    if device == "cuda":
+        return True, "the recipe asks for compilation"
+    found = next(
+        (name for name in (os.environ.get("CXX"), "g++", "clang++") if name and shutil.which(name)), None
+    )
+    if found is None:
+        return False, "not compiled: no C++ compiler found (CXX, g++ or clang++)"
+    return True, f"the recipe asks for compilation; {found} found"
+
+
+def _precision(recipe: Recipe, films: Sequence[Films], device: str) -> tuple[Precision, dict[str, float]]:
+    """The recipe's precision; for "auto" bf16 on a GPU, on a CPU the one with the faster step."""
+    asked = recipe.training.precision
+    if asked != "auto":
+        return asked, {}
+    if device == "cuda":
+        return "bf16-mixed", {}
+    choices: tuple[Precision, Precision] = ("32-true", "bf16-mixed")
+    seconds = {precision: round(_time_step(recipe, films, precision), 3) for precision in choices}
+    return min(choices, key=seconds.__getitem__), {
+        str(precision): time for precision, time in seconds.items()
+    }
+
+
+def _time_step(recipe: Recipe, films: Sequence[Films], precision: Precision) -> float:
+    """CPU seconds of the second step on a small batch. CPU time, so that other processes do not count."""
+    schedule: dict[str, Any] = {"precision": precision, "compile": False, "ema": 0.0}
+    schedule["batch_size"] = min(TIMED_BATCH, recipe.training.batch_size)
+    small = recipe.model_copy(update={"training": recipe.training.model_copy(update=schedule)})
+    trainee = family(small.family)(small, Fabric(accelerator="cpu", devices=1, precision=precision))
+    batches = trainee.batches(films)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        trainee.step(*batches.batch(0))
+        start = time.process_time()
+        trainee.step(*batches.batch(0))
+    return time.process_time() - start

@@ -1,0 +1,86 @@
+"""copies: films that were cropped, framed, inverted or changed in tone are found again; others are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from covid_synth_data import find_leaks
+from covid_synth_data.splits import copies
+from covid_synth_data.splits.duplicates import SAME_FILM, fingerprints, pairs
+from covid_synth_data.tasks import plan_task
+from tests.trees import CHESTXRAY, film, write_csv, xray
+
+
+def cropped(image: Image.Image, share: float, across: float, down: float) -> Image.Image:
+    side = image.width
+    left, top = (round((1 - share) * side * place) for place in (across, down))
+    return image.crop((left, top, left + round(share * side), top + round(share * side)))
+
+
+CHANGES = {
+    "negative": ImageOps.invert,
+    "crop of 90 %": lambda image: cropped(image, 0.9, 0.3, 0.8),
+    "crop of 80 % at a corner": lambda image: cropped(image, 0.8, 0, 1),
+    "crop of 80 % in the middle": lambda image: cropped(image, 0.8, 0.5, 0.5),
+    "crop of one side": lambda image: image.crop((0, 0, image.width, round(0.82 * image.height))),
+    "black border": lambda image: ImageOps.expand(image, 24, 0),
+    "white border": lambda image: ImageOps.expand(image, (40, 0, 10, 6), 255),
+    "gamma 0.5": lambda image: image.point(lambda grey: round(255 * (grey / 255) ** 0.5)),
+    "gamma 2": lambda image: image.point(lambda grey: round(255 * (grey / 255) ** 2)),
+    "negative crop with a border": lambda image: ImageOps.expand(
+        ImageOps.invert(cropped(image, 0.85, 1, 0)), 12, 255
+    ),
+}
+
+
+def saved(folder: Path, images: list[Image.Image]) -> list[str]:
+    paths = [folder / f"{n}.png" for n in range(len(images))]
+    for path, image in zip(paths, images, strict=True):
+        image.save(path)
+    return [str(path) for path in paths]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changed_films_are_found(tmp_path: Path, change: str) -> None:
+    images = [film(key, 192) for key in range(6)]
+    images.append(CHANGES[change](images[2]))
+    paths = saved(tmp_path, images)
+    assert pairs(fingerprints(paths, [None] * 7), SAME_FILM).tolist() == [[2, 6]]
+
+
+@pytest.mark.parametrize("grey", [0, 90, 255])
+def test_films_that_show_nothing_are_left_out_and_join_nobody(tmp_path: Path, grey: int) -> None:
+    folder = tmp_path / "covid-chestxray-dataset"
+    (folder / "images").mkdir(parents=True)
+    write_csv(folder / "metadata.csv", CHESTXRAY, [xray(f"c{n}.png", n) for n in range(14)])
+    for n in range(14):
+        image = film(n) if n < 12 else Image.new("L", (60, 60), grey)
+        image.save(folder / "images" / f"c{n}.png")
+    plan = plan_task("normal-vs-covid", tmp_path, sources=["covid-chestxray"])
+    left = dict(plan.left_out[["image_id", "reason"]].to_numpy().tolist())
+    assert set(left) == {"covid-chestxray/c12", "covid-chestxray/c13"}
+    assert set(left.values()) == {"shows nothing: all black, all white or one grey"}
+
+
+def test_borders_are_taken_off_and_flat_films_kept_whole() -> None:
+    grey = np.asarray(film(3, 200))
+    framed = np.full((256, 256), 7, np.uint8)
+    framed[30:230, 20:220] = grey
+    assert copies._content(framed) == (30, 230, 20, 220)
+    assert copies._content(np.zeros((256, 256), np.uint8)) == (0, 256, 0, 256)
+
+
+def test_copies_in_two_parts_are_leaks(tmp_path: Path) -> None:
+    images = [film(key, 192) for key in range(4)]
+    paths = saved(tmp_path, [*images, CHANGES["negative crop with a border"](images[1])])
+    rows = {"image": paths, "image_id": [f"a/{n}" for n in range(5)]}
+    every = datasets.Dataset.from_dict(rows).cast_column("image", datasets.Image())
+    parts = {"train": every.select([0, 1]), "test": every.select([2, 3, 4])}
+    assert find_leaks(parts).summary() == "train and test share 1 films that look the same (e.g. a/1 = a/4)"
+    assert not find_leaks(parts, pixels=False)
+    assert not find_leaks({"train": every.select([0, 1]), "test": every.select([2, 3])})
