@@ -52,10 +52,10 @@ def mix(
     nearest image; `synthetic_count`, rows; `synthetic_fraction`, their share of the result, in [0, 1);
     `counts`, class to rows of the result, for each class named that has fewer real rows. For a skew only
     synthetic rows of the class that is short are drawn, for a count or a share all classes. `synthetic` may
-    be several datasets, drawn from as one. Columns are those of both; what a row does not have is null;
-    `label` has the names of the real rows. Raises `ImpossibleMix`, with what can be reached, `UnknownName`,
-    and `ConfigError`, also where a synthetic row is of a class that the real rows do not name; streams
-    cannot be counted, see `stream`.
+    be several datasets, drawn from as one; a row that is in several of them, by its `image_id`, counts once.
+    Columns are those of both; what a row does not have is null; `label` has the names of the real rows.
+    Raises `ImpossibleMix`, with what can be reached, `UnknownName`, and `ConfigError`, also where a
+    synthetic row is of a class that the real rows do not name; streams cannot be counted, see `stream`.
     """
     asked = [value is not None for value in (skew, synthetic_count, synthetic_fraction, counts)]
     if sum(asked) > 1:
@@ -273,7 +273,34 @@ def _one(synthetic: Any, names: list[str]) -> Any:
     if not parts:
         raise ConfigError("nothing to mix in", found="no synthetic dataset", expected="at least one")
     parts = [_aligned(part, names) for part in parts]
-    return parts[0] if len(parts) == 1 else _concatenated(parts)
+    return parts[0] if len(parts) == 1 else _concatenated(_without_repeats(parts))
+
+
+def _without_repeats(parts: Sequence[Any]) -> list[Any]:
+    """Each row once: of a row that is in several parts, which its `image_id` tells, the first stays.
+
+    Raises `ConfigError` where one id stands for rows of two classes.
+    """
+    labels: dict[str, int | None] = {}
+    kept = []
+    for part in parts:
+        if "image_id" not in part.column_names:
+            kept.append(part)
+            continue
+        table = part.with_format("arrow").select_columns(["image_id", "label"])[:]
+        rows = list(zip(table["image_id"].to_pylist(), table["label"].to_pylist(), strict=True))
+        for name, label in rows:
+            if labels.get(name, label) != label:
+                raise ConfigError(
+                    "two synthetic rows share an image id and differ",
+                    found=f"{name} under two classes",
+                    expected="one row for each id",
+                    hint="mix sets of one release",
+                )
+        fresh = [place for place, (name, _) in enumerate(rows) if name not in labels]
+        kept.append(part if len(fresh) == len(rows) else part.select(fresh))
+        labels.update(rows)
+    return kept
 
 
 def _aligned(part: Any, names: list[str]) -> Any:

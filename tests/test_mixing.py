@@ -208,6 +208,20 @@ def test_several_synthetic_sets_are_one_pool() -> None:
         mix(real, [])
 
 
+def test_a_row_of_two_synthetic_sets_counts_once() -> None:
+    """As `gnc` and `cyclegan` share rows: 12 and 8 with 8 in both are 12."""
+    real, larger = rows("real", 30, 5), rows("synthetic", 0, 12)
+    both = [larger, larger.select(range(8))]
+    mixed = mix(real, both, synthetic_count=12)
+    assert sorted(ids(mixed, "synthetic")) == sorted(ids(larger))
+    with pytest.raises(ImpossibleMix, match="found 12 of the right class"):
+        mix(real, both, synthetic_count=13)
+    assert sorted(ids(extend(real, both[::-1], 12 / 35), "synthetic")) == sorted(ids(larger))
+    other = larger.map(lambda _: {"label": 0}, desc=None)
+    with pytest.raises(ConfigError, match="synthetic/0 under two classes"):
+        mix(real, [larger, other])
+
+
 @QUICK
 @given(COUNTS, COUNTS, st.floats(0, 1), st.integers(0, 5))
 def test_replace_keeps_the_size(negatives: int, positives: int, fraction: float, seed: int) -> None:

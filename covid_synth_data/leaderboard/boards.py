@@ -21,36 +21,27 @@ from covid_synth_data.metrics.detection import Floats, Ints
 @dataclass(frozen=True)
 class Entry:
     """A row: a regime under one model and preprocessing. `versus` has one comparison for each baseline
-    (itself left out), `best` is the name of the baseline of its block with the highest AUC."""
+    (itself left out), `best` is the name of the baseline of its block that was chosen on the validation
+    films, `gain` the gain in the AUC over that one; None for that itself, and where no baseline was run."""
 
     group: Group
     row: tables.Row
     baseline: bool
     versus: tuple[comparisons.Pair, ...]
     best: str | None
-
-    @property
-    def gain(self) -> gains.Gain | None:
-        """In the AUC, over the best baseline; None for that itself, and where no baseline was run."""
-        if not self.versus or self.row.regime == self.best:
-            return None
-        return gains.gain(self.row.regime, "AUC", self.versus)
+    gain: gains.Gain | None
 
     @property
     def limits(self) -> tuple[float, float] | None:
         """Of the gain: its 95 % interval."""
-        gain = self.gain
-        return None if gain is None or gain.low is None or gain.high is None else (gain.low, gain.high)
+        return None if self.gain is None else (self.gain.over_best.low, self.gain.over_best.high)
 
     @property
     def mark(self) -> Literal["up", "down", ""]:
-        """Whether the gain survives (`gains`), or is a loss by the same rule."""
-        gain, limits = self.gain, self.limits
-        if gain is None or limits is None:
+        """Whether a gain or a loss is claimed (`gains`)."""
+        if self.gain is None:
             return ""
-        if gain.survives:
-            return "up"
-        return "down" if gain.over_best.highest < 0 and limits[1] < 0 else ""
+        return {"gain": "up", "loss": "down"}.get(self.gain.verdict, "")  # type: ignore[return-value]
 
     @property
     def scores(self) -> tuple[Ints, Floats]:
@@ -86,20 +77,15 @@ class Block:
         return f"{self.model} ({self.weights}), {self.preprocessing} films{limit}"
 
     def verdict(self) -> str:
-        """In one line, which gains are left over the best baseline."""
+        """In a few lines, what is gained in the AUC over the baseline to beat."""
         where = self.name
         if self.best is None:
             return f"{where}: no baseline was run, so no gain can be stated."
         rivals = [one for one in self.entries if not one.baseline and one.gain is not None]
         if not rivals:
             return f"{where}: baselines only."
-        above = [one for one in rivals if one.mark == "up"]
-        below = [one for one in rivals if one.mark == "down"]
-        return (
-            f"{where}: the best baseline is {self.best.row.regime}. A higher AUC with synthetic films"
-            f" survives for: {_names(above)} ({len(above)} of {len(rivals)}); it is lower by more than chance"
-            f" for: {_names(below)} ({len(below)} of {len(rivals)})."
-        )
+        said = gains.verdict([one.gain for one in rivals if one.gain is not None])
+        return f"{where}: the baseline to beat is {self.best.row.regime}. {said}"
 
 
 @dataclass(frozen=True)
@@ -133,14 +119,16 @@ class Board:
         folds = f", each tested once in {row.folds} folds by patient" if row.folds > 1 else ""
         return (
             f"{row.test_positives} {self.blocks[0].entries[0].group.first.positive} films and"
-            f" {row.test_negatives} others of {row.test_patients} patients{folds}"
+            f" {row.test_negatives} others of {tables.patients(row)}{folds}"
         )
 
     @property
     def notes(self) -> list[str]:
         """What the task says of its data, each once; that there are folds is said by `tested`."""
         notes = dict.fromkeys(note for entry in self.entries for note in entry.row.notes)
-        return [note for note in notes if not re.match(r"fold \d+ of \d+", note)]
+        warning = tables.films_warning(self.first)
+        said = [note for note in notes if not re.match(r"fold \d+ of \d+", note)]
+        return [*([warning] if warning else []), *said]
 
 
 def boards(results_dir: str | Path) -> list[Board]:
@@ -172,15 +160,11 @@ def _board(key: tuple[str, str, str], groups: Sequence[Group]) -> Board:
 def _block(groups: Sequence[Group], suite: ClassificationSuite | None) -> Block:
     first = groups[0].first
     baselines = [group.first.regime for group in groups if group.first.regime_rule.baseline]
-    pairs = (
-        comparisons.compare(
-            [seed for group in groups for seed in group.seeds], positive=first.classes.index(first.positive)
-        )
-        if baselines
-        else []
-    )
+    pairs = comparisons.compare([group.sample for group in groups]) if baselines else []
+    chosen = comparisons.best_on_validation([one.sample for one in groups if one.first.regime in baselines])
+    best = None if chosen is None else chosen.regime
     rows = {group.first.regime: tables.row_of(group) for group in groups}
-    best = max(baselines, key=lambda name: rows[name].auc.mean, default=None)
+    found = {one.regime: one for one in gains.gains(pairs, baselines=True) if one.metric == "AUC"}
     entries = [
         Entry(
             group=group,
@@ -188,6 +172,7 @@ def _block(groups: Sequence[Group], suite: ClassificationSuite | None) -> Block:
             baseline=group.first.regime in baselines,
             versus=tuple(pair for pair in pairs if pair.regime == group.first.regime),
             best=best,
+            gain=found.get(group.first.regime),
         )
         for group in groups
     ]
@@ -201,7 +186,3 @@ def _block(groups: Sequence[Group], suite: ClassificationSuite | None) -> Block:
         entries=tuple(sorted(entries, key=lambda entry: -entry.row.auc.mean)),
         missing=tuple(name for name in wanted if name not in rows),
     )
-
-
-def _names(entries: Sequence[Entry]) -> str:
-    return ", ".join(entry.row.regime for entry in entries) or "none"

@@ -95,10 +95,10 @@ def notes(board: Board, entry: Entry, value: Cell) -> str:
     row = entry.row
     synthetic = ", ".join(f"{count} {name}" for name, count in row.synthetic.items()) or "none"
     return (
-        f"{row.model} ({row.weights}), regime {row.regime}, seeds {', '.join(map(str, row.seeds))}, widest"
-        f" 95 % limits {value.low:.3f} to {value.high:.3f}; trained on {row.real_negatives} real negatives,"
-        f" {row.real_positives} real positives, synthetic: {synthetic} ({row.dataset or 'no dataset'});"
-        f" test set {board.digest[:16]}"
+        f"{row.model} ({row.weights}), regime {row.regime}, seeds {', '.join(map(str, row.seeds))}, 95 %"
+        f" interval of their mean {value.low:.3f} to {value.high:.3f}; trained on {row.real_negatives} real"
+        f" negatives, {row.real_positives} real positives, synthetic: {synthetic}"
+        f" ({row.dataset or 'no dataset'}); test set {board.digest[:16]}"
     )
 
 

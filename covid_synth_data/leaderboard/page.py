@@ -9,7 +9,7 @@ from itertools import chain
 from markupsafe import Markup
 
 from covid_synth_data._version import __version__
-from covid_synth_data.benchmark.reporting import tables
+from covid_synth_data.benchmark.reporting import gains, tables
 from covid_synth_data.benchmark.reporting.markdown import signed
 from covid_synth_data.benchmark.results import Metrics
 from covid_synth_data.leaderboard import drawing, markdown
@@ -59,7 +59,7 @@ def columns(board: Board) -> list[Column]:
         Column("specificity", "at a probability of 0.5"),
         Column("ECE", "expected calibration error of the class that is called"),
         *([Column("accuracy", "over all classes")] if several else []),
-        Column("gain in AUC", "over the best baseline of the same model and films", narrow=True),
+        Column("gain in AUC", "over the baseline to beat of the same model and films", narrow=True),
     ]
 
 
@@ -90,8 +90,8 @@ def cells(entry: Entry) -> list[CellShown]:
 
 def _gain(entry: Entry) -> CellShown:
     if entry.gain is None or entry.limits is None:
-        return CellShown("best baseline" if entry.best else "no baseline", "", "0" if entry.best else "")
-    mean, (low, high) = entry.gain.over_best.mean, entry.limits
+        return CellShown("baseline to beat" if entry.best else "no baseline", "", "0" if entry.best else "")
+    mean, (low, high) = entry.gain.over_best.difference, entry.limits
     return CellShown(signed(mean), f"{signed(low)} to {signed(high)}", f"{mean:.6f}")
 
 
@@ -181,6 +181,7 @@ def render(boards: Sequence[Board]) -> str:
     )
     helpers = (columns, cells, confusion, figures, shown, signed, per_class, _names)
     environment.globals |= {function.__name__.lstrip("_"): function for function in helpers}
+    environment.globals["difference"] = gains.with_limits
     return environment.get_template("page.html.jinja").render(
         boards=boards,
         filters=filters(boards),

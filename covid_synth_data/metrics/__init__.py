@@ -2,7 +2,8 @@
 
 One module per kind of question: `detection` (does a classifier find the disease, and how sure is that
 number), `multiclass` (the same for K classes), `calibration` (do its probabilities mean what they say),
-`comparison` (is one classifier better than another, or was it chance), `fidelity` (how near made films are
+`comparison` (is one classifier better than another, or was it chance), `crossed` (the same for means over
+trainings, whose variance it counts; on the statistics of `resampling`), `fidelity` (how near made films are
 to real ones, and whether they differ from each other), `segmentation` (how well the lesions of a CT slice are
 outlined), `image_quality` (how near a made CT slice is to the real one of the same label map). A module is
 imported when it is asked for.
@@ -16,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 __all__ = [
     "calibration",
     "comparison",
+    "crossed",
     "detection",
     "fidelity",
     "image_quality",
     "multiclass",
+    "resampling",
     "segmentation",
 ]
 
@@ -27,10 +30,12 @@ if TYPE_CHECKING:
     from covid_synth_data.metrics import (
         calibration,
         comparison,
+        crossed,
         detection,
         fidelity,
         image_quality,
         multiclass,
+        resampling,
         segmentation,
     )
 

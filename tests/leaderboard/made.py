@@ -15,6 +15,12 @@ from covid_synth_data.benchmark.suite import ClassificationSuite, load_classifie
 from covid_synth_data.machine import Code, Hardware
 
 DATASET = Dataset(name="covid-synth-cxr", version="1.0.0", manifest_sha256="a" * 64)
+SEEDS = 10
+"""Of the one block that gets verdicts."""
+
+VALIDATION_AUC = {"real": 0.7, "real-balanced": 0.8, "real-augmented": 0.9}
+"""Of the baselines; the best of them here is not the best on the test films."""
+
 Rows = list[tuple[str, str, int]]
 """Image id, patient id, class of each test film."""
 
@@ -96,7 +102,9 @@ def made(
         "left_out": [results.LeftOut(source="phantom", reason="lateral view", films=3)],
         "notes": ["these films are drawn", *in_folds],
         "dataset": DATASET if rule.synthetic else None,
-        "fitting": results.Fitting(epochs=5, best_epoch=3, validation_loss=0.4),
+        "fitting": results.Fitting(
+            epochs=5, best_epoch=3, validation_loss=0.4, validation_auc=VALIDATION_AUC.get(regime, 0.6)
+        ),
         "metrics": results.measure(predictions, classes, known.positive),
         "code": Code(package="0.1.0", git="0" * 40, libraries={"numpy": "2"}),
         "hardware": Hardware(device="cpu", name="x86_64", threads=1),
@@ -155,7 +163,8 @@ def everything(folder: Path) -> Path:
     regimes(
         folder,
         "zunair2021",
-        {"real": 1.0, "real-balanced": 1.3, "real-augmented": 1.2, "real+gnc": 3.0, "synthetic-only": 0.2},
+        {"real": 1.0, "real-balanced": 1.3, "real-augmented": 0.3, "real+gnc": 3.0, "synthetic-only": 0.2},
+        seeds=SEEDS,
     )
     regimes(folder, "zunair2021", {"real": 0.8, "real+gnc": 0.9}, preprocessing="harmonised")
     regimes(folder, "zunair2021", {"real+gnc": 0.9}, model="resnet50")

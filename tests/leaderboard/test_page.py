@@ -76,7 +76,7 @@ def test_a_row_opens_and_closes(page):
         "Confidence",
         "Confusion matrix",
         "Trained on",
-        "McNemar",
+        "not corrected",
     ):
         assert what in opened, what
     assert page.count(".detail svg") == 2

@@ -90,12 +90,7 @@ def test_patients_from_the_mapping(tmp_path: Path) -> None:
     entries = [{"subset_img_id": f"f{n}", "img_id": f"0000001{n % 2}_00{n}.png"} for n in (1, 2, 3)]
     (folder / rsna.MAPPING_FILE).write_text(json.dumps(entries))
     frame = read_source("rsna", tmp_path)
-    assert frame["patient_id"].tolist() == [
-        "rsna:nih-00000011",
-        "rsna:nih-00000010",
-        "rsna:nih-00000011",
-        "rsna:film-f4",
-    ]
+    assert frame["patient_id"].tolist() == ["rsna:nih-11", "rsna:nih-10", "rsna:nih-11", "rsna:film-f4"]
     assert frame["patient_known"].tolist() == [True, True, True, False]
 
 

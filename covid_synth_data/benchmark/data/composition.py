@@ -89,6 +89,7 @@ def compose(
     from covid_synth_data import mixing
 
     parts = [synthetic[config] for config in regime.synthetic]
+    _check_overlap(parts)
     if regime.mix == "skew":
         assert regime.skew is not None  # noqa: S101  (the model of a regime demands it)
         return mixing.mix(train, parts, skew=regime.skew, seed=seed, positive=positive)
@@ -98,6 +99,20 @@ def compose(
         parts = [part.select(np.flatnonzero(_are(part, positive))) for part in parts]
         count = _lacking(regime.positives, real, parts, positive)
     return mixing.mix(real, parts, seed=seed, synthetic_count=count, positive=positive)
+
+
+def _check_overlap(parts: Sequence[datasets.Dataset]) -> None:
+    """Raise `LeakError` where a row is in two configs: the regime would not have the films that it names."""
+    seen: set[str] = set()
+    for part in parts:
+        names = set(part["image_id"][:])
+        if shared := seen & names:
+            raise LeakError(
+                "a film is in the training set twice",
+                found=repr(min(shared)),
+                hint="name configs that do not overlap",
+            )
+        seen |= names
 
 
 def _are(dataset: datasets.Dataset, name: str) -> npt.NDArray[np.bool_]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from covid_synth_data.benchmark import results
 from covid_synth_data.errors import CorruptRelease, LeakError, ReleaseError
 from covid_synth_data.release import loading, manifest
+from covid_synth_data.sources.patients import canonical_id
 
 if TYPE_CHECKING:
     import datasets
@@ -64,7 +65,10 @@ def _reason(error: ReleaseError) -> str:
 def trained_on(
     name: str, configs: Sequence[str], release: str | Path | None, version: str | None = None
 ) -> dict[str, manifest.Learned]:
-    """The films and patients that the generators of the configs were trained on, by its manifest."""
+    """The films and patients that the generators of the configs were trained on, by its manifest.
+
+    Patients come in today's writing (`patients.canonical_id`), whatever that of the release.
+    """
     if not configs:
         return {}
     subsets = loading.release_manifest(name, version, release).subsets
@@ -74,7 +78,7 @@ def trained_on(
     return {
         config: manifest.Learned(
             films=sorted({film for one in part for film in one.films}),
-            patients=sorted({patient for one in part for patient in one.patients}),
+            patients=sorted({canonical_id(patient) for one in part for patient in one.patients}),
         )
         for config, part in parts.items()
     }

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from covid_synth_data.benchmark.reporting.samples import Sample, sample
 from covid_synth_data.benchmark.results import (
     ClassificationResult,
     Metrics,
@@ -40,6 +42,18 @@ class Seed:
         """What the regime is; the same in all folds."""
         return self.results[0].regime_rule
 
+    @property
+    def validation_auc(self) -> float | None:
+        """Mean over the folds of the AUC on the validation films; None where one of them does not tell."""
+        known = [one.fitting.validation_auc for one in self.results]
+        told = [value for value in known if value is not None]
+        return sum(told) / len(told) if len(told) == len(known) else None
+
+    @property
+    def validation_loss(self) -> float:
+        """Mean over the folds of the loss on the validation films."""
+        return sum(one.fitting.validation_loss for one in self.results) / len(self.results)
+
 
 @dataclass(frozen=True)
 class Group:
@@ -52,6 +66,11 @@ class Group:
     def first(self) -> ClassificationResult:
         """A result that speaks for what all have in common."""
         return self.seeds[0].results[0]
+
+    @cached_property
+    def sample(self) -> Sample:
+        """Its predictions with every statistic, resampled once for all tables."""
+        return sample(self.seeds, positive=self.first.classes.index(self.first.positive))
 
 
 def collect(results_dir: str | Path) -> list[Group]:

@@ -61,15 +61,14 @@ def _of_classifiers(
 
 
 def _gains(groups: Sequence[Group]) -> dict[tuple[str, ...], list[str]]:
-    """What each regime gains over the real films alone and over the best baseline, by test set and
+    """What each regime gains over the real films alone and over the baseline to beat, by test set and
     preprocessing: a table and a verdict for each model."""
     parts: dict[tuple[str, ...], list[str]] = {}
     for mine in comparable(groups):
         first = mine[0].first
-        seeds = [seed for group in mine for seed in group.seeds]
-        if len(mine) < 2 or not comparisons.baselines_of(seeds):
+        if len(mine) < 2 or not any(group.first.regime_rule.baseline for group in mine):
             continue
-        pairs = comparisons.compare(seeds, positive=first.classes.index(first.positive))
+        pairs = comparisons.compare([group.sample for group in mine])
         found = gains.gains(pairs)
         if found:
             limit = "" if first.limit is None else f", at most {first.limit:,} real negatives"

@@ -12,11 +12,13 @@ from covid_synth_data.benchmark.reporting.collect import Group, collect
 from covid_synth_data.benchmark.reporting.markdown import markdown_table
 from covid_synth_data.benchmark.suite import list_suites, load_suite
 from covid_synth_data.files.models import FrozenModel
-from covid_synth_data.metrics.detection import Estimate, Proportion
+from covid_synth_data.metrics import crossed, resampling
+from covid_synth_data.metrics.resampling import Statistic
 
 NOTES: Final = (
-    "Each cell: mean over the seeds {lowest to highest seed} [lowest to highest limit of the seeds' own 95 %"
-    " intervals]. Sensitivity, specificity: Clopper-Pearson over films; AUC: bootstrap over patients.",
+    "Each cell: mean over the seeds {lowest to highest seed} [95 % interval of that mean, by a bootstrap"
+    " crossed over patients and seeds; that of a share is never narrower than Clopper-Pearson's]. With one"
+    " seed the interval is over patients alone.",
     "Trained on: real negatives and positives + synthetic films; in the first fold, where there are folds."
     " Skew: negatives / positives of all of them.",
     "FN: false negatives, positives below a probability of 0.5; one number per seed.",
@@ -24,13 +26,15 @@ NOTES: Final = (
     "ECE: expected calibration error of the class called, in 15 bins, mean over the seeds; 0 is best.",
 )
 
+STAND_IN: Final = ":film-"
+"""In a patient id: the source names no patient, so the film counts as one (`sources.table`)."""
 
 _FOLD: Final = re.compile(r"fold \d+ of \d+")
 """What a task says of one fold has no place beside a row of all."""
 
 
 class Cell(FrozenModel):
-    """A metric over the seeds: their mean, lowest and highest value, and the widest limits of any seed."""
+    """A metric over the seeds: their mean, lowest and highest value, and the 95 % interval of the mean."""
 
     mean: float
     lowest: float
@@ -50,8 +54,9 @@ class Row(FrozenModel):
 
     `sensitivity`, `specificity` and `auc` are those of the positive class against the rest; `accuracy` is
     that of the class called. Where there are more than two classes, `macro_sensitivity` is the mean over
-    them, and the micro-averages are those of all pairs of a film and a class, of which the AUC alone has an
-    interval.
+    them, and the micro-averages are those of all pairs of a film and a class; their limits are those of the
+    seeds. `films_as_patients` counts the test films whose source names no patient: each stands for a patient
+    of its own.
     """
 
     suite: str
@@ -73,6 +78,7 @@ class Row(FrozenModel):
     test_negatives: int
     test_positives: int
     test_patients: int
+    films_as_patients: int
     false_negatives: list[int]
     sensitivity: Cell
     specificity: Cell
@@ -115,11 +121,32 @@ def section(rows: Sequence[Row]) -> list[str]:
     return [
         f"## {row.suite} {row.suite_version}: {row.task}, {row.preprocessing} films",
         f"Protocol {row.protocol}, tested on {row.test_positives:,} positive and {row.test_negatives:,}"
-        f" negative films of {row.test_patients:,} patients{folds}.",
+        f" negative films of {patients(row)}{folds}.",
         *([f"> {caution}"] if caution else []),
+        *([f"> {warning}"] if (warning := films_warning(row)) else []),
         _markdown(rows),
         *(f"Note: {text}" for text in dict.fromkeys(note for row in rows for note in row.notes)),
     ]
+
+
+def patients(row: Row) -> str:
+    """Of how many patients the test films are, as far as that is known."""
+    if row.films_as_patients == row.test_positives + row.test_negatives:
+        return "unknown patients"
+    known = " known patients and films without one" if row.films_as_patients else " patients"
+    return f"{row.test_patients:,}{known}"
+
+
+def films_warning(row: Row) -> str | None:
+    """What to beware of where films stand in for patients; None where every test film names its patient."""
+    if not row.films_as_patients:
+        return None
+    films = row.test_positives + row.test_negatives
+    return (
+        f"Films, not patients: the sources of {row.films_as_patients:,} of the {films:,} test films name no"
+        " patient, so each counts as a patient of its own (look-alikes are joined). Films of one patient are"
+        " alike, so the intervals here are too narrow and p values too small."
+    )
 
 
 def row_of(group: Group) -> Row:
@@ -128,9 +155,10 @@ def row_of(group: Group) -> Row:
     metrics = [seed.metrics for seed in group.seeds]
     results = [result for seed in group.seeds for result in seed.results]
     dataset = next((result.dataset for result in results if result.dataset), None)
-    points = {f"{point.target:.2f}": index for index, point in enumerate(metrics[0].sensitivity_at)}
     each = [one.multiclass for one in metrics if one.multiclass]
     confusion = metrics[0].confusion
+    sick, well = confusion.tp + confusion.fn, confusion.fp + confusion.tn
+    found = group.sample.statistics
     return Row(
         suite=first.suite,
         suite_version=first.suite_version,
@@ -148,20 +176,21 @@ def row_of(group: Group) -> Row:
         real_positives=first.composition.real_positives,
         synthetic=first.composition.synthetic,
         skew=first.composition.skew,
-        test_negatives=confusion.fp + confusion.tn,
-        test_positives=confusion.tp + confusion.fn,
+        test_negatives=well,
+        test_positives=sick,
         test_patients=metrics[0].patients,
+        films_as_patients=sum(STAND_IN in row.patient_id for row in group.seeds[0].predictions),
         false_negatives=[one.confusion.fn for one in metrics],
-        sensitivity=_cell([one.sensitivity for one in metrics]),
-        specificity=_cell([one.specificity for one in metrics]),
-        auc=_cell([one.auc for one in metrics]),
+        sensitivity=_cell(found["sensitivity"], sick),
+        specificity=_cell(found["specificity"], well),
+        auc=_cell(found["auc"]),
         sensitivity_at={
-            name: _cell([one.sensitivity_at[index].sensitivity for one in metrics])
-            for name, index in points.items()
+            f"{target:.2f}": _cell(found[resampling.specificity_name(target)], sick)
+            for target in (point.target for point in metrics[0].sensitivity_at)
         },
-        accuracy=_cell([(one.multiclass or one).accuracy for one in metrics]),
-        macro_sensitivity=_cell([one.macro_sensitivity for one in each]) if each else None,
-        micro_auc=_cell([one.micro.auc for one in each]) if each else None,
+        accuracy=_cell(found["accuracy"], sick + well),
+        macro_sensitivity=_cell(found["macro sensitivity"]) if each else None,
+        micro_auc=_bare([one.micro.auc.value for one in each]),
         micro_precision=_bare([one.micro.precision for one in each]),
         micro_specificity_at_sensitivity=_bare([one.micro.specificity_at_sensitivity for one in each]),
         calibration_error=sum(one.calibration.error for one in metrics) / len(metrics),
@@ -178,14 +207,15 @@ def _bare(values: Sequence[float | None]) -> Cell | None:
     return Cell(mean=sum(numbers) / len(numbers), lowest=low, highest=high, low=low, high=high)
 
 
-def _cell(values: Sequence[Proportion | Estimate]) -> Cell:
-    numbers = [value.value for value in values]
+def _cell(one: Statistic, films: int | None = None) -> Cell:
+    """A statistic over the seeds; `films` are those that it is a share of, where it is a share."""
+    limits = crossed.interval(one, films=films)
     return Cell(
-        mean=sum(numbers) / len(numbers),
-        lowest=min(numbers),
-        highest=max(numbers),
-        low=min(value.low for value in values),
-        high=max(value.high for value in values),
+        mean=limits.value,
+        lowest=float(one.values.min()),
+        highest=float(one.values.max()),
+        low=limits.low,
+        high=limits.high,
     )
 
 

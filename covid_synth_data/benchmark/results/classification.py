@@ -60,11 +60,16 @@ class LeftOut(FrozenModel):
 
 
 class Fitting(FrozenModel):
-    """How the training went: epochs run, the one that was kept, its loss on the validation films."""
+    """How the training went: epochs run, the one that was kept, its loss on the validation films.
+
+    `validation_auc` is that of the positive class against the rest on the validation films, by which the
+    baseline to beat is chosen; None where they hold one class only, and in older results.
+    """
 
     epochs: Annotated[int, Field(ge=1)]
     best_epoch: Annotated[int, Field(ge=1)]
     validation_loss: FiniteFloat
+    validation_auc: Share | None = None
 
 
 class Prediction(FrozenModel):

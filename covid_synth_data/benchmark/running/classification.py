@@ -174,17 +174,27 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
             jobs = [job for job in pending if job.run.model == model]
             regimes = [(job.train, self.suite.regimes[job.run.regime]) for job in jobs]
             worker.fill(model, regimes, list(others.values()))
-            for number, job in enumerate(jobs, 1):
+            begun = 0
+            for together in trained_together(jobs):
                 start = time.monotonic()
-                trained = worker.train(
-                    model,
-                    self.suite.regimes[job.run.regime],
-                    job.run.seed,
-                    job.train,
-                    others,
-                    what=f"{number}/{len(jobs)} {job.run.title}",
-                )
-                yield job, self._result(job, split, others, trained, time.monotonic() - start)
+                begun += len(together)
+                what = f"{begun}/{len(jobs)} {together[0].run.title}"
+                regime = self.suite.regimes[together[0].run.regime]
+                if len(together) > 1:
+                    trained = worker.train_heads(
+                        model,
+                        regime,
+                        [job.run.seed for job in together],
+                        [job.train for job in together],
+                        others,
+                        f"{what} and {len(together) - 1} more",
+                    )
+                else:
+                    job = together[0]
+                    trained = [worker.train(model, regime, job.run.seed, job.train, others, what)]
+                seconds = (time.monotonic() - start) / len(together)
+                for job, classifier in zip(together, trained, strict=True):
+                    yield job, self._result(job, split, others, classifier, seconds)
 
     def _result(
         self,
@@ -249,3 +259,18 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
             for name in job.train.ids
         }
         return Cost(len(films), extraction=film * (len(films) + suite.augment_views * len(augmented)))
+
+
+def trained_together(jobs: Sequence[PreparedFilms]) -> list[list[PreparedFilms]]:
+    """The seeds of a regime in one piece where the model is a dense layer on fixed features, else one by one.
+
+    Seeds of one piece have equally many training films of each class.
+    """
+    pieces: dict[object, list[PreparedFilms]] = {}
+    for job in jobs:
+        counts = tuple(job.train.counts().items())
+        head = CLASSIFIERS[job.run.model].learner == "head"
+        pieces.setdefault(
+            (job.run.model, job.run.regime, job.run.fold, counts) if head else job.run, []
+        ).append(job)
+    return list(pieces.values())

@@ -24,6 +24,12 @@ from covid_synth_data.errors import DivergedError
 
 Rows = npt.NDArray[np.int64]
 
+OPTIMIZERS: Final[dict[str, type[torch.optim.Optimizer]]] = {
+    "adadelta": torch.optim.Adadelta,
+    "adam": torch.optim.Adam,
+}
+"""By the names that a suite uses. Both work on each number apart, which `heads` relies on."""
+
 _EVALUATION_BATCH: Final = 64
 
 
@@ -112,13 +118,9 @@ def fit(
     weighted, or at `settings.max_epochs`. On the CPU the outcome depends on the arguments alone (at one
     number of threads). `advance` is told each finished epoch. Raises `DivergedError`.
     """
-    optimizers: dict[str, type[torch.optim.Optimizer]] = {
-        "adadelta": torch.optim.Adadelta,
-        "adam": torch.optim.Adam,
-    }
     weights = torch.from_numpy(film_weights(train.labels)) if loss == "class-weighted" else None
     with seeded(seed, device):
-        optimizer = optimizers[settings.optimizer](model.parameters(), lr=settings.learning_rate)  # type: ignore[call-arg]
+        optimizer = OPTIMIZERS[settings.optimizer](model.parameters(), lr=settings.learning_rate)  # type: ignore[call-arg]
         best, best_epoch, kept = float("inf"), 0, model.state_dict()
         epoch = 0
         for epoch in range(1, settings.max_epochs + 1):

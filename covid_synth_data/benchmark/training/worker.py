@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,11 +19,12 @@ from covid_synth_data.benchmark.data.store import Store, default_folder
 from covid_synth_data.benchmark.request import ClassificationRequest, Progress
 from covid_synth_data.benchmark.results import classification as results
 from covid_synth_data.benchmark.suite import Regime
-from covid_synth_data.benchmark.training import augment, fit, trees
+from covid_synth_data.benchmark.training import augment, fit, heads, trees
 from covid_synth_data.classifiers.networks import Network
 from covid_synth_data.classifiers.registry import CLASSIFIERS, build
 from covid_synth_data.classifiers.weights import WeightsUsed
 from covid_synth_data.files.pixels import load_grey
+from covid_synth_data.metrics import detection
 from covid_synth_data.preprocessing import films as preprocessing
 
 Array = npt.NDArray[Any]
@@ -84,12 +86,69 @@ class Worker:
         self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
     ) -> TrainedClassifier:
         """Train on `train`, stop by `parts["validation"]`, then predict `parts["test"]`. Needs `fill`."""
+        learner = CLASSIFIERS[model].learner in ("head", "network")
+        work = self._fit if learner else self._estimate
+        return self._outcome(train, parts, *work(model, regime, seed, train, parts, what))
+
+    def train_heads(
+        self,
+        model: str,
+        regime: Regime,
+        seeds: Sequence[int],
+        trains: Sequence[Films],
+        parts: Mapping[str, Films],
+        what: str,
+    ) -> list[TrainedClassifier]:
+        """`train` for several seeds of one regime at once, where `model` learns a dense layer on fixed
+        features.
+
+        `trains` are the films of each seed, equally many of each class. Needs `fill`.
+        """
+        settings = self.suite.training_of(model)
+        ids = list(dict.fromkeys(name for films in trains for name in films.ids))
+        where = {name: place for place, name in enumerate(ids)}
+        labels = np.zeros(len(ids), np.int64)
+        rows = [np.array([where[name] for name in films.ids]) for films in trains]
+        for films, mine in zip(trains, rows, strict=True):
+            labels[mine] = films.labels
+        union = dataclasses.replace(trains[0], ids=ids, labels=labels, patients=[""] * len(ids))
+        networks = [self._build(model, seed, len(union.classes)) for seed in seeds]
+        layers = [network.head.to(self.device) for network in networks]
+        with machine.one_thread():
+            trained = heads.fit(
+                layers,
+                self._features_of(model, union, regime),
+                rows,
+                self._features_of(model, parts["validation"]),
+                settings,
+                sampling=regime.sampling,
+                loss=regime.loss,
+                seeds=seeds,
+                device=self.device,
+                advance=lambda epoch: self.progress(epoch, settings.max_epochs, what),
+            )
+            feeds = {name: self._features_of(model, films) for name, films in parts.items()}
+            found = [
+                {name: fit.class_probabilities(layer, feed) for name, feed in feeds.items()}
+                for layer in layers
+            ]
+        return [
+            self._outcome(films, parts, record, networks[0].weights, probabilities)
+            for films, record, probabilities in zip(trains, trained, found, strict=True)
+        ]
+
+    def _outcome(
+        self,
+        train: Films,
+        parts: Mapping[str, Films],
+        trained: fit.Trained,
+        used: WeightsUsed,
+        probabilities: Mapping[str, Array],
+    ) -> TrainedClassifier:
+        """What a result file holds of one training, from the probabilities of its validation and test
+        films."""
         test = parts["test"]
-        if CLASSIFIERS[model].learner in ("head", "network"):
-            trained, used, probabilities = self._fit(model, regime, seed, train, parts, what)
-        else:
-            trained, used, probabilities = self._estimate(model, regime, seed, train, parts, what)
-        rows = zip(test.ids, test.patients, test.labels, probabilities, strict=True)
+        rows = zip(test.ids, test.patients, test.labels, probabilities["test"], strict=True)
         return TrainedClassifier(
             [
                 results.Prediction(
@@ -102,7 +161,10 @@ class Worker:
                 for name, patient, label, row in rows
             ],
             results.Fitting(
-                epochs=trained.epochs, best_epoch=trained.best_epoch, validation_loss=trained.validation_loss
+                epochs=trained.epochs,
+                best_epoch=trained.best_epoch,
+                validation_loss=trained.validation_loss,
+                validation_auc=_auc(parts["validation"], probabilities["validation"]),
             ),
             results.Weights.model_validate(used.model_dump()),
             self.code,
@@ -112,11 +174,14 @@ class Worker:
 
     def _fit(
         self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
-    ) -> tuple[fit.Trained, WeightsUsed, Array]:
+    ) -> tuple[fit.Trained, WeightsUsed, dict[str, Array]]:
         network, trained = self.learn(model, regime, seed, train, parts["validation"], what)
         learner = network.head if CLASSIFIERS[model].frozen else network
         with machine.one_thread() if CLASSIFIERS[model].frozen else contextlib.nullcontext():
-            probabilities = fit.class_probabilities(learner, self._feed(model, parts["test"]))
+            probabilities = {
+                name: fit.class_probabilities(learner, self._feed(model, films))
+                for name, films in parts.items()
+            }
         return trained, network.weights, probabilities
 
     def learn(
@@ -154,7 +219,7 @@ class Worker:
 
     def _estimate(
         self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
-    ) -> tuple[fit.Trained, WeightsUsed, Array]:
+    ) -> tuple[fit.Trained, WeightsUsed, dict[str, Array]]:
         """Fit bagged trees or a logistic regression to fixed features."""
         self.progress(0, 1, what)
         fitted, trained = trees.fit(
@@ -167,7 +232,10 @@ class Worker:
             loss=regime.loss,
             monitor=self.suite.training_of(model).monitor,
         )
-        found = trees.class_probabilities(fitted, self._features_of(model, parts["test"]))
+        found = {
+            name: trees.class_probabilities(fitted, self._features_of(model, films))
+            for name, films in parts.items()
+        }
         self.progress(1, 1, what)
         return trained, self._build(model, 0).weights, found
 
@@ -267,3 +335,13 @@ class Worker:
         base, _, view = key.partition(":plain")
         film = torch.from_numpy(self.pixels.rows([base])).float().unsqueeze(1) / 255.0
         return (augment.plain(film, augment.rng_of_view(base, int(view))) if view else film)[0]
+
+
+def _auc(films: Films, probabilities: Array) -> float | None:
+    """That of the positive class against the rest; None where the films are of one kind only."""
+    positives = films.positives
+    if positives.all() or not positives.any():
+        return None
+    # A sum of float32 softmax numbers may pass 1 by a rounding error.
+    scores = np.clip(probabilities[:, films.classes.index(films.positive)], 0, 1)
+    return detection.auc(positives.astype(int), scores)

@@ -63,7 +63,7 @@ def menon2020(request: Request) -> Outcome:
             " shortcut"
         )
     # With kinds of pneumonia in the task, films that state none are told of and not dropped.
-    nameless = (frame["reason"] == UNNAMED) & (len(request.classes) > 2)
+    nameless = frame["reason"].isin([UNNAMED, table.UNKNOWN_NAME]) & (len(request.classes) > 2)
     return Outcome(frame[(frame["class"] != "") | nameless].reset_index(drop=True), notes)
 
 

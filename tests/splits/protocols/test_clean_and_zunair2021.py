@@ -520,7 +520,7 @@ def test_four_classes_are_held_out_as_in_the_binary_tasks(tmp_path: Path) -> Non
     for task in (TASK, "pneumonia-vs-covid"):
         both = plan(tmp_path, task, protocol="menon2020")
         assert (both["split"] == mine.loc[both.index, "split"]).all()
-    assert reasons(mine) == {"kermany/scan": "bacterial or viral not stated"}
+    assert reasons(mine) == {"kermany/scan": "unknown file name"}
     assert not find_leaks(to_splits(four))
 
 
