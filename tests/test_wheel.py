@@ -188,10 +188,7 @@ print(load_suite(list_suites()[0]).name)
     [
         (["sample", "cyclegan-unet.tiny", "--release", "RELEASE", "-o", "out"], "[generation]"),
         (["benchmark", "run", "quickstart", "--release", "RELEASE", "--out", "results"], "[benchmark]"),
-        (
-            ["benchmark", "map", "zunair2021", "--root", ".", "--release", "RELEASE", "-o", "map.png"],
-            "[figures]",
-        ),
+        (["benchmark", "map", "zunair2021", "--config", "gnc", "-o", "map.png"], "[figures]"),
         (["benchmark", "saliency", "quickstart", "--regime", "real", "-o", "saliency.png"], "[figures]"),
         (["quickstart"], "checkout"),
     ],

@@ -72,6 +72,7 @@ def run_suite(
     as_json: AsJson = False,
 ) -> None:
     """Run SUITE, a name or a .toml file: one result file per training; run again, it goes on after a stop."""
+    need("benchmark", "torch", "torchvision", "sklearn")
     from covid_synth_data import benchmark
 
     if weights not in (None, "imagenet", "xrv", "none"):
