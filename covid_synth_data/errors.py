@@ -95,10 +95,11 @@ class ConfigError(CovidSynthError):
 class MissingExtra(CovidSynthError):
     """An optional dependency is not installed."""
 
-    def __init__(self, module: str, extra: str) -> None:
-        """`module` could not be imported; `extra` is the extra of this package that brings it."""
+    def __init__(self, module: str, extra: str, *, purpose: str = "") -> None:
+        """`module` could not be imported; `extra` is the extra of this package that brings it; `purpose` says
+        what it does, where that is not plain."""
         super().__init__(
-            f"the module {module!r} is not installed",
+            f"the module {module!r}{f', which {purpose},' if purpose else ''} is not installed",
             expected=f"the extra [{extra}]",
             hint=f'pip install "covid-synth-data[{extra}]"',
         )

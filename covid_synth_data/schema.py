@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from covid_synth_data.errors import ConfigError
+
 if TYPE_CHECKING:
     import datasets
 
@@ -49,6 +51,10 @@ CT_COLUMNS: Final = (
 """Of a CT slice: `mask` is a grey image of the values of `MASK_LABELS`, of the size of `image`; `slice` is
 the slice's number within the patient."""
 
+MASKED_COLUMNS: Final = (REAL_COLUMNS[0], "mask", "lungs", *REAL_COLUMNS[1:])
+"""Of a film with outlines: `mask` is that of the infection, `lungs` that of both lungs, each a grey image of
+the size of `image` that is 0 outside; either is null where the source has none."""
+
 SYNTHETIC_COLUMNS: Final = (
     "image",
     "label",
@@ -84,6 +90,41 @@ STRING_COLUMNS: Final = (
 )
 
 
+def rows(dataset: Any, *needed: str) -> Any:
+    """The Dataset (or stream) without the format that its owner gave it, so that all its columns are there.
+
+    A format (torch, numpy, some of the columns) is how rows are shown to their owner; what is computed from
+    them does not depend on it. Raises `ConfigError` for several splits at once, for what is no Dataset, and
+    where a column of `needed` is not there.
+    """
+    import datasets
+
+    if isinstance(dataset, (datasets.DatasetDict, datasets.IterableDatasetDict)):
+        raise ConfigError(
+            "several splits where one is expected",
+            found="a DatasetDict of " + ", ".join(map(str, dataset)),
+            expected="one Dataset",
+            hint=f"choose one of them: splits[{next(iter(dataset), 'train')!r}]",
+        )
+    if not isinstance(dataset, (datasets.Dataset, datasets.IterableDataset)):
+        raise ConfigError(
+            "no Dataset with rows and columns",
+            found=type(dataset).__name__,
+            expected="a Dataset of load_task, load_source or load_dataset",
+        )
+    plain = dataset.with_format(None)
+    columns = plain.column_names
+    missing = [name for name in needed if columns is not None and name not in columns]
+    if missing:
+        raise ConfigError(
+            f"rows without {' and '.join(missing)}",
+            found=", ".join(columns or []) or "no columns",
+            expected=", ".join(needed),
+            hint="give the rows of load_task, load_source or load_dataset",
+        )
+    return plain
+
+
 def synthetic_columns(dataset: str) -> tuple[str, ...]:
     """The columns of a released dataset: those of CT slices have a label map."""
     return SYNTHETIC_CT_COLUMNS if dataset == "covid-synth-ct" else SYNTHETIC_COLUMNS
@@ -100,6 +141,7 @@ def features(columns: tuple[str, ...]) -> datasets.Features:
     kinds: dict[str, Any] = {
         "image": datasets.Image(),
         "mask": datasets.Image(),
+        "lungs": datasets.Image(),
         "label": datasets.ClassLabel(names=list(LABELS)),
         "seed": datasets.Value("int64"),
         "slice": datasets.Value("int64"),

@@ -9,9 +9,11 @@ import typer
 
 from covid_synth_data.cli import guarded, progress_bar, say
 from generation import ct_commands
+from generation.lesions import fit
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(ct_commands.app, name="ct")
+app.add_typer(fit.app, name="lesions")
 
 RecipePath = Annotated[Path, typer.Argument(help="a recipe, e.g. generation/recipes/cyclegan-nc.toml")]
 Root = Annotated[

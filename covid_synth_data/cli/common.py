@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
@@ -21,6 +21,17 @@ Root = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for a script")]
 Release = Annotated[Path | None, typer.Option(help="a release folder")]
 Seed = Annotated[int, typer.Option(min=0, help="another seed gives another draw")]
+
+
+_EXTRAS: Final = {
+    **dict.fromkeys(("gdcm", "pydicom", "pylibjpeg", "torchxrayvision"), "rsna"),
+    **dict.fromkeys(("matplotlib", "safetensors", "sklearn", "timm", "torch", "torchvision"), "benchmark"),
+    **dict.fromkeys(("monai", "nibabel", "torchmetrics"), "ct"),
+    **dict.fromkeys(("captum", "umap"), "figures"),
+    **dict.fromkeys(("lightning_fabric", "lightning"), "generation"),
+    "ray": "ray",
+}
+"""Module to the extra that brings it; `covid_synth_data` without extras has none of them."""
 
 
 def say(text: str) -> None:
@@ -91,6 +102,11 @@ def guarded(run: Callable[[], Any]) -> None:
         run()
     except CovidSynthError as error:
         _fail(error)
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in _EXTRAS:
+            raise
+        _fail(MissingExtra(module, _EXTRAS[module]))
     except OSError as error:
         _fail(
             CovidSynthError(

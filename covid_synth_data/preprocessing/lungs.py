@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from scipy import ndimage
 from torch import nn
 from torch.nn import functional
 
@@ -23,47 +22,31 @@ from covid_synth_data.errors import WeightsError
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.preprocessing import harmonise, lung_weights
 from covid_synth_data.preprocessing.harmonise import Box
+from covid_synth_data.preprocessing.lung_shapes import (
+    BRIDGE,
+    ELLIPSE,
+    LEAST_APART,
+    LEAST_AREA,
+    LEAST_RATIO,
+    MOST_AREA,
+    MOST_ASKEW,
+    THRESHOLDS,
+    Fields,
+    Mask,
+    believed,
+)
 from covid_synth_data.preprocessing.lung_weights import WEIGHTS
-
-Mask = npt.NDArray[np.bool_]
 
 WIDTHS: Final = (16, 32, 64, 96)
 
-LEAST_AREA, MOST_AREA = 0.05, 0.70
-"""Lung fields outside these shares of the film are not believed."""
-
-THRESHOLDS: Final = (0.5, 0.7, 0.9)
-"""What is as likely as this is taken for lung; the later ones where the ones before give no two lungs."""
-
-BRIDGE: Final = 3
-"""Bridges and spurs of up to twice this many pixels of the common side are cut."""
-
-LEAST_RATIO: Final = 0.4
-"""The smaller lung has at least this share of the larger one's area (outlines by hand: 0.61 or more)."""
-
-LEAST_APART, MOST_ASKEW = 0.2, 0.2
-"""Their centres are at least and at most this far apart, across and down, as shares of the film (outlines by
-hand: 0.28 or more, 0.16 or less)."""
-
 MARGIN: Final = 0.02
 """Added around the box of the lungs on each side, as a share of the film's."""
-
-ELLIPSE: Final = (0.5, 0.47, 0.42, 0.40)
-"""What stands in for lungs: centre x and y and half axes of an ellipse, shares of the film without frame."""
 
 OUTSIDE: Final = 128
 """The grey of everything that is not lung."""
 
 REVISION: Final = 1
 """Counted up with every change of the rules here that the numbers above do not show."""
-
-
-class Fields(NamedTuple):
-    """The lung fields of a film: `mask` (COMMON_SIDE, COMMON_SIDE) over the film without its frame; whether
-    the network `found` them, or the central ellipse stands in their place."""
-
-    mask: Mask
-    found: bool
 
 
 class LungNet(nn.Module):
@@ -123,47 +106,6 @@ def probabilities(network: nn.Module, seen: harmonise.Film) -> npt.NDArray[np.fl
             return np.asarray(network(film).sigmoid()[0, 0].numpy())
     finally:
         torch.set_num_threads(before)
-
-
-def believed(likely: npt.NDArray[np.float32] | Mask) -> Fields:
-    """What is `likely` lung, in [0, 1], where it looks like two lungs at one of the thresholds, tried in
-    their order: a higher one parts lungs that touch. The ellipse where it does at none."""
-    for threshold in THRESHOLDS:
-        lungs = two_lungs(likely >= threshold)
-        if lungs is not None:
-            return Fields(lungs, True)
-    return Fields(ellipse(likely.shape[0]), False)
-
-
-def two_lungs(mask: Mask) -> Mask | None:
-    """The two largest regions of `mask` without thin bridges and spurs, holes filled; None unless they have
-    the size and place of two lungs."""
-    core = ndimage.binary_erosion(mask, iterations=BRIDGE, border_value=1)
-    labels, count = ndimage.label(core)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    largest = np.argsort(-sizes, kind="stable")[:2] + 1
-    if len(largest) < 2:
-        return None
-    grown = [mask & ndimage.binary_dilation(labels == label, iterations=BRIDGE) for label in largest]
-    regions = [ndimage.binary_fill_holes(region) for region in grown]
-    areas = [float(region.mean()) for region in regions]
-    (y, x), (other_y, other_x) = (ndimage.center_of_mass(region) for region in regions)
-    side = mask.shape[0]
-    fits = (
-        LEAST_AREA <= sum(areas) <= MOST_AREA
-        and min(areas) >= LEAST_RATIO * max(areas)
-        and abs(x - other_x) >= LEAST_APART * side
-        and abs(y - other_y) <= MOST_ASKEW * side
-    )
-    return regions[0] | regions[1] if fits else None
-
-
-def ellipse(side: int) -> Mask:
-    """The fixed central ellipse on a film of (side, side)."""
-    x, y, across, down = ELLIPSE
-    at = (np.arange(side) + 0.5) / side
-    inside: Mask = ((at[None, :] - x) / across) ** 2 + ((at[:, None] - y) / down) ** 2 <= 1
-    return inside
 
 
 def box(mask: Mask) -> tuple[float, float, float, float]:

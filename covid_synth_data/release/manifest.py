@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from covid_synth_data.errors import CorruptRelease, ReleaseError
+from covid_synth_data.files import lfs
 from covid_synth_data.files.atomic import write_text
 from covid_synth_data.files.models import FrozenModel, invalid
 
@@ -125,6 +126,10 @@ def read(folder: Path) -> Manifest:
         return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         what, hint = f"{path} cannot be read", "fetch the release again"
+        if lfs.is_pointer(path):
+            raise CorruptRelease(
+                what, found=lfs.FOUND, expected=f"the {NAME} of a release", hint=lfs.HINT
+            ) from error
         if isinstance(error, ValidationError):
             raise invalid(CorruptRelease, what, error, Manifest, hint) from error
         raise CorruptRelease(

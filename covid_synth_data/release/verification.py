@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
+from covid_synth_data.files import lfs
 from covid_synth_data.release import manifest
 
 if TYPE_CHECKING:
@@ -34,11 +35,24 @@ MAX_RATIO: Final = 200
 _SMALL: Final = 8 * 2**20
 
 
+_CRLF: Final = "line ends changed to CRLF"
+_MAX_TEXT: Final = 16 * 2**20
+
+
 class Difference(NamedTuple):
     """How a file differs from its entry in the manifest: what was found, and what was expected."""
 
     found: str
     expected: str
+
+    @property
+    def hint(self) -> str:
+        """What to do about it."""
+        if self.found == lfs.FOUND:
+            return lfs.HINT
+        if self.found == _CRLF:
+            return "git config core.autocrlf false in that clone, then check its files out again"
+        return "fetch the release again, or run covid-synth verify"
 
 
 def difference(folder: Path, file: manifest.File, *, content: bool = True) -> Difference | None:
@@ -55,7 +69,9 @@ def difference(folder: Path, file: manifest.File, *, content: bool = True) -> Di
         if size is None:
             return Difference("no file", "a file of the release")
         if size != file.size:
-            return Difference(f"{size:,} bytes", f"{file.size:,} bytes")
+            found = lfs.FOUND if lfs.is_pointer(path) else f"{size:,} bytes"
+            found = _CRLF if content and _has_crlf(path, file) else found
+            return Difference(found, f"{file.size:,} bytes")
         with path.open("rb") as handle:
             digest = sha256(handle) if content else file.sha256
             if digest != file.sha256:
@@ -63,6 +79,14 @@ def difference(folder: Path, file: manifest.File, *, content: bool = True) -> Di
             return _read_form(handle, file.rows) if file.rows is not None else None
     except OSError as error:
         return Difference((error.strerror or str(error)).lower(), "a readable file")
+
+
+def _has_crlf(path: Path, file: manifest.File) -> bool:
+    """Whether a text is as released but for its line ends, which git changes in some checkouts."""
+    if file.rows is not None or path.stat().st_size > _MAX_TEXT:
+        return False
+    text = path.read_bytes().replace(b"\r\n", b"\n")
+    return hashlib.sha256(text).hexdigest() == file.sha256
 
 
 def _read_form(handle: IO[bytes], rows: int) -> Difference | None:
@@ -134,7 +158,7 @@ def verify(folder: str | Path, progress: Callable[[int, int], None] | None = Non
     add up to the rows of the manifest. `progress` gets (bytes read, all bytes). Raises `ReleaseError` when
     `folder` is no release.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     listed = manifest.read(folder)
     report = Report()
     total = sum(file.size for file in listed.files)
@@ -144,7 +168,10 @@ def verify(folder: str | Path, progress: Callable[[int, int], None] | None = Non
             report.files += 1
             report.size += file.size
             if problem:
-                report.problems.append(f"{file.path}: found {problem.found}, expected {problem.expected}")
+                cure = f"; {problem.hint}" if problem.found in (lfs.FOUND, _CRLF) else ""
+                report.problems.append(
+                    f"{file.path}: found {problem.found}, expected {problem.expected}{cure}"
+                )
             if file.subset:
                 report.rows[file.subset] = report.rows.get(file.subset, 0) + (file.rows or 0)
             if progress:

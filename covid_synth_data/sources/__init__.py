@@ -33,6 +33,7 @@ _MODULES: Final = {
     "rsna": "rsna",
     "kermany": "kermany",
     "radiography": "radiography",
+    "covid-qu-ex": "covid_qu_ex",
     "covid-ct": "covid_ct",
     "phantom": "phantom",
     "ct-phantom": "ct_phantom",

@@ -11,9 +11,9 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
 from covid_synth_data.files.pixels import Grey
-from covid_synth_data.preprocessing import lungs
+from covid_synth_data.preprocessing import lung_shapes
 from covid_synth_data.preprocessing.harmonise import Film
-from covid_synth_data.preprocessing.lungs import Fields, Mask
+from covid_synth_data.preprocessing.lung_shapes import Fields, Mask
 from generation.lungs import outlines
 
 Method = Callable[[Film], Fields]
@@ -68,12 +68,12 @@ def classical(film: Film) -> Fields:
     fields = np.zeros(film.shape, bool)
     for label in np.argsort(-sizes, kind="stable")[:2] + 1:
         fields |= hull(labels == label)
-    return Fields(fields, lungs.believed(fields).found)
+    return Fields(fields, lung_shapes.believed(fields).found)
 
 
 def central(film: Film) -> Fields:
     """The ellipse that stands in for lungs, on every film: what any method must beat."""
-    return Fields(lungs.ellipse(film.shape[0]), False)
+    return Fields(lung_shapes.ellipse(film.shape[0]), False)
 
 
 def otsu(film: Film) -> float:

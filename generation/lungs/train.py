@@ -30,7 +30,7 @@ from covid_synth_data.errors import ConfigError, DivergedError
 from covid_synth_data.files.atomic import replacing, write_text
 from covid_synth_data.files.models import FrozenModel, read_toml
 from covid_synth_data.files.pixels import Grey
-from covid_synth_data.preprocessing import harmonise, lung_weights, lungs
+from covid_synth_data.preprocessing import harmonise, lung_shapes, lung_weights, lungs
 from covid_synth_data.preprocessing.harmonise import COMMON_SIDE, Film
 from generation.lungs import outlines
 from generation.lungs import scores as lung_scores
@@ -174,7 +174,7 @@ def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 def by_network(network: torch.nn.Module) -> lung_scores.Method:
     """`network` as a method that `lung_scores.measure` can measure."""
-    return lambda film: lungs.believed(lungs.probabilities(network, film))
+    return lambda film: lung_shapes.believed(lungs.probabilities(network, film))
 
 
 def fit(

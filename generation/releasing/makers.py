@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from covid_synth_data.errors import BadImage, ConfigError
-from covid_synth_data.files.pixels import Grey, load_grey
+from covid_synth_data.files.pixels import Grey, bytes_of, file_of, load_grey
 from covid_synth_data.generators.trained import LabelTranslator, Sampler, Trained, Translator
 from covid_synth_data.release.manifest import SourceFilms
 from generation.data import crops
@@ -212,12 +212,9 @@ def fingerprints(films: datasets.Dataset) -> dict[str, SourceFilms]:
 
 
 def _content_digest(cell: dict[str, Any]) -> str:
-    content = cell["bytes"]
-    if content is None:
-        try:
-            content = Path(cell["path"]).read_bytes()
-        except OSError as error:
-            raise BadImage(
-                f"cannot read {cell['path']}", found=str(error), hint="restore that file and run again"
-            ) from error
-    return hashlib.sha256(content).hexdigest()
+    try:
+        return hashlib.sha256(bytes_of(cell)).hexdigest()
+    except OSError as error:
+        raise BadImage(
+            f"cannot read {file_of(cell['path'])}", found=str(error), hint="restore that file and run again"
+        ) from error

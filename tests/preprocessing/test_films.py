@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from covid_synth_data.errors import BadImage, UnknownName, WeightsError
 from covid_synth_data.files.pixels import load_grey, resize
 from covid_synth_data.preprocessing import films as preprocessing
-from covid_synth_data.preprocessing import harmonise, lung_weights, lungs, sharpness
+from covid_synth_data.preprocessing import harmonise, lung_shapes, lung_weights, lungs, sharpness
 from covid_synth_data.sources import phantom
 
 PER_CLASS = 40
@@ -205,7 +205,7 @@ def test_coarse_detail_is_left_alone(film):
 def test_outside_the_lungs_nothing_is_left(monkeypatch, film):
     truth = Image.fromarray(phantom.lung_mask("normal", SIDE, 3, 0, 1) > 0.5)
     mask = np.asarray(truth.resize((128, 128)))
-    monkeypatch.setattr(lungs, "find", lambda grey, weights: lungs.Fields(mask, True))
+    monkeypatch.setattr(lungs, "find", lambda grey, weights: lung_shapes.Fields(mask, True))
     pixels, found = preprocessing.prepare(film, 96, "lungs")
     assert found
     seen = pixels != lungs.OUTSIDE
@@ -249,9 +249,9 @@ def test_lungs_are_found_on_phantoms():
     ],
 )
 def test_what_cannot_be_lungs_is_replaced_by_the_ellipse(mask, why):
-    believed, found = lungs.believed(mask)
+    believed, found = lung_shapes.believed(mask)
     assert not found, why
-    assert np.array_equal(believed, lungs.ellipse(128))
+    assert np.array_equal(believed, lung_shapes.ellipse(128))
     assert 0.4 < believed.mean() < 0.6
 
 
@@ -259,7 +259,7 @@ def test_a_higher_threshold_parts_lungs_that_touch():
     likely = np.zeros((128, 128), np.float32)
     likely[20:100, 15:110] = 0.6
     likely[20:100, 15:55] = likely[20:100, 70:110] = 0.8
-    believed, found = lungs.believed(likely)
+    believed, found = lung_shapes.believed(likely)
     assert found
     assert alike(believed, likely > 0.7) > 0.99
 
@@ -271,7 +271,7 @@ def test_two_lungs_are_kept_and_crumbs_bridges_and_holes_are_not():
     mask[50:55, 30:35] = False
     mask[2:5, 2:5] = True
     mask[60:62, 55:70] = True  # a thin bridge between them
-    believed, found = lungs.believed(mask)
+    believed, found = lung_shapes.believed(mask)
     assert found
     assert alike(believed, wanted) > 0.99
 

@@ -14,7 +14,15 @@ from covid_synth_data.sources import load_source, read_source, source_status, ta
 from tests.sources.conftest import grey, xray
 
 Make = Callable[..., Path]
-PUBLIC = ("covid-chestxray", "covid-19-image-repository", "rsna", "kermany", "radiography", "covid-ct")
+PUBLIC = (
+    "covid-chestxray",
+    "covid-19-image-repository",
+    "rsna",
+    "kermany",
+    "radiography",
+    "covid-qu-ex",
+    "covid-ct",
+)
 NEED_ROOT = tuple(name for name in PUBLIC if name != "rsna")
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from covid_synth_data.errors import ConfigError, DivergedError, EmptySplit, SourceError
 from covid_synth_data.files.models import read_toml
-from covid_synth_data.preprocessing import lung_weights, lungs
+from covid_synth_data.preprocessing import lung_shapes, lung_weights, lungs
 from covid_synth_data.sources import licences, phantom
 from generation.lungs import outlines, train
 from generation.lungs import scores as lung_scores
@@ -215,9 +215,11 @@ def test_dice_by_hand():
 
 def test_what_is_measured_is_per_film_and_drawn_by_patient(parts):
     truth = iter(outlines.at_side(parts["external"].masks) == outlines.LUNG)
-    scores = lung_scores.measure(lambda film: lungs.Fields(next(truth), True), parts["external"])
+    scores = lung_scores.measure(lambda film: lung_shapes.Fields(next(truth), True), parts["external"])
     assert (scores["films"], scores["found"], scores["mean"], scores["interval"]) == (2, 2, 1.0, [1.0, 1.0])
-    fixed = lung_scores.measure(lambda film: lungs.Fields(lungs.ellipse(128), False), parts["external"])
+    fixed = lung_scores.measure(
+        lambda film: lung_shapes.Fields(lung_shapes.ellipse(128), False), parts["external"]
+    )
     assert fixed["found"] == 0
     assert fixed["mean_where_found"] is None
     assert 0.5 < fixed["interval"][0] <= fixed["mean"] <= fixed["interval"][1] < 0.95

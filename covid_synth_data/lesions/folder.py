@@ -1,0 +1,195 @@
+"""What `covid-synth paint` does: pairs from a folder of normal films.
+
+OUT/films/NAME.png      the film as it was read, a negative
+OUT/lesions/NAME.png    the same film with opacities, a positive
+OUT/masks/NAME.png      the soft map of the lesion
+OUT/records/NAME.json   what was painted; written last, so that it marks a film as done
+OUT/pairs.csv           all records, written at the end
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from covid_synth_data.errors import BadImage, ConfigError, VersionExists
+from covid_synth_data.files import dicom, pixels
+from covid_synth_data.files.atomic import replacing, write_text
+from covid_synth_data.files.pixels import Grey
+from covid_synth_data.lesions.coordinates import Mask
+from covid_synth_data.lesions.painting import LEAST_SIDE, Record, paint
+from covid_synth_data.lesions.rows import to_grey
+from covid_synth_data.sources.disk import list_images
+from covid_synth_data.sources.table import unique_ids
+
+MARK: Final = "paint.json"
+KEY: Final = "covid-synth-lesion"
+"""Text field of a painted PNG: it says that the film is a positive."""
+
+FIELDS: Final = ("pair_id", "film", "lesion", "mask", "index", "seed", *Record.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is painted: `films` is the folder, `lungs` a folder of masks of the same names or None; `size` the
+    side of the pairs, None for that of each film."""
+
+    films: Path
+    out: Path
+    seed: int = 0
+    pattern: str = "covid-19"
+    control: str | None = None
+    lungs: Path | None = None
+    size: int | None = None
+    force: bool = False
+
+
+def write_pairs(job: Job, tick: Callable[[int, int], None]) -> list[Record]:
+    """Paint every film of a folder; the same call goes on after a stop. Returns the records in their order.
+
+    Every film is checked before the first is painted. Raises `ConfigError`, `BadImage`, `UnknownName`,
+    `VersionExists` where `out` holds anything else, `OutputError`.
+    """
+    names = _names(job)
+    identities = unique_ids(names)
+    for name in names:
+        _read(job, name)
+    paint(np.zeros((0, LEAST_SIDE, LEAST_SIDE), np.uint8), job.seed, job.pattern, control=job.control)
+    _claim(job, names)
+    rows = []
+    for index, (name, identity) in enumerate(zip(names, identities, strict=True)):
+        done = job.out / "records" / f"{identity}.json"
+        if not done.is_file():
+            _paint_one(job, index, name, identity, done)
+        rows.append(json.loads(done.read_text(encoding="utf-8")))
+        tick(index + 1, len(names))
+    write_text(job.out / "pairs.csv", _table(rows))
+    fields = Record.__dataclass_fields__
+    return [Record(**{key: row[key] for key in fields} | {"zones": tuple(row["zones"])}) for row in rows]
+
+
+def _paint_one(job: Job, index: int, name: str, identity: str, done: Path) -> None:
+    film, lungs = _read(job, name)
+    masks = None if lungs is None else lungs[None]
+    painted = paint(film[None], job.seed, job.pattern, masks, job.control, indices=[index])
+    record = painted.records[0]
+    row: dict[str, Any] = {"pair_id": identity, "film": f"films/{identity}.png", "index": index}
+    _save(job.out / "films" / f"{identity}.png", film)
+    if not record.reason:
+        text = "" if job.control else record.pattern
+        _save(job.out / "lesions" / f"{identity}.png", painted.films[0], text)
+        _save(job.out / "masks" / f"{identity}.png", painted.maps[0])
+        row |= {"lesion": f"lesions/{identity}.png", "mask": f"masks/{identity}.png"}
+    write_text(done, json.dumps({"lesion": "", "mask": "", **row, "seed": job.seed, **asdict(record)}))
+
+
+def _names(job: Job) -> list[str]:
+    """The films of the folder. Raises `ConfigError`."""
+    if not job.films.is_dir():
+        raise ConfigError(
+            f"no folder {job.films}", expected="a folder of normal films", hint="check the path"
+        )
+    if job.out.resolve() == job.films.resolve():
+        raise ConfigError("the pairs would lie among the films", found=str(job.out), hint="change -o")
+    names = list_images(job.films)
+    if not names:
+        raise ConfigError(
+            f"no film in {job.films}",
+            expected="files ending in .png, .jpg, .jpeg or .dcm",
+            hint="check the path",
+        )
+    return names
+
+
+def _read(job: Job, name: str) -> tuple[Grey, Mask | None]:
+    """A film and its lungs. Raises `BadImage`, `ConfigError`."""
+    path = job.films / name
+    image = pixels.open_image(path)
+    if image.info.get(KEY) and not job.force:
+        raise ConfigError(
+            f"{path} is a positive already",
+            found=f"painted: {image.info[KEY]}",
+            expected="normal films",
+            hint="give the folder of normal films, or add --force",
+        )
+    # The window of a DICOM file is recorded, so its bits can be brought to eight; that of a PNG is not.
+    film = pixels.to_grey(image) if dicom.is_dicom(name) else to_grey(image, str(path))
+    if min(film.shape) < LEAST_SIDE:
+        raise BadImage(
+            f"{path} is too small to paint",
+            found=f"{film.shape[1]} x {film.shape[0]} pixels",
+            expected=f"at least {LEAST_SIDE} on each side",
+            hint="take the film at a larger size",
+        )
+    lungs = None if job.lungs is None else _lungs(job.lungs, name, film)
+    if job.size is None:
+        return film, lungs
+    small = None if lungs is None else pixels.resize(lungs.astype(np.uint8) * 255, job.size) >= 128
+    return pixels.resize(film, job.size), small
+
+
+def _lungs(folder: Path, name: str, film: Grey) -> Mask:
+    """The lung mask of the film `name`: a picture of the same stem and size, 0 outside the lungs."""
+    stem = Path(name).stem
+    path = next((folder / mask for mask in list_images(folder) if Path(mask).stem == stem), None)
+    if path is None:
+        raise BadImage(f"no lung mask of {name}", expected=f"{folder}/{stem}.png", hint="leave out --lungs")
+    mask = pixels.load_grey(path) > 0
+    if mask.shape != film.shape:
+        raise BadImage(
+            f"{path} is a mask of another size",
+            found=f"{mask.shape[1]} x {mask.shape[0]} pixels",
+            expected=f"{film.shape[1]} x {film.shape[0]}, as its film",
+            hint="resize the mask",
+        )
+    return mask
+
+
+def _claim(job: Job, names: list[str]) -> None:
+    """Mark the folder as made by this job. Raises `VersionExists` unless it is empty or was begun by it."""
+    settings = {
+        "seed": job.seed,
+        "pattern": job.pattern,
+        "control": job.control,
+        "size": job.size,
+        "lungs": job.lungs is not None,
+        "films": hashlib.sha256("\n".join(names).encode()).hexdigest()[:16],
+    }
+    mark = job.out / MARK
+    if mark.is_file():
+        if json.loads(mark.read_text(encoding="utf-8")) == settings:
+            return
+    elif not job.out.is_dir() or not any(job.out.iterdir()):
+        write_text(mark, json.dumps(settings, indent=1) + "\n")
+        return
+    raise VersionExists(
+        f"{job.out} holds something else",
+        found="other files, or pairs of other films or settings",
+        expected="an empty folder, or the pairs of the same command",
+        hint="choose another folder with -o",
+    )
+
+
+def _save(path: Path, picture: Grey, lesion: str = "") -> None:
+    text = PngImagePlugin.PngInfo()
+    if lesion:
+        text.add_text(KEY, lesion)
+    with replacing(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG", pnginfo=text)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    buffer = io.StringIO(newline="")
+    writer = csv.DictWriter(buffer, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**row, "zones": " ".join(row["zones"])} for row in rows)
+    return buffer.getvalue()

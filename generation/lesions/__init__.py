@@ -1,0 +1,1 @@
+"""Fitting of the distributions that lesions are painted from."""
