@@ -80,7 +80,7 @@ def ct_quality(folder: Path | None, listed: Manifest) -> tuple[PropertyRow, ...]
     if folder is None:
         return ()
     digests = {file.path: file.sha256 for file in listed.files}
-    subsets = {digests.get(subset.weights): name for name, subset in listed.subsets.items()}
+    subsets = {digests.get(subset.weights or ""): name for name, subset in listed.subsets.items()}
     found: list[PropertyRow] = []
     for path in sorted((folder / CT_QUALITY).glob("*.json")):
         content = path.read_bytes()
