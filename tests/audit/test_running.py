@@ -108,7 +108,7 @@ def test_the_quality_of_ct_slices_goes_on_the_card_of_its_weights(tmp_path):
     from generation.releasing.documents import scorecard
 
     listed = manifest.read(releases.build(tmp_path / "rel"))
-    digest = next(file.sha256 for file in listed.files if file.path == "weights/nc.safetensors")
+    digest = next(file.sha256 for file in listed.files if file.path == listed.subsets["gnc"].weights)
     average = {"mean": 0.5, "deviation": 0.1, "n": 9, "left_out": 0}
     quality = {"side": 64, "psnr": average, "ssim": average, "rmse": average, "fid": None}
     content = {"format": 1, "kind": "ct-quality", "weights_sha256": digest, "lung": quality}

@@ -232,3 +232,12 @@ def test_features_that_are_not_finite(context, extractor):
         setattr(made.looks.extractor, name, getattr(extractor, name))
     with pytest.raises(MetricError, match="tiny gives no finite features; found t/0"):
         made.looks.features(films)
+
+
+def test_held_out_films_that_are_training_films_do_not_hide_copies(context, real):
+    films = noise(240, 1)
+    twice = film_set("held-out films", [*films[:3], *films[120:]], "h")
+    sets = {**real, "held_out": twice}
+    found = copies.measure(context(material(film_set("made", films[:30], "s"), **sets)))
+    assert values(found, "planted-found")["planted copies"].value == 1
+    assert found.notes[0].startswith("3 of 123 held-out films are training films under another name")
