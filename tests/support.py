@@ -31,7 +31,7 @@ def write_root(root: Path, normals: int = 20, positives: int = 9) -> Path:
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:
-    """Every path below `folder` with the bytes of the file, None for a folder; without the locks, which come and go."""
+    """Every path below `folder` with the bytes of the file, None for a folder. Locks are left out."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
