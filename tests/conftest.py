@@ -39,6 +39,7 @@ critic_width = 4
 epochs = 1
 batch_size = 4
 looks = 2
+precision = "32-true"
 
 [release]
 dataset = "covid-synth-cxr"

@@ -43,7 +43,7 @@ class Engine(FrozenModel):
 
 
 def decide(recipe: TrainedRecipe, films: Sequence[TrainingImages], folder: Path, device: str) -> Engine:
-    """The engine of the run in `folder`: as recorded there, or decided now and recorded.
+    """The engine of the run in `folder`: as recorded there, or decided now (`record` keeps it).
 
     `device` is cpu or cuda. Raises `ConfigError` where the record cannot be read.
     """
@@ -52,7 +52,7 @@ def decide(recipe: TrainedRecipe, films: Sequence[TrainingImages], folder: Path,
         return _read(path)
     compiled, why = _compilation(recipe, device)
     precision, seconds = _precision(recipe, films, device)
-    engine = Engine(
+    return Engine(
         precision=precision,
         compiled=compiled,
         because=why,
@@ -60,8 +60,11 @@ def decide(recipe: TrainedRecipe, films: Sequence[TrainingImages], folder: Path,
         threads=torch.get_num_threads(),
         processor=platform.processor() or platform.machine(),
     )
-    write_text(path, engine.model_dump_json(indent=1) + "\n")
-    return engine
+
+
+def record(folder: Path, engine: Engine) -> None:
+    """Write the engine of the run in `folder`, for whoever continues it. Raises `OutputError`."""
+    write_text(folder / RECORD, engine.model_dump_json(indent=1) + "\n")
 
 
 def _read(path: Path) -> Engine:

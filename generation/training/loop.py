@@ -24,7 +24,7 @@ from covid_synth_data.generators import weights
 from generation.data.films import TrainingImages
 from generation.recipe import TrainedRecipe, family
 from generation.training import checkpoint, lineage
-from generation.training.engine import Engine
+from generation.training.engine import Engine, record
 from generation.training.evaluation import Evaluations
 from generation.training.family import Family
 from generation.training.log import Log
@@ -136,6 +136,9 @@ def _train(
     # Train: a step, its losses, and at times an evaluation and a checkpoint.
     if step is None:
         save(0)
+        # Not before: a folder that is refused, or a full disk, is left as it was.
+        if engine is not None and fabric.is_global_zero:
+            record(folder, engine)
     saved_at = time.monotonic()
     for now in range(step or 0, total):
         batch = batches.batch(now)
