@@ -76,6 +76,11 @@ SYNTHETIC_CT_COLUMNS: Final = (SYNTHETIC_COLUMNS[0], "mask", *SYNTHETIC_COLUMNS[
 """Of a synthetic CT slice: `mask` is the label map that `image`, the lung alone on black, was drawn from;
 `source_id` is the real slice whose label map it was made of, `variant` what was done to that."""
 
+PAIR_COLUMNS: Final = (*SYNTHETIC_CT_COLUMNS, "pair_id", "pattern", "extent")
+"""Of a pair of a normal film and the same film with painted lesions: `mask` is the soft map of the lesions,
+255 where a pixel belongs to one wholly and 0 where to none, `pair_id` the name of the pair, `pattern` what
+was painted ("" in the normal film), `extent` the share of both lungs that it covers."""
+
 STRING_COLUMNS: Final = (
     "image_id",
     "patient_id",
@@ -87,7 +92,16 @@ STRING_COLUMNS: Final = (
     "source_class",
     "source_license",
     "variant",
+    "pair_id",
+    "pattern",
 )
+
+
+def synthetic_columns(dataset: str, subset: str = "") -> tuple[str, ...]:
+    """The columns of a subset (or config) of a released dataset."""
+    if dataset == "covid-synth-ct":
+        return SYNTHETIC_CT_COLUMNS
+    return PAIR_COLUMNS if subset == "pairs" else SYNTHETIC_COLUMNS
 
 
 def rows(dataset: Any, *needed: str) -> Any:
@@ -125,16 +139,12 @@ def rows(dataset: Any, *needed: str) -> Any:
     return plain
 
 
-def synthetic_columns(dataset: str) -> tuple[str, ...]:
-    """The columns of a released dataset: those of CT slices have a label map."""
-    return SYNTHETIC_CT_COLUMNS if dataset == "covid-synth-ct" else SYNTHETIC_COLUMNS
-
-
 def features(columns: tuple[str, ...]) -> datasets.Features:
     """`datasets.Features` of the named columns, in that order.
 
     `image` and `mask` are `Image`s that are decoded lazily, `label` a `ClassLabel` over `LABELS`, `seed` and
-    `slice` are int64; the rest are strings. Raises `KeyError` for a name that is no column of ours.
+    `slice` are int64, `extent` is float64; the rest are strings. Raises
+    `KeyError` for a name that is no column of ours.
     """
     import datasets
 
@@ -145,6 +155,7 @@ def features(columns: tuple[str, ...]) -> datasets.Features:
         "label": datasets.ClassLabel(names=list(LABELS)),
         "seed": datasets.Value("int64"),
         "slice": datasets.Value("int64"),
+        "extent": datasets.Value("float64"),
     }
     kinds |= {name: datasets.Value("string") for name in STRING_COLUMNS}
     return datasets.Features({name: kinds[name] for name in columns})

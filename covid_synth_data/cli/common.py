@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -36,6 +37,16 @@ _EXTRAS: Final = {
 def say(text: str) -> None:
     """Print to standard output, as it is."""
     typer.echo(text)
+
+
+def need(extra: str, *modules: str) -> None:
+    """Raise `MissingExtra` if a module that the extra brings is not installed; imports none of them.
+
+    A command that loads data first should not fail for this after minutes.
+    """
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtra(module, extra)
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:

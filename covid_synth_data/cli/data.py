@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from covid_synth_data.cli.common import AsJson, Release, Root, Seed, progress_bar, say, table
+from covid_synth_data.cli.common import AsJson, Release, Root, Seed, need, progress_bar, say, table
 from covid_synth_data.errors import ConfigError, CorruptRelease, UnknownName
 
 app = typer.Typer()
@@ -150,6 +150,7 @@ def sample(
     device: str = "auto",
 ) -> None:
     """Images of a trained generator: from noise, or translated from films."""
+    need("generation", "torch", "safetensors")
     from covid_synth_data.generators import sampling
     from covid_synth_data.generators.search import locate
     from covid_synth_data.generators.trained import Sampler, Translator, load_file

@@ -54,9 +54,9 @@ class SourceFilms(FrozenModel):
 
 
 class Learned(FrozenModel):
-    """Whom a generator learned from: `image_id`s, other names of the same films included, and `patient_id`s.
+    """What a generator was trained on: `image_id`s, with other names of the same films, and `patient_id`s.
 
-    A benchmark must not test on them, and no row of the dataset says so for the target class.
+    A benchmark must not test on them, and the rows of the dataset do not name the films of the target class.
     """
 
     films: list[str]
@@ -66,13 +66,13 @@ class Learned(FrozenModel):
 class Subset(FrozenModel):
     """What one subset was made from.
 
-    `recipe` is the recipe as read, `weights` the path of a file, `device` the kind of machine that the
-    network ran on, as `torch` names it (None where an older release does not say).
+    `recipe` is the recipe as read, `weights` the path of a file (None for a generator without), `device` the
+    kind of machine that the network ran on, as `torch` names it (None where an older release does not say).
     """
 
     rows: Rows
     generator: str
-    weights: str
+    weights: str | None = None
     recipe: dict[str, Any]
     sources: dict[str, SourceFilms]
     learned_from: Learned
