@@ -14,7 +14,7 @@ from covid_synth_data.errors import ConfigError, MissingSource
 from covid_synth_data.sources import read_source, table
 from covid_synth_data.splits.classes import OPACITY
 from covid_synth_data.splits.protocols import joining, placing
-from covid_synth_data.splits.protocols.clean import TEST_SHARE, VALIDATION_SHARE, split_films
+from covid_synth_data.splits.protocols.clean import split_films
 from covid_synth_data.splits.protocols.request import Outcome, Request, check_fixed_sources
 
 SOURCE: Final = "covid-qu-ex"
@@ -24,6 +24,9 @@ KNOWN: Final = ("covid-chestxray", "covid-19-image-repository", "kermany", "radi
 
 VALIDATION: Final = 1 / 3
 """The share of this source's opacities that validates; the others are tested on."""
+
+NORMALS: Final = (1 / 2, 1 / 6)
+"""The shares of the normals that no other set places: those tested on, and those that validate."""
 
 _PARTS: Final = ("test", "validation", "train")
 _ELSEWHERE: Final = "tested on in another fold"
@@ -35,7 +38,7 @@ def same_source(request: Request) -> Outcome:
     Training positives are the frontal COVID-19 films of covid-chestxray that `clean` uses, of whatever part:
     none of them is tested on here. Training negatives are normals of covid-qu-ex. A normal that stands in
     radiography too goes where `clean` puts that film, so that a generator that learned from the training
-    films of `clean` has seen no normal that is tested on; other normals are placed in the shares of `clean`.
+    films of `clean` has seen no normal that is tested on; other normals are placed in the shares `NORMALS`.
     A third of the opacities validate, by a hash of the seed and the film (`placing`); the others are tested
     on. Those of the other folds are in the training part, for a ceiling that learns from them: a suite holds
     them back from all other regimes by their finding (`Data.held_findings`). Normals of other folds are left
@@ -140,7 +143,7 @@ def _parts(
     labels = own["label"].iloc[group["at"]].to_numpy()
     normal = set(group["patient"][labels == "normal"])
     for kind, shares, told in (
-        (normal, (TEST_SHARE, VALIDATION_SHARE), _PARTS),
+        (normal, NORMALS, _PARTS),
         (set(group["patient"]) - normal, (1 - VALIDATION, VALIDATION), _PARTS),
     ):
         free = sorted(patient for patient in kind if not placed.get(patient))
