@@ -45,8 +45,8 @@ _BINARY: Final = ("clean", "zunair2021", "menon2020")
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """A task: its `classes` (names of `classes.CLASSES`), COVID-19 last, and how it can be split, the default
-    first."""
+    """A task: its `classes` (names of `classes.CLASSES`), that of interest last, and how it can be split, the
+    default first."""
 
     name: str
     classes: tuple[str, ...]
@@ -55,7 +55,7 @@ class TaskInfo:
 
     @property
     def positive(self) -> str:
-        """The class of interest, COVID-19."""
+        """The class of interest: COVID-19, or all opacities."""
         return self.classes[-1]
 
     @property
@@ -110,6 +110,12 @@ TASKS: Final = (
         ("other-finding", "covid-19"),
         "COVID-19 against other findings of the same collection",
         ("source-matched",),
+    ),
+    TaskInfo(
+        "opacity-vs-normal",
+        ("normal", "opacity"),
+        "opacity against normal films of one collection; the opacities learned from are of another",
+        ("same-source",),
     ),
 )
 """The table. A new task is one line."""
@@ -203,11 +209,12 @@ def plan_task(
 
     `root` holds the real sets (None: the folder that COVID_SYNTH_SOURCES names). `protocol` is one of the
     task's (None: its first): "clean" (patient-disjoint, frontal, de-duplicated), "zunair2021" (the paper's),
-    "menon2020" (the paper's films and counts, by patient), "hussain2022", "external", "source-matched".
+    "menon2020" (the paper's films and counts, by patient), "hussain2022", "external", "source-matched",
+    "same-source".
     `seed` shuffles patients. `sources` narrows "clean" to these sets; ["phantom"] needs no root and takes
     the options `phantom` (size, patients, seed). `licences` "permissive" keeps public-domain and CC BY films
-    only. `fold` of `folds` is tested on, by "source-matched" alone (None: fold 0). Raises `UnknownName`,
-    `ConfigError`, `MissingSource`, `MissingExtra`, `BadMetadata`.
+    only. `fold` of `folds` is tested on, by "source-matched" and "same-source" alone (None: fold 0). Raises
+    `UnknownName`, `ConfigError`, `MissingSource`, `MissingExtra`, `BadMetadata`.
     """
     known = {task.name: task for task in TASKS}
     if name not in known:

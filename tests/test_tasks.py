@@ -61,8 +61,9 @@ def test_the_tasks() -> None:
         "four-class-hussain": ("normal", "lung-opacity", "viral-pneumonia", "covid-19"),
         "covid-external": ("normal", "covid-19"),
         "covid-vs-other": ("other-finding", "covid-19"),
+        "opacity-vs-normal": ("normal", "opacity"),
     }
-    assert {task.positive for task in tasks.values()} == {"covid-19"}
+    assert {task.positive for task in tasks.values()} == {"covid-19", "opacity"}
     assert tasks[TASK].negative == "normal"
     assert tasks[TASK].protocols == ("clean", "zunair2021", "menon2020")
     assert tasks["four-class-hussain"].negatives == ("normal", "lung-opacity", "viral-pneumonia")

@@ -97,7 +97,7 @@ class Request(FrozenModel):
         """The regimes that were asked for, or those of the profile."""
         names = self.regimes
         if names is None:
-            names = self.suite.profiles[self.profile_name].regimes or list(self.suite.regimes)
+            names = self.suite.regimes_in(self.profile_name)
         return self.suite.choose("regimes", names)
 
     @abstractmethod

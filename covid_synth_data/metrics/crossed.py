@@ -140,6 +140,42 @@ def contrast(
     )
 
 
+class GapShare(FrozenModel):
+    """The share of the gap from a baseline to a ceiling that a regime closes; below 0 where it falls behind
+    the baseline, above 1 where it passes the ceiling. `low` and `high` are the 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def gap_share(
+    baseline: Statistic, regime: Statistic, ceiling: Statistic, *, seed: int = 0, level: float = LEVEL
+) -> GapShare | None:
+    """How much of the gap from `baseline` to `ceiling` the regime closes; seed s of the three is a pair.
+
+    The interval is made of quantiles of the ratio over the crossed replicates, so all three see the same
+    films and seeds. None where the gap is not above 0 in the part of the replicates that the level asks for:
+    the share of a gap that may not be there means nothing. Raises `MetricError` where the seeds differ in
+    number.
+    """
+    if len({len(one.values) for one in (baseline, regime, ceiling)}) > 1:
+        raise MetricError(
+            "the seeds do not make pairs",
+            found=", ".join(str(len(one.values)) for one in (baseline, regime, ceiling)),
+            expected="as many of all three",
+        )
+    half = (1 - level) / 2
+    gap = _crossed(ceiling.replicates - baseline.replicates, seed)
+    closed = _crossed(regime.replicates - baseline.replicates, seed)
+    if np.quantile(gap, half) <= 0 or ceiling.value <= baseline.value:
+        return None
+    there = gap > 0
+    low, high = (float(value) for value in np.quantile(closed[there] / gap[there], [half, 1 - half]))
+    value = (regime.value - baseline.value) / (ceiling.value - baseline.value)
+    return GapShare(value=value, low=low, high=high)
+
+
 @lru_cache(maxsize=16)
 def _draw_seeds(replicates: int, seeds: int, seed: int, side: int = 0) -> Floats:
     """The share of each seed in each replicate, (R, S), rows summing to 1; `side` tells a from b."""

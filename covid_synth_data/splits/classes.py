@@ -15,6 +15,9 @@ from covid_synth_data.schema import LABELS
 POSITIVE: Final = "covid-19"
 """The class of interest of every task; a task names it last."""
 
+OPACITY: Final = "opacity"
+"""The class that joins pneumonia and COVID-19."""
+
 CLASSES: Final = {
     "normal": "no finding, or no lung opacity",
     "pneumonia": "an infection of the lung other than COVID-19, or an opacity that suggests one",
@@ -22,6 +25,7 @@ CLASSES: Final = {
     "viral-pneumonia": "pneumonia that its source states to be viral, COVID-19 aside",
     "lung-opacity": "an opacity that suggests pneumonia, of no stated cause (RSNA)",
     "other-finding": "a stated finding other than COVID-19, 'No Finding' included (covid-chestxray)",
+    "opacity": "pneumonia or COVID-19: an opacity of the lungs of any cause",
     "covid-19": "COVID-19, whatever is stated besides",
 }
 """Name to meaning, in the order in which tasks name them."""
@@ -47,7 +51,7 @@ def of(frame: pd.DataFrame, classes: Sequence[str]) -> pd.Series:
     Phantoms state no finer class: those with pneumonia are dealt out, patient by patient, to the kinds of
     pneumonia among `classes`.
     """
-    kinds = [name for name in classes if name in CLASSES and name not in (*LABELS, _OTHER)]
+    kinds = [name for name in classes if name in CLASSES and name not in (*LABELS, _OTHER, OPACITY)]
     cells = zip(
         frame["label"], frame["source_dataset"], frame["source_class"], frame["patient_id"], strict=True
     )
@@ -58,6 +62,8 @@ def _one(cell: tuple[str, str, str, str], classes: Sequence[str], kinds: Sequenc
     label, source, stated, patient = cell
     if label in classes:
         return label
+    if OPACITY in classes and label in LABELS[1:]:
+        return OPACITY
     if source == "phantom" and label == "pneumonia" and kinds:
         return kinds[int(patient.rsplit("-", 1)[1]) % len(kinds)]
     finer = FINER.get((label, source, stated), "")

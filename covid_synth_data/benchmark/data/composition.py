@@ -13,6 +13,7 @@ from covid_synth_data.benchmark.results.classification import Composition, FilmC
 from covid_synth_data.benchmark.suite import Regime
 from covid_synth_data.errors import ConfigError, EmptySplit, ImpossibleMix, LeakError
 from covid_synth_data.files.store import content_key
+from covid_synth_data.splits.classes import OPACITY
 
 if TYPE_CHECKING:
     import datasets
@@ -73,6 +74,29 @@ def films(dataset: datasets.Dataset, classes: Sequence[str], positive: str) -> F
     there = "patient_id" in dataset.column_names
     patients = [name or "" for name in dataset["patient_id"][:]] if there else [""] * len(ids)
     return Films(ids, where[used], patients, tuple(classes), positive)
+
+
+def as_task(rows: datasets.Dataset, classes: Sequence[str]) -> datasets.Dataset:
+    """Synthetic `rows` with the classes of a task: where it has one class of all opacities, both diseases are
+    of that class. Rows of other tasks come back as they are."""
+    names = list(rows.features["label"].names)
+    if OPACITY not in classes or OPACITY in names:
+        return rows
+    import datasets
+
+    codes = [list(classes).index(OPACITY if value else "normal") for value in rows["label"][:]]
+    feature = datasets.ClassLabel(names=list(classes))
+    return rows.remove_columns("label").add_column("label", codes, feature=feature)  # type: ignore[arg-type]
+
+
+def without_held(
+    held_too: bool, train: datasets.Dataset, positive: str, findings: Sequence[str]
+) -> datasets.Dataset:
+    """`train` without the positives of these `findings` (`source_class`), unless they are trained on too."""
+    if held_too or not findings:
+        return train
+    held = np.isin(train["source_class"][:], list(findings)) & _are(train, positive)
+    return train.select(np.flatnonzero(~held))
 
 
 def compose(

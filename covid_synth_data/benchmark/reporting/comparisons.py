@@ -32,7 +32,8 @@ class Pair(FrozenModel):
 
     `seeds` are those that both have. `honest` says that the baseline does something about the imbalance (see
     `suite.Regime.honest`), `chosen` that it is the one to beat, `named` that it is the one a loss is measured
-    against, `regime_is_baseline` that the regime is trained on real films alone too.
+    against, `regime_is_baseline` that no gain is claimed for the regime: it is trained on real films alone
+    too, or on films that are held back from all others (a ceiling).
     """
 
     baseline: str
@@ -75,7 +76,7 @@ def compare(samples: Sequence[Sample]) -> list[Pair]:
                     honest=baseline.rule.honest,
                     chosen=baseline is chosen,
                     named=baseline.regime == named_for(one.rule, baselines),
-                    regime_is_baseline=one.rule.baseline,
+                    regime_is_baseline=one.rule.baseline or one.rule.held,
                     seeds=shared,
                     contrasts={name: crossed.contrast(a[name], b[name]) for name in a},
                 )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from covid_synth_data.benchmark import results
-from covid_synth_data.benchmark.reporting import comparisons, gains, segmentation, tables
+from covid_synth_data.benchmark.reporting import comparisons, gains, gap, recipes, segmentation, tables
 from covid_synth_data.benchmark.reporting.collect import Group, collect, comparable
 
 
@@ -68,13 +68,16 @@ def _gains(groups: Sequence[Group]) -> dict[tuple[str, ...], list[str]]:
         first = mine[0].first
         if len(mine) < 2 or not any(group.first.regime_rule.baseline for group in mine):
             continue
-        pairs = comparisons.compare([group.sample for group in mine])
+        samples = [group.sample for group in mine]
+        pairs = comparisons.compare(samples)
         found = gains.gains(pairs)
         if found:
             limit = "" if first.limit is None else f", at most {first.limit:,} real negatives"
             parts.setdefault(mine[0].key[:4], []).extend(
                 [
                     f"### Gains, {first.model} ({first.weights.name}){limit}",
+                    *recipes.section(samples, pairs),
+                    *gap.section(samples),
                     gains.table(pairs),
                     f"**{gains.verdict(found)}**",
                 ]

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from covid_synth_data import tasks
-from covid_synth_data.benchmark.data import composition, released
+from covid_synth_data.benchmark.data import composition, made, released
 from covid_synth_data.benchmark.request import ClassificationRequest, Progress, Run
 from covid_synth_data.benchmark.results import classification as results
 from covid_synth_data.benchmark.running.kind import Kind, Prepared, Split, Synthetic
@@ -35,6 +35,9 @@ class FilmSplit(Split):
     splits: datasets.DatasetDict
     left_out: list[results.LeftOut]
     notes: list[str]
+    configs: dict[str, datasets.Dataset]
+    """The synthetic configs with the classes of the task; those made from the training films join them when a
+    run asks for them."""
 
     @cached_property
     def ids(self) -> dict[str, list[str]]:
@@ -44,11 +47,13 @@ class FilmSplit(Split):
 
 @dataclass(frozen=True)
 class PreparedFilms(Prepared):
-    """A run with its training films and what they consist of. `notes` are on the regime's generators."""
+    """A run with its training films and what they consist of. `notes` are on the regime's generators.
+    `scores_added` says that two classifiers are trained and their scores added."""
 
     train: composition.Films
     made_of: results.Composition
     notes: list[str]
+    scores_added: bool = False
 
 
 class Classification(Kind[FilmSplit, PreparedFilms]):
@@ -89,7 +94,10 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
             seed=data.split_seed,
         )
         held_out = frozenset(name for part in ("validation", "test") for name in splits[part]["image_id"][:])
-        return FilmSplit(held_out, plan.classes, splits, left_out, notes)
+        configs = {
+            name: composition.as_task(rows, plan.classes) for name, rows in self.synthetic.configs.items()
+        }
+        return FilmSplit(held_out, plan.classes, splits, left_out, notes, configs)
 
     def prepare(self, split: FilmSplit, runs: Sequence[Run]) -> list[PreparedFilms]:
         """Choose the training films of each run; raises `LeakError` where they meet validation or test.
@@ -97,17 +105,32 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         Films are compared byte for byte between the parts once for all runs, the rest for each run.
         """
         tasks.check_leaks(split.splits)
-        used = dict.fromkeys(name for run in runs for name in self.suite.configs_of(run.regime))
+        self._make(split, runs)
+        used = dict.fromkeys(name for run in runs for name in self.suite.regimes[run.regime].synthetic)
         if used:
-            every = released.together([self.synthetic.configs[name] for name in used])
+            every = released.together([split.configs[name] for name in used])
             tasks.check_leaks({**split.splits, "train": every})
         return [self._prepare(run, split) for run in runs]
+
+    def _make(self, split: FilmSplit, runs: Sequence[Run]) -> None:
+        """Make the configs that these runs need from the training films of `split`, each once."""
+        needed = {name: one for run in runs for name, one in self.suite.made_for(run.regime).items()}
+        missing = [name for name in needed if name not in split.configs]
+        for number, name in enumerate(missing, 1):
+            self.progress(number, len(missing), f"make {name}")
+            positive, findings = self.suite.positive, self.suite.data.held_findings
+            hosts = composition.without_held(False, split.splits["train"], positive, findings)
+            rows = made.make(name, needed[name], hosts, positive)
+            split.configs[name] = composition.as_task(rows, split.classes)
 
     def _prepare(self, run: Run, split: FilmSplit) -> PreparedFilms:
         suite, splits, synthetic = self.suite, split.splits, self.synthetic
         regime = suite.regimes[run.regime]
         # The training films, and whether any of them meets validation or test.
-        mixed = composition.compose(regime, splits["train"], synthetic.configs, suite.positive, run.seed)
+        real = composition.without_held(
+            regime.held, splits["train"], suite.positive, suite.data.held_findings
+        )
+        mixed = composition.compose(regime, real, split.configs, suite.positive, run.seed)
         tasks.check_leaks({**splits, "train": mixed}, pixels=False)
         trained_on = [synthetic.trained_on[name] for name in regime.synthetic if name in synthetic.trained_on]
         notes = released.check_generators(splits, trained_on, suite.data.generators_saw)
@@ -116,7 +139,7 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         made_of = composition.describe(
             films,
             frozenset(split.ids["train"]),
-            {config: frozenset(synthetic.configs[config]["image_id"][:]) for config in regime.synthetic},
+            {config: frozenset(split.configs[config]["image_id"][:]) for config in regime.synthetic},
         )
         names = (suite.name, run.task, self.request.films, run.model, run.regime)
         return PreparedFilms(
@@ -127,13 +150,16 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
             train=films,
             made_of=made_of,
             notes=notes,
+            scores_added=regime.join == "scores",
         )
 
     def _digest(self, run: Run, films: composition.Films, split: FilmSplit) -> str:
         suite = self.suite
-        used = self.synthetic.dataset if suite.regimes[run.regime].synthetic else None
+        used = self.synthetic.dataset if suite.configs_of(run.regime) else None
+        by_hand = {name: one.model_dump() for name, one in suite.made_for(run.regime).items()}
         return digest_of(
             {
+                **({"made": by_hand} if by_hand else {}),
                 "suite": [suite.name, suite.version, suite.protocol, suite.positive, suite.image_size],
                 "run": [run.task, run.model, run.regime, run.seed, run.fold, suite.folds],
                 "classes": list(split.classes),
@@ -155,7 +181,7 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
             from covid_synth_data.benchmark.training import worker
         except ModuleNotFoundError as error:
             raise MissingExtra(str(error.name), "benchmark") from error
-        pool = composition.Pool([*split.splits.values(), *self.synthetic.configs.values()])
+        pool = composition.Pool([*split.splits.values(), *split.configs.values()])
         return worker.Worker(self.request, pool, self.progress)
 
     def others(self, split: FilmSplit) -> dict[str, composition.Films]:
@@ -230,7 +256,7 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
             test=others["test"].film_counts(),
             left_out=split.left_out,
             notes=[*split.notes, *job.notes, *trained.notes],
-            dataset=self.synthetic.dataset if regime.synthetic else None,
+            dataset=self.synthetic.dataset if suite.configs_of(run.regime) else None,
             fitting=trained.fitting,
             metrics=results.measure(trained.predictions, split.classes, suite.positive),
             code=trained.code,
@@ -269,7 +295,7 @@ def trained_together(jobs: Sequence[PreparedFilms]) -> list[list[PreparedFilms]]
     pieces: dict[object, list[PreparedFilms]] = {}
     for job in jobs:
         counts = tuple(job.train.counts().items())
-        head = CLASSIFIERS[job.run.model].learner == "head"
+        head = CLASSIFIERS[job.run.model].learner == "head" and not job.scores_added
         pieces.setdefault(
             (job.run.model, job.run.regime, job.run.fold, counts) if head else job.run, []
         ).append(job)

@@ -13,7 +13,7 @@ from pydantic import StringConstraints, model_validator
 from covid_synth_data.errors import UnknownName
 from covid_synth_data.files.models import FrozenModel
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+._-]*$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+._@-]*$")]
 """Names become folders of the results, so they are kept to what is safe in a path."""
 
 Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
@@ -66,6 +66,10 @@ class Suite(FrozenModel, ABC):
     @abstractmethod
     def configs_of(self, regime: str) -> list[str]:
         """The configs of the released dataset that `regime` uses; none for a regime of real images."""
+
+    def regimes_in(self, profile: str) -> list[str]:
+        """The regimes that `profile` runs: those that it names, or all."""
+        return list(self.profiles[profile].regimes or self.regimes)
 
     @abstractmethod
     def lists(self) -> dict[str, Sequence[str]]:

@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from covid_synth_data.benchmark.suite import recipes
 from covid_synth_data.benchmark.suite.base import BaseProfile, BaseRegime, Name, Suite, check_names
+from covid_synth_data.benchmark.suite.made import Made
 from covid_synth_data.errors import UnknownName
 from covid_synth_data.files.models import FrozenModel
 
@@ -58,8 +60,10 @@ class Regime(BaseRegime):
     `synthetic-only` draw as many synthetic positives by the seed as bring the positives in all to that number
     (menon2020, Sect. V: 159 real + 1,241 generated). `sampling` draws films as they come or all classes
     equally often; `loss` counts each film alike, or each class; `augment` is none, or the plain kind (small
-    rotations, shifts, zooms, brightness; never flips: the heart would change side). `tasks` are those of the
-    suite that the regime belongs to; null means all.
+    rotations, shifts, zooms, brightness; never flips: the heart would change side). `join` says whether one
+    classifier learns from all films, or one from the real films and one from the synthetic ones, whose scores
+    are added (`training.added`). With `held`, the positives that `Data.held_findings` holds back are trained
+    on as well. `tasks` are those of the suite that the regime belongs to; null means all.
     """
 
     synthetic: list[Name] = Field(default_factory=list)
@@ -69,6 +73,8 @@ class Regime(BaseRegime):
     sampling: Literal["natural", "class-balanced"] = "natural"
     loss: Literal["plain", "class-weighted"] = "plain"
     augment: Literal["none", "plain"] = "none"
+    join: Literal["films", "scores"] = "films"
+    held: bool = False
     tasks: list[Name] | None = None
 
     @model_validator(mode="after")
@@ -79,6 +85,8 @@ class Regime(BaseRegime):
             raise ValueError('a skew exactly where mix = "skew"')
         if self.positives is not None and self.mix not in ("add", "synthetic-only"):
             raise ValueError('positives only where mix = "add" or "synthetic-only"')
+        if self.join == "scores" and self.mix != "add":
+            raise ValueError('join = "scores" only where mix = "add"')
         if len(set(self.synthetic)) != len(self.synthetic):
             raise ValueError("each synthetic config once")
         return self
@@ -90,8 +98,9 @@ class Regime(BaseRegime):
 
     @property
     def baseline(self) -> bool:
-        """Whether this is real films alone: what a regime with synthetic films is compared with."""
-        return self.mix == "real"
+        """Whether this is real films alone, none held back: what a regime with synthetic films is compared
+        with."""
+        return self.mix == "real" and not self.held
 
     @property
     def honest(self) -> bool:
@@ -109,10 +118,14 @@ class Model(FrozenModel):
 
 
 class Profile(BaseProfile):
-    """A choice of models, seeds and perhaps regimes for one purpose."""
+    """A choice of models, seeds and perhaps regimes for one purpose.
+
+    Without `crossed` the regimes that `recipes.cross` makes are left out, unless they are named.
+    """
 
     models: Annotated[list[Name], Field(min_length=1)]
     seeds: Annotated[int, Field(ge=1, le=1000)] = 3
+    crossed: bool = True
 
 
 class Data(FrozenModel):
@@ -120,8 +133,9 @@ class Data(FrozenModel):
 
     `max_positives` and `max_negatives` are the largest numbers of real films of a class to train on, drawn by
     `split_seed`: they make an imbalance, or take one away; `max_per_class` bounds every class (menon2020 and
-    hussain2022 train on equal numbers). `generators_saw` are the parts that a generator of the release may
-    have learned from; films of the others never taught one.
+    hussain2022 train on equal numbers). Training positives of `held_findings` (`source_class`) are for
+    regimes with `held` alone. `generators_saw` are the parts that a generator of the release may have learned
+    from; films of the others never taught one.
     """
 
     sources: list[Name] | None = None
@@ -131,6 +145,7 @@ class Data(FrozenModel):
     max_positives: Annotated[int, Field(ge=1)] | None = None
     max_negatives: Annotated[int, Field(ge=1)] | None = None
     max_per_class: Annotated[int, Field(ge=1)] | None = None
+    held_findings: list[str] = Field(default_factory=list)
     generators_saw: list[Literal["train", "validation"]] = Field(
         default_factory=lambda: list[Literal["train", "validation"]](("train",))
     )
@@ -140,7 +155,8 @@ class ClassificationSuite(Suite):
     """A suite of classifiers. The first of `tasks` is run when no other is asked for.
 
     `folds` above 1 make every training one per fold of a protocol that has folds: each film is then tested
-    once. `preprocessing` is done to all films, real and synthetic.
+    once. `preprocessing` is done to all films, real and synthetic. The regimes in `cross` are repeated under
+    the recipe of each other baseline; see `recipes.cross`. `made` are configs made from the training films.
     """
 
     kind: Literal["classification"] = "classification"
@@ -154,9 +170,16 @@ class ClassificationSuite(Suite):
     augment_views: Annotated[int, Field(ge=1, le=64)] = 4
     data: Data = Data()
     training: Training = Training()
+    cross: list[Name] = Field(default_factory=list)
+    made: dict[Name, Made] = Field(default_factory=dict)
     regimes: Annotated[dict[Name, Regime], Field(min_length=1)]
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _crossed(cls, content: Any) -> Any:
+        return recipes.cross(content)
 
     @model_validator(mode="after")
     def _names_exist(self) -> ClassificationSuite:
@@ -172,9 +195,21 @@ class ClassificationSuite(Suite):
         """The name of the released dataset."""
         return self.dataset
 
+    def regimes_in(self, profile: str) -> list[str]:
+        """As in the base; crossed regimes only where the profile wants them or names them."""
+        names = super().regimes_in(profile)
+        chosen = self.profiles[profile]
+        if chosen.crossed or chosen.regimes is not None:
+            return names
+        return [name for name in names if recipes.AT not in name]
+
     def configs_of(self, regime: str) -> list[str]:
-        """The synthetic configs of `regime`."""
-        return self.regimes[regime].synthetic
+        """The synthetic configs of `regime` that come from the release."""
+        return [name for name in self.regimes[regime].synthetic if name not in self.made]
+
+    def made_for(self, regime: str) -> dict[str, Made]:
+        """The synthetic configs of `regime` that are made from the training films."""
+        return {name: self.made[name] for name in self.regimes[regime].synthetic if name in self.made}
 
     def lists(self) -> dict[str, Sequence[str]]:
         """Tasks, models, regimes and profiles."""

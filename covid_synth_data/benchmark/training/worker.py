@@ -18,7 +18,7 @@ from covid_synth_data.benchmark.data.composition import Films, Pool
 from covid_synth_data.benchmark.request import ClassificationRequest, Progress
 from covid_synth_data.benchmark.results import classification as results
 from covid_synth_data.benchmark.suite import Regime
-from covid_synth_data.benchmark.training import augment, fit, heads, trees
+from covid_synth_data.benchmark.training import added, augment, fit, heads, trees
 from covid_synth_data.classifiers.networks import Network
 from covid_synth_data.classifiers.registry import CLASSIFIERS, build
 from covid_synth_data.classifiers.weights import WeightsUsed
@@ -88,7 +88,13 @@ class Worker:
         """Train on `train`, stop by `parts["validation"]`, then predict `parts["test"]`. Needs `fill`."""
         learner = CLASSIFIERS[model].learner in ("head", "network")
         work = self._fit if learner else self._estimate
-        return self._outcome(train, parts, *work(model, regime, seed, train, parts, what))
+        if regime.join == "films":
+            return self._outcome(train, parts, *work(model, regime, seed, train, parts, what))
+        done = [work(model, regime, seed, part, parts, what) for part in added.halves(train)]
+        trained, probabilities = added.add(
+            [(one, found) for one, _, found in done], {name: films.labels for name, films in parts.items()}
+        )
+        return self._outcome(train, parts, trained, done[0][1], probabilities)
 
     def train_heads(
         self,

@@ -15,6 +15,7 @@ from covid_synth_data.splits.protocols import (
     external,
     hussain2022,
     menon2020,
+    same_source,
     source_matched,
     zunair2021,
 )
@@ -29,8 +30,9 @@ PROTOCOLS: Final[dict[str, Callable[[Request], Outcome]]] = {
     "hussain2022": hussain2022.hussain2022,
     "external": external.external,
     "source-matched": source_matched.source_matched,
+    "same-source": same_source.same_source,
 }
 """The table of protocols."""
 
-FOLDED: Final = ("source-matched",)
+FOLDED: Final = ("source-matched", "same-source")
 """Those that test in folds."""

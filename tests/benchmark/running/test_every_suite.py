@@ -18,6 +18,8 @@ SIDE = 32
 CLASSIFIERS = [name for name in list_suites() if load_suite(name).kind == "classification"]
 ROWS = 20
 PHANTOM = {"size": SIDE, "patients": 10}
+PAINTED = {"size": 64, "patients": 10}
+"""Smaller films cannot be painted."""
 LIMITS = {"max_positives": 3, "max_negatives": 5, "max_per_class": 5}
 POSITIVES = 18
 
@@ -25,7 +27,8 @@ POSITIVES = 18
 def tiny(name: str) -> ClassificationSuite:
     """A suite with its tasks, protocol and regimes, and with counts, films and a model that are small."""
     content = load_suite(name).model_dump(exclude_none=True)
-    data = {**content["data"], "sources": ["phantom"], "phantom": PHANTOM}
+    painted = any(made["kind"] == "painted" for made in content["made"].values())
+    data = {**content["data"], "sources": ["phantom"], "phantom": PAINTED if painted else PHANTOM}
     data |= {key: LIMITS[key] for key in LIMITS if key in data}
     for regime in content["regimes"].values():
         regime |= {"positives": POSITIVES} if "positives" in regime else {}

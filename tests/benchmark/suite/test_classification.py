@@ -27,7 +27,7 @@ def test_zunair2021_trains_as_the_paper_does():
     assert (training.patience, training.max_epochs, suite.image_size) == (15, 200, 256)
     assert suite.training_of("lite0-frozen").optimizer == "adam"
     assert suite.training_of("lite0-frozen").patience == 15
-    assert suite.regimes_of("normal-vs-covid") == [
+    assert [name for name in suite.regimes_of("normal-vs-covid") if "@" not in name] == [
         "real",
         "real+gnc",
         "real+gnc+gpc",
@@ -65,7 +65,7 @@ def test_menon2020_binary_is_table_one():
 
 def test_generators_compares_every_config_of_the_catalog_alike():
     suite = benchmark.load_suite("generators")
-    mixed = [regime for regime in suite.regimes.values() if regime.synthetic]
+    mixed = [rule for name, rule in suite.regimes.items() if rule.synthetic and "@" not in name]
     configs = [(*regime.synthetic, regime.mix) for regime in mixed]
     ours = [entry for entry in DATASETS if entry.dataset == suite.dataset]
     one_subset = {entry.config for entry in ours if len(entry.subsets) == 1} - {"gpc"}

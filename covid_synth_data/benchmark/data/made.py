@@ -1,0 +1,105 @@
+"""Configs made from the training films of a task: painted lesions, copies, and negatives with a wrong label.
+
+The rows have the columns of a release (`schema.SYNTHETIC_COLUMNS`), so a regime cannot tell them from one.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from covid_synth_data import schema
+from covid_synth_data.benchmark.suite.made import Made
+from covid_synth_data.errors import EmptySplit
+from covid_synth_data.files.pixels import Grey, load_grey
+
+if TYPE_CHECKING:
+    import datasets
+
+
+def make(name: str, made: Made, train: datasets.Dataset, positive: str) -> datasets.Dataset:
+    """The config `name` from the films of `train`, of which those called `positive` are the positives.
+
+    Painted films carry the label that the pattern has in `schema.LABELS`; controls are normal; copies and
+    mislabelled films carry `positive`. A film in which no two lungs are found is not painted and left out.
+    Raises `EmptySplit` where no film is left, and what `lesions.paint` raises.
+    """
+    import datasets
+
+    names = list(train.features["label"].names)
+    is_positive = np.asarray(train["label"][:]) == names.index(positive)
+    hosts = train.select(np.flatnonzero(is_positive if made.kind == "copies" else ~is_positive))
+    rows = hosts.cast_column("image", datasets.Image(decode=False))
+    if made.kind == "painted":
+        labels, found = list(schema.LABELS), _painted(name, made, rows)
+    else:
+        labels, found = names, _relabelled(name, made, rows, names.index(positive))
+    if not found:
+        raise EmptySplit(
+            f"the config {name!r} has no film",
+            found=f"{len(hosts):,} training films, none of which could be used",
+            expected="at least one film",
+            hint="paint films of 64 pixels or more that show two lungs",
+        )
+    features = schema.features(schema.SYNTHETIC_COLUMNS)
+    features["label"] = datasets.ClassLabel(names=labels)
+    columns = {column: [row[column] for row in found] for column in schema.SYNTHETIC_COLUMNS}
+    return datasets.Dataset.from_dict(columns, features=features)
+
+
+def _painted(name: str, made: Made, hosts: datasets.Dataset) -> list[dict[str, Any]]:
+    """Each host `made.each` times with new lesions. Lungs are found once for each host."""
+    from covid_synth_data import lesions
+    from covid_synth_data.lesions import finder
+
+    label = schema.LABELS.index(made.pattern if made.pattern in schema.LABELS else "pneumonia")
+    rows = []
+    for number, host in enumerate(hosts):
+        film = load_grey(host["image"])[None]
+        lungs = finder.find(film[0])[None]
+        for copy in range(made.each):
+            done = lesions.paint(
+                film, made.seed, made.pattern, lungs, made.control, indices=[number], epoch=copy
+            )
+            record = done.records[0]
+            if record.reason:
+                break
+            row = _row(name, host, number, copy, {"bytes": _png(done.films[0]), "path": None})
+            row["label"] = label if made.control is None else schema.LABELS.index("normal")
+            row["variant"] = f"{record.control or record.pattern}:{copy}"
+            rows.append(row)
+    return rows
+
+
+def _relabelled(name: str, made: Made, hosts: datasets.Dataset, label: int) -> list[dict[str, Any]]:
+    """Each host `made.each` times as it is, under `label`."""
+    return [
+        {**_row(name, host, number, copy, host["image"]), "label": label}
+        for number, host in enumerate(hosts)
+        for copy in range(made.each)
+    ]
+
+
+def _row(name: str, host: dict[str, Any], number: int, copy: int, image: dict[str, Any]) -> dict[str, Any]:
+    """The columns that all kinds share."""
+    return {
+        "image": image,
+        "image_id": f"{name}-{number:05d}-{copy}",
+        "subset": name,
+        "generator": name,
+        "seed": number,
+        "source_dataset": host["source_dataset"],
+        "source_id": host["image_id"].partition("/")[2] or host["image_id"],
+        "source_class": host["source_class"],
+        "source_license": host["source_license"],
+        "variant": f"copy:{copy}",
+    }
+
+
+def _png(film: Grey) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(film).save(file, "PNG")
+    return file.getvalue()

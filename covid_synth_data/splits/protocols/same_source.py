@@ -1,0 +1,187 @@
+"""The protocol `same-source`: opacity against normal within one source whose opacities are only tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from covid_synth_data.errors import ConfigError, MissingSource
+from covid_synth_data.sources import read_source, table
+from covid_synth_data.splits.classes import OPACITY
+from covid_synth_data.splits.protocols import joining, placing
+from covid_synth_data.splits.protocols.clean import split_films
+from covid_synth_data.splits.protocols.request import Outcome, Request, check_fixed_sources
+
+SOURCE: Final = "covid-qu-ex"
+HOME: Final = "covid-chestxray"
+KNOWN: Final = ("covid-chestxray", "covid-19-image-repository", "kermany", "radiography")
+"""Sets that no tested opacity may look like: the classifiers or a generator may have learned from them."""
+
+VALIDATION: Final = 1 / 3
+"""The share of this source's opacities that validates; the others are tested on."""
+
+NORMALS: Final = (1 / 2, 1 / 6)
+"""The shares of the normals that no other set places: those tested on, and those that validate."""
+
+_PARTS: Final = ("test", "validation", "train")
+_ELSEWHERE: Final = "tested on in another fold"
+
+
+def same_source(request: Request) -> Outcome:
+    """Fold `request.fold` of `request.folds` of covid-qu-ex is tested on; both classes come from that set.
+
+    Training positives are the frontal COVID-19 films of covid-chestxray that `clean` uses, of whatever part:
+    none of them is tested on here. Training negatives are normals of covid-qu-ex. A normal that stands in
+    radiography too goes where `clean` puts that film, so that a generator that learned from the training
+    films of `clean` has seen no normal that is tested on; other normals are placed in the shares `NORMALS`.
+    A third of the opacities validate, by a hash of the seed and the film (`placing`); the others are tested
+    on. Those of the other folds are in the training part, for a ceiling that learns from them: a suite holds
+    them back from all other regimes by their finding (`Data.held_findings`). Normals of other folds are left
+    out. Opacities that look like a film of `KNOWN`, or like a training normal, are left out, and so are the
+    COVID-19 films of covid-qu-ex, most of which stand in other sets. Films that look alike have one
+    `patient_id`. With phantoms, COVID-19 plays the other source. `sources` is None, or ["phantom"]. Raises
+    `MissingSource`.
+    """
+    check_fixed_sources(request, "same-source")
+    if request.licences == "permissive":
+        raise ConfigError(
+            "same-source tests on films that state no licence",
+            found="licences permissive",
+            expected="any",
+            hint="leave licences out",
+        )
+    notes: list[str] = []
+    if request.wants_phantoms:
+        own = read_source("phantom", None, **(request.phantom or {}))
+        clean = own[own["label"] == "covid-19"].assign(split="train", reason=own["excluded"])
+        own, known = own[own["label"] != "covid-19"], own[:0]
+    else:
+        own = read_source(SOURCE, request.root)
+        clean, _, notes = split_films(replace(request, classes=("normal", "covid-19")))
+        known = pd.concat([_all_films(name, request) for name in KNOWN], ignore_index=True)
+    own = own.assign(split="", reason=own["excluded"]).reset_index(drop=True)
+    own.loc[own["label"] == "covid-19", "reason"] = f"COVID-19 films of {SOURCE} stand in other sets too"
+    home = clean[(clean["label"] == "covid-19") & (clean["reason"] == "")]
+    home = home if request.wants_phantoms else home[home["source_dataset"] == HOME]
+    if not len(home):
+        raise MissingSource(
+            "the protocol same-source cannot be made from this root",
+            found="none",
+            expected=f"frontal COVID-19 films of {HOME}, to train on",
+            hint="covid-synth sources says how to get each set",
+        )
+    _place(own, clean, known, request, notes)
+    fold = request.fold or 0
+    notes += [
+        f"fold {fold} of {request.folds}, counted from 0; over all folds each tested film is tested on once",
+        "the films of the tested source have no patient ids: those that look alike count as one patient's",
+    ]
+    frame = pd.concat([home.assign(split="train"), own], ignore_index=True)
+    frame["class"] = np.where(frame["label"] == "normal", "normal", OPACITY)
+    return Outcome(frame, notes)
+
+
+def _place(
+    own: pd.DataFrame, clean: pd.DataFrame, known: pd.DataFrame, request: Request, notes: list[str]
+) -> None:
+    """Give the rows of `own` their part, their reason and their patient, in place."""
+    normals = clean[(clean["label"] == "normal") & (clean["split"] != "")]
+    every = pd.concat([own, normals, known], ignore_index=True)
+    every.loc[len(own) :, "reason"] = ""
+    joined = joining.join(every, notes)
+    mine = joined.used < len(own)
+    own["reason"] = every["reason"].iloc[: len(own)].to_numpy()
+    at, patients = joined.used[mine], joined.patients[mine]
+    # What else looks like each patient's films: the part of a normal in `clean`, or a film of another set.
+    placed: dict[int, set[str]] = {}
+    strange: dict[int, str] = {}
+    for row, patient in zip(joined.used[~mine].tolist(), joined.patients[~mine].tolist(), strict=True):
+        if row < len(own) + len(normals):
+            placed.setdefault(patient, set()).add(str(every["split"].iat[row]))
+        elif not _rsna_normal(every.iloc[row]):
+            strange.setdefault(patient, str(every["source_dataset"].iat[row]))
+    films = _once(own, at, joined.films[mine])
+    group = pd.DataFrame({"at": at, "patient": patients})[films]
+    names = placing.names(own["patient_id"].iloc[at].tolist(), patients)
+    parts = _parts(own, group, names, placed, request.seed)
+    opacities = set(group["patient"][(own["label"].iloc[group["at"]] != "normal").to_numpy()])
+    tested = [patient for patient, part in parts.items() if part == "test"]
+    folds = _folds(tested, [str(patient in opacities) for patient in tested], names, request)
+    for row, patient in zip(group["at"].tolist(), group["patient"].tolist(), strict=True):
+        own.loc[row, "patient_id"] = names[patient]
+        part, opacity = parts[patient], own["label"].iat[row] != "normal"
+        if patient in strange:
+            own.loc[row, "reason"] = f"looks like a film of {strange[patient]}"
+        elif opacity and part == "train":
+            own.loc[row, "reason"] = "looks like a normal that is trained on"
+        elif part == "test" and folds[patient] != (request.fold or 0):
+            # Opacities of other folds are there for the ceiling alone.
+            own.loc[row, ["split", "reason"]] = ("train", "") if opacity else ("", _ELSEWHERE)
+        else:
+            own.loc[row, "split"] = part
+
+
+def _once(own: pd.DataFrame, at: Any, films: Any) -> npt.NDArray[np.bool_]:
+    """Which of the rows `at` are the first of their film; the others, and rows of COVID-19, get a reason."""
+    plays = (own["reason"].iloc[at] == "").to_numpy()
+    repeated = pd.Series(np.where(plays, films, -1 - np.arange(len(at)))).duplicated().to_numpy()
+    own.loc[at[repeated], "reason"] = f"same film as one kept from {SOURCE}"
+    return np.asarray(plays & ~repeated)
+
+
+def _parts(
+    own: pd.DataFrame, group: pd.DataFrame, names: dict[int, str], placed: dict[int, set[str]], seed: int
+) -> dict[int, str]:
+    """The part of each patient: that of `clean` for one with a normal there (train before validation before
+    test), otherwise by the patient's number. An opacity never trains by itself."""
+    parts: dict[int, str] = {}
+    labels = own["label"].iloc[group["at"]].to_numpy()
+    normal = set(group["patient"][labels == "normal"])
+    for kind, shares, told in (
+        (normal, NORMALS, _PARTS),
+        (set(group["patient"]) - normal, (1 - VALIDATION, VALIDATION), _PARTS),
+    ):
+        free = sorted(patient for patient in kind if not placed.get(patient))
+        numbers = np.array([placing.number(seed, names[patient]) for patient in free], np.float64)
+        places = placing.place(numbers, [""] * len(free), shares) if free else []
+        parts |= {patient: told[min(place, 2)] for patient, place in zip(free, places, strict=True)}
+        for patient in kind:
+            if found := placed.get(patient):
+                parts[patient] = next(part for part in reversed(_PARTS) if part in found)
+    # Shares that sum to 1 leave nothing but a rounding error for the last part.
+    only = set(group["patient"]) - normal
+    return {
+        patient: "test" if part == "train" and patient in only and not placed.get(patient) else part
+        for patient, part in parts.items()
+    }
+
+
+def _folds(
+    patients: Sequence[int], strata: Sequence[str], names: dict[int, str], request: Request
+) -> dict[int, int]:
+    """The fold of each patient, by a number of its own, in equal shares of each of the `strata`."""
+    numbers = [placing.number(request.seed, names[patient], "fold") for patient in patients]
+    shares = (1 / request.folds,) * (request.folds - 1)
+    places = placing.place(np.array(numbers, np.float64), strata, shares)
+    return dict(zip(patients, places.tolist(), strict=True))
+
+
+def _rsna_normal(row: pd.Series) -> bool:
+    """Whether a film of radiography is an RSNA normal, which `clean` splits; other sets have none here."""
+    return bool(
+        row["source_dataset"] == "radiography" and row["label"] == "normal" and row["origin"] == "rsna"
+    )
+
+
+def _all_films(source: str, request: Request) -> pd.DataFrame:
+    """Every film of a source that has a file; no row where the source is not there."""
+    try:
+        frame = read_source(source, request.root)
+    except MissingSource:
+        return pd.DataFrame()
+    return frame[(frame["path"] != "") & (frame["excluded"] != table.CT)].assign(split="", reason="")
