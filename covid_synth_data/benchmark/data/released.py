@@ -41,12 +41,12 @@ def load(name: str, configs: Sequence[str], release: str | Path | None, version:
         except ReleaseError as error:
             missing[config] = _reason(error)
     for config, rows in found.items():
-        strange = set(rows.unique("subset")) - set(loading.entry(name, config).subsets)
+        strange = set(rows.unique("subset")) - set(loading.entry(name, config, release).subsets)
         if strange:
             raise CorruptRelease(
                 f"the config {config!r} holds films of other subsets",
                 found=", ".join(map(str, strange)),
-                expected=", ".join(loading.entry(name, config).subsets),
+                expected=", ".join(loading.entry(name, config, release).subsets),
                 hint="the file patterns in the release's README.md take in too much; make it again",
             )
     if not found:
@@ -73,7 +73,8 @@ def trained_on(
         return {}
     subsets = loading.release_manifest(name, version, release).subsets
     parts = {
-        config: [subsets[s].learned_from for s in loading.entry(name, config).subsets] for config in configs
+        config: [subsets[s].learned_from for s in loading.entry(name, config, release).subsets]
+        for config in configs
     }
     return {
         config: manifest.Learned(
