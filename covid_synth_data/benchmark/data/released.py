@@ -85,6 +85,22 @@ def trained_on(
     }
 
 
+def unknown_training(
+    name: str, configs: Sequence[str], release: str | Path | None, version: str | None = None
+) -> list[str]:
+    """A note for each imported config of which nobody says what real films its generator learned from."""
+    if not configs:
+        return []
+    subsets = loading.release_manifest(name, version, release).subsets
+    return [
+        f"what the generator of {config} learned from is unknown: a test film may be among it"
+        for config in configs
+        if config in subsets
+        and (stated := subsets[config].imported) is not None
+        and stated.learned_from == "unknown"
+    ]
+
+
 def together(parts: Sequence[datasets.Dataset]) -> datasets.Dataset:
     """What identifies the films of all configs, so that each other part is read once to be compared."""
     import datasets
