@@ -1,12 +1,13 @@
 # Two commands set everything up on a machine that has Python 3.11+, make and git:
 #   make quickstart   the whole path on phantoms: train, release, verify, load, mix, benchmark, report
 #   make test         the tests
+# make docs builds the documentation site into build/docs.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: quickstart test lint types clean
+.PHONY: quickstart test lint types docs pythons clean
 
 quickstart: $(READY)
 	$(BIN)/covid-synth quickstart --out quickstart
@@ -21,11 +22,19 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
+# Without a network. A dead link or a malformed docstring is an error.
+docs: $(READY)
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky -b html docs build/docs
+
+# The light tests on every other Python that is on this machine; installs the core dependencies for each.
+pythons: $(READY)
+	PATH="$(abspath $(BIN)):$$PATH" .ci/pythons
+
 # The environment is built again whenever what it is built from changes.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group dev --editable ".[all]"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group dev --group docs --editable ".[all]"
 	touch $(READY)
 
 clean:

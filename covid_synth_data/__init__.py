@@ -30,6 +30,7 @@ _WHERE = {
     "mix": "mixing",
     "replace": "mixing",
     "extend": "mixing",
+    "write_parquet": "files.films",
 }
 _MODULES = ("benchmark", "errors", "generators", "lesions", "metrics", "schema")
 
@@ -54,11 +55,13 @@ __all__ = [
     "schema",
     "skew",
     "verify",
+    "write_parquet",
 ]
 
 if TYPE_CHECKING:
     from covid_synth_data import benchmark, errors, generators, lesions, metrics, schema
     from covid_synth_data.catalog import list_datasets
+    from covid_synth_data.files.films import write_parquet
     from covid_synth_data.mixing import extend, mix, replace, skew
     from covid_synth_data.release.diff import diff
     from covid_synth_data.release.loading import load_dataset

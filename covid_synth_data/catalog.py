@@ -48,6 +48,8 @@ PAPERS: Final = {
     " Unlocked 27",
     "jiang2020": "Jiang et al. 2020, COVID-19 CT image synthesis with a conditional generative adversarial"
     " network, IEEE Journal of Biomedical and Health Informatics 25(2), arXiv:2007.14638",
+    "jacobi2020": "Jacobi et al. 2020, Portable chest X-ray in coronavirus disease-19 (COVID-19): a pictorial"
+    " review, Clinical Imaging 64:35-42",
     "diffaug-gan": "Zhao et al. 2020, Differentiable augmentation for data-efficient GAN training,"
     " arXiv:2006.10738; Huang et al. 2024, The GAN is dead; long live the GAN! A modern baseline GAN,"
     " arXiv:2501.05441",
@@ -179,6 +181,17 @@ DATASETS: Final = (
         "diffaug-gan",
         "diffaug-gan",
         "A small GAN of today: relativistic loss, gradient penalties, augmented discriminator",
+    ),
+    DatasetEntry(
+        "covid-synth-cxr",
+        "pairs",
+        2_000,
+        256,
+        "lesions",
+        ("pairs",),
+        "pairs",
+        "jacobi2020",
+        "Pairs of a normal film and the same film with painted lesions, each with a map of the lesions",
     ),
     DatasetEntry(
         "covid-synth-ct",

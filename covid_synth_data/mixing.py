@@ -253,6 +253,7 @@ def _label_names(dataset: Any) -> list[str]:
             expected="a Dataset",
             hint="load without streaming, or use mixing.stream, which joins streams in given shares",
         )
+    dataset = schema.rows(dataset)
     names = getattr(getattr(dataset, "features", None) or {}, "get", lambda _: None)("label")
     names = getattr(names, "names", None)
     if names is None:

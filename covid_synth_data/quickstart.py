@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from covid_synth_data.errors import CorruptRelease, CovidSynthError, MissingExtra
+from covid_synth_data.errors import CorruptRelease, CovidSynthError, MissingCheckout
 from covid_synth_data.files.atomic import write_text
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def run(out: Path, say: Callable[[str], None], progress: Callable[[str], Any]) -
     """Do all steps below `out`, going on where an earlier call stopped; returns the path of the page.
 
     `say` prints a line, `progress` gives a context manager with a function of (done, all, text), as
-    `cli.progress_bar` does. Raises `MissingExtra` outside a checkout, and the errors of the steps.
+    `cli.progress_bar` does. Raises `MissingCheckout` outside a checkout, and the errors of the steps.
     """
     recipe = _recipe()
     page = Page()
@@ -107,13 +107,13 @@ def run(out: Path, say: Callable[[str], None], progress: Callable[[str], Any]) -
 
 
 def _recipe() -> Path:
-    """The recipe in the checkout. Raises `MissingExtra` where there is none."""
+    """The recipe in the checkout. Raises `MissingCheckout` where there is none."""
     found = importlib.util.find_spec("generation")
     for folder in found.submodule_search_locations or [] if found else []:
         path = Path(folder) / "recipes" / "quickstart.toml"
         if path.is_file():
             return path
-    raise MissingExtra("generation", "all")
+    raise MissingCheckout("covid-synth quickstart")
 
 
 def _generation(*arguments: str) -> str:

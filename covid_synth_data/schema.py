@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from covid_synth_data.errors import ConfigError
+
 if TYPE_CHECKING:
     import datasets
 
@@ -74,6 +76,11 @@ SYNTHETIC_CT_COLUMNS: Final = (SYNTHETIC_COLUMNS[0], "mask", *SYNTHETIC_COLUMNS[
 """Of a synthetic CT slice: `mask` is the label map that `image`, the lung alone on black, was drawn from;
 `source_id` is the real slice whose label map it was made of, `variant` what was done to that."""
 
+PAIR_COLUMNS: Final = (*SYNTHETIC_CT_COLUMNS, "pair_id", "pattern", "extent")
+"""Of a pair of a normal film and the same film with painted lesions: `mask` is the soft map of the lesions,
+255 where a pixel belongs to one wholly and 0 where to none, `pair_id` the name of the pair, `pattern` what
+was painted ("" in the normal film), `extent` the share of both lungs that it covers."""
+
 STRING_COLUMNS: Final = (
     "image_id",
     "patient_id",
@@ -85,19 +92,59 @@ STRING_COLUMNS: Final = (
     "source_class",
     "source_license",
     "variant",
+    "pair_id",
+    "pattern",
 )
 
 
-def synthetic_columns(dataset: str) -> tuple[str, ...]:
-    """The columns of a released dataset: those of CT slices have a label map."""
-    return SYNTHETIC_CT_COLUMNS if dataset == "covid-synth-ct" else SYNTHETIC_COLUMNS
+def synthetic_columns(dataset: str, subset: str = "") -> tuple[str, ...]:
+    """The columns of a subset (or config) of a released dataset."""
+    if dataset == "covid-synth-ct":
+        return SYNTHETIC_CT_COLUMNS
+    return PAIR_COLUMNS if subset == "pairs" else SYNTHETIC_COLUMNS
+
+
+def rows(dataset: Any, *needed: str) -> Any:
+    """The Dataset (or stream) without the format that its owner gave it, so that all its columns are there.
+
+    A format (torch, numpy, some of the columns) is how rows are shown to their owner; what is computed from
+    them does not depend on it. Raises `ConfigError` for several splits at once, for what is no Dataset, and
+    where a column of `needed` is not there.
+    """
+    import datasets
+
+    if isinstance(dataset, (datasets.DatasetDict, datasets.IterableDatasetDict)):
+        raise ConfigError(
+            "several splits where one is expected",
+            found="a DatasetDict of " + ", ".join(map(str, dataset)),
+            expected="one Dataset",
+            hint=f"choose one of them: splits[{next(iter(dataset), 'train')!r}]",
+        )
+    if not isinstance(dataset, (datasets.Dataset, datasets.IterableDataset)):
+        raise ConfigError(
+            "no Dataset with rows and columns",
+            found=type(dataset).__name__,
+            expected="a Dataset of load_task, load_source or load_dataset",
+        )
+    plain = dataset.with_format(None)
+    columns = plain.column_names
+    missing = [name for name in needed if columns is not None and name not in columns]
+    if missing:
+        raise ConfigError(
+            f"rows without {' and '.join(missing)}",
+            found=", ".join(columns or []) or "no columns",
+            expected=", ".join(needed),
+            hint="give the rows of load_task, load_source or load_dataset",
+        )
+    return plain
 
 
 def features(columns: tuple[str, ...]) -> datasets.Features:
     """`datasets.Features` of the named columns, in that order.
 
     `image` and `mask` are `Image`s that are decoded lazily, `label` a `ClassLabel` over `LABELS`, `seed` and
-    `slice` are int64; the rest are strings. Raises `KeyError` for a name that is no column of ours.
+    `slice` are int64, `extent` is float64; the rest are strings. Raises
+    `KeyError` for a name that is no column of ours.
     """
     import datasets
 
@@ -108,6 +155,7 @@ def features(columns: tuple[str, ...]) -> datasets.Features:
         "label": datasets.ClassLabel(names=list(LABELS)),
         "seed": datasets.Value("int64"),
         "slice": datasets.Value("int64"),
+        "extent": datasets.Value("float64"),
     }
     kinds |= {name: datasets.Value("string") for name in STRING_COLUMNS}
     return datasets.Features({name: kinds[name] for name in columns})

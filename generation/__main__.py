@@ -1,4 +1,4 @@
-"""`python -m generation`: train a generator, release what it makes."""
+"""`python -m generation`: train a generator, release what it makes, show and measure it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from covid_synth_data.cli import guarded, progress_bar, say
-from generation import ct_commands
 from generation.lesions import fit
+from generation.report import commands
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.add_typer(ct_commands.app, name="ct")
+app.add_typer(commands.app)
 app.add_typer(fit.app, name="lesions")
 
 RecipePath = Annotated[Path, typer.Argument(help="a recipe, e.g. generation/recipes/cyclegan-nc.toml")]
@@ -34,18 +34,25 @@ def train(
         Path | None, typer.Option(help="the run that the recipe starts from; default beside the run's folder")
     ] = None,
 ) -> None:
-    """Train the generator of RECIPE; the same command goes on after a stop."""
-    from generation.data import films
-    from generation.recipe import load_recipe
+    """Train the generator of RECIPE; the same command continues after a stop."""
+    from covid_synth_data.errors import ConfigError
+    from generation.recipe import TrainedRecipe, family, load_recipe
     from generation.training import engine, lineage, loop
 
     loaded = load_recipe(recipe)
+    if not isinstance(loaded, TrainedRecipe):
+        raise ConfigError(
+            f"{loaded.name} needs no training",
+            found=f"the family {loaded.family}",
+            expected="a family that is trained",
+            hint=f"python -m generation release {recipe}",
+        )
     folder = out or Path("runs") / loaded.name
     started_from = (start or folder.parent / loaded.start) if loaded.start else None
-    lineage.origin(loaded, started_from)  # before any film is read, so that a missing run is said at once
+    lineage.origin(loaded, started_from)  # before any film is read, so that a missing run is reported at once
     accelerator = loop.accelerator_of(device)
     with progress_bar("reading films") as tick:
-        classes = films.training_films(loaded, root, tick)
+        classes = family(loaded.family).read(loaded, root, tick)
     decided = engine.decide(loaded, classes, folder, accelerator)
     fabric = loop.make_fabric(loaded, device, devices, decided)
     fabric.launch()
@@ -71,65 +78,20 @@ def release(
         str, typer.Option("--licenses", help="permissive, or any: label the release as restricted")
     ] = "permissive",
 ) -> None:
-    """Make the images of RECIPE into a release folder; the same command goes on after a stop."""
-    from covid_synth_data.errors import ConfigError, WeightsError
-    from generation.recipe import load_recipe
-    from generation.releasing import build as releases
+    """Make the images of RECIPE into a release folder; the same command continues after a stop."""
+    from generation.kinds.kind import maker_of
+    from generation.recipe import TrainedRecipe, load_recipe
+    from generation.releasing import build
 
     loaded = load_recipe(recipe)
-    if loaded.release is None:
-        raise ConfigError(
-            f"{recipe} has no table [release]",
-            found="a recipe for training alone",
-            expected="what to make with the weights",
-            hint="add the table, see generation/recipes/",
-        )
-    path = weights or (run or Path("runs") / loaded.name) / f"{loaded.name}.safetensors"
-    if not path.is_file():
-        raise WeightsError(
-            f"no weights {path}",
-            expected="the weights of a finished training",
-            hint=f"python -m generation train {recipe}",
-        )
-    folder = out or Path("build") / loaded.release.dataset
+    settings = build.table_of(loaded)
+    if weights is None and isinstance(loaded, TrainedRecipe):
+        weights = (run or Path("runs") / loaded.name) / f"{loaded.name}.safetensors"
+    folder = out or Path("build") / settings.dataset
     with progress_bar("releasing") as tick:
-        releases.release(loaded, root, path, folder, device, tick, licences)
-    say(f"{loaded.release.count} images of {loaded.release.subset!r} in {folder}")
-
-
-@app.command()
-def curve(
-    run: Annotated[Path, typer.Argument(help="the run's folder")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="the PNG file")],
-) -> None:
-    """Plot the losses of a run over its steps, and the Frechet distances of its looks."""
-    from generation.report import figures
-
-    figures.curve(run, out)
-    say(f"written {out}")
-
-
-@app.command()
-def sheet(
-    source: Annotated[Path, typer.Argument(help="a release folder, or weights that start from noise")],
-    config: Annotated[str | None, typer.Argument(help="a config of the release, e.g. gnc")] = None,
-    out: Annotated[Path, typer.Option("-o", "--out", help="the PNG file")] = Path("sheet.png"),
-    seed: Annotated[int, typer.Option(min=0, help="of the samples of weights")] = 0,
-) -> None:
-    """A grid of generated films, spread evenly over a config of a release, or sampled from weights."""
-    from covid_synth_data.errors import ConfigError
-    from covid_synth_data.release import manifest
-    from generation.report import figures
-
-    if source.suffix == ".safetensors":
-        figures.samples(source, out, seed)
-    elif config is None:
-        raise ConfigError(
-            f"no config of {source} named", expected="one, e.g. gnc", hint="name it after the folder"
-        )
-    else:
-        figures.sheet(source, manifest.read(source).name, config, out)
-    say(f"written {out}")
+        maker = maker_of(loaded, root, weights, device)
+        build.release(loaded, maker, folder, root, tick, licences)
+    say(f"{len(maker.rows)} images of {settings.subset!r} in {folder}")
 
 
 @app.command()

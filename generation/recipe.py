@@ -28,8 +28,10 @@ FAMILIES: Final = {
     "pix2pixhd": "generation.families.label_maps.baselines:Pix2PixHD",
     "spade": "generation.families.label_maps.baselines:SPADE",
     "sean": "generation.families.label_maps.baselines:SEAN",
+    "lesions": "generation.families.lesions:Lesions",
 }
-"""Family name to "module:class". A family brings its recipe model, its networks and its step."""
+"""Family name to "module:class". A family has a recipe model and a kind; one that is trained has networks
+and a training step too."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=80)]
 Positive = Annotated[int, Field(gt=0)]
@@ -39,14 +41,14 @@ Label = Literal["normal", "pneumonia", "covid-19"]
 
 
 class Data(FrozenModel):
-    """Which real films a recipe starts from; `PairData` and `FilmData` say how they are used."""
+    """Which real films a recipe starts from. Its subclasses say how they are used, one for each kind."""
 
     protocol: str = "clean"
     licences: Literal["any", "permissive"] = "permissive"
     sources: list[str] | None = None
     phantom: dict[str, int] | None = None
     split_seed: Annotated[int, Field(ge=0)] = 0
-    """Whose films are training films; benchmarks must split by the same seed, hence not the recipe's own."""
+    """Seed of the patient split. Benchmarks must use the same, so it is not the recipe's own seed."""
     size: Annotated[int, Field(ge=32, le=1024, multiple_of=16)] = 256
 
 
@@ -67,19 +69,19 @@ class PairData(Data):
 
     @property
     def tasks(self) -> list[str]:
-        """The tasks whose training films are looked at."""
+        """The tasks whose splits decide which films are training films."""
         return [self.task]
 
     @property
     def parts(self) -> list[str]:
-        """The parts of the split that are learned from."""
+        """The parts of the split that are used for training."""
         return ["train"]
 
 
 class FilmData(Data):
     """Films of one or several classes for a generator that starts from noise.
 
-    A film is learned from where it is in `parts` of one of `tasks` and its patient is outside them in none.
+    A film is used for training if some task puts it in `parts` and no task puts its patient elsewhere.
     `per_class` films of each class are drawn by the seed (0: all). `crops` copies of each film are made, each
     cropped by 0 to `max_crop` on every side (the augmentation factor of menon2020, Sect. III); 1 takes the
     whole film alone. `balanced` draws classes equally often, whatever their sizes.
@@ -100,7 +102,8 @@ class SliceData(Data):
     The generator's training slices of the split: those of its patients, or drawn slice by slice as in the
     paper. An epoch has `copies` draws of each slice, each augmented anew (Table I: 300 to 12,000). `area`
     says whether the lung alone is drawn, on black, or the whole slice. The slices of the split's validation
-    patients are kept for the looks; where it has none (split "paper"), a share `held_out` of each patient's.
+    patients are kept for evaluations. Where the split has none ("paper"), a share `held_out` of the slices of
+    each patient is kept.
     """
 
     split: Literal["patient", "paper"] = "patient"
@@ -108,12 +111,35 @@ class SliceData(Data):
     augment: bool = True
     copies: Positive = 40
     least_lung: Annotated[float, Field(ge=0, lt=1)] = 0.01
-    """The share of a slice that must be lung: what has next to none teaches to draw black."""
+    """The share of a slice that must be lung. Slices with almost no lung would teach the network to draw
+    black."""
     held_out: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
 
 
+class HostData(Data):
+    """Films of training patients into which lesions are painted (the hosts).
+
+    A release shows these films as they are beside the painted ones, so by default only films in the public
+    domain are hosts.
+    """
+
+    task: str = "normal-vs-covid"
+    host_class: Label = "normal"
+    public_domain: bool = True
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks whose splits decide which films are training films."""
+        return [self.task]
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts of the split that hosts come from."""
+        return ["train"]
+
+
 class Schedule(FrozenModel):
-    """How long, how fast, and how often to look and save."""
+    """How long and how fast a training runs, and how often it evaluates and saves."""
 
     epochs: Positive | None = None
     steps: Positive | None = None
@@ -132,11 +158,11 @@ class Schedule(FrozenModel):
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of the moving average of the weights (the teacher); 0 turns it off."""
     looks: Positive = 20
-    """How many times over the run samples are drawn, kept as a picture, measured and checked."""
+    """Evaluations over the run: samples are drawn, kept as a picture, measured and checked."""
     frechet: Annotated[int, Field(ge=0)] = 0
-    """Samples whose Frechet distance to the training films each look measures; 0 turns it off."""
+    """Samples whose Frechet distance to the training films each evaluation measures; 0 turns it off."""
     keep: Literal["last", "best"] = "last"
-    """Which weights are kept at the end: the last, or those of the look with the lowest Frechet distance."""
+    """Which weights are kept at the end: the last, or those with the lowest Frechet distance."""
     loss_limit: Annotated[float, Field(gt=0)] = 1e4
     """A loss term beyond this, either way, has exploded."""
     collapse: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -178,19 +204,31 @@ class SliceRelease(Release):
     """The share of the label maps that have another patient's lesions; the others are augmented."""
 
 
+class LesionRelease(Release):
+    """Pairs of a normal film and the same film with lesions; `count` is the number of pairs."""
+
+    pattern: str = "covid-19"
+    """The mixture of patterns, or the single pattern, that is painted."""
+
+
 class Recipe(FrozenModel):
-    """The part that all families share; a family's model narrows `data` and adds `network` and `losses`."""
+    """The part that all families share; the model of a family narrows `data` and `release`."""
 
     name: Name
     tag: Name | None = None
     """What follows the architecture in the generator's name; the recipe's name where there is none."""
     family: str
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    data: PairData | FilmData | SliceData | HostData
+    release: Release | None = None
+
+
+class TrainedRecipe(Recipe):
+    """A recipe of a family that is trained; its model adds `network` and `losses`."""
+
     start: Name | None = None
     """The recipe whose finished run the networks start from (transfer learning)."""
-    data: PairData | FilmData | SliceData
     training: Schedule
-    release: Release | None = None
 
     later_keys: ClassVar[Sequence[tuple[str, str, Any]]] = (("data", "leave_out_batches", 0),)
     """Keys that older recipes do not have, with the value that means the same."""
@@ -203,15 +241,41 @@ class Recipe(FrozenModel):
                 del content[table][key]
         content["training"].pop("checkpoint_seconds")
         if not self.training.decay:
-            content["training"].pop("decay")  # as the recipes from before it was known
+            content["training"].pop("decay")  # older recipes do not have this key
         if self.training.keep == "last":
             content["training"].pop("looks")
             content["training"].pop("frechet")
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+class PairRecipe(TrainedRecipe):
+    """A recipe of a translator of films."""
+
+    data: PairData
+
+
+class FilmRecipe(TrainedRecipe):
+    """A recipe of a generator that starts from noise."""
+
+    data: FilmData
+
+
+class SliceRecipe(TrainedRecipe):
+    """A recipe of a generator that draws CT slices from label maps."""
+
+    data: SliceData
+    release: SliceRelease | None = None
+
+
+class HostRecipe(Recipe):
+    """A recipe of painted lesions, which need no training."""
+
+    data: HostData
+    release: LesionRelease
+
+
 def family(name: str) -> Any:
-    """The class of a family. Raises `UnknownName`."""
+    """The class of the family `name`. Raises `UnknownName`."""
     if name not in FAMILIES:
         raise UnknownName("family of generators", name, FAMILIES)
     module, _, attribute = FAMILIES[name].partition(":")
@@ -231,5 +295,5 @@ def load_recipe(path: Path) -> Recipe:
         name = tomllib.loads(path.read_text(encoding="utf-8")).get("family")
     except (ValueError, RecursionError):
         name = None  # read_toml below says what is wrong, with the line
-    model: type[Recipe] = family(name).Recipe if isinstance(name, str) else Recipe
+    model: type[Recipe] = family(name).Recipe if isinstance(name, str) else TrainedRecipe
     return read_toml(path, model)

@@ -39,6 +39,7 @@ critic_width = 4
 epochs = 1
 batch_size = 4
 looks = 2
+precision = "32-true"
 
 [release]
 dataset = "covid-synth-cxr"
@@ -135,15 +136,16 @@ def made_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the recipe, a run and a release of it, made once by the maintainers' commands."""
     folder = tmp_path_factory.mktemp("made")
     (folder / "tiny.toml").write_text(TINY_RECIPE)
-    from generation.data import films
-    from generation.recipe import load_recipe
-    from generation.releasing import build as release
+    from generation.kinds.kind import maker_of
+    from generation.recipe import family, load_recipe
+    from generation.releasing import build
     from generation.training import loop
 
     recipe = load_recipe(folder / "tiny.toml")
-    both = films.training_films(recipe, None, lambda *_: None)
+    both = family(recipe.family).read(recipe, None, lambda *_: None)
     run = loop.train(recipe, both, folder / "run", loop.make_fabric(recipe, "cpu"), lambda *_: None)
-    release.release(recipe, None, run.weights, folder / "covid-synth-cxr", "cpu", lambda *_: None)
+    maker = maker_of(recipe, None, run.weights, "cpu")
+    build.release(recipe, maker, folder / "covid-synth-cxr", None, lambda *_: None)
     return folder
 
 

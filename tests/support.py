@@ -31,10 +31,11 @@ def write_root(root: Path, normals: int = 20, positives: int = 9) -> Path:
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:
-    """Every path below `folder` with the bytes of the file, None for a folder."""
+    """Every path below `folder` with the bytes of the file, None for a folder. Locks are left out."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
+        if path.suffix != ".lock"
     }
 
 

@@ -187,7 +187,7 @@ def test_a_seed_is_a_whole_number(shell, world, seed):
 def test_films_to_sample_from(refused, world):
     refused(*sample_of(world, "--from", world.folder / "nowhere"), says=["nowhere", "--from"])
     for path in world.films.iterdir():
-        path.rename(path.with_suffix(".bmp"))
+        path.rename(path.with_suffix(".txt"))
     refused(*sample_of(world), says=["no film in", ".png"])
 
 
@@ -339,7 +339,7 @@ def test_a_damaged_shard(refused, world):
     shard.write_bytes(b"\0" * size)
     refused(*mix_of(world, "-o", world.folder / "m"), says=[str(world.release), "covid-synth verify"])
     shard.write_bytes(b"\0" * (size - 1))
-    refused(*mix_of(world, "-o", world.folder / "m"), says=[str(shard), f"found {size - 1} bytes"])
+    refused(*mix_of(world, "-o", world.folder / "m"), says=[str(shard), f"found {size - 1:,} bytes"])
 
 
 def test_a_folder_without_results(refused, world):

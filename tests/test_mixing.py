@@ -313,9 +313,14 @@ def test_wrong_inputs() -> None:
         {"image_id": ["a", "b"], "label": [0, None]}, features=schema.features(("image_id", "label"))
     )
     streams = [real.to_iterable_dataset(), real.remove_columns("label").to_iterable_dataset()]
-    for wrong in (bare, codes, [1, 2], datasets.DatasetDict(train=real)):
+    for wrong, says in (
+        (bare, "without a label column of named classes"),
+        (codes, "without a label column of named classes"),
+        ([1, 2], "no Dataset with rows and columns; found list"),
+        (datasets.DatasetDict(train=real), "several splits where one is expected"),
+    ):
         for run in (mix, replace, extend):
-            with pytest.raises(ConfigError, match="without a label column of named classes"):
+            with pytest.raises(ConfigError, match=says):
                 run(wrong, synthetic)
     with pytest.raises(ConfigError, match="without a label column"):
         mix(real, synthetic.remove_columns("label"))

@@ -31,6 +31,7 @@ def test_the_surface_is_exactly_what_is_promised():
         "extend",
         "skew",
         "verify",
+        "write_parquet",
         "diff",
         "find_leaks",
         "generators",

@@ -28,7 +28,7 @@ from machine import alternate, ratio, write
 from covid_synth_data.generators import build, trained, weights
 from covid_synth_data.generators.label_maps import one_hot, reduce
 from covid_synth_data.generators.noise import to_bytes
-from generation.data.slices import Slices
+from generation.data.slices import TrainingSlices
 from generation.families.label_maps.family import LabelRecipe
 from generation.recipe import load_recipe
 
@@ -54,13 +54,13 @@ def recipe_of(asked: argparse.Namespace, precision: str, checkpointing: bool) ->
     return made
 
 
-def slices_of(asked: argparse.Namespace) -> Slices:
+def slices_of(asked: argparse.Namespace) -> TrainingSlices:
     """Noise, and label maps of blocks: what they show makes no difference to the time."""
     random, count = np.random.default_rng(0), 2 * asked.batch
     blocks = random.integers(0, 4, (count, asked.size // 16, asked.size // 16), dtype=np.uint8)
     maps = np.kron(blocks, np.ones((16, 16), np.uint8))
     pixels = random.integers(0, 256, maps.shape, dtype=np.uint8)
-    return Slices("covid-19", pixels, [], [], maps=maps, held_pixels=pixels[:1], held_maps=maps[:1])
+    return TrainingSlices("covid-19", pixels, [], [], maps=maps, held_pixels=pixels[:1], held_maps=maps[:1])
 
 
 class PlainStep:
@@ -107,7 +107,7 @@ class PlainStep:
 
 
 def training(asked: argparse.Namespace) -> dict[str, Any]:
-    """Slices per second and peak memory of a joint step."""
+    """TrainingSlices per second and peak memory of a joint step."""
     loops: dict[str, Any] = {PLAIN: PlainStep(asked)}
     peaks: dict[str, float] = {}
     batch = FrameLoop(recipe_of(asked, "32-true", False), [slices_of(asked)], asked.device).batch()
@@ -137,7 +137,7 @@ def training(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def inference(asked: argparse.Namespace) -> dict[str, Any]:
-    """Slices per second of a loaded generator, and of a plain loop over its network."""
+    """TrainingSlices per second of a loaded generator, and of a plain loop over its network."""
     maps = slices_of(asked).maps
     with tempfile.TemporaryDirectory() as folder:
         path = fresh_weights(recipe_of(asked, "32-true", False), Path(folder))

@@ -34,7 +34,7 @@ from machine import RESULTS, alternate, describe, peak_mib, ratio, seconds
 from plain import PlainLoop, plain_network, sample, translate
 
 from covid_synth_data.generators import build, noise, trained, weights
-from generation.data.films import Films
+from generation.data.films import TrainingImages
 from generation.recipe import PairData, Recipe, family, load_recipe
 from generation.training import loop as trainer
 from generation.training.family import Family
@@ -78,13 +78,13 @@ def recipe_of(name: str, schedule: str, **training: Any) -> Recipe:
     return type(loaded).model_validate(content)
 
 
-def films_of(recipe: Recipe, count: int) -> list[Films]:
+def films_of(recipe: Recipe, count: int) -> list[TrainingImages]:
     """`count` films of noise for each class: what they show makes no difference to the time."""
     data = recipe.data
     labels = [data.source_class, data.target_class] if isinstance(data, PairData) else data.classes
     random = np.random.default_rng(0)
     return [
-        Films(label, random.integers(0, 256, (count, data.size, data.size), dtype=np.uint8), [], [])
+        TrainingImages(label, random.integers(0, 256, (count, data.size, data.size), dtype=np.uint8), [], [])
         for label in labels
     ]
 
@@ -92,7 +92,7 @@ def films_of(recipe: Recipe, count: int) -> list[Films]:
 class FrameLoop:
     """A step as the loop of `generation.training.loop` does it."""
 
-    def __init__(self, recipe: Recipe, films: list[Films], device: str) -> None:
+    def __init__(self, recipe: Recipe, films: list[TrainingImages], device: str) -> None:
         self.recipe, self.fabric, self.now = recipe, trainer.make_fabric(recipe, device), 0
         self.trainee: Family = family(recipe.family)(recipe, self.fabric)
         if recipe.training.compile and device == "cuda":

@@ -20,7 +20,7 @@ from training import PlainUpConv
 
 from covid_synth_data.generators.cyclegan import UpConv
 from covid_synth_data.generators.layers import UpsampleConv
-from generation.data.films import Films
+from generation.data.films import TrainingImages
 from generation.families.augmentation import DRAWS, augment
 from generation.recipe import PairData, Recipe, family
 from generation.training import loop as trainer
@@ -58,7 +58,7 @@ def _weighted(conv: nn.Conv2d, same: UpConv | UpsampleConv) -> nn.Conv2d:
 class PlainLoop:
     """A training of `recipe` on `films`: `batch()` and `step(*batch)` are one step."""
 
-    def __init__(self, recipe: Recipe, films: Sequence[Films], device: str) -> None:
+    def __init__(self, recipe: Recipe, films: Sequence[TrainingImages], device: str) -> None:
         content = recipe.model_dump()
         content["training"]["precision"] = "32-true"
         full: Any = type(recipe).model_validate(content)
@@ -85,7 +85,7 @@ class PlainLoop:
         return torch.optim.Adam(parameters, schedule.learning_rate, (schedule.beta1, schedule.beta2))
 
     def batch(self) -> tuple[Tensor, ...]:
-        """Films of both domains, or films and labels, on the device."""
+        """TrainingImages of both domains, or films and labels, on the device."""
         rows = [self.random.integers(0, len(pool), self.count) for pool in self.pixels]
         x = [
             torch.from_numpy(pool[chosen]).unsqueeze(1).float().to(self.device) / 127.5 - 1
@@ -281,7 +281,7 @@ def sample(network: nn.Module, count: int, batch: int, device: str) -> np.ndarra
 
 @torch.no_grad()
 def translate(network: nn.Module, films: np.ndarray, batch: int, device: str) -> np.ndarray:
-    """Films uint8 (n, h, w), each translated."""
+    """TrainingImages uint8 (n, h, w), each translated."""
     pieces: Iterable[np.ndarray] = (films[i : i + batch] for i in range(0, len(films), batch))
     loaded = (torch.from_numpy(part).unsqueeze(1).float().to(device) / 127.5 - 1 for part in pieces)
     return np.concatenate([_grey(network(x)) for x in loaded])

@@ -21,9 +21,11 @@ from machine import peak_mib, ratio, seconds, write
 
 from covid_synth_data.generators.trained import load_file
 from covid_synth_data.release import writing
+from generation.data.crops import WHOLE
+from generation.kinds.kind import maker_of
+from generation.kinds.maker import cut
 from generation.recipe import load_recipe
 from generation.releasing import build as releases
-from generation.releasing import makers
 
 
 def main() -> None:
@@ -43,11 +45,8 @@ def main() -> None:
     recipe = type(loaded).model_validate(content)
     translator = load_file(asked.weights)
     batch = recipe.release.batch_size
-    films = makers.source_films(recipe, asked.root)
-    cells = films["image"][: asked.images]
-    ready = np.stack(
-        [makers.cut(cells[i % len(cells)], makers.WHOLE, recipe.data.size) for i in range(batch)]
-    )
+    cells = maker_of(recipe, asked.root, asked.weights).images.cells[: asked.images]
+    ready = np.stack([cut(cells[i % len(cells)], WHOLE, recipe.data.size) for i in range(batch)])
 
     def bare() -> None:
         for _ in range(asked.images // batch):
@@ -72,7 +71,8 @@ def main() -> None:
 
             writing.write = first_shard
             start = time.perf_counter()
-            releases.release(recipe, asked.root, asked.weights, Path(name) / "release", "auto", tick)
+            maker = maker_of(recipe, asked.root, asked.weights)
+            releases.release(recipe, maker, Path(name) / "release", asked.root, tick)
             end = time.perf_counter()
             writing.write = write_shard
             plan_times.append(started[0] - start)

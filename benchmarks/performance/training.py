@@ -22,7 +22,7 @@ from machine import ratio, resident_mib, seconds, write
 from torch import nn
 
 from covid_synth_data.generators.cyclegan import PatchCritic, UNetGenerator, UpConv
-from generation.data.films import Films
+from generation.data.films import TrainingImages
 from generation.recipe import load_recipe
 from generation.training import loop
 
@@ -112,7 +112,7 @@ def main() -> None:
     random = np.random.default_rng(0)
     pixels = [random.integers(0, 256, (count, asked.size, asked.size), dtype=np.uint8) for _ in range(2)]
     films = tuple(
-        Films(label, p, [f"{label}/{i}" for i in range(count)], ["CC0"] * count)
+        TrainingImages(label, p, [f"{label}/{i}" for i in range(count)], ["CC0"] * count)
         for label, p in zip(("normal", "covid-19"), pixels, strict=True)
     )
     loaded = load_recipe(Path("generation/recipes/cyclegan-nc-cpu.toml"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from covid_synth_data.cli.common import AsJson, Release, Root, Seed, progress_bar, say, table
+from covid_synth_data.cli.common import AsJson, Release, Root, Seed, need, progress_bar, say, table
 from covid_synth_data.errors import UnknownName
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def run_suite(
     as_json: AsJson = False,
 ) -> None:
     """Run SUITE, a name or a .toml file: one result file per training; run again, it goes on after a stop."""
+    need("benchmark", "torch", "torchvision", "sklearn")
     from covid_synth_data import benchmark
 
     if weights not in (None, "imagenet", "xrv", "none"):
@@ -187,6 +188,7 @@ def draw_saliency(
     device: str = "auto",
 ) -> None:
     """Where a classifier looks: Grad-CAM over films. A picture of real films is for your own eyes alone."""
+    need("figures", "torch", "captum", "matplotlib")
     from covid_synth_data.benchmark.explain.saliency import saliency
 
     with progress_bar("saliency") as tick:
@@ -222,6 +224,7 @@ def draw_map(
     device: str = "auto",
 ) -> None:
     """Real and synthetic films in the plane: UMAP of fixed features, and how far they keep to themselves."""
+    need("figures", "torch", "umap", "matplotlib")
     from covid_synth_data.benchmark.explain.feature_map import feature_map
 
     with progress_bar("map") as tick:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
-from covid_synth_data.errors import CovidSynthError
+from covid_synth_data.errors import CovidSynthError, MissingExtra
 
 Root = Annotated[
     Path | None,
@@ -22,9 +23,30 @@ Release = Annotated[Path | None, typer.Option(help="a release folder")]
 Seed = Annotated[int, typer.Option(min=0, help="another seed gives another draw")]
 
 
+_EXTRAS: Final = {
+    **dict.fromkeys(("gdcm", "pydicom", "pylibjpeg", "torchxrayvision"), "rsna"),
+    **dict.fromkeys(("matplotlib", "safetensors", "sklearn", "timm", "torch", "torchvision"), "benchmark"),
+    **dict.fromkeys(("monai", "nibabel", "torchmetrics"), "ct"),
+    **dict.fromkeys(("captum", "umap"), "figures"),
+    **dict.fromkeys(("lightning_fabric", "lightning"), "generation"),
+    "ray": "ray",
+}
+"""Module to the extra that brings it; `covid_synth_data` without extras has none of them."""
+
+
 def say(text: str) -> None:
     """Print to standard output, as it is."""
     typer.echo(text)
+
+
+def need(extra: str, *modules: str) -> None:
+    """Raise `MissingExtra` if a module that the extra brings is not installed; imports none of them.
+
+    A command that loads data first should not fail for this after minutes.
+    """
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtra(module, extra)
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
@@ -80,6 +102,11 @@ def guarded(run: Callable[[], Any]) -> None:
         run()
     except CovidSynthError as error:
         _fail(error)
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in _EXTRAS:
+            raise
+        _fail(MissingExtra(module, _EXTRAS[module]))
     except OSError as error:
         _fail(
             CovidSynthError(

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from covid_synth_data.cli.common import AsJson, Release, Root, Seed, progress_bar, say, table
-from covid_synth_data.errors import BadImage, ConfigError, CorruptRelease, UnknownName
-
-if TYPE_CHECKING:
-    import datasets
+from covid_synth_data.cli.common import AsJson, Release, Root, Seed, need, progress_bar, say, table
+from covid_synth_data.errors import ConfigError, CorruptRelease, UnknownName
 
 app = typer.Typer()
 
@@ -119,6 +115,7 @@ def mix(
 ) -> None:
     """Mix a task's training part with synthetic films to the asked skew."""
     import covid_synth_data as csd
+    from covid_synth_data.files.films import write_parquet
 
     real = csd.load_task(task, root, protocol=protocol, seed=seed)["train"]
     parts = [csd.load_dataset("covid-synth-cxr", name.strip(), root=release) for name in synthetic.split(",")]
@@ -130,39 +127,17 @@ def mix(
     if out is not None:
         path = out / "train.parquet" if out.suffix != ".parquet" else out
         with progress_bar("writing") as tick:
-            _write_parquet(mixed, path, tick)
+            write_parquet(mixed, path, tick)
         say(f"written {path}")
-
-
-def _write_parquet(rows: datasets.Dataset, path: Path, tick: Callable[[int, int], None]) -> None:
-    """Write rows with the bytes of their images, so that the file needs no other. Raises `BadImage`."""
-    import pyarrow.parquet as pq
-    from datasets.table import embed_table_storage
-
-    from covid_synth_data.files.atomic import replacing
-
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, rows.features.arrow_schema) as writer:
-        done = 0
-        for batch in rows.with_format("arrow").iter(256):
-            try:
-                whole = embed_table_storage(batch)
-            except OSError as error:
-                raise BadImage(
-                    f"cannot read {error.filename}",
-                    found=(error.strerror or str(error)).lower(),
-                    expected="an image of the source",
-                    hint="download that part of the source again",
-                ) from error
-            writer.write_table(whole)
-            done += len(batch)
-            tick(done, len(rows))
 
 
 @app.command()
 def sample(
     name: Annotated[str, typer.Argument(help="a trained generator, e.g. cyclegan-unet.nc")],
     out: Annotated[Path, typer.Option("-o", "--out", help="where the images go")],
-    count: Annotated[int, typer.Option("-n", min=1, help="how many images")] = 16,
+    count: Annotated[
+        int | None, typer.Option("-n", min=1, help="how many images; without it 16, or all films of --from")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="of the noise; image i depends on (seed, i) alone")] = 0,
     label: Annotated[
         str | None, typer.Option(help="the class that a class-conditional generator makes")
@@ -175,6 +150,7 @@ def sample(
     device: str = "auto",
 ) -> None:
     """Images of a trained generator: from noise, or translated from films."""
+    need("generation", "torch", "safetensors")
     from covid_synth_data.generators import sampling
     from covid_synth_data.generators.search import locate
     from covid_synth_data.generators.trained import Sampler, Translator, load_file
@@ -186,7 +162,12 @@ def sample(
     if isinstance(generator, Translator):
         if films is None:
             raise ConfigError(f"{name} translates films", expected="--from FOLDER", hint="give it films")
-        say(f"{sampling.translate(generator, films, count, out)} films in {out}")
+        made, there = sampling.translate(generator, films.expanduser(), count, out)
+        told = f"{made} films in {out}" if made == there else f"{made} of {there} films in {out} (-n {count})"
+        say(
+            told
+            + (f"; -n {count} asked for more than are there" if count is not None and count > there else "")
+        )
         return
     if not isinstance(generator, Sampler):
         raise ConfigError(
@@ -196,6 +177,7 @@ def sample(
         )
     if films is not None:
         raise ConfigError(f"{name} starts from noise", found=f"--from {films}", hint="leave --from out")
+    count = 16 if count is None else count
     with progress_bar("sampling") as tick:
         if kind == "png":
             sampling.write_png(generator, count, seed, label, out, tick)

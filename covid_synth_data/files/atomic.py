@@ -48,18 +48,26 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary = Path(name)
         try:
             yield temporary
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
+            flush(temporary)
             temporary.chmod(0o644)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
 
 
+def flush(path: Path) -> None:
+    """Have what was written to `path` brought to the disk. Raises `OSError`.
+
+    Windows flushes only what is open for writing.
+    """
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
 def write_text(path: Path, text: str) -> None:
-    """Replace the content of `path` by `text` (UTF-8). Raises `OutputError`."""
+    """Replace the content of `path` by `text` (UTF-8, lines that end as in `text`). Raises `OutputError`."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def copy_file(source: Path, path: Path) -> None:

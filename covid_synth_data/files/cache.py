@@ -1,14 +1,17 @@
-"""The folder for what can be computed again."""
+"""Where what is slow to compute is kept between calls."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
+
+ENVIRONMENT: Final = "COVID_SYNTH_CACHE"
 
 
 def cache_folder() -> Path:
-    """Where what is slow to compute is kept between calls."""
-    named = os.environ.get("COVID_SYNTH_CACHE")
+    """$COVID_SYNTH_CACHE, otherwise covid-synth-data in $XDG_CACHE_HOME or ~/.cache; "~" is the home."""
+    named = os.environ.get(ENVIRONMENT)
     if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "covid-synth-data"
+        return Path(named).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "covid-synth-data"

@@ -57,7 +57,9 @@ def invalid(
     problem = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "json_invalid":
-        return kind(f"{subject}: not valid JSON", found=str(problem["ctx"]["error"]), hint=hint)
+        return kind(
+            f"{subject}: not valid JSON", found=str(problem["ctx"]["error"]), expected="JSON", hint=hint
+        )
     if problem["type"] == "extra_forbidden":
         known = sorted(_keys_at(model, problem["loc"][:-1])) if model else []
         close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)

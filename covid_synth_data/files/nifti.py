@@ -35,8 +35,13 @@ near -860, and much ground glass would be black, and nothing would be left to sy
 
 SUFFIXES: Final = (".nii.gz", ".nii")
 MAGIC: Final = b"covid-synth-data NIfTI slice 1\n"
+_APART: Final = 0.5
+"""Voxels that the corners of an image and its label map may be apart."""
+
 MAX_VOXELS: Final = 1_000_000_000
 """The largest volume of the set has about 170 million."""
+MAX_SLICES: Final = 4096
+"""More axial slices than any scanner makes of a chest; each takes a square of SIDE pixels."""
 _KEPT: Final = 9
 """Decoded volumes of images, and of label maps, that are kept: the whole set, about 450 MB."""
 
@@ -44,7 +49,8 @@ _KEPT: Final = 9
 def shown(hounsfield: npt.NDArray[Any], window: Window) -> npt.NDArray[np.uint8]:
     """Hounsfield units as grey values: uint8, `window`'s bounds at 0 and 255, not-a-number at 0."""
     low, high = window
-    scaled = (np.nan_to_num(np.asarray(hounsfield, np.float32), nan=low) - low) * (255.0 / (high - low))
+    with np.errstate(over="ignore"):
+        scaled = (np.nan_to_num(np.asarray(hounsfield, np.float32), nan=low) - low) * (255.0 / (high - low))
     return np.asarray(np.rint(np.clip(scaled, 0, 255)), np.uint8)
 
 
@@ -55,10 +61,41 @@ def require() -> None:
 
 
 def shape(path: Path) -> tuple[int, int, int]:
-    """(columns, rows, slices) of a volume after it was turned, from its header alone. Raises `BadImage`."""
+    """(columns, rows, slices) of a volume after it was turned, from its header alone; of a volume of one
+    point in time, its three dimensions. Raises `BadImage`."""
     image, orientation = _open(str(path))
     wide, high, many = (int(image.shape[_axis(orientation, direction)]) for direction in range(3))
     return wide, high, many
+
+
+def has_colours(path: Path) -> bool:
+    """Whether a volume has several numbers a voxel (RGB, complex), which are no labels. Raises `BadImage`."""
+    kind = _load(str(path)).get_data_dtype()
+    return kind.fields is not None or kind.kind == "c"
+
+
+def aligned(image: Path, other: Path) -> bool:
+    """Whether the voxels of two volumes lie in the same places of the patient, by their affines.
+
+    The corners of both may be half a voxel apart. Slices are laid on each other by number, row and column:
+    where this does not hold, a label map does not belong to what lies below it. Raises `BadImage`.
+    """
+    first, second = (_corners(str(path)) for path in (image, other))
+    steps = np.linalg.norm(first[:, 1:] - first[:, :1], axis=0)
+    return first.shape == second.shape and bool(
+        np.linalg.norm(first - second, axis=0).max() <= _APART * min(steps)
+    )
+
+
+def _corners(path: str) -> npt.NDArray[np.float64]:
+    """Millimetres (3, 8): the voxel in the first corner as shown, its three neighbours, and the corners far
+    away along one direction or all."""
+    image, orientation = _open(path)
+    turn = _orientations().inv_ornt_aff(orientation, image.shape[:3])
+    affine = np.asarray(image.affine, np.float64) @ turn
+    far = np.array([image.shape[_axis(orientation, direction)] - 1 for direction in range(3)])
+    places = np.vstack([np.zeros(3), np.eye(3), np.diag(far), far])
+    return np.asarray(affine[:3, :3] @ places.T + affine[:3, 3:])
 
 
 def slices(path: str, window: Window) -> Volume:
@@ -111,15 +148,19 @@ def _decode(path: str, window: Window | None) -> Volume:
     image, orientation = _open(path)
     try:
         stored = np.asarray(image.dataobj.get_unscaled())
-    except (OSError, EOFError, ValueError, MemoryError, zlib.error) as error:
+    except (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error) as error:
         raise _bad(path, error) from error
+    if not all(map(np.isfinite, (image.dataobj.slope, image.dataobj.inter))):
+        raise _bad(path, "a scale that is no number", "a slope and an intercept")
+    stored = stored.reshape(stored.shape[:3])
     turned = _orientations().apply_orientation(stored, orientation)[::-1, ::-1]
     zooms = [float(value) for value in image.header.get_zooms()]
     spacing = zooms[_axis(orientation, 0)], zooms[_axis(orientation, 1)]
     slope, shift = np.float32(image.dataobj.slope), np.float32(image.dataobj.inter)
     out = np.zeros((turned.shape[2], SIDE, SIDE), np.uint8)
     for number in range(turned.shape[2]):
-        plane = turned[:, :, number].T.astype(np.float32) * slope + shift
+        with np.errstate(all="ignore"):
+            plane = turned[:, :, number].T.astype(np.float32) * slope + shift
         picture = _labels(plane) if window is None else shown(plane, window)
         out[number] = _square(picture, spacing, smooth=window is not None)
     out.setflags(write=False)
@@ -137,33 +178,43 @@ def _orientations() -> Any:
 
 def _open(path: str) -> tuple[Any, npt.NDArray[Any]]:
     """The nibabel image, its pixels not read, and where its axes run (right, front, head)."""
-    require()
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
-
+    image = _load(path)
     try:
-        image: Any = nibabel.load(path)
-        orientation = _orientations().io_orientation(image.affine)
+        with np.errstate(all="ignore"):
+            affine = np.asarray(image.affine, np.float64)
+            orientation = _orientations().io_orientation(affine) if np.isfinite(affine).all() else None
         zooms = image.header.get_zooms()
-    except (
-        ImageFileError,
-        HeaderDataError,
-        OSError,
-        EOFError,
-        ValueError,
-        zlib.error,
-        np.linalg.LinAlgError,
-    ) as error:
+    except (ValueError, np.linalg.LinAlgError) as error:
         raise _bad(path, error) from error
+    if orientation is None:
+        raise _bad(path, "an affine with values that are no number", "an affine with three directions")
+    if image.get_data_dtype().fields is not None or image.get_data_dtype().kind not in "biuf":
+        raise _bad(path, f"voxels of type {image.get_data_dtype()}", "one number a voxel, no colours")
     sides = tuple(image.shape)
+    if len(sides) > 3 and set(sides[3:]) == {1}:  # one point in time
+        sides = sides[:3]
+        orientation, zooms = orientation[:3], zooms[:3]
     if len(sides) != 3 or min(sides) < 1 or int(np.prod(sides, dtype=np.int64)) > MAX_VOXELS:
         raise _bad(path, f"an array of shape {sides}", "three dimensions, at most a thousand million voxels")
     if not np.isfinite(orientation).all():
         raise _bad(path, "an affine that gives an axis no direction", "an affine with three directions")
+    if sides[_axis(orientation, 2)] > MAX_SLICES:
+        raise _bad(path, f"{sides[_axis(orientation, 2)]} axial slices", f"at most {MAX_SLICES}")
     if not all(np.isfinite(zoom) and zoom > 0 for zoom in zooms):
         raise _bad(path, f"voxels of {zooms} mm", "sizes above 0")
     return image, orientation
+
+
+def _load(path: str) -> Any:
+    """The nibabel image, its pixels not read. Raises `BadImage`, `MissingExtra`."""
+    require()
+    import nibabel
+
+    try:
+        return nibabel.load(path)
+    except Exception as error:
+        # nibabel raises anything from OSError to OverflowError on headers that are damaged.
+        raise _bad(path, error) from error
 
 
 def _bad(path: str, found: object, expected: str = "a complete NIfTI volume (.nii or .nii.gz)") -> BadImage:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 SHARD_ROWS = 2048
+_BATCH = 64
+"""Films that are held in memory while a folder is translated."""
 VERSION = "0.0.0"
 """Of a release that is nobody's publication."""
 
@@ -160,15 +162,17 @@ def _readme(sampler: Sampler, subset: str, n: int, seed: int) -> str:
     )
 
 
-def translate(translator: Translator, films: Path, count: int, out: Path) -> int:
-    """At most `count` films of the folder `films`, translated, as PNG files in `out`; returns how many.
+def translate(translator: Translator, films: Path, count: int | None, out: Path) -> tuple[int, int]:
+    """The first `count` films of the folder `films` (None: all), translated, as PNG files in `out`.
+
+    Returns (films translated, films in the folder). Films are read a batch at a time.
 
     Raises `ConfigError` when there is nothing to translate, `BadImage`, `OutputError`.
     """
     import numpy as np
     from PIL import Image
 
-    from covid_synth_data.files.pixels import load_grey
+    from covid_synth_data.files.pixels import SUFFIXES, load_grey
     from covid_synth_data.sources.disk import list_images
     from covid_synth_data.sources.table import unique_ids
 
@@ -186,13 +190,14 @@ def translate(translator: Translator, films: Path, count: int, out: Path) -> int
     names = list_images(films)
     if not names:
         raise ConfigError(
-            f"no film in {films}", expected="files ending in .png, .jpg, .jpeg or .dcm", hint="check --from"
+            f"no film in {films}", expected="files ending in " + ", ".join(SUFFIXES), hint="check --from"
         )
-    # Over all names, so that a film's output is called the same whatever -n is.
+    # Over all names, so that a film's output is called the same whatever `count` is.
     outputs = unique_ids(names)[:count]
-    inputs = [load_grey(films / name, translator.card.size) for name in names[:count]]
-    made = translator.translate(np.stack(inputs))
-    for output, film in zip(outputs, made, strict=True):
-        with replacing(out / f"{output}.png") as temporary:
-            Image.fromarray(film).save(temporary, format="PNG")
-    return len(made)
+    for start in range(0, len(outputs), _BATCH):
+        part = names[start : min(start + _BATCH, len(outputs))]
+        inputs = np.stack([load_grey(films / name, translator.card.size) for name in part])
+        for output, film in zip(outputs[start:], translator.translate(inputs), strict=False):
+            with replacing(out / f"{output}.png") as temporary:
+                Image.fromarray(film).save(temporary, format="PNG")
+    return len(outputs), len(names)

@@ -22,7 +22,7 @@ def find(root: str | Path | None = None) -> Mapping[str, Path]:
     Without `root` these are the places of `release.places` (cache, checkout, named folders), then the wheel.
     """
     if root is not None:
-        folders = [Path(root)]
+        folders = [Path(root).expanduser()]
     else:
         folders = [folder for name in catalog.REPOSITORIES for _, folder in places.candidates(name)]
         folders += [BUNDLED / name for name in catalog.REPOSITORIES]

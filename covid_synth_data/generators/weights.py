@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from covid_synth_data.errors import WeightsError
+from covid_synth_data.files import lfs
 from covid_synth_data.files.atomic import replacing, write_text
 from covid_synth_data.files.models import FrozenModel, invalid
 
@@ -100,9 +101,9 @@ def read(path: Path) -> tuple[dict[str, Any], Card]:
     if (digest := hashlib.sha256(content).hexdigest()) != card.sha256:
         raise WeightsError(
             f"{path} is not the file that its card describes",
-            found=f"sha256 {digest[:12]}",
+            found=lfs.FOUND if lfs.is_pointer(content) else f"sha256 {digest[:12]}",
             expected=f"sha256 {card.sha256[:12]}",
-            hint="fetch the release again",
+            hint=lfs.HINT if lfs.is_pointer(content) else "fetch the release again",
         )
     try:
         tensors = load(content)

@@ -27,7 +27,7 @@ def render(boards: Sequence[Board], made_from: str) -> str:
         "# Leaderboard",
         f"Made from the result files in `{made_from}/` by `covid-synth leaderboard build`; do not"
         " edit. `leaderboard.html` beside this file is the same with every interval, figure and comparison."
-        " How to submit: `docs/leaderboard.md`.",
+        " How to submit: `docs/how-to/leaderboard.md`.",
         *NOTES,
         *(_board(board) for board in boards),
     ]

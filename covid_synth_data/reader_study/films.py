@@ -52,8 +52,8 @@ def real_films(what: str, root: str | Path | None, part: str, label: str) -> lis
         splits = load_task(what, root)
         chosen = [name for name in splits if part in ("all", name)]
         return [film for name in chosen for film in _of_label(splits[name], f"{what} {name}", label)]
-    if Path(what).is_dir():
-        return _in_folder(Path(what))
+    if Path(what).expanduser().is_dir():
+        return _in_folder(Path(what).expanduser())
     raise UnknownName("task, or folder of images,", what, [*known, PHANTOM])
 
 
@@ -65,23 +65,22 @@ def synthetic_films(what: str, release: str | Path | None, version: str | None, 
     from covid_synth_data import catalog
     from covid_synth_data.release import loading
 
-    if what not in {entry.config for entry in catalog.DATASETS} and Path(what).is_dir():
-        return _in_folder(Path(what))
+    if what not in {entry.config for entry in catalog.DATASETS} and Path(what).expanduser().is_dir():
+        return _in_folder(Path(what).expanduser())
     dataset = catalog.DATASETS[0].dataset
     return _of_label(loading.load_dataset(dataset, what, version=version, root=release), what, label)
 
 
 def _in_folder(folder: Path) -> list[Film]:
-    """Every image below `folder`, each a group of its own."""
-    from covid_synth_data.sources.disk import IMAGE_SUFFIXES
+    """Every film below `folder`, DICOM as well, each a group of its own."""
+    from covid_synth_data.files.pixels import SUFFIXES
+    from covid_synth_data.sources import disk
 
-    paths = sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
-    )
+    paths = disk.films_below(folder)
     films = [Film(str(path.relative_to(folder)), str(path), path.absolute) for path in paths]
     if not films:
         raise EmptySplit(
-            f"no images in {folder}", expected=f"files {', '.join(IMAGE_SUFFIXES)}", hint="check the folder"
+            f"no images in {folder}", expected=f"files {', '.join(SUFFIXES)}", hint="check the folder"
         )
     return films
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from covid_synth_data import schema
 from covid_synth_data.errors import ConfigError
 from covid_synth_data.files.pixels import Grey, load_grey
 
@@ -24,7 +25,8 @@ def batches(
 
     The last batch may be smaller. `size` resizes to (size, size); without it all images must have one size.
     `workers` threads decode ahead of the consumer, straight from the memory-mapped table: no image is held
-    beyond the few batches under way. Raises `ConfigError`, `BadImage`.
+    beyond the few batches under way. A format of the dataset does not matter. Raises `ConfigError`, also
+    where a row has no label, and `BadImage`.
     """
     import datasets
 
@@ -32,7 +34,8 @@ def batches(
         raise ConfigError(
             "batches of nothing", found=f"batch_size {batch_size}, workers {workers}", expected="at least 1"
         )
-    cells = dataset.select_columns(["image", "label"]).cast_column("image", datasets.Image(decode=False))
+    plain = schema.rows(dataset, "image", "label").select_columns(["image", "label"])
+    cells = plain.cast_column("image", datasets.Image(decode=False))
     ready: deque[tuple[list[Future[Grey]], npt.NDArray[np.int64]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
 
@@ -51,10 +54,22 @@ def batches(
         try:
             for rows in cells.iter(batch_size):
                 futures = [pool.submit(load_grey, cell, size) for cell in rows["image"]]
-                ready.append((futures, np.asarray(rows["label"], np.int64)))
+                ready.append((futures, _labels(rows["label"])))
                 if len(ready) > 2:
                     yield collect()
             while ready:
                 yield collect()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _labels(values: Sequence[int | None]) -> npt.NDArray[np.int64]:
+    missing = sum(value is None for value in values)
+    if missing:
+        raise ConfigError(
+            "rows without a label",
+            found=f"{missing} of {len(values)} in one batch",
+            expected="a label on each row",
+            hint="filter them out first",
+        )
+    return np.asarray(values, np.int64)

@@ -79,7 +79,7 @@ def _offset(tick: Callable[[int, int], None], start: int, count: int) -> Callabl
 def existing(out: Path, config: str, settings: Mapping[str, Any]) -> manifest.Manifest | None:
     """The release at `out` that the config joins; None where there is none.
 
-    Raises `VersionExists` where `out` holds other files, a release with weights, or the config already.
+    Raises `VersionExists` where `out` holds other files, images that were not imported, or the config already.
     """
     if not (out / manifest.NAME).is_file():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -91,9 +91,9 @@ def existing(out: Path, config: str, settings: Mapping[str, Any]) -> manifest.Ma
             )
         return None
     listed = manifest.read(out)
-    if any(subset.weights for subset in listed.subsets.values()):
+    if any(subset.imported is None for subset in listed.subsets.values()):
         raise VersionExists(
-            f"{out} is a release of generators with weights",
+            f"{out} is a release of other images",
             found=f"{listed.name} {listed.version}",
             expected="no folder, or a release of imported images",
             hint="choose another folder with -o",

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from covid_synth_data.errors import CorruptRelease, HubError, OutputError, ReleaseError
 from covid_synth_data.files.atomic import output_errors, write_text
+from covid_synth_data.files.cache import cache_folder
 from covid_synth_data.release import manifest, shards
 from covid_synth_data.release.verification import HASHED, Difference, difference
 
@@ -218,8 +219,6 @@ def _obtain(repo: str, snapshot: Snapshot, files: list[manifest.File]) -> None:
     Not again, where that was done and the file has not been touched since. A file is hashed while others
     are still on their way.
     """
-    from covid_synth_data.files.cache import cache_folder
-
     notes = cache_folder() / "checked" / f"{snapshot.folder.name}.json"
     before = _read_notes(notes)
 
@@ -240,7 +239,10 @@ def _obtain(repo: str, snapshot: Snapshot, files: list[manifest.File]) -> None:
     for path in bad:
         _discard(snapshot.folder / path)
     if good.items() - before.items():
-        write_text(notes, json.dumps({**before, **good}))
+        try:
+            write_text(notes, json.dumps({**before, **good}))
+        except OutputError as error:  # the release is whole all the same; it is checked again next time
+            _LOG.warning("what was checked cannot be noted and will be checked again: %s", error)
     for path, (found, expected) in bad.items():
         raise CorruptRelease(
             f"{path} of {repo} is not as released",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,9 @@ from covid_synth_data.errors import (
     ReleaseError,
     UnknownName,
 )
-from covid_synth_data.release import card_yaml, hub, manifest, places
+from covid_synth_data.files.atomic import output_errors
+from covid_synth_data.files.cache import cache_folder
+from covid_synth_data.release import card_yaml, hub, manifest, places, shards
 from covid_synth_data.release.verification import difference
 
 if TYPE_CHECKING:
@@ -71,7 +74,7 @@ def release_folder(name: str, version: str | None = None, root: str | Path | Non
     Of a release on the Hub it holds the manifest, in the cache, and what else was fetched before.
     """
     if root is not None:
-        folder = _folder(Path(root), entry(name).dataset)
+        folder = _folder(Path(root).expanduser(), entry(name).dataset)
         _listed(folder, version)
         return folder
     place = _here(name, (), version)
@@ -120,12 +123,26 @@ def load_dataset(
             return _from_hub(repository(name), chosen, exact, streaming)
         except HubError as error:
             raise error if "/" in name else places.nowhere(chosen, version, error) from error
-    folder = place.folder if place is not None else _folder(Path(str(root)), chosen.dataset)
+    folder = place.folder if place is not None else _folder(Path(str(root)).expanduser(), chosen.dataset)
     listed = _listed(folder, version)
     _check_subsets(str(folder), listed, chosen)
     _check_shards(folder, listed, chosen.subsets)
     card_yaml.check(folder, listed, chosen.config, chosen.subsets)
-    return _read(folder, chosen.config, str(folder), streaming=streaming)
+    files = [file for subset in chosen.subsets for file in shards.of(listed, subset)]
+    promised = _promised(folder, chosen.config)
+    return _read(folder, chosen.config, files, streaming=streaming, features=promised)
+
+
+def _promised(folder: Path, config: str) -> Any:
+    """The columns that the card of a release promises for a config; None where it promises none."""
+    import datasets
+    import yaml
+
+    try:
+        known = datasets.info.DatasetInfosDict.from_directory(str(folder)).get(config)
+    except (OSError, ValueError, yaml.YAMLError, datasets.exceptions.DatasetsError) as error:
+        raise _unreadable(folder, config, error) from error
+    return known.features if known is not None else None
 
 
 def _here(name: str, subsets: tuple[str, ...], version: str | None) -> places.Place | None:
@@ -156,8 +173,7 @@ def _from_hub(repo: str, chosen: catalog.DatasetEntry, version: str | None, stre
     if streaming and not found.holds(chosen.subsets):
         return _stream(repo, found, chosen)
     found = hub.fetch(repo, exact, chosen.subsets)
-    files = [str(found.folder / file.path) for file in found.files(chosen.subsets)]
-    return _read(found.folder, chosen.config, "parquet", data_files=files, streaming=streaming)
+    return _read(found.folder, chosen.config, found.files(chosen.subsets), streaming=streaming)
 
 
 def _stream(repo: str, found: hub.Snapshot, chosen: catalog.DatasetEntry) -> Any:
@@ -172,17 +188,45 @@ def _stream(repo: str, found: hub.Snapshot, chosen: catalog.DatasetEntry) -> Any
         )
 
 
-def _read(folder: Path, config: str, path: str, **options: Any) -> Any:
-    """`datasets.load_dataset`; what it raises becomes one line about the config of the release `folder`."""
+def _read(
+    folder: Path, config: str, files: list[manifest.File], *, streaming: bool, features: Any = None
+) -> Any:
+    """The shards `files` of the release `folder`; what `datasets` raises becomes one line about the config.
+
+    They are handed over as files that are known to be there, with the hashes by which a copy of them is known
+    again. As names they would be patterns, in which brackets mean something else.
+    """
     import datasets
     import yaml
+    from datasets.data_files import DataFilesDict, DataFilesList
 
     # Besides raising, datasets logs a shard that it cannot read; the error below says it once.
     logging.getLogger("datasets.packaged_modules.parquet.parquet").setLevel(logging.CRITICAL)
+    paths = [_without_hops(folder) / file.path for file in files]
+    known = [(file.sha256, str(path.stat().st_mtime_ns)) for file, path in zip(files, paths, strict=True)]
+    data = DataFilesDict({"train": DataFilesList([str(path) for path in paths], origin_metadata=known)})
     try:
-        return datasets.load_dataset(path, config, split="train", **options)
+        return datasets.load_dataset(
+            "parquet", config, data_files=data, split="train", streaming=streaming, features=features
+        )
     except (OSError, ValueError, yaml.YAMLError, datasets.exceptions.DatasetsError) as error:
         raise _unreadable(folder, config, error) from error
+
+
+def _without_hops(folder: Path) -> Path:
+    """The folder under an absolute name without "::", which `datasets` takes for a chain of addresses.
+
+    Where its own name has one, a symbolic link in the cache stands for it. Raises `OutputError`.
+    """
+    whole = folder.absolute()
+    if "::" not in str(whole):
+        return whole
+    link = cache_folder().absolute() / "links" / hashlib.sha256(str(whole).encode()).hexdigest()[:16]
+    with output_errors(link):
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to(whole, target_is_directory=True)
+    return link
 
 
 def _listed(folder: Path, version: str | None) -> manifest.Manifest:
@@ -246,5 +290,5 @@ def _check_shards(folder: Path, listed: manifest.Manifest, subsets: tuple[str, .
                 f"{folder / file.path} is not as released",
                 found=problem.found,
                 expected=problem.expected,
-                hint="fetch the release again, or run covid-synth verify",
+                hint=problem.hint,
             )

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from covid_synth_data.errors import CorruptRelease, ReleaseError
+from covid_synth_data.files import lfs
 from covid_synth_data.files.atomic import write_text
 from covid_synth_data.files.models import FrozenModel, invalid
 
@@ -53,9 +54,9 @@ class SourceFilms(FrozenModel):
 
 
 class Learned(FrozenModel):
-    """Whom a generator learned from: `image_id`s, other names of the same films included, and `patient_id`s.
+    """What a generator was trained on: `image_id`s, with other names of the same films, and `patient_id`s.
 
-    A benchmark must not test on them, and no row of the dataset says so for the target class.
+    A benchmark must not test on them, and the rows of the dataset do not name the films of the target class.
     """
 
     films: list[str]
@@ -78,14 +79,14 @@ class Imported(FrozenModel):
 class Subset(FrozenModel):
     """What one subset was made from.
 
-    `recipe` is the recipe as read, `weights` the path of a file, `device` the kind of machine that the
-    network ran on, as `torch` names it (None where an older release does not say). `imported` is there for
-    images that were made elsewhere; `weights` is "" for these and for images made by rules.
+    `recipe` is the recipe as read, `weights` the path of a file (None for a generator without), `device` the
+    kind of machine that the network ran on, as `torch` names it (None where an older release does not say).
+    `imported` is there for images that were made elsewhere.
     """
 
     rows: Rows
     generator: str
-    weights: str = ""
+    weights: str | None = None
     recipe: dict[str, Any] = Field(default_factory=dict)
     sources: dict[str, SourceFilms]
     learned_from: Learned
@@ -140,6 +141,10 @@ def read(folder: Path) -> Manifest:
         return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         what, hint = f"{path} cannot be read", "fetch the release again"
+        if lfs.is_pointer(path):
+            raise CorruptRelease(
+                what, found=lfs.FOUND, expected=f"the {NAME} of a release", hint=lfs.HINT
+            ) from error
         if isinstance(error, ValidationError):
             raise invalid(CorruptRelease, what, error, Manifest, hint) from error
         raise CorruptRelease(

@@ -38,10 +38,7 @@ def opened(folder: Path, file: manifest.File) -> Iterator[pq.ParquetFile]:
     problem = difference(folder, file, content=False)
     if problem:
         raise CorruptRelease(
-            f"{path} is not as released",
-            found=problem.found,
-            expected=problem.expected,
-            hint="fetch the release again, or run covid-synth verify",
+            f"{path} is not as released", found=problem.found, expected=problem.expected, hint=problem.hint
         )
     try:
         with path.open("rb") as handle:  # pyarrow opens no path that is not UTF-8

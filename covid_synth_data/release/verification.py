@@ -2,6 +2,10 @@
 
 Loading, fetching, `verify`, publishing and reproducing all call `difference`. Loading asks for the quick
 part (place, size, rows, columns); the others compare the content too.
+
+A manifest that names fewer films or patients than the card of the weights could hide that test films were
+trained on. `verify` compares the two, and so does `trained_on`, which benchmarks call before they trust a
+release.
 """
 
 from __future__ import annotations
@@ -10,9 +14,13 @@ import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
+from pydantic import BaseModel, ValidationError
+
+from covid_synth_data.errors import CorruptRelease
+from covid_synth_data.files import lfs
 from covid_synth_data.release import manifest
 
 if TYPE_CHECKING:
@@ -34,11 +42,24 @@ MAX_RATIO: Final = 200
 _SMALL: Final = 8 * 2**20
 
 
+_CRLF: Final = "line ends changed to CRLF"
+_MAX_TEXT: Final = 16 * 2**20
+
+
 class Difference(NamedTuple):
     """How a file differs from its entry in the manifest: what was found, and what was expected."""
 
     found: str
     expected: str
+
+    @property
+    def hint(self) -> str:
+        """What to do about it."""
+        if self.found == lfs.FOUND:
+            return lfs.HINT
+        if self.found == _CRLF:
+            return "git config core.autocrlf false in that clone, then check its files out again"
+        return "fetch the release again, or run covid-synth verify"
 
 
 def difference(folder: Path, file: manifest.File, *, content: bool = True) -> Difference | None:
@@ -55,7 +76,9 @@ def difference(folder: Path, file: manifest.File, *, content: bool = True) -> Di
         if size is None:
             return Difference("no file", "a file of the release")
         if size != file.size:
-            return Difference(f"{size:,} bytes", f"{file.size:,} bytes")
+            found = lfs.FOUND if lfs.is_pointer(path) else f"{size:,} bytes"
+            found = _CRLF if content and _has_crlf(path, file) else found
+            return Difference(found, f"{file.size:,} bytes")
         with path.open("rb") as handle:
             digest = sha256(handle) if content else file.sha256
             if digest != file.sha256:
@@ -63,6 +86,14 @@ def difference(folder: Path, file: manifest.File, *, content: bool = True) -> Di
             return _read_form(handle, file.rows) if file.rows is not None else None
     except OSError as error:
         return Difference((error.strerror or str(error)).lower(), "a readable file")
+
+
+def _has_crlf(path: Path, file: manifest.File) -> bool:
+    """Whether a text is as released but for its line ends, which git changes in some checkouts."""
+    if file.rows is not None or path.stat().st_size > _MAX_TEXT:
+        return False
+    text = path.read_bytes().replace(b"\r\n", b"\n")
+    return hashlib.sha256(text).hexdigest() == file.sha256
 
 
 def _read_form(handle: IO[bytes], rows: int) -> Difference | None:
@@ -112,6 +143,67 @@ def sha256(file: IO[bytes]) -> str:
     return digest.hexdigest()
 
 
+class _Training(BaseModel):
+    learned_from: manifest.Learned
+
+
+class _Card(BaseModel):
+    """The part of a weights card that is compared; the whole model is `generators.weights.Card`."""
+
+    sha256: str
+    training: _Training
+
+
+def card_path(subset: manifest.Subset) -> str | None:
+    """The path of the card of a subset's weights in the release; None where it has no weights."""
+    return str(PurePosixPath(subset.weights).with_suffix(".json")) if subset.weights else None
+
+
+def trained_on(folder: Path, listed: manifest.Manifest, name: str) -> manifest.Learned:
+    """The films and patients that the generator of subset `name` was trained on.
+
+    `folder` holds the release with the manifest `listed`, and at least the card of the subset's weights
+    (`card_path`). Raises `CorruptRelease` where the card is missing or changed, or where the manifest names
+    other films or patients than the card.
+    """
+    problem = training_difference(folder, listed, name)
+    if problem:
+        raise CorruptRelease(
+            f"the manifest of {folder} cannot be trusted about the training of {name!r}",
+            found=problem.found,
+            expected=problem.expected,
+            hint="fetch the release again",
+        )
+    return listed.subsets[name].learned_from
+
+
+def training_difference(folder: Path, listed: manifest.Manifest, name: str) -> Difference | None:
+    """How `learned_from` of subset `name` differs from the card of its weights; None where it does not."""
+    subset = listed.subsets[name]
+    path, files = card_path(subset), {file.path: file for file in listed.files}
+    if path is None:
+        return None
+    if path not in files or subset.weights not in files:
+        return Difference("weights that the manifest does not list", f"{subset.weights} and {path}")
+    problem = difference(folder, files[path])
+    if problem:
+        return Difference(f"{path}: {problem.found}", problem.expected)
+    try:
+        card = _Card.model_validate_json((folder / path).read_bytes())
+    except (OSError, ValidationError) as error:
+        return Difference(f"{path}: {str(error).splitlines()[0]:.80}", "the card of the weights")
+    if card.sha256 != files[subset.weights].sha256:
+        return Difference(f"{path} is the card of other weights", f"that of {subset.weights}")
+    for kind in ("films", "patients"):
+        named = set(getattr(subset.learned_from, kind))
+        known = set(getattr(card.training.learned_from, kind))
+        if named != known:
+            return Difference(
+                f"{len(named)} {kind}, not e.g. {min(named ^ known)}", f"the {len(known)} of {path}"
+            )
+    return None
+
+
 @dataclass
 class Report:
     """What `verify` read, and one line per problem; without problems the release is whole."""
@@ -130,11 +222,11 @@ class Report:
 def verify(folder: str | Path, progress: Callable[[int, int], None] | None = None) -> Report:
     """Check every byte and every count of a release against its manifest; each file is read once.
 
-    The check finds changed, missing, cut and added files, symbolic links, and subsets whose shards do not
-    add up to the rows of the manifest. `progress` gets (bytes read, all bytes). Raises `ReleaseError` when
-    `folder` is no release.
+    The check finds changed, missing, cut and added files, symbolic links, subsets whose shards do not add up
+    to the rows of the manifest, and subsets whose manifest and card name different training films.
+    `progress` gets (bytes read, all bytes). Raises `ReleaseError` when `folder` is no release.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     listed = manifest.read(folder)
     report = Report()
     total = sum(file.size for file in listed.files)
@@ -144,7 +236,10 @@ def verify(folder: str | Path, progress: Callable[[int, int], None] | None = Non
             report.files += 1
             report.size += file.size
             if problem:
-                report.problems.append(f"{file.path}: found {problem.found}, expected {problem.expected}")
+                cure = f"; {problem.hint}" if problem.found in (lfs.FOUND, _CRLF) else ""
+                report.problems.append(
+                    f"{file.path}: found {problem.found}, expected {problem.expected}{cure}"
+                )
             if file.subset:
                 report.rows[file.subset] = report.rows.get(file.subset, 0) + (file.rows or 0)
             if progress:
@@ -153,6 +248,9 @@ def verify(folder: str | Path, progress: Callable[[int, int], None] | None = Non
     for name, subset in listed.subsets.items():
         if report.rows.get(name, 0) != subset.rows:
             report.problems.append(f"{name}: found {report.rows.get(name, 0)} rows, expected {subset.rows}")
+        problem = training_difference(folder, listed, name)
+        if problem:
+            report.problems.append(f"{name}: found training on {problem.found}, expected {problem.expected}")
     return report
 
 

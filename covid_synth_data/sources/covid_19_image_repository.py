@@ -24,6 +24,7 @@ INFO: Final = SourceInfo(
     folders=("covid-19-image-repository", "covid-19-image-repository-master"),
     expected_images=243,
     markers=("data.csv", "png"),
+    columns=("patient_id", "image_id"),
 )
 
 EXTRA: Final = ("modality", "sex", "age", "offset")

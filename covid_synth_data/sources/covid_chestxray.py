@@ -26,6 +26,7 @@ INFO: Final = SourceInfo(
     folders=("covid-chestxray-dataset", "covid-chestxray-dataset-master", "covid-chestxray"),
     expected_images=930,
     markers=("metadata.csv", "images"),
+    columns=("patientid", "finding", "filename"),
 )
 
 EXTRA: Final = ("modality", "sex", "age", "offset", "date", "url", "folder", "same_film")

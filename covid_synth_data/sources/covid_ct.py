@@ -53,9 +53,9 @@ def read(root: Path, *, check: bool = True, window: tuple[float, float] = nifti.
     """All slices of the set, in either layout, as the frame of `slice_table`.
 
     With `check` every file is decoded once (some ten seconds for the whole set): a slice that is damaged,
-    whose label map is of another size or has an unknown value, is excluded with the reason, and the pixel
-    counts are those of the label maps. Without it, counts come from slices.csv and are null in the other
-    layout, and nothing is decoded. `window` is (lower, upper) in Hounsfield units, for volumes alone:
+    whose label map is of another size or place or has an unknown value, is excluded with the reason, and the
+    pixel counts are those of the label maps. Without it, counts come from slices.csv and are null in the
+    other layout, and nothing is decoded. `window` is (lower, upper) in Hounsfield units, for volumes alone:
     pictures are taken as they are. Raises `MissingSource`, `BadMetadata`, `ConfigError`, and `MissingExtra`
     for volumes without nibabel.
     """
@@ -218,8 +218,12 @@ def _unusable(
     if infection is None or lungs is None:
         return slice_table.NO_MASK
     try:
+        if any(nifti.has_colours(path) for path in (infection, lungs)):
+            return slice_table.COLOUR_MASK
         if {nifti.shape(infection), nifti.shape(lungs)} != {size}:
             return slice_table.OTHER_SIZE
+        if not (nifti.aligned(image, infection) and nifti.aligned(image, lungs)):
+            return slice_table.OTHER_PLACE
         if check:
             nifti.combined(str(infection), str(lungs))
     except BadImage:

@@ -12,12 +12,18 @@ from pathlib import Path
 from typing import Final
 
 from covid_synth_data.errors import BadMetadata, MissingSource, SourceError
+from covid_synth_data.files import pixels
 from covid_synth_data.files.dicom import DICOM_SUFFIXES
 from covid_synth_data.sources.info import SourceInfo
 from covid_synth_data.sources.table import stem
 
 ENVIRONMENT: Final = "COVID_SYNTH_SOURCES"
-IMAGE_SUFFIXES: Final = (".png", ".jpg", ".jpeg")
+IMAGE_SUFFIXES: Final = tuple(ending for ending in pixels.SUFFIXES if ending not in DICOM_SUFFIXES)
+"""Endings of films that are pictures and not DICOM."""
+
+_HIDDEN: Final = ("__macosx", "@eadir", "$recycle.bin", "system volume information")
+"""Folders that archivers and file systems leave, besides all names that begin with a dot."""
+
 MAX_TABLE_BYTES: Final = 64 * 1024 * 1024
 """The largest metadata of a set here has 0.6 MB; what is far above that is not it."""
 
@@ -50,10 +56,24 @@ def find(info: SourceInfo, root: Path) -> Path | None:
         named.append(root)
     candidates = [*named, *(folder / folder.name for folder in named), root]
     for folder in candidates:
+        if folder == root and root.name not in info.folders and not _has_columns(info, root):
+            continue
         for markers in (info.markers, info.other_markers):
             if markers and all((folder / marker).exists() for marker in markers):
                 return folder
     return next((folder for folder in named if folder.is_dir()), None)
+
+
+def _has_columns(info: SourceInfo, folder: Path) -> bool:
+    """Whether the table of `folder` is of this set, by its header; True for a set that is known without."""
+    if not info.columns:
+        return True
+    try:
+        with (folder / info.markers[0]).open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            header = next(csv.reader(file), [])
+    except (OSError, csv.Error):
+        return False
+    return set(info.columns) <= {name.strip() for name in header}
 
 
 def locate(info: SourceInfo, root: Path) -> Path:
@@ -72,6 +92,25 @@ def missing(info: SourceInfo, found: str) -> MissingSource:
         expected=f"a folder named {' or '.join(info.folders)} in the root",
         hint=f"{info.how_to_obtain.rstrip('.')}; {info.homepage}",
     )
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is what archivers and file systems leave, not a part of a set."""
+    return name.startswith(".") or name.casefold() in _HIDDEN
+
+
+def films_below(folder: Path) -> list[Path]:
+    """All films in `folder` and the folders in it, by the rules of `list_images`, in natural order."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        inside = Path(place).relative_to(folder)
+        found += [inside / name for name in names if not is_hidden(name) and _is_film(name)]
+    return [folder / path for path in sorted(found, key=lambda path: natural(path.as_posix()))]
+
+
+def _is_film(name: str) -> bool:
+    return name.lower().endswith(pixels.SUFFIXES)
 
 
 def check_layout(info: SourceInfo, folder: Path, unknown: Sequence[bool], example: str) -> None:
@@ -95,7 +134,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[-_ ]", "", name.casefold())
 
 
-def list_images(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES + DICOM_SUFFIXES) -> list[str]:
+def list_images(folder: Path, suffixes: tuple[str, ...] = pixels.SUFFIXES) -> list[str]:
     """The names of the image files directly in `folder`, in natural order; [] where there is no such folder.
 
     One pass over the folder, no file is opened. Hidden files are left out: they are what archivers leave.
@@ -107,9 +146,7 @@ def list_images(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES + DICOM
             names = [
                 entry.name
                 for entry in entries
-                if entry.name.lower().endswith(suffixes)
-                and not entry.name.startswith(".")
-                and entry.is_file()
+                if entry.name.lower().endswith(suffixes) and not is_hidden(entry.name) and entry.is_file()
             ]
     except OSError as error:
         raise SourceError(

@@ -14,7 +14,8 @@ class SourceInfo:
     "per image", `folders` the names under which its folder is looked for in a root, `expected_images` the
     number of images of the full public original. `markers` are paths inside the set's folder; where all of
     them exist, the root itself is taken for that folder, whatever its name is; `other_markers` are those of a
-    second layout of the same set.
+    second layout of the same set. Where the first of `markers` is a table, a root of another name is taken
+    for the set only if that table has `columns`: many folders hold a metadata.csv.
     """
 
     name: str
@@ -29,6 +30,7 @@ class SourceInfo:
     expected_images: int
     markers: tuple[str, ...] = ()
     other_markers: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

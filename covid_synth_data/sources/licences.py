@@ -23,7 +23,8 @@ _WORDS: Final = {
     "share alike": "sa",
 }
 _PERMISSIVE_CC = re.compile(r"^CC BY(?: [1-4]\.\d)?$")
-_PERMISSIVE: Final = ("public domain", NIH, "CC0 1.0", "Apache-2.0", "MIT")
+_PUBLIC_DOMAIN: Final = ("public domain", NIH, "CC0 1.0")
+_PERMISSIVE: Final = (*_PUBLIC_DOMAIN, "Apache-2.0", "MIT")
 
 
 def normalise(text: str | None) -> str:
@@ -55,6 +56,11 @@ def is_permissive(licence: str | None) -> bool:
     """
     name = normalise(licence)
     return name in _PERMISSIVE or _PERMISSIVE_CC.match(name) is not None
+
+
+def is_public_domain(licence: str | None) -> bool:
+    """Whether `licence` sets no condition at all: public domain and CC0."""
+    return normalise(licence) in _PUBLIC_DOMAIN
 
 
 def _creative_commons(plain: str) -> str:

@@ -36,6 +36,8 @@ EXTRA: Final = ("slice", "mask_path", "mask_bytes", *PIXELS, "effusion_pixels")
 NO_MASK: Final = "label map missing"
 DAMAGED: Final = "damaged image file"
 DAMAGED_MASK: Final = "damaged label map file"
+COLOUR_MASK: Final = "label map in colours"
+OTHER_PLACE: Final = "label map of another place"
 OTHER_SIZE: Final = "label map of another size"
 UNKNOWN_LABEL: Final = "unknown value in the label map"
 NO_LUNG: Final = "no lung in the label map"
@@ -48,7 +50,9 @@ EXCLUSIONS: Final = {
     NO_MASK: "an image without a label map of lungs and infection",
     DAMAGED: "the image file cannot be decoded: truncated, another format, or no usable orientation",
     DAMAGED_MASK: "the file of the label map cannot be decoded",
+    COLOUR_MASK: "the label map has several numbers a voxel, which are no labels",
     OTHER_SIZE: "image and label map differ in size, so that no pixel of one can be trusted to the other",
+    OTHER_PLACE: "by their affines, image and label map lie in different places of the patient",
     UNKNOWN_LABEL: "the label map has values other than those of `schema.MASK_LABELS`",
     NO_LUNG: "the slice shows no lung (above the apices, below the bases): nothing to synthesise",
 }

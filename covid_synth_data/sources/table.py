@@ -15,8 +15,8 @@ import pandas as pd
 
 from covid_synth_data import schema
 from covid_synth_data.errors import MissingSource, SourceError
-from covid_synth_data.files import dicom
-from covid_synth_data.sources import patients
+from covid_synth_data.files import films
+from covid_synth_data.sources import patients, views
 
 if TYPE_CHECKING:
     import datasets
@@ -126,16 +126,13 @@ def stem(name: str) -> str:
 
 
 def is_frontal(view: str) -> bool:
-    """Whether `view` is PA, AP or one of the positions of an AP film (AP Supine, AP semi erect, ...)."""
-    return view.upper().split(" ")[0] in ("AP", "PA")
+    """Whether `view` is that of a frontal film (PA, AP, AP Supine, APS, ...); see `views`."""
+    return views.kind(view) == "frontal"
 
 
 def view_reason(view: str) -> str:
     """Why a film of this `view` is no frontal film, or ""."""
-    if is_frontal(view):
-        return ""
-    lateral = view.upper() in ("L", "LL", "RL") or view.lower().startswith("lat")
-    return LATERAL if lateral else VIEW_UNKNOWN
+    return {"frontal": "", "lateral": LATERAL, "": VIEW_UNKNOWN}[views.kind(view)]
 
 
 def usable(frame: pd.DataFrame, views: str = "frontal") -> pd.DataFrame:
@@ -148,9 +145,10 @@ def to_dataset(frame: pd.DataFrame, labels: Sequence[str] = schema.LABELS) -> da
     """A Dataset with exactly `schema.REAL_COLUMNS` of all rows of `frame`, in their order.
 
     `labels` are the names that `label` is a `ClassLabel` of; a label of "" becomes null. Images stay
-    references to files and are decoded when a row is read; no pixel is read here. Registers the DICOM plugin
-    for Pillow where a row needs it. Raises `MissingSource` when a row has neither a path nor bytes,
-    `MissingExtra` when there are DICOM files and pydicom is not installed.
+    references to files and are decoded when a row is read; headers are read here, and no pixels. A file that
+    is not an 8-bit grey PNG or JPEG stands there by its address (`files.films`). Raises `MissingSource` when
+    a row has neither a path nor bytes, `MissingExtra` when there are DICOM files and pydicom is not
+    installed.
     """
     import datasets
 
@@ -161,13 +159,13 @@ def to_dataset(frame: pd.DataFrame, labels: Sequence[str] = schema.LABELS) -> da
             found=f"{empty.iloc[0]} without a file",
             hint="download the rest of the set, or leave out rows that have a reason in 'excluded'",
         )
-    if any(dicom.is_dicom(path) for path in frame["path"]):
-        dicom.register()
     columns: dict[str, list[Any]] = {name: frame[name].tolist() for name in schema.REAL_COLUMNS[2:]}
     columns["label"] = [list(labels).index(label) if label else None for label in frame["label"]]
     columns["image"] = [
         {"bytes": bytes(content) if present else None, "path": path or None}
-        for content, present, path in zip(frame["bytes"], frame["bytes"].notna(), frame["path"], strict=True)
+        for content, present, path in zip(
+            frame["bytes"], frame["bytes"].notna(), films.cells(frame["path"]), strict=True
+        )
     ]
     features = schema.features(schema.REAL_COLUMNS)
     features["label"] = datasets.ClassLabel(names=list(labels))

@@ -1,7 +1,7 @@
 """Finding the same film twice: byte for byte, and through re-encoding, cropping, inversion and retouching.
 
 What a film looks like is judged by `copies`; the thresholds of likeness that the protocols use are here, with
-the memory of what was read and compared. docs/copies.md has the measurements behind the thresholds.
+the memory of what was read and compared. docs/results/copies.md has the measurements behind the thresholds.
 """
 
 from __future__ import annotations

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covid_synth_data import schema
-from covid_synth_data.errors import BadImage, ConfigError, LeakError
+from covid_synth_data.errors import BadImage, LeakError
+from covid_synth_data.files.pixels import bytes_of, file_of
 from covid_synth_data.sources import patients
 from covid_synth_data.splits import duplicates
 
@@ -44,6 +44,7 @@ def find_leaks(splits: Mapping[str, datasets.Dataset], *, pixels: bool = True) -
     like, as by the protocols (`duplicates.SAME_FILM`): phantoms and synthetic rows are drawn alike. Rows need
     `image_id`.
     """
+    splits = {name: schema.rows(part, "image_id") for name, part in splits.items()}
     held = {name: _identities(part, pixels) for name, part in splits.items()}
     names = list(splits)
     copies = _copies(splits) if pixels else {}
@@ -64,7 +65,9 @@ def _copies(splits: Mapping[str, datasets.Dataset]) -> dict[tuple[str, str], lis
     ids = [name for names, _ in parts.values() for name in names]
     cells = [cell for _, cells in parts.values() for cell in cells]
     found: dict[tuple[str, str], list[str]] = {}
-    films = duplicates.fingerprints([cell["path"] or "" for cell in cells], [cell["bytes"] for cell in cells])
+    films = duplicates.fingerprints(
+        [file_of(cell["path"] or "") for cell in cells], [cell["bytes"] for cell in cells]
+    )
     for first, second in duplicates.pairs(films, duplicates.SAME_FILM).tolist():
         equal = films.digests[first] == films.digests[second]
         if owners[first] != owners[second] and ids[first] != ids[second] and not equal:
@@ -113,10 +116,6 @@ def _identities(part: datasets.Dataset, pixels: bool) -> dict[str, dict[str, str
     import datasets
 
     columns = part.column_names
-    if "image_id" not in columns:
-        raise ConfigError(
-            "rows without image_id", found=", ".join(columns), expected=", ".join(schema.REAL_COLUMNS)
-        )
 
     def values(name: str) -> list[Any]:
         return list(part[name]) if name in columns else [None] * len(part)
@@ -144,13 +143,11 @@ def _identities(part: datasets.Dataset, pixels: bool) -> dict[str, dict[str, str
 
 def _read(cell: Mapping[str, Any]) -> bytes:
     """The encoded image of an undecoded cell. Raises `BadImage`."""
-    if cell["bytes"] is not None:
-        return bytes(cell["bytes"])
     try:
-        return Path(cell["path"]).read_bytes()
+        return bytes_of(cell)
     except OSError as error:
         raise BadImage(
-            f"cannot read {cell['path']}",
+            f"cannot read {file_of(cell['path'])}",
             found=str(error.strerror).lower(),
             expected="an image file",
             hint="the source changed since the split was made; make it again",
@@ -164,12 +161,14 @@ def near_duplicates(
     import datasets
 
     ids, cells = [], []
-    for part in (a, b):
+    for part in (schema.rows(a, "image", "image_id"), schema.rows(b, "image", "image_id")):
         ids += list(part["image_id"])
         cells += list(
             part.select_columns(["image"]).cast_column("image", datasets.Image(decode=False))["image"]
         )
-    found = duplicates.fingerprints([cell["path"] or "" for cell in cells], [cell["bytes"] for cell in cells])
+    found = duplicates.fingerprints(
+        [file_of(cell["path"] or "") for cell in cells], [cell["bytes"] for cell in cells]
+    )
     pairs = duplicates.pairs(found, threshold)
     across = pairs[(pairs[:, 0] < len(a)) & (pairs[:, 1] >= len(a))]
     return [(ids[i], ids[j]) for i, j in across.tolist()]

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from covid_synth_data.errors import ConfigError
 from covid_synth_data.files.pixels import Grey
-from generation.data.films import Films
-from generation.recipe import FilmData, PairData, Recipe
+from generation.data.films import TrainingImages
+from generation.recipe import FilmRecipe, PairRecipe, TrainedRecipe
 
 
 class Batches(Protocol):
-    """What the loop asks of either kind: a step's share of films for this device, and films to look at."""
+    """What the training loop needs of every kind: batches of training images, and images to evaluate with."""
 
     per_epoch: int
 
@@ -38,7 +38,9 @@ def to_float(pixels: Tensor) -> Tensor:
     return pixels.unsqueeze(1).float().div_(127.5).sub_(1).contiguous(memory_format=layout)
 
 
-def _mirrored(x: Tensor, recipe: Recipe, random: np.random.Generator, rows: int, mine: slice) -> Tensor:
+def _mirrored(
+    x: Tensor, recipe: TrainedRecipe, random: np.random.Generator, rows: int, mine: slice
+) -> Tensor:
     if not recipe.training.flip:
         return x
     flips = torch.from_numpy(random.random(rows)[mine] < 0.5).to(x.device)
@@ -64,9 +66,8 @@ def _spread(pixels: Tensor, count: int) -> Grey:
 class PairBatches:
     """Two domains of the same size, each in an order of its own."""
 
-    def __init__(self, recipe: Recipe, films: Sequence[Films], fabric: Fabric) -> None:
+    def __init__(self, recipe: PairRecipe, films: Sequence[TrainingImages], fabric: Fabric) -> None:
         """`films` are the source and the target domain. Raises `ConfigError` for an indivisible batch."""
-        assert isinstance(recipe.data, PairData)  # noqa: S101 - the family's recipe says so
         self.recipe, self.fabric = recipe, fabric
         self.pixels = [torch.from_numpy(side.pixels).to(fabric.device) for side in films]
         self.count = len(films[0].pixels)
@@ -117,14 +118,14 @@ class FilmBatches:
     share too); each class goes through its films in an order of its own and starts again when they end.
     """
 
-    def __init__(self, recipe: Recipe, films: Sequence[Films], fabric: Fabric, per_step: int) -> None:
+    def __init__(
+        self, recipe: FilmRecipe, films: Sequence[TrainingImages], fabric: Fabric, per_step: int
+    ) -> None:
         """`per_step` films are drawn a step. Raises `ConfigError` for an indivisible number."""
-        data = recipe.data
-        assert isinstance(data, FilmData)  # noqa: S101 - the families' recipes say so
         self.recipe, self.fabric, self.per_step = recipe, fabric, per_step
         pixels = [side.pixels for side in films]
         labels = [np.full(len(side.pixels), i) for i, side in enumerate(films)]
-        if not data.balanced:
+        if not recipe.data.balanced:
             pixels, labels = [np.concatenate(pixels)], [np.concatenate(labels)]
         self.pools = [torch.from_numpy(part).to(fabric.device) for part in pixels]
         self.labels = [torch.from_numpy(part).to(fabric.device) for part in labels]
@@ -144,8 +145,8 @@ class FilmBatches:
             at = np.flatnonzero(kinds == kind)
             rounds, positions = np.divmod(turns[at], len(pool))
             rows = np.empty(len(at), np.int64)
-            for one in np.unique(rounds):
-                rows[rounds == one] = self._order(kind, int(one))[positions[rounds == one]]
+            for turn in np.unique(rounds):
+                rows[rounds == turn] = self._order(kind, int(turn))[positions[rounds == turn]]
             there = torch.from_numpy(at).to(x.device)
             chosen = torch.from_numpy(rows).to(x.device)
             x[there], y[there] = pool[chosen], self.labels[kind][chosen]

@@ -1,4 +1,4 @@
-"""The films that a generator learns from: chosen by the recipe, decoded once, kept as bytes in memory."""
+"""The films that a generator is trained on: chosen by the recipe, decoded once, kept as bytes in memory."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from covid_synth_data import tasks
 from covid_synth_data.errors import EmptySplit
 from covid_synth_data.files.pixels import Grey, load_grey
 from generation.data.crops import THOUSANDTHS, WHOLE, Crop, cut
-from generation.recipe import Data, FilmData, PairData, Recipe, SliceData
+from generation.recipe import Data, FilmData, FilmRecipe, HostData, PairData, PairRecipe
 
 if TYPE_CHECKING:
     import datasets
 
+Progress = Callable[[int, int], None]
+
 
 @dataclass(frozen=True)
-class Films:
-    """Decoded films of one class: `pixels` uint8 (n, size, size), with the ids and licences they have.
+class TrainingImages:
+    """Decoded images of one class: `pixels` uint8 (n, size, size), with their ids and licences.
 
-    There may be several cropped copies of each film in `pixels`; `image_ids` has each film once.
+    There may be several cropped copies of each image in `pixels`; `image_ids` has each image once.
     """
 
     label: str
@@ -34,36 +36,39 @@ class Films:
     licences: list[str]
     patient_ids: list[str] = field(default_factory=list)
     other_names: list[str] = field(default_factory=list)
-    """`image_id`s under which a source says that films among these are known too."""
+    """`image_id`s under which a source says that images among these are known too."""
 
     def fingerprint(self) -> str:
-        """sha256 over ids and pixels: two runs with the same value learned from the same data."""
+        """sha256 over ids and pixels. Two runs with the same value were trained on the same data."""
         digest = hashlib.sha256("\n".join(self.image_ids).encode())
         digest.update(self.pixels.tobytes())
         return digest.hexdigest()
 
 
-def training_rows(data: PairData | FilmData, root: Path | None) -> datasets.Dataset:
+Chosen = PairData | FilmData | HostData
+"""Data whose films are chosen by tasks and parts of their splits."""
+
+
+def training_rows(data: Chosen, root: Path | None) -> datasets.Dataset:
     """The rows of the training patients, undecoded, each film once.
 
-    Where `data` names several tasks, a film counts as a training film only if every task that knows it has
-    it in these parts, and none its patient in another: what a generator saw must be outside the test films
-    of each of them. (A film that one task leaves out may be a copy of one that it tests on.) Raises the
-    errors of `tasks.load_task`.
+    Where `data` names several tasks, a film is used only if no task puts it or its patient into another
+    part: a generator must not see the test films of any of these tasks. A film that one task leaves out is
+    not used either, since it may be a copy of a test film. Raises the errors of `tasks.load_task`.
     """
     return _rows(data, [_plan(data, task, root) for task in data.tasks])
 
 
-def _rows(data: PairData | FilmData, plans: Sequence[tasks.TaskPlan]) -> datasets.Dataset:
+def _rows(data: Chosen, plans: Sequence[tasks.TaskPlan]) -> datasets.Dataset:
     import datasets
 
-    found, held_out = [], set()
+    pieces, held_out = [], set()
     for plan in plans:
         outside = plan.frame[~plan.frame["split"].isin(data.parts) | (plan.frame["reason"] != "")]
         held_out |= {*outside["image_id"], *outside.loc[outside["reason"] == "", "patient_id"]}
         parts = tasks.to_splits(plan)
-        found.append(datasets.concatenate_datasets([parts[name] for name in data.parts]))
-    rows = datasets.concatenate_datasets(found).cast_column("image", datasets.Image(decode=False))
+        pieces.append(datasets.concatenate_datasets([parts[name] for name in data.parts]))
+    rows = datasets.concatenate_datasets(pieces).cast_column("image", datasets.Image(decode=False))
     seen: set[str] = set()
     kept = []
     for i, (name, patient) in enumerate(zip(rows["image_id"], rows["patient_id"], strict=True)):
@@ -91,10 +96,10 @@ def _same_films(plans: Sequence[tasks.TaskPlan]) -> dict[str, set[str]]:
     for frame in (plan.frame for plan in plans):
         if "same_film" not in frame.columns:
             continue
-        for one, other in zip(frame["image_id"], frame["same_film"], strict=True):
+        for name, other in zip(frame["image_id"], frame["same_film"], strict=True):
             if isinstance(other, str) and other:
-                names.setdefault(one, set()).add(other)
-                names.setdefault(other, set()).add(one)
+                names.setdefault(name, set()).add(other)
+                names.setdefault(other, set()).add(name)
     return names
 
 
@@ -112,59 +117,80 @@ def of_class(rows: datasets.Dataset, label: str) -> datasets.Dataset:
     return rows.select(index)
 
 
-def training_films(recipe: Recipe, root: Path | None, progress: Callable[[int, int], None]) -> list[Films]:
-    """The films of each class of a recipe; `progress` gets (done, all).
+def read_pair(recipe: PairRecipe, root: Path | None, progress: Progress) -> list[TrainingImages]:
+    """The films of the source and of the target class, as many of each.
 
-    For `PairData` those of the source and of the target class, the same number of each; for `FilmData` those
-    of its classes in their order, `crops` copies of each film side by side. For `SliceData` CT slices with
-    their label maps (`slices.Slices`).
+    `progress` gets (done, all). Raises the errors of `training_rows`, `EmptySplit`, `BadImage`.
     """
     data = recipe.data
-    if isinstance(data, SliceData):
-        from generation.data import slices
-
-        return [*slices.training_slices(recipe, root, progress)]
     plans = [_plan(data, task, root) for task in data.tasks]
     rows = _rows(data, plans)
-    pair = isinstance(data, PairData)
-    labels = [data.source_class, data.target_class] if isinstance(data, PairData) else data.classes
-    sides = [of_class(rows, label) for label in labels]
+    sides = [of_class(rows, label) for label in (data.source_class, data.target_class)]
     smallest = min(len(side) for side in sides)
-    wanted = (data.per_domain if isinstance(data, PairData) else data.per_class) or len(rows)
-    chosen = []
-    for domain, side in enumerate(sides):
-        order = np.random.default_rng([recipe.seed, domain]).permutation(len(side))
-        chosen.append(side.select(np.sort(order[: min(wanted, smallest) if pair else wanted])))
+    drawn = _draw(sides, min(data.per_domain or smallest, smallest), recipe.seed)
+    crops = [[[WHOLE]] * len(side) for side in drawn]
+    return _decode_sides([data.source_class, data.target_class], drawn, crops, data.size, plans, progress)
+
+
+def read_classes(recipe: FilmRecipe, root: Path | None, progress: Progress) -> list[TrainingImages]:
+    """The films of each class of the recipe, in its order, `crops` copies of a film side by side.
+
+    `progress` and errors are those of `read_pair`.
+    """
+    data = recipe.data
+    plans = [_plan(data, task, root) for task in data.tasks]
+    rows = _rows(data, plans)
+    sides = [of_class(rows, label) for label in data.classes]
+    drawn = _draw(sides, data.per_class or len(rows), recipe.seed)
+    crops = [_crops(data, len(side), (recipe.seed, 1 + number)) for number, side in enumerate(drawn)]
+    return _decode_sides(data.classes, drawn, crops, data.size, plans, progress)
+
+
+def _draw(sides: Sequence[datasets.Dataset], count: int, seed: int) -> list[datasets.Dataset]:
+    """At most `count` rows of each side, drawn by the seed and kept in their order."""
+    drawn = []
+    for number, side in enumerate(sides):
+        order = np.random.default_rng([seed, number]).permutation(len(side))
+        drawn.append(side.select(np.sort(order[:count])))
+    return drawn
+
+
+def _decode_sides(
+    labels: Sequence[str],
+    sides: Sequence[datasets.Dataset],
+    crops: Sequence[list[list[Crop]]],
+    size: int,
+    plans: Sequence[tasks.TaskPlan],
+    progress: Progress,
+) -> list[TrainingImages]:
+    """The rows of each class as `TrainingImages`."""
     known = _same_films(plans)
-    total = sum(len(side) for side in chosen)
-    done = 0
+    done, total = 0, sum(len(side) for side in sides)
 
     def tick(count: int) -> None:
         nonlocal done
         done += count
         progress(done, total)
 
-    films = []
-    for domain, (label, side) in enumerate(zip(labels, chosen, strict=True)):
-        crops = _crops(data, len(side), (recipe.seed, 1 + domain))
+    images = []
+    for label, side, margins in zip(labels, sides, crops, strict=True):
         ids = list(side["image_id"])
-        others = sorted(set().union(*(known.get(name, set()) for name in ids)))
-        films.append(
-            Films(
+        images.append(
+            TrainingImages(
                 label,
-                _decode(side["image"], crops, data.size, tick),
+                _decode(side["image"], margins, size, tick),
                 ids,
                 list(side["source_license"]),
                 sorted(set(side["patient_id"])),
-                others,
+                sorted(set().union(*(known.get(name, set()) for name in ids))),
             )
         )
-    return films
+    return images
 
 
-def _crops(data: PairData | FilmData, count: int, seed: tuple[int, int]) -> list[list[Crop]]:
+def _crops(data: FilmData, count: int, seed: tuple[int, int]) -> list[list[Crop]]:
     """For each of `count` films the crops that are made of it."""
-    if isinstance(data, PairData) or data.crops == 1:
+    if data.crops == 1:
         return [[WHOLE]] * count
     limit = round(data.max_crop * THOUSANDTHS)
     margins = np.random.default_rng(seed).integers(0, limit + 1, (count, data.crops, 4)).tolist()

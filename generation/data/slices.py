@@ -16,12 +16,12 @@ from covid_synth_data.ct import augment, phantom
 from covid_synth_data.ct.complement import lung_only
 from covid_synth_data.ct.labels import COLOURS, lung_field
 from covid_synth_data.ct.slices import read_slice
-from covid_synth_data.ct.splits import plan_slices
+from covid_synth_data.ct.splits import Plan, plan_slices
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.generators.label_maps import one_hot
 from generation.data.batches import check_share, to_float
-from generation.data.films import Films
-from generation.recipe import Recipe, SliceData
+from generation.data.films import TrainingImages
+from generation.recipe import SliceData, SliceRecipe
 
 
 def _nothing() -> Grey:
@@ -29,8 +29,8 @@ def _nothing() -> Grey:
 
 
 @dataclass(frozen=True)
-class Slices(Films):
-    """Slices and label maps, uint8 (n, size, size), and those kept for the looks. Slices are whole."""
+class TrainingSlices(TrainingImages):
+    """Slices and label maps, uint8 (n, size, size), and those kept for evaluations. Slices are whole."""
 
     maps: Grey = field(default_factory=_nothing)
     held_pixels: Grey = field(default_factory=_nothing)
@@ -38,20 +38,26 @@ class Slices(Films):
 
     def fingerprint(self) -> str:
         """sha256 over ids, slices and maps."""
-        both = Films(self.label, np.stack([self.pixels, self.maps]), self.image_ids, self.licences)
+        both = TrainingImages(self.label, np.stack([self.pixels, self.maps]), self.image_ids, self.licences)
         return both.fingerprint()
 
 
-def training_slices(recipe: Recipe, root: Path | None, progress: Callable[[int, int], None]) -> list[Slices]:
+def split_of(data: SliceData, root: Path | None) -> Plan:
+    """The split of the slices that a recipe names. Raises what `plan_slices` raises."""
+    return plan_slices(phantom.rows(**data.phantom) if data.phantom else root, data.split, data.split_seed)
+
+
+def read_slices(
+    recipe: SliceRecipe, root: Path | None, progress: Callable[[int, int], None]
+) -> list[TrainingSlices]:
     """The generator's training slices of the recipe's split; `progress` gets (done, all).
 
-    The slices of the split's validation patients are kept for the looks, or, where it has none, some of each
-    patient. They count as learned from in what the card tells. Raises `BadImage` and what `plan_slices` does.
+    The slices of the split's validation patients are kept for evaluations, or, where it has none, some of
+    each patient. The card counts them among the slices that were trained on. Raises `BadImage` and the errors
+    of `split_of`.
     """
     data = recipe.data
-    assert isinstance(data, SliceData)  # noqa: S101 - `films.training_films` looks
-    source = phantom.rows(**data.phantom) if data.phantom else root
-    plan = plan_slices(source, data.split, data.split_seed)
+    plan = split_of(data, root)
     rows = [*plan.train, *plan.validation]
     pixels, maps = np.empty((2, len(rows), data.size, data.size), np.uint8)
     for i, row in enumerate(rows):
@@ -68,7 +74,7 @@ def training_slices(recipe: Recipe, root: Path | None, progress: Callable[[int, 
     ids, patients = [str(row["image_id"]) for row in rows], sorted({str(row["patient_id"]) for row in rows})
     licences = [str(row["source_license"]) for row in rows]
     return [
-        Slices(
+        TrainingSlices(
             "covid-19",
             pixels[~held],
             ids,
@@ -84,7 +90,7 @@ def training_slices(recipe: Recipe, root: Path | None, progress: Callable[[int, 
 def held_out(
     patients: Sequence[str], slices: Sequence[int], share: float
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which rows are kept for the looks: of each patient's slices `share` of them, neighbours in the middle.
+    """Which rows are kept for evaluations: of each patient's slices a `share`, neighbours in the middle.
 
     Neighbours, because slices that lie between others of the same patient are all but known. A patient with
     one slice keeps none.
@@ -102,9 +108,8 @@ def held_out(
 class SliceBatches:
     """Pairs of a one-hot label map and a slice. A draw is augmented by (seed, step, place) alone."""
 
-    def __init__(self, recipe: Recipe, slices: Slices, fabric: Fabric) -> None:
+    def __init__(self, recipe: SliceRecipe, slices: TrainingSlices, fabric: Fabric) -> None:
         """Raises `ConfigError` for a batch that the devices cannot share."""
-        assert isinstance(recipe.data, SliceData)  # noqa: S101 - the families' recipes say so
         self.recipe, self.data, self.slices, self.fabric = recipe, recipe.data, slices, fabric
         self.size = int(recipe.training.batch_size)
         self.per_epoch = max(1, len(slices.pixels) * self.data.copies // self.size)
@@ -139,14 +144,14 @@ class SliceBatches:
         return one_hot(torch.from_numpy(maps)).to(device), to_float(torch.from_numpy(pixels).to(device))
 
     def first(self, count: int) -> tuple[Tensor, ...]:
-        """Of the slices kept for the looks those that show more lung than half of them, spread evenly."""
+        """Of the slices kept for evaluations those that show more lung than half of them, spread evenly."""
         lung = lung_field(self.slices.held_maps).sum((1, 2))
         shown = np.flatnonzero(lung >= np.median(lung))
         chosen = shown[spread(len(shown), count)]
         return self.pairs(self.slices.held_pixels[chosen], self.slices.held_maps[chosen])
 
     def real(self, count: int) -> Grey:
-        """Training slices, spread evenly, as they are learned from."""
+        """Training slices, spread evenly, as the network is trained on them."""
         pixels, maps = (part[spread(len(part), count)] for part in (self.slices.pixels, self.slices.maps))
         return lung_only(pixels, maps) if self.data.area == "lung" else pixels
 

@@ -27,11 +27,10 @@ class Networks(FrozenModel):
     latent: recipes.Positive = 100
 
 
-class ACGANRecipe(recipes.Recipe):
+class ACGANRecipe(recipes.FilmRecipe):
     """A recipe of this family: films of at least two classes."""
 
     family: Literal["acgan"]
-    data: recipes.FilmData
     network: Networks
 
     @model_validator(mode="after")
@@ -42,7 +41,7 @@ class ACGANRecipe(recipes.Recipe):
 
 
 class ACGAN(NoiseFamily):
-    """The discriminator also names the class; the generator is asked for one, and to be recognised as it."""
+    """The discriminator also predicts the class. The generator is given a class, which it should show."""
 
     Recipe = ACGANRecipe
 
@@ -71,14 +70,14 @@ class ACGAN(NoiseFamily):
                 self.discriminator(real),
                 self.discriminator(fake.detach()),
             )
-            judged = losses.bce_discriminator(scores, fake_scores)
+            d_loss = losses.bce_discriminator(scores, fake_scores)
             named = F.cross_entropy(names.float(), labels) + F.cross_entropy(fake_names.float(), asked)
-        self.update("discriminator", judged + named)
+        self.update("discriminator", d_loss + named)
         with self.fabric.autocast(), frozen(self.discriminator):
             fake_scores, fake_names = self.discriminator(fake)
-            fooled = losses.bce_generator(fake_scores)
+            g_loss = losses.bce_generator(fake_scores)
             recognised = F.cross_entropy(fake_names.float(), asked)
-        self.update("generator", fooled + recognised)
-        self.teach()
-        terms = {"discriminator": judged, "generator": fooled, "class_seen": named, "class_made": recognised}
+        self.update("generator", g_loss + recognised)
+        self.update_teachers()
+        terms = {"discriminator": d_loss, "generator": g_loss, "class_seen": named, "class_made": recognised}
         return {name: value.detach() for name, value in terms.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -15,8 +16,9 @@ from covid_synth_data.generators import build
 from covid_synth_data.generators.cyclegan import Norm, PatchCritic, initialise_glorot
 from covid_synth_data.generators.noise import to_bytes
 from generation import recipe as recipes
-from generation.data.batches import Batches, PairBatches, to_float
-from generation.data.films import Films
+from generation.data.batches import PairBatches, to_float
+from generation.data.films import Progress, TrainingImages
+from generation.kinds.translation import TRANSLATION
 from generation.training.family import Family, frozen
 
 
@@ -42,15 +44,14 @@ class Losses(FrozenModel):
     update on the whole loss on real films and then one on that of translated films."""
 
 
-class CycleGANRecipe(recipes.Recipe):
+class CycleGANRecipe(recipes.PairRecipe):
     """A recipe of this family."""
 
     family: Literal["cyclegan"]
-    data: recipes.PairData
     network: Networks
     losses: Losses = Losses()
     later_keys: ClassVar = (
-        *recipes.Recipe.later_keys,
+        *recipes.PairRecipe.later_keys,
         ("network", "initialisation", "torch"),
         ("losses", "order", "generators-first"),
         ("losses", "critic_updates", "joint"),
@@ -67,10 +68,11 @@ def cycle_loss(again: Tensor, film: Tensor) -> Tensor:
     return (again.float() - film).abs().mean()
 
 
-class CycleGAN(Family):
+class CycleGAN(Family[PairBatches]):
     """Networks, optimisers and the step of one recipe. A is the source class, B the target class."""
 
     Recipe = CycleGANRecipe
+    kind: ClassVar = TRANSLATION
     owners: ClassVar = {"generators": ["g_ab", "g_ba"], "critics": ["d_a", "d_b"]}
     channels_last: ClassVar[bool] = True
     teachers: ClassVar = ("g_ab",)
@@ -85,9 +87,14 @@ class CycleGAN(Family):
             initialise_glorot(g_ab, g_ba, d_a, d_b)
         return {"g_ab": g_ab, "g_ba": g_ba, "d_a": d_a, "d_b": d_b}
 
-    def batches(self, films: Sequence[Films]) -> Batches:
+    @classmethod
+    def read(cls, recipe: Any, root: Path | None, progress: Progress) -> list[TrainingImages]:
+        """Films of both domains."""
+        return cls.kind.read(recipe, root, progress)
+
+    def batches(self, images: Sequence[TrainingImages]) -> PairBatches:
         """Films of both domains side by side."""
-        return PairBatches(self.recipe, films, self.fabric)
+        return self.kind.batches(self.recipe, images, self.fabric)
 
     def step(self, *batch: Tensor) -> Mapping[str, Tensor]:
         """One round of updates on films a and b, in the recipe's order.
@@ -114,7 +121,7 @@ class CycleGAN(Family):
         with self.fabric.autocast():
             terms = self._generator_terms(a, b, fake_a, fake_b)
         self.update("generators", sum((weights[k] * v for k, v in terms.items()), a.new_zeros(())))
-        self.teach()
+        self.update_teachers()
         return terms
 
     def _update_critics(self, a: Tensor, b: Tensor, fake_a: Tensor, fake_b: Tensor) -> Tensor:
@@ -159,7 +166,7 @@ class CycleGAN(Family):
         """The generator A to B that a release uses: the moving average where there is one."""
         return self.best_of("g_ab")
 
-    def preview(self, batches: Batches, rows: int) -> list[Tensor]:
+    def preview(self, batches: PairBatches, rows: int) -> list[Tensor]:
         """a, G_AB(a), back again, b, G_BA(b)."""
         a, b = batches.first(rows)
         g_ba = self.networks["g_ba"]
@@ -167,9 +174,8 @@ class CycleGAN(Family):
             fake_b, fake_a = self.inference_network()(a), g_ba(b)
             return [a, fake_b.float(), g_ba(fake_b).float(), b, fake_a.float()]
 
-    def samples(self, count: int, batches: Batches) -> Grey:
+    def samples(self, count: int, batches: PairBatches) -> Grey:
         """`count` films of the source domain, translated, in fp32 as a release is made."""
-        assert isinstance(batches, PairBatches)  # noqa: S101 - `batches` of this class made it
         films = batches.sources(count)
         network = self.inference_network()
         with torch.no_grad():

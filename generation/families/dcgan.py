@@ -25,11 +25,10 @@ class Networks(FrozenModel):
     latent: recipes.Positive = 100
 
 
-class DCGANRecipe(recipes.Recipe):
+class DCGANRecipe(recipes.FilmRecipe):
     """A recipe of this family."""
 
     family: Literal["dcgan"]
-    data: recipes.FilmData
     network: Networks
 
 
@@ -55,10 +54,10 @@ class DCGAN(NoiseFamily):
         real = batch[0]
         with self.fabric.autocast():
             fake = self.generator(self.noise(len(real)))
-            judged = losses.bce_discriminator(self.discriminator(real), self.discriminator(fake.detach()))
-        self.update("discriminator", judged)
+            d_loss = losses.bce_discriminator(self.discriminator(real), self.discriminator(fake.detach()))
+        self.update("discriminator", d_loss)
         with self.fabric.autocast(), frozen(self.discriminator):
-            fooled = losses.bce_generator(self.discriminator(fake))
-        self.update("generator", fooled)
-        self.teach()
-        return {"discriminator": judged.detach(), "generator": fooled.detach()}
+            g_loss = losses.bce_generator(self.discriminator(fake))
+        self.update("generator", g_loss)
+        self.update_teachers()
+        return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}

@@ -38,11 +38,10 @@ class Losses(FrozenModel):
     penalty_every: recipes.Positive = 8
 
 
-class DiffAugRecipe(recipes.Recipe):
+class DiffAugRecipe(recipes.FilmRecipe):
     """A recipe of this family."""
 
     family: Literal["diffaug"]
-    data: recipes.FilmData
     network: Networks = Networks()
     losses: Losses = Losses()
     augment: Policy = Policy()
@@ -88,10 +87,10 @@ class DiffAug(NoiseFamily):
             fake = self.generator(self.noise(len(real)), *labels)
         seen, made = self._augmented(real), self._augmented(fake)
         with self.fabric.autocast():
-            judged = losses.relativistic_discriminator(
+            d_loss = losses.relativistic_discriminator(
                 self.discriminator(seen, *labels), self.discriminator(made.detach(), *labels)
             )
-        penalty = judged.new_zeros(())
+        penalty = d_loss.new_zeros(())
         if self.penalised():
             # One penalty in `penalty_every` steps weighs as much as one in each (Karras et al. 2020).
             def score(films: Tensor) -> Tensor:
@@ -99,14 +98,14 @@ class DiffAug(NoiseFamily):
 
             penalty = losses.zero_centred_penalty(score, seen) + losses.zero_centred_penalty(score, made)
         settings = self.recipe.losses
-        self.update("discriminator", judged + settings.penalty * settings.penalty_every * penalty)
+        self.update("discriminator", d_loss + settings.penalty * settings.penalty_every * penalty)
         with self.fabric.autocast(), frozen(self.discriminator):
             with torch.no_grad():
                 reference = self.discriminator(seen, *labels)
-            fooled = losses.relativistic_generator(reference, self.discriminator(made, *labels))
-        self.update("generator", fooled)
-        self.teach()
-        return {"discriminator": judged.detach(), "generator": fooled.detach(), "penalty": penalty.detach()}
+            g_loss = losses.relativistic_generator(reference, self.discriminator(made, *labels))
+        self.update("generator", g_loss)
+        self.update_teachers()
+        return {"discriminator": d_loss.detach(), "generator": g_loss.detach(), "penalty": penalty.detach()}
 
     def penalised(self) -> bool:
         """Whether the gradient penalties are due: at the first step and every `penalty_every` steps."""

@@ -1,7 +1,7 @@
 """IAGAN (Motamed et al. 2021), in hussain2022, Table II: a generator that varies real films.
 
 A release must need no real film, so its images start from codes drawn from a normal distribution that is
-fitted to the codes of the training films at every look and at the end (`generators.iagan`).
+fitted to the codes of the training films at every evaluation and at the end (`generators.iagan`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from covid_synth_data.files.pixels import Grey
 from covid_synth_data.generators import build
 from covid_synth_data.generators.iagan import IAGANDiscriminator
 from generation import recipe as recipes
-from generation.data.batches import Batches, to_float
+from generation.data.batches import FilmBatches, to_float
 from generation.families import losses
 from generation.families.noise import NoiseFamily
 from generation.training.family import frozen
@@ -34,11 +34,10 @@ class Networks(FrozenModel):
     discriminator_width: recipes.Positive = 64
 
 
-class IAGANRecipe(recipes.Recipe):
+class IAGANRecipe(recipes.FilmRecipe):
     """A recipe of this family."""
 
     family: Literal["iagan"]
-    data: recipes.FilmData
     network: Networks = Networks()
 
 
@@ -64,20 +63,20 @@ class IAGAN(NoiseFamily):
         real = batch[0]
         with self.fabric.autocast():
             fake = self.generator.forward_from(self._noise(len(real)), real)  # type: ignore[operator]
-            judged = losses.bce_discriminator(self.discriminator(real), self.discriminator(fake.detach()))
-        self.update("discriminator", judged)
+            d_loss = losses.bce_discriminator(self.discriminator(real), self.discriminator(fake.detach()))
+        self.update("discriminator", d_loss)
         with self.fabric.autocast(), frozen(self.discriminator):
-            fooled = losses.bce_generator(self.discriminator(fake))
-        self.update("generator", fooled)
-        self.teach()
-        return {"discriminator": judged.detach(), "generator": fooled.detach()}
+            g_loss = losses.bce_generator(self.discriminator(fake))
+        self.update("generator", g_loss)
+        self.update_teachers()
+        return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
 
     def _noise(self, count: int) -> Tensor:
         """The noise without the part that stands for a film's code."""
         length = int(self.generator.latent) - int(self.generator.code)  # type: ignore[arg-type]
         return torch.randn(count, length, device=self.fabric.device)
 
-    def samples(self, count: int, batches: Batches) -> Grey:
+    def samples(self, count: int, batches: FilmBatches) -> Grey:
         """Samples from codes like those of the films at hand."""
         films = to_float(torch.from_numpy(batches.real(FITTED)).to(self.fabric.device))
         self.inference_network().fit_codes(films)  # type: ignore[operator]

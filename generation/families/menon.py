@@ -1,4 +1,4 @@
-"""The family of menon2020: baseline GAN, Transfer-GAN and MTT-GAN are one training with more or less of it.
+"""The family of menon2020: baseline GAN, Transfer-GAN and MTT-GAN share one training loop.
 
 Pretraining is a recipe of its own (a baseline GAN on Kermany) that both fine-tunings start from; the mean
 teacher of MTT-GAN watches its students and does not change them, so a Transfer-GAN and an MTT-GAN of the
@@ -34,11 +34,10 @@ class Networks(FrozenModel):
     """"Gaussian noise on the interval [0, 1]" (Sect. IV.A) is read as standard normal, or as uniform."""
 
 
-class MenonRecipe(recipes.Recipe):
+class MenonRecipe(recipes.FilmRecipe):
     """A recipe of this family."""
 
     family: Literal["menon2020"]
-    data: recipes.FilmData
     network: Networks
 
     @model_validator(mode="after")
@@ -81,10 +80,10 @@ class Menon(NoiseFamily):
         with self.fabric.autocast():
             with torch.no_grad():
                 fake = self.generator(self.noise(len(real)))
-            judged = losses.bce_discriminator(self.discriminator(real), self.discriminator(fake))
-        self.update("discriminator", judged)
+            d_loss = losses.bce_discriminator(self.discriminator(real), self.discriminator(fake))
+        self.update("discriminator", d_loss)
         with self.fabric.autocast(), frozen(self.discriminator):
-            fooled = losses.bce_generator(self.discriminator(self.generator(self.noise(2 * len(real)))))
-        self.update("generator", fooled)
-        self.teach()
-        return {"discriminator": judged.detach(), "generator": fooled.detach()}
+            g_loss = losses.bce_generator(self.discriminator(self.generator(self.noise(2 * len(real)))))
+        self.update("generator", g_loss)
+        self.update_teachers()
+        return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 from covid_synth_data.errors import ConfigError
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.generators.noise import blocks
-from generation.data.batches import Batches, FilmBatches
-from generation.data.films import Films
+from generation.data.batches import FilmBatches
+from generation.data.films import Progress, TrainingImages
+from generation.kinds.sampling import SAMPLING
 from generation.training.family import Family
 
 SAMPLE_SEED: Final = 0
@@ -23,9 +25,10 @@ SAMPLE_SEED: Final = 0
 COLUMNS: Final = 5
 
 
-class NoiseFamily(Family):
+class NoiseFamily(Family[FilmBatches]):
     """A generator from noise and its discriminator (or critic)."""
 
+    kind: ClassVar = SAMPLING
     owners: ClassVar = {"generator": ["generator"], "discriminator": ["discriminator"]}
     channels_last: ClassVar[bool] = True
     teachers: ClassVar[Sequence[str]] = ("generator",)
@@ -56,9 +59,14 @@ class NoiseFamily(Family):
         """How many real films one step takes."""
         return int(self.recipe.training.batch_size)
 
-    def batches(self, films: Sequence[Films]) -> Batches:
+    @classmethod
+    def read(cls, recipe: Any, root: Path | None, progress: Progress) -> list[TrainingImages]:
+        """Films of each class."""
+        return cls.kind.read(recipe, root, progress)
+
+    def batches(self, images: Sequence[TrainingImages]) -> FilmBatches:
         """Films with their labels."""
-        return FilmBatches(self.recipe, films, self.fabric, self.films_per_step())
+        return self.kind.batches(self.recipe, images, self.fabric, self.films_per_step())
 
     def noise(self, count: int) -> Tensor:
         """Noise for `count` images, float (count, latent), from the generator that the loop seeds."""
@@ -73,7 +81,7 @@ class NoiseFamily(Family):
         """The generator, or its teacher."""
         return self.best_of("generator")
 
-    def samples(self, count: int, batches: Batches) -> Grey:
+    def samples(self, count: int, batches: FilmBatches) -> Grey:
         """Images 0 to `count` of a fixed seed, in the network's evaluation mode."""
         network = self.inference_network()
         training = network.training
@@ -83,7 +91,7 @@ class NoiseFamily(Family):
         films: Grey = torch.cat(made).numpy()
         return films
 
-    def preview(self, batches: Batches, rows: int) -> list[Tensor]:
+    def preview(self, batches: FilmBatches, rows: int) -> list[Tensor]:
         """Real films in the first column, samples in the others; classes in turn from row to row."""
         real = batches.first(rows)[0]
         made = torch.from_numpy(self.samples(COLUMNS * rows, batches).astype(np.float32))

@@ -14,8 +14,8 @@ from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.generators import build
 from covid_synth_data.generators.wgan import WGANCritic
 from generation import recipe as recipes
-from generation.data.batches import Batches, check_share
-from generation.data.films import Films
+from generation.data.batches import FilmBatches, check_share
+from generation.data.films import TrainingImages
 from generation.families import losses
 from generation.families.noise import NoiseFamily
 from generation.training.family import frozen
@@ -28,7 +28,7 @@ class Networks(FrozenModel):
     width: recipes.Positive = 256
     critic_width: recipes.Positive = 32
     norm: Literal["batch", "layer"] = "batch"
-    """Of the critic. The paper's is batch norm; the gradient penalty wants films judged one by one."""
+    """Of the critic. The paper's is batch norm; the gradient penalty needs each film scored by itself."""
     latent: recipes.Positive = 100
 
 
@@ -45,11 +45,10 @@ class Losses(FrozenModel):
     critic_steps: recipes.Positive = 5
 
 
-class WGANRecipe(recipes.Recipe):
+class WGANRecipe(recipes.FilmRecipe):
     """A recipe of this family."""
 
     family: Literal["wgan"]
-    data: recipes.FilmData
     network: Networks = Networks()
     losses: Losses = Losses()
 
@@ -75,10 +74,10 @@ class WGAN(NoiseFamily):
         """A batch for each update of the critic."""
         return int(self.recipe.training.batch_size * self.recipe.losses.critic_steps)
 
-    def batches(self, films: Sequence[Films]) -> Batches:
+    def batches(self, images: Sequence[TrainingImages]) -> FilmBatches:
         """Films with their labels. Raises `ConfigError` where an update's batch cannot be shared evenly."""
         check_share(int(self.recipe.training.batch_size), self.fabric)
-        return super().batches(films)
+        return super().batches(images)
 
     def optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
         """RMSprop where weights are clipped: momentum and clipping do not go together (Arjovsky, Sect. 4)."""
@@ -112,10 +111,10 @@ class WGAN(NoiseFamily):
         with frozen(self.discriminator):
             with self.fabric.autocast():
                 fake = self.generator(self.noise(size))
-            fooled = losses.wasserstein_generator(self._score(fake))
-        self.update("generator", fooled)
-        self.teach()
-        terms = {"distance": torch.stack(distances).mean(), "generator": fooled.detach()}
+            g_loss = losses.wasserstein_generator(self._score(fake))
+        self.update("generator", g_loss)
+        self.update_teachers()
+        terms = {"distance": torch.stack(distances).mean(), "generator": g_loss.detach()}
         if settings.lipschitz == "gradient-penalty":
             terms["penalty"] = torch.stack(penalties).mean()
         return terms

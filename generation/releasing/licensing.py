@@ -29,8 +29,6 @@ SHARE_ALIKE: Final = {
 }
 """Restricted licences that a release stands under as a whole where they are those of all its films."""
 
-PUBLIC_DOMAIN: Final = ("public domain", licences.NIH)
-
 
 def restricted(names: Iterable[str]) -> list[str]:
     """Those of `names` that do not allow derived images under our terms: NC, ND, SA, unknown, free text."""
@@ -45,7 +43,7 @@ def shared_alike(names: Iterable[str]) -> str | None:
 
 def needs_credit(licence: str) -> bool:
     """Whether the author of a film under `licence` must be named; public domain and CC0 ask for nothing."""
-    return licences.normalise(licence) not in ("CC0 1.0", *PUBLIC_DOMAIN)
+    return not licences.is_public_domain(licence)
 
 
 def check(names: Iterable[str], policy: str) -> None:

@@ -1,1 +1,1 @@
-"""Figures and image quality of generators."""
+"""Figures and image quality of generators, and their commands."""

@@ -1,4 +1,4 @@
-"""Sheets of CT slices as jiang2020, Fig. 6 and 7: label map, real, ours, rivals, and a part enlarged.
+"""Sheets of CT slices as jiang2020, Fig. 6 and 7: label map, real, ours, baselines, and a part enlarged.
 
 A sheet that is to be shown to others has no real slice in it: label maps of a release, and what generators
 draw for them. With the real slices at hand, the same sheet can have them, for one's own eyes alone.
@@ -19,11 +19,15 @@ from covid_synth_data import load_dataset
 from covid_synth_data.ct.complement import complement, lung_only
 from covid_synth_data.ct.labels import colour, infection, lung_field
 from covid_synth_data.ct.slices import Row, read_slice, resize_image, resize_mask
-from covid_synth_data.errors import ConfigError, WeightsError
+from covid_synth_data.errors import ConfigError
 from covid_synth_data.files.atomic import replacing
 from covid_synth_data.files.pixels import Grey
-from covid_synth_data.generators.trained import LabelTranslator, load_file
-from generation.releasing.label_maps import DATASET, SUBSET, planned, recipe_of
+from covid_synth_data.generators.trained import LabelTranslator
+from generation.data.slices import split_of
+from generation.kinds.label_maps import LABEL_MAPS, recipe_of
+
+DATASET: Final = "covid-synth-ct"
+SUBSET: Final = "ct"
 
 T = TypeVar("T")
 Box = tuple[int, int, int]
@@ -88,15 +92,15 @@ def box_of(mask: Grey, share: float = SHARE) -> Box:
     """The square with the most infection in it (or lung, where there is none): the part that is enlarged."""
     side = mask.shape[0]
     width = max(8, round(share * side))
-    found = infection(mask) if infection(mask).any() else lung_field(mask)
-    total = np.pad(found.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    shown = infection(mask) if infection(mask).any() else lung_field(mask)
+    total = np.pad(shown.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     inside = total[width:, width:] - total[:-width, width:] - total[width:, :-width] + total[:-width, :-width]
     top, left = np.unravel_index(int(inside.argmax()), inside.shape)
     return int(left), int(top), width
 
 
-def of_release(path: Path, release: Path, rivals: Sequence[Path] = (), cases: int = 3) -> None:
-    """Label maps of a release folder, its slices, and what the weights in `rivals` draw for the same maps.
+def of_release(path: Path, release: Path, baselines: Sequence[Path] = (), cases: int = 3) -> None:
+    """Label maps of a release folder, its slices, and what the weights in `baselines` draw for the same maps.
 
     Nothing real is in such a sheet. The rows are those with most infection.
     Raises what `load_dataset` and `load_file` raise.
@@ -111,8 +115,8 @@ def of_release(path: Path, release: Path, rivals: Sequence[Path] = (), cases: in
         Column("label map", [colour(mask) for mask in shown]),
         Column(ours, [np.asarray(rows[index]["image"]) for index in chosen]),
     ]
-    for weights in rivals:
-        generator = translator(weights)
+    for weights in baselines:
+        generator = LABEL_MAPS.load(weights)
         columns.append(Column(generator.card.name, list(drawn(generator, shown, side))))
     names = [str(rows[index]["image_id"]) for index in chosen]
     sheet(path, columns, [box_of(mask) for mask in shown], names)
@@ -124,8 +128,8 @@ def of_real(path: Path, weights: Sequence[Path], root: Path | None, cases: int =
     The columns are label map, real slice, the synthetic lung in it (of the first weights), real lung, and the
     lungs of all weights. It holds a patient's pixels: for the user's own eyes. Raises as `of_release`.
     """
-    generators = [translator(one) for one in weights]
-    rows = _different_patients(planned(recipe_of(weights[0]), root).generation_test, cases)
+    generators = [LABEL_MAPS.load(path) for path in weights]
+    rows = _different_patients(split_of(recipe_of(weights[0]).data, root).generation_test, cases)
     side = generators[0].card.size
     pairs = [read_slice(row, side) for row in rows]
     real = np.stack([np.rint(image * 255).astype(np.uint8) for image, _ in pairs])
@@ -136,20 +140,10 @@ def of_real(path: Path, weights: Sequence[Path], root: Path | None, cases: int =
         Column("real", list(real)),
         Column("complemented", list(complement(lungs[0], real, masks))),
         Column("real lung", list(lung_only(real, masks))),
-        *(Column(one.card.name, list(made)) for one, made in zip(generators, lungs, strict=True)),
+        *(Column(generator.card.name, list(lung)) for generator, lung in zip(generators, lungs, strict=True)),
     ]
     names = [str(row["patient_id"]) for row in rows]
     sheet(path, columns, [box_of(mask) for mask in masks], names)
-
-
-def translator(weights: Path, device: str = "auto") -> LabelTranslator:
-    """The generator of a weights file. Raises `WeightsError` where it does not start from label maps."""
-    found = load_file(weights, device)
-    if not isinstance(found, LabelTranslator):
-        raise WeightsError(
-            f"{weights} draws no CT slices", found=f"a {found.card.kind}", expected="a label-to-image"
-        )
-    return found
 
 
 def drawn(generator: LabelTranslator, masks: Grey, side: int) -> Grey:

@@ -18,8 +18,9 @@ from covid_synth_data.files.atomic import write_text
 from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.metrics import image_quality
-from generation.releasing.label_maps import planned, recipe_of
-from generation.report.ct_figures import drawn, translator
+from generation.data.slices import split_of
+from generation.kinds.label_maps import LABEL_MAPS, recipe_of
+from generation.report.ct_figures import drawn
 
 AREAS: Final = ("complemented", "lung")
 EXTRACTOR: Final = "EfficientNet-Lite0, ImageNet weights (lite0-frozen)"
@@ -55,9 +56,9 @@ def measure(
     a new `Extractor`); of few slices it is mostly bias, so compare only values of as many slices. `limit` is
     the largest number of slices. Raises `WeightsError`, and what `plan_slices` raises.
     """
-    generator = translator(weights, device)
+    generator = LABEL_MAPS.load(weights, device)
     recipe = recipe_of(weights)
-    rows = planned(recipe, root).generation_test[:limit]
+    rows = split_of(recipe.data, root).generation_test[:limit]
     if len(rows) < 2:
         raise EmptySplit("too few test slices to measure", found=str(len(rows)), expected="2 or more")
     side = side or generator.card.size
@@ -69,7 +70,7 @@ def measure(
     return QualityResult(
         generator=generator.card.name,
         weights_sha256=generator.card.sha256,
-        split=recipe.data.split if hasattr(recipe.data, "split") else "",
+        split=recipe.data.split,
         split_seed=recipe.data.split_seed,
         slices=len(rows),
         patients=list(dict.fromkeys(str(row["patient_id"]) for row in rows)),
@@ -90,9 +91,9 @@ def table(results: Sequence[QualityResult]) -> str:
         "| generator | slices | " + " | ".join(f"{area} {head}" for area in AREAS for head in heads) + " |",
         "|---|---:|" + "---:|" * (len(AREAS) * len(heads)),
     ]
-    for one in results:
-        cells = [cell for area in AREAS for cell in _cells(getattr(one, area))]
-        lines.append(f"| {one.generator} | {one.slices} | " + " | ".join(cells) + " |")
+    for result in results:
+        cells = [cell for area in AREAS for cell in _cells(getattr(result, area))]
+        lines.append(f"| {result.generator} | {result.slices} | " + " | ".join(cells) + " |")
     note = (
         f"FID: squared Frechet distance of {EXTRACTOR}, not of Inception; else means over slices, grey in"
         " [0, 1]. Not on the scale of the paper's FID, nor of its RMSE."

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from covid_synth_data.errors import ConfigError
 from covid_synth_data.files.atomic import replacing
@@ -17,13 +16,13 @@ SMOOTHING = 25
 """Steps that a point of the curve is the mean of."""
 
 MEASURED = ("frechet", "diversity", "psnr", "ssim", "rmse")
-"""What looks may have measured."""
+"""What evaluations may have measured."""
 
 TITLES = {"frechet": "Frechet distance", "diversity": "diversity of samples"}
 
 
 def curve(run: Path, path: Path) -> None:
-    """Plot a run: each loss over steps, as a running mean, and the distances of its looks.
+    """Plot a run: each loss over steps, as a running mean, and the distances of its evaluations.
 
     `run` is a folder with `metrics.jsonl` and perhaps `looks.jsonl`. Raises `ConfigError`.
     """
@@ -36,16 +35,16 @@ def curve(run: Path, path: Path) -> None:
     if not metrics.is_file():
         raise ConfigError(f"no file {metrics}", expected="the metrics.jsonl of a run", hint="check the path")
     records = _records(metrics)
-    looks = _records(run / "looks.jsonl") if (run / "looks.jsonl").is_file() else []
-    measured = [name for name in MEASURED if looks and name in looks[0]]
+    path_of_evaluations = run / "looks.jsonl"
+    evaluations = _records(path_of_evaluations) if path_of_evaluations.is_file() else []
+    measured = [name for name in MEASURED if evaluations and name in evaluations[0]]
     names = [name for name in records[0] if name not in ("step", "epoch")]
     count = len(names) + len(measured)
     figure, axes = plt.subplots(1, count, figsize=(3.2 * count, 2.6), constrained_layout=True)
     for axis, name in zip(np.atleast_1d(axes), [*names, *measured], strict=True):
         if name in measured:
-            axis.plot(
-                [one["step"] for one in looks], [one[name] for one in looks], "o-", color="#b2182b", ms=3
-            )
+            steps = [evaluation["step"] for evaluation in evaluations]
+            axis.plot(steps, [evaluation[name] for evaluation in evaluations], "o-", color="#b2182b", ms=3)
             axis.set(ylim=(0, None))
         else:
             values = np.array([record[name] for record in records])
@@ -67,17 +66,10 @@ def _records(path: Path) -> list[dict[str, float]]:
 
 
 def samples(weights: Path, path: Path, seed: int = 0, rows: int = 4, columns: int = 8) -> None:
-    """A grid of images 0 to `rows` x `columns` of a noise-to-image generator. Raises `ConfigError`."""
-    from covid_synth_data.generators.trained import Sampler, load_file
+    """A grid of images 0 to `rows` x `columns` of a noise-to-image generator. Raises `WeightsError`."""
+    from generation.kinds.sampling import SAMPLING
 
-    sampler = load_file(weights)
-    if not isinstance(sampler, Sampler):
-        raise ConfigError(
-            f"{sampler.card.name} starts from films",
-            expected="a generator that starts from noise",
-            hint="make a release and give its folder and a config",
-        )
-    _grid(sampler.sample(rows * columns, seed), path, columns)
+    _grid(SAMPLING.load(weights).sample(rows * columns, seed), path, columns)
 
 
 def sheet(release: Path, dataset: str, config: str, path: Path, rows: int = 4, columns: int = 8) -> None:
@@ -93,10 +85,10 @@ def sheet(release: Path, dataset: str, config: str, path: Path, rows: int = 4, c
 
 def _grid(images: Grey, path: Path, columns: int) -> None:
     """uint8 (n, side, side) as a PNG of `columns` columns."""
-    count, side = images.shape[:2]
-    grid = np.zeros((-(-count // columns) * (side + 2), columns * (side + 2)), np.uint8)
-    for i, image in enumerate(images):
-        top, left = i // columns * (side + 2), i % columns * (side + 2)
-        grid[top : top + side, left : left + side] = image
+    import torch
+    from torchvision.transforms.v2.functional import to_pil_image
+    from torchvision.utils import make_grid
+
+    grid = make_grid(torch.from_numpy(images).unsqueeze(1), nrow=columns, padding=2)
     with replacing(path) as temporary:
-        Image.fromarray(grid).save(temporary, format="PNG", optimize=True)
+        to_pil_image(grid[:1]).save(temporary, format="PNG", optimize=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from covid_synth_data.errors import WeightsError
-from covid_synth_data.files.atomic import output_errors
+from covid_synth_data.files.atomic import flush, output_errors
 
 KEEP = 2
 _NAME = re.compile(r"^step-(\d{8})$")
@@ -40,10 +39,9 @@ def save(
             partial.mkdir(parents=True)
             save_file(tensors, partial / "tensors.safetensors")
             text = json.dumps({"step": step, "groups": groups, **state})
-            (partial / "state.json").write_text(text, encoding="utf-8")
+            (partial / "state.json").write_text(text, encoding="utf-8", newline="")
             for name in ("tensors.safetensors", "state.json"):
-                with (partial / name).open("rb") as file:
-                    os.fsync(file.fileno())
+                flush(partial / name)
             shutil.rmtree(final, ignore_errors=True)
             partial.rename(final)
         except SafetensorError as error:  # how safetensors reports a full disk

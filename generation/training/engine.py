@@ -21,14 +21,14 @@ from pydantic import Field, ValidationError
 from covid_synth_data.errors import ConfigError
 from covid_synth_data.files.atomic import write_text
 from covid_synth_data.files.models import FrozenModel
-from generation.data.films import Films
-from generation.recipe import Recipe, family
+from generation.data.films import TrainingImages
+from generation.recipe import TrainedRecipe, family
 
 Precision = Literal["32-true", "bf16-mixed"]
 
 RECORD: Final = "engine.json"
 TIMED_BATCH: Final = 2
-"""Films a batch of the timed steps: enough to tell the precisions apart, and seconds at full size."""
+"""Films in a batch of the timed steps: enough to tell the precisions apart, and seconds at full size."""
 
 
 class Engine(FrozenModel):
@@ -42,8 +42,8 @@ class Engine(FrozenModel):
     processor: str
 
 
-def decide(recipe: Recipe, films: Sequence[Films], folder: Path, device: str) -> Engine:
-    """The engine of the run in `folder`: as recorded there, or decided now and recorded.
+def decide(recipe: TrainedRecipe, films: Sequence[TrainingImages], folder: Path, device: str) -> Engine:
+    """The engine of the run in `folder`: as recorded there, or decided now (`record` keeps it).
 
     `device` is cpu or cuda. Raises `ConfigError` where the record cannot be read.
     """
@@ -52,7 +52,7 @@ def decide(recipe: Recipe, films: Sequence[Films], folder: Path, device: str) ->
         return _read(path)
     compiled, why = _compilation(recipe, device)
     precision, seconds = _precision(recipe, films, device)
-    engine = Engine(
+    return Engine(
         precision=precision,
         compiled=compiled,
         because=why,
@@ -60,8 +60,11 @@ def decide(recipe: Recipe, films: Sequence[Films], folder: Path, device: str) ->
         threads=torch.get_num_threads(),
         processor=platform.processor() or platform.machine(),
     )
-    write_text(path, engine.model_dump_json(indent=1) + "\n")
-    return engine
+
+
+def record(folder: Path, engine: Engine) -> None:
+    """Write the engine of the run in `folder`, for whoever continues it. Raises `OutputError`."""
+    write_text(folder / RECORD, engine.model_dump_json(indent=1) + "\n")
 
 
 def _read(path: Path) -> Engine:
@@ -71,26 +74,28 @@ def _read(path: Path) -> Engine:
         raise ConfigError(
             f"cannot read {path}",
             found=" ".join(str(error).split())[:200],
-            expected="the record that the start of the run left",
+            expected="the record that was written at the start of the run",
             hint="delete it to have it decided again",
         ) from error
 
 
-def _compilation(recipe: Recipe, device: str) -> tuple[bool, str]:
+def _compilation(recipe: TrainedRecipe, device: str) -> tuple[bool, str]:
     """Whether the networks are compiled, and why."""
     if not recipe.training.compile:
         return False, "the recipe does not ask for compilation"
     if device == "cuda":
         return True, "the recipe asks for compilation"
-    found = next(
+    compiler = next(
         (name for name in (os.environ.get("CXX"), "g++", "clang++") if name and shutil.which(name)), None
     )
-    if found is None:
+    if compiler is None:
         return False, "not compiled: no C++ compiler found (CXX, g++ or clang++)"
-    return True, f"the recipe asks for compilation; {found} found"
+    return True, f"the recipe asks for compilation; {compiler} found"
 
 
-def _precision(recipe: Recipe, films: Sequence[Films], device: str) -> tuple[Precision, dict[str, float]]:
+def _precision(
+    recipe: TrainedRecipe, films: Sequence[TrainingImages], device: str
+) -> tuple[Precision, dict[str, float]]:
     """The recipe's precision; for "auto" bf16 on a GPU, on a CPU the one with the faster step."""
     asked = recipe.training.precision
     if asked != "auto":
@@ -104,7 +109,7 @@ def _precision(recipe: Recipe, films: Sequence[Films], device: str) -> tuple[Pre
     }
 
 
-def _time_step(recipe: Recipe, films: Sequence[Films], precision: Precision) -> float:
+def _time_step(recipe: TrainedRecipe, films: Sequence[TrainingImages], precision: Precision) -> float:
     """CPU seconds of the second step on a small batch. CPU time, so that other processes do not count."""
     schedule: dict[str, Any] = {"precision": precision, "compile": False, "ema": 0.0}
     schedule["batch_size"] = min(TIMED_BATCH, recipe.training.batch_size)

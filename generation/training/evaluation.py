@@ -1,4 +1,4 @@
-"""Looks: some times over a run samples are drawn, kept as a picture, measured, and checked for collapse."""
+"""Evaluations: some times in a run samples are drawn, kept as a picture, measured, checked for collapse."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from generation.training import grid, log
 from generation.training.family import Family
 
 CHECKED: Final = 64
-"""Samples whose diversity is looked at where no Frechet distance is measured."""
+"""Samples whose diversity is measured where no Frechet distance is."""
 PATIENCE: Final = 3
-"""Looks in a row with samples that are all alike, before a run is given up."""
+"""Evaluations in a row with samples that are all alike, before a run is given up."""
 ROWS: Final = 6
 
 
-class Looks:
-    """The looks of one run: `samples/step-NNNNNNNN.png`, `looks.jsonl`, and the best weights so far.
+class Evaluations:
+    """The evaluations of one run: `samples/step-NNNNNNNN.png`, `looks.jsonl`, and the best weights so far.
 
     A line of `looks.jsonl` has the step, the diversity of samples and of films (mean over pixels of the
     standard deviation over images, in grey levels) and, where the recipe measures it, the Frechet distance
     and the kernel distance of the samples to the training films, with the number of both and the network
-    whose features they compare. The distance to training films says how far the training has come, and
-    not how good the samples are: it would be lowest for copies.
+    whose features they compare. The distance to training films shows how far the training has come. It does
+    not show how good the samples are: copies would have the lowest.
     """
 
-    def __init__(self, folder: Path, trainee: Family, batches: Batches, total: int, start: int) -> None:
+    def __init__(self, folder: Path, trainee: Family[Any], batches: Batches, total: int, start: int) -> None:
         """`total` steps in all; goes on at step `start`."""
         self.folder, self.trainee, self.batches = folder, trainee, batches
         schedule = trainee.recipe.training
@@ -46,15 +46,15 @@ class Looks:
 
     @property
     def suspicious(self) -> bool:
-        """Whether the last look found samples that are all alike: nothing to save as good."""
+        """Whether the last samples were all alike, so that nothing should be saved as good."""
         return self.alike > 0
 
-    def look(self, step: int) -> None:
-        """Draw, show, measure, check. Raises `DivergedError` after `PATIENCE` looks at collapsed samples."""
+    def evaluate(self, step: int) -> None:
+        """Draw, show, measure, check. Raises `DivergedError` after `PATIENCE` collapses in a row."""
         columns = self.trainee.preview(self.batches, ROWS)
         grid.write(self.folder / "samples" / f"step-{step:08d}.png", columns)
         record = {"step": step, **self._measure(), **self.trainee.measures(self.batches)}
-        previous = [one["frechet"] for one in self.records if "frechet" in one]
+        previous = [earlier["frechet"] for earlier in self.records if "frechet" in earlier]
         if self.schedule.keep == "best" and record["frechet"] < min(previous, default=float("inf")):
             self._keep()
         self.records.append(record)
@@ -93,7 +93,9 @@ class Looks:
     def _check(self, step: int, record: dict[str, Any]) -> None:
         """Before half of the schedule samples may be alike unless they were diverse once."""
         threshold = self.schedule.collapse * record["diversity_films"]
-        armed = step >= self.total / 2 or any(one["diversity"] > 2 * threshold for one in self.records[:-1])
+        armed = step >= self.total / 2 or any(
+            earlier["diversity"] > 2 * threshold for earlier in self.records[:-1]
+        )
         self.alike = self.alike + 1 if armed and record["diversity"] < threshold else 0
         if self.alike >= PATIENCE:
             raise DivergedError(
@@ -114,6 +116,6 @@ class Looks:
     def kept(self) -> tuple[dict[str, torch.Tensor], int]:
         """The weights to release and the step that they are of."""
         if self.schedule.keep == "best":
-            best = min(self.records, key=lambda one: one["frechet"])
+            best = min(self.records, key=lambda record: record["frechet"])
             return load_file(self.folder / "best.safetensors"), int(best["step"])
         return self._weights(), self.total

@@ -1,11 +1,12 @@
-"""What all adversarial training shares: networks from a seed, optimisers, updates, the teacher."""
+"""What all families that are trained share: networks from a seed, optimisers, updates, the teacher."""
 
 from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from lightning_fabric import Fabric
@@ -14,20 +15,24 @@ from torch.optim import Adam, Optimizer
 
 from covid_synth_data.files.pixels import Grey
 from generation.data.batches import Batches
-from generation.data.films import Films
-from generation.recipe import Recipe
+from generation.data.films import Progress, TrainingImages
+from generation.recipe import TrainedRecipe
 from generation.training.ema import MeanTeacher
 
+B = TypeVar("B", bound=Batches)
+"""The batches of a family's kind."""
 
-class Family(ABC):
+
+class Family(ABC, Generic[B]):
     """Networks, optimisers and the step of one recipe.
 
-    A family names its `Recipe`, makes its networks (`make`), says which optimiser owns which (`owners`) and
-    does one update (`step`). What it draws at random inside a step comes from torch's generator, which the
-    loop seeds for each step, so that a step is a function of the weights, the batch and the step's number.
+    A family names its `Recipe`, reads its own training images (`read`), makes its networks (`make`), says
+    which optimiser updates which networks (`owners`) and does one update (`step`). What a step draws at
+    random comes from torch's generator. The training loop seeds that generator before each step, so a step is
+    a function of the weights, the batch and the step's number.
     """
 
-    Recipe: ClassVar[type[Recipe]]
+    Recipe: ClassVar[type[TrainedRecipe]]
     owners: ClassVar[Mapping[str, Sequence[str]]]
     """Optimiser name to the networks that it updates."""
     channels_last: ClassVar[bool] = False
@@ -78,20 +83,25 @@ class Family(ABC):
     def step(self, *batch: Tensor) -> Mapping[str, Tensor]:
         """One update of all networks. Returns the loss terms as scalars on the device, without waiting."""
 
+    @classmethod
     @abstractmethod
-    def batches(self, films: Sequence[Films]) -> Batches:
-        """The films of the recipe as this family's step takes them."""
+    def read(cls, recipe: Any, root: Path | None, progress: Progress) -> Sequence[TrainingImages]:
+        """The training images of a recipe of this family, by class; `progress` gets (done, all)."""
+
+    @abstractmethod
+    def batches(self, images: Sequence[Any]) -> B:
+        """The images that `read` gave, as this family's step takes them."""
 
     @abstractmethod
     def inference_network(self) -> nn.Module:
         """The network that makes images: the teacher where there is one."""
 
     @abstractmethod
-    def preview(self, batches: Batches, rows: int) -> list[Tensor]:
+    def preview(self, batches: B, rows: int) -> list[Tensor]:
         """Columns of the sample grid, each (`rows`, 1, h, w) in [-1, 1]."""
 
     @abstractmethod
-    def samples(self, count: int, batches: Batches) -> Grey:
+    def samples(self, count: int, batches: B) -> Grey:
         """`count` images of the inference network as it would make them for a release: uint8 (n, h, w)."""
 
     @abstractmethod
@@ -114,8 +124,8 @@ class Family(ABC):
                 for group in optimizer.param_groups:
                     group["lr"] = schedule.learning_rate * left
 
-    def measures(self, batches: Batches) -> Mapping[str, float]:
-        """What a look measures besides: nothing, unless a family knows what its images should be."""
+    def measures(self, batches: B) -> Mapping[str, float]:
+        """What an evaluation measures besides; nothing, unless a family knows what its images should be."""
         return {}
 
     def update(self, name: str, loss: Tensor | Iterable[Tensor]) -> None:
@@ -134,12 +144,12 @@ class Family(ABC):
                         p.grad = self.fabric.all_reduce(p.grad, reduce_op="mean")
         optimizer.step()
 
-    def teach(self) -> None:
+    def update_teachers(self) -> None:
         """Move the teachers one step towards their students; nothing where the recipe has none."""
         for name in self.teachers:
             teacher = self.networks.get(f"{name}_teacher")
             if isinstance(teacher, MeanTeacher):
-                teacher.update(self.networks[name])
+                teacher.update_parameters(self.networks[name])
 
     def starting(self) -> dict[str, nn.Module]:
         """The networks that take over the weights of the run a recipe starts from: all but the teachers."""
@@ -153,7 +163,7 @@ class Family(ABC):
 
 @contextlib.contextmanager
 def frozen(*networks: nn.Module) -> Iterator[None]:
-    """Within it the networks' weights take no gradients: only what they judge learns."""
+    """Within it the weights of `networks` take no gradients; only what they score learns."""
     for network in networks:
         network.requires_grad_(False)
     yield

@@ -16,8 +16,8 @@ from covid_synth_data import __version__
 from covid_synth_data.errors import ConfigError, WeightsError
 from covid_synth_data.generators import weights
 from covid_synth_data.sources import licences
-from generation.data.films import Films
-from generation.recipe import Recipe
+from generation.data.films import TrainingImages
+from generation.recipe import TrainedRecipe
 from generation.training import checkpoint
 from generation.training.family import Family
 
@@ -37,7 +37,7 @@ class Origin:
         content = [self.step, *(state.get(key) for key in ("recipe", "films", "start"))]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
-    def take_over(self, recipe: Recipe, networks: Mapping[str, nn.Module]) -> None:
+    def take_over(self, recipe: TrainedRecipe, networks: Mapping[str, nn.Module]) -> None:
         """Put the weights of that run into `networks`. Raises `ConfigError` where they do not fit."""
         try:
             checkpoint.restore(self.checkpoints, self.step, networks, {})
@@ -50,7 +50,7 @@ class Origin:
             ) from error
 
 
-def origin(recipe: Recipe, folder: Path | None) -> Origin | None:
+def origin(recipe: TrainedRecipe, folder: Path | None) -> Origin | None:
     """The run that `recipe.start` asks for, found in `folder`. Raises `ConfigError` where it is not there."""
     if recipe.start is None:
         return None
@@ -67,7 +67,12 @@ def origin(recipe: Recipe, folder: Path | None) -> Origin | None:
 
 
 def card(
-    recipe: Recipe, trainee: Family, films: Sequence[Films], steps: int, of_step: int, start: Origin | None
+    recipe: TrainedRecipe,
+    trainee: Family[Any],
+    films: Sequence[TrainingImages],
+    steps: int,
+    of_step: int,
+    start: Origin | None,
 ) -> dict[str, Any]:
     """Everything a reader of the weights should know, as `weights.Card` wants it.
 

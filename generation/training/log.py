@@ -34,7 +34,7 @@ def append(path: Path, records: list[dict[str, Any]]) -> None:
     """Add a line for each of `records`. Raises `OutputError`."""
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8", newline="") as file:
             file.writelines(json.dumps(record) + "\n" for record in records)
 
 

@@ -1,4 +1,4 @@
-"""The training loop of every family: batches, logging, checkpoints, looks, and going on after a stop.
+"""The training loop of every family: batches, logging, checkpoints, evaluations, and going on after a stop.
 
 The state of a run is (step, networks, optimisers). What is random in a step is drawn from (seed, step) or
 (seed, epoch), never from a stream that a stop could interrupt, so a run that was killed and continued gives
@@ -19,12 +19,13 @@ import torch
 from lightning_fabric import Fabric
 
 from covid_synth_data.errors import ConfigError
+from covid_synth_data.files.lock import locked
 from covid_synth_data.generators import weights
-from generation.data.films import Films
-from generation.recipe import Recipe, family
+from generation.data.films import TrainingImages
+from generation.recipe import TrainedRecipe, family
 from generation.training import checkpoint, lineage
-from generation.training.engine import Engine
-from generation.training.evaluation import Looks
+from generation.training.engine import Engine, record
+from generation.training.evaluation import Evaluations
 from generation.training.family import Family
 from generation.training.log import Log
 
@@ -57,7 +58,7 @@ def accelerator_of(device: str) -> str:
 
 
 def make_fabric(
-    recipe: Recipe, device: str = "auto", devices: int = 1, engine: Engine | None = None
+    recipe: TrainedRecipe, device: str = "auto", devices: int = 1, engine: Engine | None = None
 ) -> Fabric:
     """The device and the precision: `device` auto, cpu or cuda; several `devices` share each batch.
 
@@ -72,8 +73,8 @@ def make_fabric(
 
 
 def train(
-    recipe: Recipe,
-    films: Sequence[Films],
+    recipe: TrainedRecipe,
+    films: Sequence[TrainingImages],
     folder: Path,
     fabric: Fabric,
     progress: Progress,
@@ -83,12 +84,28 @@ def train(
     """Train to the end of the schedule in `folder`, going on from its newest checkpoint if it has one.
 
     `start_from` is the finished run that `recipe.start` names; `engine` is what was decided for this run.
-    Leaves `checkpoints/`, `metrics.jsonl` (one line a step), `looks.jsonl`, `samples/step-NNNNNNNN.png`, and
-    the weights with their card. Raises `ConfigError` when the folder belongs to another recipe or other data,
-    `DivergedError` when a loss is no longer finite or the samples are all alike (the last good checkpoint
-    stays), `OutputError`.
+    Leaves `checkpoints/`, `metrics.jsonl` (one line a step), `looks.jsonl` (one line an evaluation),
+    `samples/step-NNNNNNNN.png`, and the weights with their card. Raises `ConfigError` when the folder belongs
+    to another recipe or other data, `DivergedError` when a loss is no longer finite or the samples are all
+    alike (the last good checkpoint stays), `OutputError` also where another training runs in the folder.
     """
-    trainee: Family = family(recipe.family)(recipe, fabric)
+    # Of several devices that share the batches, the first holds the lock for all.
+    lock = locked(folder, "a training") if fabric.is_global_zero else contextlib.nullcontext()
+    with lock:
+        return _train(recipe, films, folder, fabric, progress, start_from, engine)
+
+
+def _train(
+    recipe: TrainedRecipe,
+    films: Sequence[TrainingImages],
+    folder: Path,
+    fabric: Fabric,
+    progress: Progress,
+    start_from: Path | None,
+    engine: Engine | None,
+) -> Run:
+    # Networks, batches, and what this run must agree on with its checkpoints.
+    trainee: Family[Any] = family(recipe.family)(recipe, fabric)
     if engine.compiled if engine else fabric.device.type == "cuda" and recipe.training.compile:
         trainee.compile()
     batches = trainee.batches(films)
@@ -100,6 +117,7 @@ def train(
         "films": [[side.label, side.fingerprint()] for side in films],
         "start": origin.digest if origin else "",
     }
+    # Go on from a checkpoint, or start from fresh weights or those of another run.
     checkpoints = folder / "checkpoints"
     step = _resume(checkpoints, identity, trainee)
     if step is None and origin is not None:
@@ -107,16 +125,20 @@ def train(
     # All devices have looked for a checkpoint before one of them writes the first.
     fabric.barrier()
     log = Log(folder / "metrics.jsonl", step or 0, fabric.is_global_zero, schedule.loss_limit)
-    looks = Looks(folder, trainee, batches, total, step or 0)
+    evaluations = Evaluations(folder, trainee, batches, total, step or 0)
 
     def save(done: int) -> None:
         log.flush()
-        if fabric.is_global_zero and not looks.suspicious:
+        if fabric.is_global_zero and not evaluations.suspicious:
             checkpoint.save(checkpoints, done, trainee.networks, trainee.optimizers, identity)
         fabric.barrier()
 
+    # Train: a step, its losses, and at times an evaluation and a checkpoint.
     if step is None:
         save(0)
+        # Not before: a folder that is refused, or a full disk, is left as it was.
+        if engine is not None and fabric.is_global_zero:
+            record(folder, engine)
     saved_at = time.monotonic()
     for now in range(step or 0, total):
         batch = batches.batch(now)
@@ -127,20 +149,21 @@ def train(
         done = now + 1
         if done % LOG_EVERY == 0:
             log.flush()
-        looking = done in looks.at
-        if looking and fabric.is_global_zero:
+        evaluating = done in evaluations.at
+        if evaluating and fabric.is_global_zero:
             log.flush()
             # Eager: other shapes would compile anew, and a run that goes on would then have other kernels.
             with torch.compiler.set_stance("force_eager"):
-                looks.look(done)
+                evaluations.evaluate(done)
         # Rank 0's clock decides for all, since saving is a collective step.
-        if fabric.broadcast(looking or time.monotonic() - saved_at > schedule.checkpoint_seconds):
+        if fabric.broadcast(evaluating or time.monotonic() - saved_at > schedule.checkpoint_seconds):
             save(done)
             saved_at = time.monotonic()
         progress(done, total, f"epoch {now // batches.per_epoch + 1} {log.summary}")
+    # The weights for releases, with their card.
     path = folder / f"{recipe.name}.safetensors"
     if fabric.is_global_zero:
-        tensors, of_step = looks.kept()
+        tensors, of_step = evaluations.kept()
         weights.save(path, tensors, lineage.card(recipe, trainee, films, total, of_step, origin))
     fabric.barrier()
     return Run(folder, path, total)
@@ -156,7 +179,7 @@ def _seeded(seed: int, step: int, fabric: Fabric) -> Iterator[None]:
         yield
 
 
-def _resume(folder: Path, identity: dict[str, Any], trainee: Family) -> int | None:
+def _resume(folder: Path, identity: dict[str, Any], trainee: Family[Any]) -> int | None:
     """Restore the newest checkpoint and return its step; None when there is none."""
     steps = checkpoint.found(folder)
     if not steps:

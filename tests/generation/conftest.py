@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from generation.data.films import Films, training_films
-from generation.recipe import Recipe, load_recipe
+from generation.data.films import TrainingImages
+from generation.recipe import TrainedRecipe, family, load_recipe
 from generation.training.loop import Run
 from tests.generation.tiny import VARIANTS, recipe_of, train
 
@@ -57,20 +57,20 @@ def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def recipe(recipe_file: Path) -> Recipe:
+def recipe(recipe_file: Path) -> TrainedRecipe:
     return load_recipe(recipe_file)
 
 
 @pytest.fixture(scope="session")
-def films(recipe: Recipe) -> tuple[Films, Films]:
-    return training_films(recipe, None, lambda done, total: None)
+def films(recipe: TrainedRecipe) -> list[TrainingImages]:
+    return family(recipe.family).read(recipe, None, lambda done, total: None)
 
 
 @pytest.fixture
-def altered(recipe: Recipe):
+def altered(recipe: TrainedRecipe):
     """A copy of the recipe with some keys changed: altered(training={"epochs": 2}, seed=4)."""
 
-    def change(**changes: object) -> Recipe:
+    def change(**changes: object) -> TrainedRecipe:
         content = recipe.model_dump()
         for key, value in changes.items():
             content[key] = {**content[key], **value} if isinstance(value, dict) else value

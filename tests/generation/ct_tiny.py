@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from generation.data import slices
-from generation.data.slices import Slices
+from generation.data.slices import TrainingSlices
 from generation.families.label_maps.family import LabelRecipe
 from generation.recipe import family
 from generation.training import loop
@@ -62,13 +62,13 @@ def recipe_of(kind: str, **changes: Any) -> LabelRecipe:
 
 
 @cache
-def slices_of() -> Slices:
+def slices_of() -> TrainingSlices:
     """The slices of every tiny recipe, read as a recipe reads them, each with some lung."""
-    (read,) = slices.training_slices(recipe_of("ct-global-local"), None, lambda done, total: None)
+    (read,) = slices.read_slices(recipe_of("ct-global-local"), None, lambda done, total: None)
     return read
 
 
-def few(count: int) -> Slices:
+def few(count: int) -> TrainingSlices:
     """The first of them."""
     whole = slices_of()
     return replace(whole, pixels=whole.pixels[:count], maps=whole.maps[:count])

@@ -15,12 +15,12 @@ import pytest
 
 from covid_synth_data.files.pixels import resize
 from generation.data import films as reading
-from generation.data.films import Films
+from generation.data.films import TrainingImages
 from generation.recipe import FilmData, Recipe, family
 from generation.training import evaluation, loop
 
 STEPS = 5
-"""Of each tiny recipe; its looks, and so its checkpoints, come after steps 2 and 5."""
+"""Of each tiny recipe; its evaluations, and so its checkpoints, come after steps 2 and 5."""
 
 _COVID = ["covid-19"]
 _NAMES = {"menon2020": "baseline-gan", "diffaug": "diffaug-gan"}
@@ -138,14 +138,14 @@ def as_toml(tables: dict[str, Any]) -> str:
 
 
 @cache
-def _films() -> dict[str, Films]:
+def _films() -> dict[str, TrainingImages]:
     """The training films of every class at 32 px, read as a recipe reads them."""
     recipe = recipe_of("diffaug")
-    return {side.label: side for side in reading.training_films(recipe, None, lambda done, total: None)}
+    return {side.label: side for side in reading.read_classes(recipe, None, lambda done, total: None)}
 
 
-def films_of(recipe: Recipe) -> list[Films]:
-    """The films of a recipe, as `training_films` gives them but for the pixels: enlarged, not cropped."""
+def films_of(recipe: Recipe) -> list[TrainingImages]:
+    """The films of a recipe, as `read_classes` gives them but for the pixels: enlarged, not cropped."""
     assert isinstance(recipe.data, FilmData)
     sides = []
     for label in recipe.data.classes:
@@ -185,7 +185,7 @@ def stop_at(step: int) -> Callable[[int, int, str], None]:
 
 @contextlib.contextmanager
 def quick_features() -> Iterator[None]:
-    """Looks within it measure the features of `Means`."""
+    """Evaluations within it measure the features of `Means`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "Extractor", Means)
         yield

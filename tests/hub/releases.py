@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -74,14 +75,18 @@ def build(
             name = f"cyclegan/{subset}-{number:05d}-of-{len(counts):05d}.parquet"
             add(name, buffer.getvalue(), subset, count)
             start += count
-    add("weights/nc.safetensors", b"weights of " + version.encode() + b"\0" * 40)
-    add("weights/nc.json", b'{"name": "cyclegan-unet.nc"}')
+    weights = b"weights of " + version.encode() + b"\0" * 40
+    for subset in parts:  # each subset has weights and a card of its own, which says what it was trained on
+        trained_on = {"films": [f"phantom/{subset}"], "patients": [f"phantom:{subset}"]}
+        card = {"sha256": hashlib.sha256(weights).hexdigest(), "training": {"learned_from": trained_on}}
+        add(f"weights/{subset}.safetensors", weights)
+        add(f"weights/{subset}.json", json.dumps(card).encode())
     add("README.md", _card(set(parts), version).encode())
     lineage = {
         subset: manifest.Subset(
             rows=sum(counts),
             generator="cyclegan-unet.nc",
-            weights="weights/nc.safetensors",
+            weights=f"weights/{subset}.safetensors",
             recipe={"seed": seed},
             sources={"phantom": manifest.SourceFilms(films=3, sha256="0" * 64)},
             learned_from=manifest.Learned(films=[f"phantom/{subset}"], patients=[f"phantom:{subset}"]),

@@ -13,6 +13,7 @@ from tests.hub.conftest import REPO
 @pytest.fixture
 def versions(made_release: Path, tmp_path: Path) -> tuple[Path, Path]:
     """The release of the tests, and a next version of it: 30 images instead of 24, by the same weights."""
+    from generation.kinds.kind import maker_of
     from generation.recipe import load_recipe
     from generation.releasing import build
 
@@ -22,7 +23,8 @@ def versions(made_release: Path, tmp_path: Path) -> tuple[Path, Path]:
     )
     recipe = load_recipe(tmp_path / "next.toml")
     weights = made_release / "run" / "tiny.safetensors"
-    newer = build.release(recipe, None, weights, tmp_path / "covid-synth-cxr", "cpu", lambda *_: None)
+    maker = maker_of(recipe, None, weights, "cpu")
+    newer = build.release(recipe, maker, tmp_path / "covid-synth-cxr", None, lambda *_: None)
     return made_release / "covid-synth-cxr", newer
 
 

@@ -53,7 +53,7 @@ def test_a_newer_version_sends_what_changed_and_deletes_what_is_gone(hub, client
     assert published(hub, "1.1.0") == content(second)
     assert published(hub, "1.0.0") == content(first)
     assert "delete  cyclegan/gnc-00000-of-00003.parquet" in done.out
-    assert "keep    weights/nc.json" in done.out
+    assert "keep    weights/gnc.json" in done.out
     sent = set(hub.puts())
     assert sent == set(content(second).values()) & sent - set(content(first).values())
     older = client.generation("publish", first, "--repo", REPO).ok()
@@ -186,7 +186,7 @@ def test_a_folder_that_changes_meanwhile_is_not_tagged(hub, client, first, tmp_p
     commit = hub.store.commit
 
     def touches(*arguments):
-        (copy / "weights/nc.safetensors").write_bytes(b"other weights")
+        (copy / "weights/gnc.safetensors").write_bytes(b"other weights")
         return commit(*arguments)
 
     hub.store.commit = touches
@@ -194,7 +194,7 @@ def test_a_folder_that_changes_meanwhile_is_not_tagged(hub, client, first, tmp_p
         line = client.generation("publish", copy, "--repo", REPO).error
     finally:
         del hub.store.commit
-    assert "changed while it was published, so v1.0.0 was not set; found 1 files, e.g. weights/nc" in line
+    assert "changed while it was published, so v1.0.0 was not set; found 1 files, e.g. weights/gnc" in line
     assert list(hub.store.repos[REPO].refs) == ["heads/main"]
 
 

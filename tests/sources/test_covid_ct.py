@@ -297,6 +297,10 @@ def test_scaled_and_oblique_volumes(tmp_path: Path) -> None:
     volume.header.set_slope_inter(1, -1400)
     raw = volume.to_bytes()
     path.write_bytes(gzip.compress(raw))
+    assert set(reasons(tmp_path).values()) == {slice_table.OTHER_PLACE}
+    for kind in covid_ct.VOLUMES[1:]:
+        labels = np.asarray(nibabel.load(folder / kind / "1.nii.gz").dataobj)
+        nibabel.save(nibabel.Nifti1Image(labels, oblique), folder / kind / "1.nii.gz")
     assert np.allclose(
         slices.stack(slices.rows(read_source("covid-ct", tmp_path)))[0], plain, atol=1.01 / 255
     )
@@ -358,6 +362,65 @@ def test_bad_volumes_are_counted_and_the_rest_is_used(tmp_path: Path) -> None:
     ]
     with pytest.raises(BadImage, match=r"cannot read .*rp_im/5\.nii\.gz"):
         slices.read_slice(unchecked[0])
+
+
+def placed(root: Path, image: np.ndarray, masks: np.ndarray) -> list[str]:
+    """Reasons where the same arrays are saved with these affines."""
+    for kind, shown in zip(covid_ct.VOLUMES, scene(), strict=True):
+        affine = image if kind == "rp_im" else masks
+        write(root / "covid-ct" / kind / "1.nii.gz", shown, affine=affine)
+    return sorted(set(reasons(root).values()))
+
+
+@needs_nibabel
+def test_label_maps_of_another_place(tmp_path: Path) -> None:
+    """Arrays that fit voxel by voxel and affines that do not: nobody can say which is right."""
+    real = np.array([[-0.8, 0, 0, 100], [0, -0.8, 0, 120], [0, 0, 5, -300], [0, 0, 0, 1]], float)
+    shifted, near, coarse = real.copy(), real.copy(), real.copy()
+    shifted[0, 3] += 2
+    near[:3, 3] += 0.2
+    coarse[0, 0] *= 1.2
+    for name, masks in (("identity", np.eye(4)), ("shifted", shifted), ("coarse", coarse)):
+        assert placed(tmp_path / name, real, masks) == [slice_table.OTHER_PLACE], name
+        assert set(reasons(tmp_path / name, check=False).values()) == {slice_table.OTHER_PLACE}
+    assert placed(tmp_path / "same", real, real) == [""]
+    assert placed(tmp_path / "near", real, near) == [""]
+    assert placed(tmp_path / "both plain", np.eye(4), np.eye(4)) == [""]
+
+
+@needs_nibabel
+@pytest.mark.parametrize("kind", [*covid_ct.VOLUMES])
+def test_volumes_of_one_point_in_time(tmp_path: Path, kind: str) -> None:
+    import nibabel
+
+    folder = volumes(tmp_path)
+    plain = slices.stack(slices.rows(read_source("covid-ct", tmp_path)))
+    path = folder / kind / "1.nii.gz"
+    stored = nibabel.load(path)
+    for more in ((1,), (1, 1)):
+        data = np.asarray(stored.dataobj)
+        nibabel.save(nibabel.Nifti1Image(data.reshape(*data.shape[:3], *more), stored.affine), path)
+        again = slices.stack(slices.rows(read_source("covid-ct", tmp_path)))
+        assert all(np.array_equal(old, new) for old, new in zip(plain, again, strict=True))
+    nibabel.save(nibabel.Nifti1Image(np.zeros((8, 8, 3, 2), np.int16), stored.affine), path)
+    assert set(reasons(tmp_path).values()) <= {slice_table.DAMAGED, slice_table.DAMAGED_MASK}
+
+
+@needs_nibabel
+@pytest.mark.parametrize("kind", [*covid_ct.VOLUMES])
+@pytest.mark.parametrize(
+    "voxel", [np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]), np.dtype(np.complex64)], ids=str
+)
+def test_volumes_in_colours(tmp_path: Path, kind: str, voxel: np.dtype) -> None:
+    import nibabel
+
+    folder = volumes(tmp_path)
+    stored = nibabel.load(folder / kind / "1.nii.gz")
+    colours = np.zeros(stored.shape, voxel)
+    nibabel.save(nibabel.Nifti1Image(colours, stored.affine), folder / kind / "1.nii.gz")
+    expected = slice_table.DAMAGED if kind == "rp_im" else slice_table.COLOUR_MASK
+    for check in (True, False):
+        assert set(reasons(tmp_path, check=check).values()) == {expected}
 
 
 @needs_nibabel

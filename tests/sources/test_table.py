@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from covid_synth_data import schema
-from covid_synth_data.errors import MissingSource, SourceError
+from covid_synth_data.errors import BadImage, MissingSource, SourceError
 from covid_synth_data.files import pixels
 from covid_synth_data.sources import table
 from tests.sources.conftest import grey
@@ -76,7 +76,7 @@ def test_dataset_has_the_real_columns_and_decodes_lazily(tmp_path: Path) -> None
     assert dataset[0]["image"].size == (10, 12)
     assert dataset["label"][:] == [0, None]
     assert dataset["view"][:] == ["", "PA"]
-    with pytest.raises(OSError, match="cannot identify image"):
+    with pytest.raises(BadImage, match="cannot identify image"):
         dataset[1]
 
 

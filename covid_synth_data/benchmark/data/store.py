@@ -23,6 +23,7 @@ import pyarrow as pa
 from covid_synth_data.errors import OutputError
 from covid_synth_data.files import atomic
 from covid_synth_data.files.cache import cache_folder
+from covid_synth_data.files.pixels import bytes_of
 
 Array = npt.NDArray[Any]
 Places = npt.NDArray[np.int64]
@@ -39,8 +40,7 @@ def default_folder() -> Path:
 
 def content_key(cell: Mapping[str, Any]) -> str:
     """The key of an undecoded image cell {"bytes", "path"}: hex SHA-256 of its encoded bytes."""
-    content = cell["bytes"] if cell.get("bytes") is not None else Path(cell["path"]).read_bytes()
-    return hashlib.sha256(content).hexdigest()
+    return hashlib.sha256(bytes_of(cell)).hexdigest()
 
 
 class Store:

@@ -106,6 +106,7 @@ def _without_missing(request: Request, runs: Sequence[Run], missing: Mapping[str
         f"regimes {', '.join(unable[:_NAMED])}{more} of suite {suite.name} cannot run without"
         f" {', '.join(list(missing)[:_NAMED])} of {suite.release_name}",
         found=next(iter(missing.values())),
+        expected="a release that holds them",
         hint="give a release with --release DIR, or leave these regimes out with --skip-missing",
     )
 

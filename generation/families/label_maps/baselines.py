@@ -1,4 +1,4 @@
-"""The rivals of jiang2020 (Sect. IV.B) on the same data and frame: pix2pix, pix2pixHD, SPADE, SEAN.
+"""The baselines of jiang2020 (Sect. IV.B) on the same data and frame: pix2pix, pix2pixHD, SPADE, SEAN.
 
 Discriminators are MONAI's. All have the paper's rate and schedule ("all of the image synthesis methods are
 trained with 20 epochs, with a learning rate" of 2e-4) instead of their own.
@@ -102,7 +102,7 @@ class SEANRecipe(LabelRecipe):
     losses: Losses = Losses(adversarial="hinge")
 
 
-class _Rival(LabelFamily):
+class _Baseline(LabelFamily):
     """A generator by its recipe, MONAI's discriminators."""
 
     def make(self) -> Mapping[str, nn.Module]:
@@ -123,29 +123,29 @@ class _Rival(LabelFamily):
         return found | {"area": self.recipe.data.area}
 
 
-class Pix2Pix(_Rival):
+class Pix2Pix(_Baseline):
     """pix2pix (Isola et al. 2017)."""
 
     Recipe = Pix2PixRecipe
 
 
-class Pix2PixHD(_Rival, StagedFamily):
+class Pix2PixHD(_Baseline, StagedFamily):
     """pix2pixHD (Wang et al. 2018): the global network alone, then both jointly."""
 
     Recipe = Pix2PixHDRecipe
 
 
-class SPADE(_Rival):
+class SPADE(_Baseline):
     """SPADE (Park et al. 2019)."""
 
     Recipe = SPADERecipe
 
 
-class SEAN(_Rival):
+class SEAN(_Baseline):
     """SEAN (Zhu et al. 2020): learning, each slice is drawn in its own styles."""
 
     Recipe = SEANRecipe
 
-    def draw(self, m: Tensor, x: Tensor, told: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def draw(self, m: Tensor, x: Tensor, logged: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """The slice drawn again in its styles."""
         return m, x, self.generator(m, image=x)

@@ -97,23 +97,23 @@ class GlobalLocal(StagedFamily):
         names = ("width", "blocks", "generators", "desum", "desum_observes", "alpha")
         return {name: getattr(net, name) for name in names} | {"area": self.recipe.data.area}
 
-    def combined(self, m: Tensor, told: dict[str, Tensor]) -> Tensor:
-        """The slice of all generators; alpha is told."""
+    def combined(self, m: Tensor, logged: dict[str, Tensor]) -> Tensor:
+        """The slice of all generators. The mean of alpha is logged."""
         generator = self.generator
         assert isinstance(generator, GlobalLocalGenerator)  # noqa: S101 - `make` made it
         fake, alpha = generator.weighed(m)
-        told["alpha"] = alpha.mean()
+        logged["alpha"] = alpha.mean()
         return fake
 
-    def told_alone(self, m: Tensor) -> dict[str, Tensor]:
+    def logged_alone(self, m: Tensor) -> dict[str, Tensor]:
         """Alpha as 0 for G1 alone, 1 for G2 alone."""
         return {"alpha": m.new_tensor(float(self.level() == 0))}
 
-    def matched(self, real: list[Judged], fake: list[Judged], told: dict[str, Tensor]) -> Tensor:
+    def matched(self, real: list[Judged], fake: list[Judged], logged: dict[str, Tensor]) -> Tensor:
         """Eq. 4. Where D1 does not judge (G1 alone) the other discriminators weigh the same."""
         terms = losses.matching(real, fake)
         weights = self.matching_weights(real, terms)
-        told["beta"] = weights[:, 1:].sum(1).mean() if self.level() == 0 else terms.new_ones(())
+        logged["beta"] = weights[:, 1:].sum(1).mean() if self.level() == 0 else terms.new_ones(())
         return losses.dynamic_matching(terms, weights)
 
     def matching_weights(self, real: list[Judged], terms: Tensor) -> Tensor:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from covid_synth_data.errors import ConfigError
 from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.generators.label_maps import one_hot
@@ -18,10 +18,10 @@ from covid_synth_data.generators.noise import noise, to_bytes
 from covid_synth_data.generators.patch import Judged, MultiResolution
 from covid_synth_data.metrics import image_quality
 from generation import recipe as recipes
-from generation.data.batches import Batches
-from generation.data.films import Films
-from generation.data.slices import SliceBatches, Slices, coloured
+from generation.data.films import Progress
+from generation.data.slices import SliceBatches, TrainingSlices, coloured
 from generation.families.label_maps import losses as label_losses
+from generation.kinds.label_maps import LABEL_MAPS
 from generation.training.family import Family, frozen
 
 MEASURED = 16
@@ -39,7 +39,7 @@ class Losses(FrozenModel):
 
 
 class Memory(FrozenModel):
-    """What is saved of it, at the price of time; none changes what is learned."""
+    """Trades speed for memory; results do not change."""
 
     checkpointing: bool = False
     """Compute what is inside the generator's blocks again for the gradient."""
@@ -47,18 +47,17 @@ class Memory(FrozenModel):
     """Slices at a time on a device, gradients added up over the batch; 0: all at once."""
 
 
-class LabelRecipe(recipes.Recipe):
-    """A recipe of a generator from label maps."""
+class LabelRecipe(recipes.SliceRecipe):
+    """A recipe of a family of this kind."""
 
-    data: recipes.SliceData
     losses: Losses = Losses()
     memory: Memory = Memory()
-    release: recipes.SliceRelease | None = None
 
 
-class LabelFamily(Family):
+class LabelFamily(Family[SliceBatches]):
     """A generator G(m), and discriminators of one or several resolutions that see map and slice."""
 
+    kind: ClassVar = LABEL_MAPS
     owners: ClassVar[Mapping[str, Sequence[str]]] = {
         "generator": ["generator"],
         "discriminator": ["discriminator"],
@@ -81,12 +80,14 @@ class LabelFamily(Family):
         assert isinstance(network, MultiResolution)  # noqa: S101 - `make` made it
         return network
 
-    def batches(self, films: Sequence[Films]) -> Batches:
+    @classmethod
+    def read(cls, recipe: Any, root: Path | None, progress: Progress) -> list[TrainingSlices]:
+        """Slices with their label maps."""
+        return cls.kind.read(recipe, root, progress)
+
+    def batches(self, images: Sequence[TrainingSlices]) -> SliceBatches:
         """Pairs of map and slice."""
-        (slices,) = films
-        if not isinstance(slices, Slices):
-            raise ConfigError(f"{self.recipe.name} learns from slices with label maps", found="films alone")
-        return SliceBatches(self.recipe, slices, self.fabric)
+        return self.kind.batches(self.recipe, images, self.fabric)
 
     def step(self, *batch: Tensor) -> Mapping[str, Tensor]:
         """One update of the generator (Eq. 2), then of the discriminators (Eq. 3), on maps m and slices x."""
@@ -96,7 +97,7 @@ class LabelFamily(Family):
         fakes: list[tuple[Tensor, ...]] = []
         sums: dict[str, Tensor] = {}
         self.update("generator", self._generator_losses(parts, len(m), fakes, sums))
-        self.teach()
+        self.update_teachers()
         self.update("discriminator", self._discriminator_losses(fakes, len(m), sums))
         return sums
 
@@ -109,12 +110,12 @@ class LabelFamily(Family):
     ) -> Iterator[Tensor]:
         for m, x in parts:
             with self.fabric.autocast(), frozen(self.discriminator):
-                told: dict[str, Tensor] = {}
-                seen, real, fake = self.draw(m, x, told)
-                terms = self.terms(seen, real, fake, told)
+                logged: dict[str, Tensor] = {}
+                seen, real, fake = self.draw(m, x, logged)
+                terms = self.terms(seen, real, fake, logged)
             share = len(m) / count
             weights = self.weights()
-            _add(sums, {**terms, **told}, share)
+            _add(sums, {**terms, **logged}, share)
             fakes.append((seen, real, fake.detach()))
             yield share * torch.stack([weights[key] * value for key, value in terms.items()]).sum()
 
@@ -123,40 +124,40 @@ class LabelFamily(Family):
     ) -> Iterator[Tensor]:
         for m, x, fake in fakes:
             with self.fabric.autocast():
-                judged = self.judge(m, x), self.judge(m, fake)
-                loss = label_losses.discriminator_loss(self.recipe.losses.adversarial, *judged)
+                scores = self.judge(m, x), self.judge(m, fake)
+                d_loss = label_losses.discriminator_loss(self.recipe.losses.adversarial, *scores)
             share = len(m) / count
-            _add(sums, {"discriminator": loss}, share)
-            yield share * loss
+            _add(sums, {"discriminator": d_loss}, share)
+            yield share * d_loss
 
-    def draw(self, m: Tensor, x: Tensor, told: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Map, real slice and G's slice at the resolution that is learned now; what to log into `told`."""
+    def draw(self, m: Tensor, x: Tensor, logged: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Map, real slice and G's slice at the resolution that is trained now; adds values to `logged`."""
         return m, x, self.generator(m)
 
     def judge(self, m: Tensor, image: Tensor) -> list[Judged]:
-        """What the discriminators say."""
-        found: list[Judged] = self.discriminator(m, image)
-        return found
+        """The scores and features of the discriminators."""
+        scores: list[Judged] = self.discriminator(m, image)
+        return scores
 
     def weights(self) -> dict[str, float]:
         """How much each term weighs."""
         losses = self.recipe.losses
         return {"adversarial": 1.0, "matching": losses.matching, "l1": losses.l1}
 
-    def terms(self, m: Tensor, x: Tensor, fake: Tensor, told: dict[str, Tensor]) -> dict[str, Tensor]:
+    def terms(self, m: Tensor, x: Tensor, fake: Tensor, logged: dict[str, Tensor]) -> dict[str, Tensor]:
         """The generator's loss terms: adversarial, and feature matching and L1 where they weigh."""
         losses = self.recipe.losses
-        judged = self.judge(m, fake)
-        found = {"adversarial": label_losses.generator_loss(losses.adversarial, judged)}
+        scores = self.judge(m, fake)
+        terms = {"adversarial": label_losses.generator_loss(losses.adversarial, scores)}
         if losses.matching:
             with torch.no_grad():
                 real = self.judge(m, x)
-            found["matching"] = self.matched(real, judged, told)
+            terms["matching"] = self.matched(real, scores, logged)
         if losses.l1:
-            found["l1"] = (fake.float() - x).abs().mean()
-        return found
+            terms["l1"] = (fake.float() - x).abs().mean()
+        return terms
 
-    def matched(self, real: list[Judged], fake: list[Judged], told: dict[str, Tensor]) -> Tensor:
+    def matched(self, real: list[Judged], fake: list[Judged], logged: dict[str, Tensor]) -> Tensor:
         """Feature matching, the mean over discriminators (Wang et al. 2018)."""
         return label_losses.matching(real, fake).mean()
 
@@ -187,18 +188,17 @@ class LabelFamily(Family):
         finally:
             network.train(training)
 
-    def preview(self, batches: Batches, rows: int) -> list[Tensor]:
+    def preview(self, batches: SliceBatches, rows: int) -> list[Tensor]:
         """The kept label maps in colours, their real slices, and ours."""
         m, x = batches.first(rows)
         with torch.no_grad():
             return [coloured(m), x, self.finished(m, range(len(m)))]
 
-    def samples(self, count: int, batches: Batches) -> Grey:
-        """Slices for the label maps of the training slices that looks compare with."""
-        assert isinstance(batches, SliceBatches)  # noqa: S101 - `batches` of this class made it
+    def samples(self, count: int, batches: SliceBatches) -> Grey:
+        """Slices for the label maps of the training slices that evaluations compare with."""
         return self.draw_for(batches.maps(count))
 
-    def measures(self, batches: Batches) -> Mapping[str, float]:
+    def measures(self, batches: SliceBatches) -> Mapping[str, float]:
         """PSNR in dB, SSIM and RMSE on [0, 1] of kept slices, which were not learned from."""
         m, x = batches.first(MEASURED)
         with torch.no_grad():
@@ -206,8 +206,8 @@ class LabelFamily(Family):
         made, real = (
             ((side.float() + 1) / 2).clamp(0, 1).squeeze(1).cpu().numpy() for side in (torch.cat(parts), x)
         )
-        found = image_quality.evaluate(real, made)
-        curves = {"psnr": found.psnr.mean, "ssim": found.ssim.mean, "rmse": found.rmse.mean}
+        quality = image_quality.evaluate(real, made)
+        curves = {"psnr": quality.psnr.mean, "ssim": quality.ssim.mean, "rmse": quality.rmse.mean}
         return {key: round(value, 5) for key, value in curves.items() if value is not None}
 
     def describe(self) -> dict[str, Any]:

@@ -69,29 +69,29 @@ class StagedFamily(LabelFamily):
         scale = self.stage()
         return 0 if scale is None else self.staged.count - 1 - scale
 
-    def draw(self, m: Tensor, x: Tensor, told: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def draw(self, m: Tensor, x: Tensor, logged: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Alone, at the resolution of that generator; else jointly."""
         scale, level = self.stage(), self.level()
         if scale is None:
-            return m, x, self.combined(m, told)
-        told.update(self.told_alone(x))
+            return m, x, self.combined(m, logged)
+        logged.update(self.logged_alone(x))
         seen = reduce(m, level)
         small = blacken(F.avg_pool2d(x, 2**level), seen, self.recipe.data.area) if level else x
         return seen, small, self.staged.alone(m, scale)
 
-    def combined(self, m: Tensor, told: dict[str, Tensor]) -> Tensor:
+    def combined(self, m: Tensor, logged: dict[str, Tensor]) -> Tensor:
         """The slice of all generators."""
         fake: Tensor = self.generator(m)
         return fake
 
-    def told_alone(self, m: Tensor) -> dict[str, Tensor]:
-        """What a step of one generator alone logs in the place of what a joint step does."""
+    def logged_alone(self, m: Tensor) -> dict[str, Tensor]:
+        """What a step of one generator alone logs instead of what a joint step logs."""
         return {}
 
     def judge(self, m: Tensor, image: Tensor) -> list[Judged]:
         """What the discriminators of the resolution that is learned now, and of those below it, say."""
-        found: list[Judged] = self.discriminator(m, image, self.level())
-        return found
+        scores: list[Judged] = self.discriminator(m, image, self.level())
+        return scores
 
     def finished(self, m: Tensor, places: Sequence[int]) -> Tensor:
         """Jointly, or what the generator that trains alone makes, enlarged."""

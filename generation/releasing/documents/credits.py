@@ -1,4 +1,4 @@
-"""Whom a release must name: one line for each film whose licence asks for attribution, `attribution.csv`."""
+"""The credits of a release, `attribution.csv`: one line for each film whose licence asks for attribution."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Credit:
 
 def credits_for(
     translated: Iterable[str],
-    learned: Iterable[str],
+    trained_on: Iterable[str],
     root: Path | None,
     phantom: dict[str, int] | None = None,
 ) -> list[Credit]:
@@ -51,7 +51,7 @@ def credits_for(
     hand does not know is listed as of unknown licence.
     """
     uses: dict[str, set[str]] = defaultdict(set)
-    for kind, names in (("translated", translated), ("learned from", learned)):
+    for kind, names in (("translated", translated), ("learned from", trained_on)):
         for name in names:
             uses[name].add(kind)
     known = {info.name: info for info in list_sources()}
@@ -126,7 +126,7 @@ def read(folder: Path) -> list[Credit]:
 
 
 @dataclass(frozen=True)
-class Owed:
+class CreditGroup:
     """The films of one source under one licence: how many, by whom, and on which pages they appeared."""
 
     source: str
@@ -137,7 +137,7 @@ class Owed:
     more: int
 
 
-def summary(rows: Iterable[Credit], homes: Mapping[str, str]) -> list[Owed]:
+def summary(rows: Iterable[Credit], homes: Mapping[str, str]) -> list[CreditGroup]:
     """Credits by source and licence, for the card; `homes` are pages not worth a line of their own."""
     groups: dict[tuple[str, str], list[Credit]] = defaultdict(list)
     for row in rows:
@@ -148,6 +148,8 @@ def summary(rows: Iterable[Credit], homes: Mapping[str, str]) -> list[Owed]:
         counted = sorted(Counter(link for link in links if _PAGE.match(link)).items())
         authors = sorted({re.sub(r"[^\w .,;'-]", "", film.author) for film in films} - {""})
         found.append(
-            Owed(source, licence, len(films), tuple(authors), tuple(counted[:SHOWN]), len(counted[SHOWN:]))
+            CreditGroup(
+                source, licence, len(films), tuple(authors), tuple(counted[:SHOWN]), len(counted[SHOWN:])
+            )
         )
     return found

@@ -1,11 +1,14 @@
 """`croissant.json`: the release in the vocabulary of MLCommons Croissant 1.0, for tools that search for data.
 
-Each shard is a file with its sha256; each config a set of records whose fields are columns of the shards.
-The date of publication, which the vocabulary recommends, is left out: the bytes depend on the release alone.
+`mlcroissant`, the reference implementation, writes it. Each shard is a file with its sha256; each config a
+set of records whose fields are columns of the shards. The date of publication, which the vocabulary
+recommends, is left out, so that the bytes depend on the release alone.
 """
 
 from __future__ import annotations
 
+import warnings
+from types import ModuleType
 from typing import Any, Final
 
 from covid_synth_data import catalog, schema
@@ -14,7 +17,8 @@ from generation.releasing import licensing
 from generation.releasing.documents import dataset
 
 NAME: Final = "croissant.json"
-CONFORMS: Final = "http://mlcommons.org/croissant/1.0"
+VERSION: Final = "http://mlcommons.org/croissant/1.0"
+SCHEMA: Final = "https://schema.org/"
 PARQUET: Final = "application/x-parquet"
 LABELS: Final = "labels"
 CT: Final = "covid-synth-ct"
@@ -24,11 +28,17 @@ ABOUT: Final = (
     " class the real film had that it was made from. Not for diagnosis."
 )
 
+PAIRS_ABOUT: Final = (
+    "In the config pairs, one film of each pair is a real normal film in the public domain, and the other is"
+    " the same film with painted lesions."
+)
+
 KINDS: Final = {
-    "image": "sc:ImageObject",
-    "mask": "sc:ImageObject",
-    "label": "sc:Integer",
-    "seed": "sc:Integer",
+    "image": f"{SCHEMA}ImageObject",
+    "mask": f"{SCHEMA}ImageObject",
+    "label": f"{SCHEMA}Integer",
+    "seed": f"{SCHEMA}Integer",
+    "extent": f"{SCHEMA}Float",
 }
 """Column to its type; the rest are texts."""
 
@@ -45,6 +55,16 @@ DESCRIPTIONS: Final = {
     "source_license": "licence of that film",
     "variant": "what of the film was translated, or which draw of the noise",
 }
+PAIR_DESCRIPTIONS: Final = {
+    **DESCRIPTIONS,
+    "image": "the film, as it is or with painted lesions, 8-bit grey",
+    "mask": "the soft map of the painted lesions, 255 where a pixel belongs to one wholly, 0 where to none",
+    "source_dataset": "source of the real film of the pair",
+    "variant": "full for the film as it is, else the number of the draw of lesions",
+    "pair_id": "name that both films of a pair share",
+    "pattern": "the pattern that was painted, empty in the film as it is",
+    "extent": "share of both lungs that the lesions cover",
+}
 CT_ABOUT: Final = (
     "Synthetic CT slices of lungs with COVID-19: each was drawn by a generator from the label map beside"
     " it, and shows the lung alone. Not for diagnosis."
@@ -60,53 +80,6 @@ CT_DESCRIPTIONS: Final = {
     "variant": "what was done to that label map",
 }
 
-_TERMS: Final = (
-    "citeAs",
-    "column",
-    "containedIn",
-    "extract",
-    "field",
-    "fileObject",
-    "fileSet",
-    "includes",
-    "isLiveDataset",
-    "jsonPath",
-    "key",
-    "md5",
-    "parentField",
-    "path",
-    "recordSet",
-    "references",
-    "regex",
-    "repeated",
-    "replace",
-    "separator",
-    "source",
-    "subField",
-    "transform",
-    "fileProperty",
-    "format",
-    "equivalentProperty",
-    "samplingRate",
-)
-
-
-def context() -> dict[str, Any]:
-    """The JSON-LD context that the specification asks for."""
-    return {
-        "@language": "en",
-        "@vocab": "https://schema.org/",
-        "cr": "http://mlcommons.org/croissant/",
-        "dct": "http://purl.org/dc/terms/",
-        "rai": "http://mlcommons.org/croissant/RAI/",
-        "sc": "https://schema.org/",
-        "conformsTo": "dct:conformsTo",
-        "data": {"@id": "cr:data", "@type": "@json"},
-        "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-        "examples": {"@id": "cr:examples", "@type": "@json"},
-        **{term: f"cr:{term}" for term in sorted(_TERMS)},
-    }
-
 
 def describe(listed: Manifest) -> dict[str, Any]:
     """The content of the file for the release that `listed` describes."""
@@ -114,56 +87,70 @@ def describe(listed: Manifest) -> dict[str, Any]:
     page = f"https://huggingface.co/datasets/{repository}"
     configs = dataset.configs_of(listed)
     papers = dict.fromkeys(catalog.PAPERS[entry.paper] for entry in configs)
-    return {
-        "@context": context(),
-        "@type": "sc:Dataset",
-        "conformsTo": CONFORMS,
-        "name": listed.name,
-        "description": CT_ABOUT if listed.name == CT else ABOUT,
-        "url": page,
-        "version": listed.version,
-        "license": licensing.addresses(
-            dataset.licences_of(listed), f"{page}/blob/v{listed.version}/LICENSE.md"
-        ),
-        "keywords": [
-            "COVID-19",
-            "computed tomography" if listed.name == CT else "chest X-ray",
-            "synthetic data",
-            "generative adversarial network",
-        ],
-        "creator": {"@type": "sc:Organization", "name": "The covid-synth-data developers"},
-        "citeAs": "; ".join(papers),
-        "isLiveDataset": False,
-        "distribution": _files(listed, configs),
-        "recordSet": [_labels(), *(_records(entry) for entry in configs)],
-    }
+    with warnings.catch_warnings():
+        # The library and its RDF library warn of their own use of other libraries.
+        warnings.simplefilter("ignore")
+        import mlcroissant
+
+        ctx = mlcroissant.Context(conforms_to=VERSION)
+        metadata = mlcroissant.Metadata(
+            ctx=ctx,
+            name=listed.name,
+            description=_about(listed),
+            url=page,
+            version=listed.version,
+            license=licensing.addresses(
+                dataset.licences_of(listed), f"{page}/blob/v{listed.version}/LICENSE.md"
+            ),
+            keywords=[
+                "COVID-19",
+                "computed tomography" if listed.name == CT else "chest X-ray",
+                "synthetic data",
+                "generative adversarial network",
+            ],
+            creators=[mlcroissant.Organization(ctx=ctx, name="The covid-synth-data developers")],
+            cite_as="; ".join(papers),
+            distribution=_files(mlcroissant, ctx, listed, configs),
+            record_sets=[
+                _labels(mlcroissant, ctx),
+                *(_records(mlcroissant, ctx, entry) for entry in configs),
+            ],
+        )
+        content: dict[str, Any] = metadata.to_json()
+    return content
 
 
-def _files(listed: Manifest, configs: list[catalog.DatasetEntry]) -> list[dict[str, Any]]:
+def _about(listed: Manifest) -> str:
+    """What the release is, in a few sentences."""
+    if listed.name == CT:
+        return CT_ABOUT
+    return f"{ABOUT} {PAIRS_ABOUT}" if "pairs" in listed.subsets else ABOUT
+
+
+def _files(mlc: ModuleType, ctx: Any, listed: Manifest, configs: list[catalog.DatasetEntry]) -> list[Any]:
     """Every shard as a file, and for each config the set of its shards."""
     shards = sorted((file for file in listed.files if file.subset), key=lambda file: file.path)
     files = [
-        {
-            "@type": "cr:FileObject",
-            "@id": file.path,
-            "name": file.path,
-            "contentUrl": file.path,
-            "contentSize": f"{file.size} B",
-            "encodingFormat": PARQUET,
-            "sha256": file.sha256,
-        }
+        mlc.FileObject(
+            ctx=ctx,
+            id=file.path,
+            name=file.path,
+            content_url=file.path,
+            content_size=f"{file.size} B",
+            encoding_formats=[PARQUET],
+            sha256=file.sha256,
+        )
         for file in shards
     ]
     sets = [
-        {
-            "@type": "cr:FileSet",
-            "@id": _shards(entry),
-            "name": _shards(entry),
-            "description": f"The shards of the config {entry.config}.",
-            "containedIn": [{"@id": file.path} for file in shards if file.subset in entry.subsets],
-            "encodingFormat": PARQUET,
-            "includes": dataset.patterns_of(entry),
-        }
+        mlc.FileSet(
+            ctx=ctx,
+            id=_shards(entry),
+            name=_shards(entry),
+            description=f"The shards of the config {entry.config}.",
+            encoding_formats=[PARQUET],
+            includes=dataset.patterns_of(entry),
+        )
         for entry in configs
     ]
     return [*files, *sets]
@@ -173,47 +160,54 @@ def _shards(entry: catalog.DatasetEntry) -> str:
     return f"{entry.config}-shards"
 
 
-def _labels() -> dict[str, Any]:
+def _labels(mlc: ModuleType, ctx: Any) -> Any:
     """The names of the classes, as an enumeration that the column `label` refers to."""
     fields = [
-        {"@type": "cr:Field", "@id": f"{LABELS}/code", "name": "code", "dataType": "sc:Integer"},
-        {"@type": "cr:Field", "@id": f"{LABELS}/name", "name": "name", "dataType": "sc:Text"},
+        mlc.Field(ctx=ctx, id=f"{LABELS}/code", name="code", data_types=[f"{SCHEMA}Integer"]),
+        mlc.Field(ctx=ctx, id=f"{LABELS}/name", name="name", data_types=[f"{SCHEMA}Text"]),
     ]
-    return {
-        "@type": "cr:RecordSet",
-        "@id": LABELS,
-        "name": LABELS,
-        "description": "The codes of the column label.",
-        "dataType": "sc:Enumeration",
-        "key": {"@id": f"{LABELS}/code"},
-        "field": fields,
-        "data": [{f"{LABELS}/code": code, f"{LABELS}/name": name} for code, name in enumerate(schema.LABELS)],
-    }
+    return mlc.RecordSet(
+        ctx=ctx,
+        id=LABELS,
+        name=LABELS,
+        description="The codes of the column label.",
+        data_types=[f"{SCHEMA}Enumeration"],
+        key=f"{LABELS}/code",
+        fields=fields,
+        data=[{f"{LABELS}/code": code, f"{LABELS}/name": name} for code, name in enumerate(schema.LABELS)],
+    )
 
 
-def _records(entry: catalog.DatasetEntry) -> dict[str, Any]:
-    return {
-        "@type": "cr:RecordSet",
-        "@id": entry.config,
-        "name": entry.config,
-        "description": entry.description,
-        "key": {"@id": f"{entry.config}/image_id"},
-        "field": [_field(entry, column) for column in schema.synthetic_columns(entry.dataset)],
-    }
+def _records(mlc: ModuleType, ctx: Any, entry: catalog.DatasetEntry) -> Any:
+    columns = schema.synthetic_columns(entry.dataset, entry.config)
+    return mlc.RecordSet(
+        ctx=ctx,
+        id=entry.config,
+        name=entry.config,
+        description=entry.description,
+        key=f"{entry.config}/image_id",
+        fields=[_field(mlc, ctx, entry, column) for column in columns],
+    )
 
 
-def _field(entry: catalog.DatasetEntry, column: str) -> dict[str, Any]:
-    source: dict[str, Any] = {"fileSet": {"@id": _shards(entry)}, "extract": {"column": column}}
+def _field(mlc: ModuleType, ctx: Any, entry: catalog.DatasetEntry, column: str) -> Any:
+    source = mlc.Source(ctx=ctx, file_set=_shards(entry), extract=mlc.Extract(ctx=ctx, column=column))
     if column in ("image", "mask"):
-        source["transform"] = {"jsonPath": "bytes"}
-    field: dict[str, Any] = {
-        "@type": "cr:Field",
-        "@id": f"{entry.config}/{column}",
-        "name": column,
-        "description": (CT_DESCRIPTIONS if entry.dataset == CT else DESCRIPTIONS)[column],
-        "dataType": KINDS.get(column, "sc:Text"),
-        "source": source,
-    }
-    if column == "label":
-        field["references"] = {"field": {"@id": f"{LABELS}/code"}}
-    return field
+        source.transforms = [mlc.Transform(ctx=ctx, json_path="bytes")]
+    references = mlc.Source(ctx=ctx, field=f"{LABELS}/code") if column == "label" else None
+    return mlc.Field(
+        ctx=ctx,
+        id=f"{entry.config}/{column}",
+        name=column,
+        description=_descriptions(entry)[column],
+        data_types=[KINDS.get(column, f"{SCHEMA}Text")],
+        source=source,
+        **({"references": references} if references else {}),
+    )
+
+
+def _descriptions(entry: catalog.DatasetEntry) -> dict[str, str]:
+    """What the columns of a config hold."""
+    if entry.dataset == CT:
+        return CT_DESCRIPTIONS
+    return PAIR_DESCRIPTIONS if entry.config == "pairs" else DESCRIPTIONS

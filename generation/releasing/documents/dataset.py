@@ -37,7 +37,7 @@ def card(listed: Manifest, measured: Measured, credits: Iterable[Credit], sheets
         shared_alike=licensing.shared_alike(licences_of(listed)),
         sources=known,
         used=used,
-        owed=summary(credits, {info.name: info.homepage for info in known}),
+        credit_groups=summary(credits, {info.name: info.homepage for info in known}),
         columns=schema.synthetic_columns(listed.name),
         papers=[catalog.PAPERS[name] for name in papers],
         sheets=list(sheets),
@@ -71,42 +71,50 @@ def licences_of(listed: Manifest) -> list[str]:
 
 def used_sources(listed: Manifest) -> set[str]:
     """The sources of films that were translated or learned from."""
-    learned = {name.partition("/")[0] for s in listed.subsets.values() for name in s.learned_from.films}
-    return learned | {name for subset in listed.subsets.values() for name in subset.sources}
+    trained_on = {name.partition("/")[0] for s in listed.subsets.values() for name in s.learned_from.films}
+    return trained_on | {name for subset in listed.subsets.values() for name in subset.sources}
 
 
 def facts(subset: Subset) -> list[str]:
     """How a subset was made, one clause each, from its recipe; what a family does not have is left out."""
     recipe = subset.recipe
     data, training, settings = (recipe.get(key) or {} for key in ("data", "training", "release"))
+    weights = f"`{subset.weights}`" if subset.weights else "without weights"
     quality = "" if settings.get("codec") == "png" else f" of quality {settings.get('quality')}"
-    found = [
+    clauses = [
         f"{render.count(subset.rows)} images of {data.get('size')} x {data.get('size')} pixels, stored as"
         f" {settings.get('codec')}{quality}",
-        f"made by `{subset.generator}` (`{subset.weights}`), family {recipe.get('family')}",
+        f"made by `{subset.generator}` ({weights}), family {recipe.get('family')}",
     ]
-    if "source_class" in data:
-        found.append(f"each image is a translation of a real {data['source_class']} film to COVID-19")
+    if "host_class" in data:
+        clauses.append(
+            f"each pair is a real {data['host_class']} film and the same film with painted lesions, pattern"
+            f" {settings.get('pattern')}"
+        )
+    elif "source_class" in data:
+        clauses.append(f"each image is a translation of a real {data['source_class']} film to COVID-19")
     elif "split" in data:
-        found.append(
+        clauses.append(
             "each image is the lung alone, drawn from a label map of a real slice that was augmented"
             f" (in {settings.get('moved', 0):.0%} of the rows: that has the lesions of another patient)"
         )
     elif "classes" in data:
         classes = ", ".join(data["classes"])
-        found.append(f"each image was drawn from noise by a generator that learned from {classes} films")
+        clauses.append(f"each image was drawn from noise by a generator that learned from {classes} films")
     lengths = [
         f"{render.count(training[unit])} {unit if training[unit] > 1 else unit[:-1]}"
         for unit in ("epochs", "steps")
         if training.get(unit)
     ]
+    if not training:
+        return clauses
     schedule = f"{' and '.join(lengths)} in batches of {training.get('batch_size')}"
-    found.append(f"trained for {schedule}, seed {recipe.get('seed')}")
-    found.append(
+    clauses.append(f"trained for {schedule}, seed {recipe.get('seed')}")
+    clauses.append(
         f"learned from {render.count(len(subset.learned_from.films))} films (other names of a film counted)"
         f" of {render.count(len(subset.learned_from.patients))} patients, all listed in `manifest.json`"
     )
-    return found
+    return clauses
 
 
 def header(listed: Manifest) -> dict[str, Any]:
@@ -114,7 +122,7 @@ def header(listed: Manifest) -> dict[str, Any]:
     configs = configs_of(listed)
     total = sum(subset.rows for subset in listed.subsets.values())
     of_slices = "mask" in schema.synthetic_columns(listed.name)
-    found: dict[str, Any] = {
+    content: dict[str, Any] = {
         "pretty_name": "Synthetic COVID-19 CT slices" if of_slices else "Synthetic COVID-19 chest X-rays",
         "version": listed.version,
         "language": ["en"],
@@ -135,9 +143,9 @@ def header(listed: Manifest) -> dict[str, Any]:
         "dataset_info": [],
     }
     if listed.restricted:
-        found["tags"].append("restricted-sources")
-    features = schema.features(schema.synthetic_columns(listed.name))._to_yaml_list()
+        content["tags"].append("restricted-sources")
     for entry in configs:
+        features = schema.features(schema.synthetic_columns(entry.dataset, entry.config))._to_yaml_list()
         files = [file for file in listed.files if file.subset in entry.subsets]
         size = sum(file.size for file in files)
         paths = patterns_of(entry)
@@ -145,9 +153,9 @@ def header(listed: Manifest) -> dict[str, Any]:
         if entry.config == default_config(configs):
             config["default"] = True
         config["data_files"] = [{"split": "train", "path": paths if len(paths) > 1 else paths[0]}]
-        found["configs"].append(config)
+        content["configs"].append(config)
         rows = sum(file.rows or 0 for file in files)
-        found["dataset_info"].append(
+        content["dataset_info"].append(
             {
                 "config_name": entry.config,
                 "features": features,
@@ -156,4 +164,4 @@ def header(listed: Manifest) -> dict[str, Any]:
                 "dataset_size": size,
             }
         )
-    return found
+    return content

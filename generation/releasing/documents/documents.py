@@ -20,17 +20,20 @@ SHEETS: Final = "sheets"
 
 
 def complete(
-    folder: Path, listed: manifest.Manifest, owed: Iterable[credits.Credit] = (), results: Path | None = None
+    folder: Path,
+    listed: manifest.Manifest,
+    new_credits: Iterable[credits.Credit] = (),
+    results: Path | None = None,
 ) -> manifest.Manifest:
     """Write the documents of the release `folder`; returns `listed` with them. The manifest is not written.
 
-    `owed` are credits beside those that the release has already; `results` is a folder of result files,
+    `new_credits` come to those that the release has already; `results` is a folder of result files,
     whose numbers for this version go into the card. The same inputs give the same bytes. Raises
     `ResultError`, `WeightsError`, `CorruptRelease`, `OutputError`.
     """
     shown = measured.read(results, listed.name, listed.version)
     sheets = sorted(path.relative_to(folder).as_posix() for path in (folder / SHEETS).glob("*.png"))
-    named = credits.merged(credits.read(folder), owed)
+    named = credits.merged(credits.read(folder), new_credits)
     pages = {path.with_suffix(".md"): path for path in _weights(listed)}
     texts = {str(page): _model_card(folder, path, listed) for page, path in pages.items()}
     if named:
@@ -64,7 +67,7 @@ def licence(listed: manifest.Manifest) -> str:
 
 
 def _weights(listed: manifest.Manifest) -> list[Path]:
-    return sorted({Path(subset.weights) for subset in listed.subsets.values()})
+    return sorted({Path(subset.weights) for subset in listed.subsets.values() if subset.weights})
 
 
 def _model_card(folder: Path, path: Path, listed: manifest.Manifest) -> str:
@@ -72,7 +75,7 @@ def _model_card(folder: Path, path: Path, listed: manifest.Manifest) -> str:
 
 
 def _outdated(path: str) -> bool:
-    """Whether a listed file is a sheet that is no longer there to be listed."""
+    """Whether a listed file is a sheet that is no longer there."""
     return path.startswith(f"{SHEETS}/")
 
 

@@ -18,8 +18,8 @@ def card(weights: Card, path: str, listed: Manifest) -> str:
     """
     content = weights.model_dump()
     training: dict[str, Any] = content["training"]
-    learned = training.get("learned_from") or {}
-    used = {name.partition("/")[0] for name in learned.get("films", [])}
+    trained_on = training.get("learned_from") or {}
+    used = {name.partition("/")[0] for name in trained_on.get("films", [])}
     films = [info for info in sources.list_sources() if info.name in used]
     translates = bool(content.get("source_class"))
     header = {
@@ -34,7 +34,7 @@ def card(weights: Card, path: str, listed: Manifest) -> str:
         card=content,
         training=training,
         recipe=training.get("recipe") or {},
-        learned=learned,
+        learned=trained_on,
         sources=films,
         translates=translates,
         path=path,

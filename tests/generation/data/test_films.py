@@ -16,7 +16,7 @@ from covid_synth_data.errors import EmptySplit
 from covid_synth_data.files.pixels import load_grey
 from covid_synth_data.tasks import TaskPlan, check_leaks, plan_task, to_splits
 from generation.data import films
-from generation.data.films import of_class, training_films, training_rows
+from generation.data.films import of_class, read_classes, training_rows
 from generation.recipe import Data, FilmData, Recipe, load_recipe
 from tests.generation.tiny import recipe_of
 from tests.trees import chestxray, repository, save, xray
@@ -50,15 +50,15 @@ def recipe(**data: object) -> Recipe:
     return recipe_of("diffaug", data={**phantoms, **data})
 
 
-def read(made: Recipe) -> list[films.Films]:
-    return training_films(made, None, lambda done, total: None)
+def read(made: Recipe) -> list[films.TrainingImages]:
+    return read_classes(made, None, lambda done, total: None)
 
 
 def test_a_recipe_reads_what_its_task_plans():
     """Once without any stand-in: options of the phantoms, the licence, the seed of the split."""
     made = recipe_of("dcgan", data={"tasks": [TASKS[0]], "size": 32, "phantom": PHANTOM, "split_seed": 2})
     ticks: list[tuple[int, int]] = []
-    (side,) = training_films(made, None, lambda done, total: ticks.append((done, total)))
+    (side,) = read_classes(made, None, lambda done, total: ticks.append((done, total)))
     plan = plan_task(TASKS[0], None, seed=2, sources=["phantom"], phantom=PHANTOM)
     train = to_splits(plan)["train"]
     covid = [name for name, label in zip(train["image_id"], train["label"], strict=True) if label == 2]

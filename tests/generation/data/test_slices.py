@@ -1,20 +1,17 @@
-"""Slices for a training: what is read, what is kept for the looks, and draws that only numbers decide."""
+"""Slices for a training: what is read, what is kept for evaluations, and draws that only numbers decide."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
 
 from covid_synth_data.ct.labels import COLOURS
-from covid_synth_data.errors import ConfigError
 from generation.data import slices
-from generation.data.films import Films, training_films
 from generation.data.slices import SliceBatches, coloured, held_out
 from generation.training import loop
-from tests.generation.ct_tiny import recipe_of, slices_of, trainee_of
+from tests.generation.ct_tiny import recipe_of, slices_of
 
 
 def batches_of(**data) -> SliceBatches:
@@ -23,8 +20,8 @@ def batches_of(**data) -> SliceBatches:
 
 
 def test_training_films_are_slices_with_maps_of_training_patients():
-    (read,) = training_films(recipe_of("spade"), None, lambda done, total: None)
-    assert isinstance(read, slices.Slices)
+    (read,) = slices.read_slices(recipe_of("spade"), None, lambda done, total: None)
+    assert isinstance(read, slices.TrainingSlices)
     assert read.pixels.shape == read.maps.shape
     assert len(read.pixels) + len(read.held_pixels) == len(read.image_ids)
     assert len(read.held_pixels) > 0
@@ -33,7 +30,7 @@ def test_training_films_are_slices_with_maps_of_training_patients():
 
 
 def test_slices_with_hardly_any_lung_are_left_out():
-    (strict,) = slices.training_slices(
+    (strict,) = slices.read_slices(
         recipe_of("spade", data={"least_lung": 0.2}), None, lambda done, total: None
     )
     assert all((side > 0).mean((1, 2)).min() >= 0.2 for side in (strict.maps, strict.held_maps))
@@ -95,9 +92,7 @@ def test_held_out_are_neighbours_in_the_middle_of_each_patient():
 
 
 def test_paper_split_keeps_some_of_each_patient():
-    (read,) = slices.training_slices(
-        recipe_of("spade", data={"split": "paper"}), None, lambda done, total: None
-    )
+    (read,) = slices.read_slices(recipe_of("spade", data={"split": "paper"}), None, lambda done, total: None)
     assert len(read.held_pixels) > 0
 
 
@@ -105,9 +100,3 @@ def test_colours_are_the_papers():
     m = torch.eye(4).view(1, 4, 1, 4)
     shown = ((coloured(m)[0, :, 0].T + 1) * 127.5).round().int().tolist()
     assert shown == [list(colour) for colour in COLOURS]
-
-
-def test_films_without_maps_are_refused():
-    trainee = trainee_of(recipe_of("spade"))
-    with pytest.raises(ConfigError, match="label maps"):
-        trainee.batches([Films("covid-19", slices_of().pixels, [], [])])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from generation.data.films import Films
+from generation.data.films import TrainingImages
 from generation.recipe import family
 from generation.training import loop
 from generation.training.family import Family
@@ -42,7 +42,7 @@ def test_a_penalised_step_runs_compiled(variant: str, fresh_compiler: None) -> N
     trainee = family_of(variant)
     size, labels = trainee.recipe.data.size, trainee.recipe.data.classes
     pixels = np.random.default_rng(0).integers(0, 256, (16, size, size), dtype=np.uint8)
-    batches = trainee.batches([Films(label, pixels, [], []) for label in labels])
+    batches = trainee.batches([TrainingImages(label, pixels, [], []) for label in labels])
     for name in trainee.compilable():
         trainee.networks[name].compile(backend="aot_eager")
     for trainee.now in range(2):

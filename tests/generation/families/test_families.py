@@ -422,7 +422,7 @@ sys.path[:0] = [{str(ROOT)!r}]
 import numpy as np
 from safetensors.torch import save_file
 from generation.training import loop
-from generation.data.films import Films
+from generation.data.films import TrainingImages
 from generation.recipe import family, load_recipe
 if __name__ == "__main__":
     folder = Path({str(tmp_path)!r})
@@ -431,7 +431,7 @@ if __name__ == "__main__":
     fabric.launch()
     made = []
     loop.family = lambda name: lambda *a: made.append(family(name)(*a)) or made[-1]
-    films = [Films(label, np.load(folder / f"{{label}}.npy"), [label], ["CC0 1.0"])
+    films = [TrainingImages(label, np.load(folder / f"{{label}}.npy"), [label], ["CC0 1.0"])
              for label in recipe.data.classes]
     loop.train(recipe, films, folder / "two", fabric, lambda *_: None)
     found = {{f"{{n}}/{{k}}": p.detach().contiguous()

@@ -15,13 +15,15 @@ import pytest
 from PIL import Image
 
 import covid_synth_data as csd
-from covid_synth_data.errors import CorruptRelease, OutputError, ReleaseError, VersionExists
+from covid_synth_data.errors import BadImage, CorruptRelease, OutputError, ReleaseError, VersionExists
 from covid_synth_data.generators.trained import load_file
 from covid_synth_data.release import manifest
 from covid_synth_data.release.writing import encode_image
 from generation.data.crops import parse_variant
+from generation.kinds import translation
+from generation.kinds.kind import maker_of
+from generation.kinds.maker import cut
 from generation.releasing import build as releases
-from generation.releasing import makers
 from generation.report import figures
 from generation.training import loop
 
@@ -33,7 +35,7 @@ def weights(recipe, films, tmp_path_factory) -> Path:
 
 
 def make(recipe, weights: Path, out: Path, progress=lambda *_: None) -> Path:
-    return releases.release(recipe, None, weights, out, "cpu", progress)
+    return releases.release(recipe, maker_of(recipe, None, weights, "cpu"), out, None, progress)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,8 @@ def test_layout(released):
         "weights/tiny.md",
         "weights/tiny.safetensors",
     ]
-    assert [p.name for p in released.parent.iterdir()] == [released.name]
+    visible = [p.name for p in released.parent.iterdir() if p.suffix != ".lock"]
+    assert visible == [released.name]
 
 
 def test_plain_datasets_loads_it(released):
@@ -98,13 +101,13 @@ def test_our_loader_gives_the_same_rows(released):
 
 def test_every_image_can_be_made_again_from_its_row(released, recipe, weights):
     rows = csd.load_dataset("covid-synth-cxr", "gnc", root=released)
-    sources = makers.source_films(recipe, None)
+    sources = maker_of(recipe, None, weights, "cpu").images.films
     where = {(row["source_dataset"], row["source_id"]): row["image"] for row in sources}
     translator = load_file(released / "weights" / "tiny.safetensors", "cpu")
     variants = set()
     for row in rows:
         cell = where[row["source_dataset"], row["source_id"]]
-        film = makers.cut(cell, parse_variant(row["variant"]), recipe.data.size)
+        film = cut(cell, parse_variant(row["variant"]), recipe.data.size)
         again = translator.translate(film[None])[0]
         assert (
             np.abs(again.astype(int) - np.asarray(row["image"]).astype(int)).max() <= 1
@@ -124,14 +127,14 @@ def test_test_films_are_never_translated(released, recipe):
 
 def test_crops_stay_within_five_percent(altered):
     settings = altered(release={"count": 500}).release
-    made = makers.rows(settings, 20, seed=1)
-    crops = np.array([row.crop for row in made])
+    made = translation.plan(settings, 20, seed=1)
+    crops = np.array([parse_variant(row.variant) for row in made])
     assert (crops[:20] == 0).all()
     assert (crops[20:].max(axis=1) > 0).all()
     assert crops.max() <= 50
     assert [row.source for row in made[:40]] == [*range(20), *range(20)]
-    assert makers.rows(settings, 20, seed=1) == made
-    assert len({row.source for row in makers.rows(settings, 900, seed=1)}) == 500
+    assert translation.plan(settings, 20, seed=1) == made
+    assert len({row.source for row in translation.plan(settings, 900, seed=1)}) == 500
     with pytest.raises(ValueError, match="no variant"):
         parse_variant("zoom:1,2,3,4")
 
@@ -193,7 +196,7 @@ def test_a_stop_between_moving_shards_and_the_manifest(
         assert not (out / "manifest.json").exists()
     make(recipe, weights, out)
     assert digests(out) == digests(released)
-    assert [p.name for p in tmp_path.iterdir()] == [out.name]
+    assert [p.name for p in tmp_path.iterdir() if p.suffix != ".lock"] == [out.name]
 
 
 def test_the_manifest_names_whom_the_generator_learned_from(released, films):
@@ -247,7 +250,7 @@ SHARD = "cyclegan/gnc-00001-of-00004.parquet"
         (lambda d: flip(d / SHARD), f"{SHARD}: found sha256"),
         (lambda d: flip(d / "README.md"), "README.md: found sha256"),
         (lambda d: flip(d / "weights/tiny.safetensors"), "tiny.safetensors: found sha256"),
-        (lambda d: (d / SHARD).unlink(), f"{SHARD}: missing"),
+        (lambda d: (d / SHARD).unlink(), f"{SHARD}: found no file"),
         (lambda d: (d / SHARD).write_bytes((d / SHARD).read_bytes()[:-7]), "bytes, expected"),
         (lambda d: shutil.copy(d / SHARD, d / "cyclegan/gnc-00004-of-00004.parquet"), "not in the manifest"),
         (lambda d: edit_manifest(d, count_in_subset), "found 30 rows, expected 31"),
@@ -326,4 +329,43 @@ def test_codecs(codec):
 def test_sheet(released, tmp_path):
     figures.sheet(released, "covid-synth-cxr", "gnc", tmp_path / "sheet.png", rows=3, columns=4)
     with Image.open(tmp_path / "sheet.png") as picture:
-        assert picture.size == (4 * 34, 3 * 34)
+        assert picture.size == (4 * 34 + 2, 3 * 34 + 2)
+
+
+def test_a_second_release_into_the_folder_is_refused_meanwhile(recipe, weights, tmp_path):
+    out = tmp_path / "covid-synth-cxr"
+    refused = []
+
+    def progress(done: int, total: int) -> None:
+        if not refused:
+            with pytest.raises(OutputError, match=r"in use; found a release of 'gnc' by process \d+"):
+                make(recipe, weights, out)
+            refused.append(done)
+
+    make(recipe, weights, out, progress)
+    assert refused
+    assert csd.verify(out).whole
+
+
+def test_a_film_that_changes_after_its_fingerprint_stops_the_release(recipe, weights, tmp_path):
+    maker = maker_of(recipe, None, weights, "cpu")
+    maker.images.cells[maker.rows[0].source] = maker.images.cells[maker.rows[1].source]
+    with pytest.raises(BadImage, match="changed while the release was made"):
+        releases.release(recipe, maker, tmp_path / "out", None, lambda *_: None)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_cards_that_were_written_meanwhile_are_kept(recipe, weights, released, altered, tmp_path):
+    """The manifest is read again before it is written."""
+    out = Path(shutil.copytree(released, tmp_path / "covid-synth-cxr"))
+    other = altered(release={"subset": "gpc", "count": 4})
+    listed = manifest.read(out)
+
+    def progress(done: int, total: int) -> None:
+        (out / "extra.txt").write_text("more")
+        extra = manifest.File(path="extra.txt", sha256=hashlib.sha256(b"more").hexdigest(), size=4)
+        manifest.write(out, listed.model_copy(update={"files": [*listed.files, extra]}))
+
+    make(other, weights, out, progress)
+    assert "extra.txt" in {file.path for file in manifest.read(out).files}
+    assert csd.verify(out).whole

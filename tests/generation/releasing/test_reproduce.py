@@ -19,13 +19,16 @@ from PIL import Image
 
 import covid_synth_data as csd
 from covid_synth_data.errors import CorruptRelease, CovidSynthError, MissingSource, ReleaseError
-from covid_synth_data.release import manifest
+from covid_synth_data.release import manifest, verification
 from covid_synth_data.release.writing import encode_image
+from generation.kinds.kind import maker_of
 from generation.recipe import load_recipe
 from generation.releasing import build as releases
+from generation.releasing import comparison
 from generation.releasing import reproduce as reproducing
 
 Edit = Callable[[dict[str, Any]], None]
+FIRST = "gnc-00000-of-00002.parquet"
 
 
 @pytest.fixture
@@ -33,8 +36,15 @@ def release(made_release: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made_release / "covid-synth-cxr", tmp_path / "covid-synth-cxr"))
 
 
-def reproduce(release: Path, rows: int = 24, seed: int = 0, device: str = "cpu") -> reproducing.Report:
+def reproduce(release: Path, rows: int = 24, seed: int = 0, device: str = "cpu") -> comparison.Report:
     return reproducing.reproduce(release, None, rows, seed, device, lambda *_: None)
+
+
+def make(world, out: Path) -> Path:
+    """A release of the recipe as it now is."""
+    recipe = load_recipe(world.recipe)
+    maker = maker_of(recipe, None, world.run / "tiny.safetensors", "cpu")
+    return releases.release(recipe, maker, out, None, lambda *_: None)
 
 
 def relist(release: Path, path: str) -> None:
@@ -78,7 +88,7 @@ def test_every_pixel_is_the_same_here(release):
     assert {row.verdict for row in report.rows} == {"exact"}
     assert all(row.bytes_equal and row.largest == 0 and row.psnr is None for row in report.rows)
     assert sorted(row.image_id for row in report.rows) == [f"gnc-{i:05d}" for i in range(24)]
-    assert report.films == [reproducing.Films("gnc", {"phantom": True})]
+    assert report.films == [comparison.SourceMatch("gnc", {"phantom": True})]
 
 
 def test_the_seed_draws_which_rows(release):
@@ -92,22 +102,14 @@ def test_the_seed_draws_which_rows(release):
 @pytest.mark.parametrize("codec", ["jpeg", "webp"])
 def test_lossy_codecs_are_exact_too(world, tmp_path, codec):
     world.recipe.write_text(world.recipe.read_text().replace('codec = "png"', f'codec = "{codec}"'))
-    out = releases.release(
-        load_recipe(world.recipe),
-        None,
-        world.run / "tiny.safetensors",
-        tmp_path / "out",
-        "cpu",
-        lambda *_: None,
-    )
+    out = make(world, tmp_path / "out")
     assert {row.verdict for row in reproduce(out).rows} == {"exact"}
 
 
 def test_rows_are_spread_over_subsets(world):
     text = world.recipe.read_text().replace('subset = "gnc"', 'subset = "gpc"').replace("= 24", "= 3")
     world.recipe.write_text(text)
-    weights = world.run / "tiny.safetensors"
-    releases.release(load_recipe(world.recipe), None, weights, world.release, "cpu", lambda *_: None)
+    make(world, world.release)
     report = reproduce(world.release, 10)
     assert report.passed
     counts = {name: sum(row.subset == name for row in report.rows) for name in ("gnc", "gpc")}
@@ -154,7 +156,7 @@ def test_elsewhere_a_bound_holds_instead(release, edit, reason):
     assert found["gnc-00002"].verdict == "close"
     assert found["gnc-00002"].psnr > 48
     assert found["gnc-00003"].verdict == "differs"
-    assert found["gnc-00003"].psnr < reproducing.BOUND
+    assert found["gnc-00003"].psnr < comparison.BOUND
     assert {found[name].verdict for name in found if name not in ("gnc-00002", "gnc-00003")} == {"exact"}
 
 
@@ -165,6 +167,47 @@ def test_lineage_that_points_elsewhere_is_found(release):
     rewrite(release, change)
     report = reproduce(release)
     assert [row.image_id for row in report.rows if row.verdict == "differs"] == ["gnc-00001"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("label", 0),
+        ("image_id", "gnc-99999"),
+        ("subset", "gpc"),
+        ("generator", "cyclegan-unet.other"),
+        ("seed", 4),
+        ("source_class", "pneumonia"),
+        ("source_license", "CC BY 4.0"),
+    ],
+)
+def test_every_column_is_compared_with_the_plan(release, column, value):
+    """The manifest is hashed again: only the plan knows better."""
+    rewrite(release, lambda number, row: row.update({column: value} if number == 2 else {}))
+    report = reproduce(release)
+    (wrong,) = [row for row in report.rows if row.verdict == "differs"]
+    assert (wrong.columns, wrong.psnr) == ([column], None)
+    assert f"columns {column}" in report.text()
+
+
+def test_one_byte_that_changes_no_pixel_is_found(release):
+    """A byte behind the end of the shard's last picture: the manifest knows the file."""
+    path = release / "cyclegan" / FIRST
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(CorruptRelease, match="is not as released; found sha256"):
+        reproduce(release)
+
+
+@pytest.mark.parametrize("kind", ["films", "patients"])
+def test_a_manifest_that_names_fewer_training_films_is_refused(release, kind):
+    edit_subset(release, lambda s: s["learned_from"].update({kind: s["learned_from"][kind][1:]}))
+    assert any("training on" in problem for problem in csd.verify(release).problems)
+    with pytest.raises(CorruptRelease, match=f"about the training of 'gnc'; found .* {kind}"):
+        verification.trained_on(release, manifest.read(release), "gnc")
+    with pytest.raises(CorruptRelease, match="about the training"):
+        reproduce(release)
 
 
 def test_other_weights_are_found(release):
@@ -211,15 +254,16 @@ def rows(**cells: str) -> Callable[[Path], None]:
     [
         (subset(lambda s: s["recipe"].update(family="cyclgan")), CovidSynthError, "did you mean"),
         (subset(lambda s: s["recipe"].pop("release")), CorruptRelease, "found None"),
-        (subset(lambda s: s.update(weights="../x.safetensors")), CorruptRelease, "not in the manifest"),
+        (subset(lambda s: s.update(weights="../x.safetensors")), CorruptRelease, "does not list"),
         (recipe("data", size=7), CorruptRelease, "data.size"),
         (recipe("data", phantom={"size": 32, "patients": 3}), MissingSource, "--root"),
         (recipe("release", subset="x"), CorruptRelease, "another subset"),
         (lambda r: (r / "weights/tiny.safetensors").unlink(), CorruptRelease, "no file"),
-        (lambda r: (r / "weights/tiny.safetensors").write_bytes(b"x"), CorruptRelease, "found sha256"),
-        (lambda r: (r / "weights/tiny.json").write_text("{}"), CorruptRelease, "found sha256"),
-        (rows(variant="zoom:1,2,3,4"), ReleaseError, "variant 'zoom'"),
-        (rows(variant="noise:7"), ReleaseError, "by a translator.*variant 'noise'"),
+        (lambda r: (r / "weights/tiny.safetensors").write_bytes(b"x"), CorruptRelease, "found 1 bytes"),
+        (lambda r: (r / "weights/tiny.json").write_text("{}"), CorruptRelease, "tiny.json: 2 bytes"),
+        (lambda r: (r / "cyclegan" / FIRST).write_bytes(b"x"), CorruptRelease, "found 1 bytes"),
+        (rows(variant="zoom:1,2,3,4"), CorruptRelease, "variant 'zoom:1,2,3,4'.*crop:LEFT"),
+        (rows(variant="noise:7"), CorruptRelease, "variant 'noise:7'.*crop:LEFT"),
         (rows(variant="crop:1,2"), CorruptRelease, "no lineage"),
         (rows(variant="crop:900,0,900,0"), CorruptRelease, "impossible"),
         (rows(source_id="nobody"), MissingSource, "phantom/nobody"),
@@ -254,8 +298,8 @@ def test_the_command(maintain, world):
 
 def test_noise_at_the_level_of_rounding_has_the_stated_ratio():
     film = np.full((32, 32), 100, np.uint8)
-    assert reproducing.ratio(film, film) is None
-    assert reproducing.ratio(film, film + 1) == pytest.approx(48.13, abs=0.01)
+    assert comparison.ratio(film, film) is None
+    assert comparison.ratio(film, film + 1) == pytest.approx(48.13, abs=0.01)
 
 
 def test_the_release_says_what_it_ran_on(release):

@@ -12,6 +12,7 @@ import torch
 from covid_synth_data.errors import CorruptRelease
 from covid_synth_data.generators import build, weights
 from covid_synth_data.release import manifest, verification, writing
+from generation.kinds.kind import maker_of
 from generation.recipe import family
 from generation.releasing import build as releases
 from generation.releasing.reproduce import reproduce
@@ -64,9 +65,8 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     weights.save(folder / "tiny.safetensors", tensors, card)
     recipe = family("wgan").Recipe.model_validate(RECIPE)
-    return releases.release(
-        recipe, None, folder / "tiny.safetensors", folder / "release", "cpu", lambda *_: None
-    )
+    maker = maker_of(recipe, None, folder / "tiny.safetensors", "cpu")
+    return releases.release(recipe, maker, folder / "release", None, lambda *_: None)
 
 
 def test_every_pixel_is_the_same(released):

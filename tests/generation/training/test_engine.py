@@ -20,6 +20,7 @@ def test_auto_takes_the_faster_precision(undecided, films, tmp_path, monkeypatch
     monkeypatch.setattr(engine, "_time_step", lambda r, f, p: {"32-true": 2.0, "bf16-mixed": 1.0}[p])
     decided = engine.decide(undecided, films, tmp_path, "cpu")
     assert (decided.precision, decided.cpu_seconds["bf16-mixed"]) == ("bf16-mixed", 1.0)
+    engine.record(tmp_path, decided)
     monkeypatch.setattr(engine, "_time_step", lambda r, f, p: {"32-true": 1.0, "bf16-mixed": 2.0}[p])
     # The record stands, whatever would be faster now.
     assert engine.decide(undecided, films, tmp_path, "cpu") == decided
@@ -30,6 +31,8 @@ def test_a_step_of_each_precision_is_timed(undecided, films, tmp_path):
     decided = engine.decide(undecided, films, tmp_path, "cpu")
     assert set(decided.cpu_seconds) == {"32-true", "bf16-mixed"}
     assert all(seconds > 0 for seconds in decided.cpu_seconds.values())
+    assert not (tmp_path / "engine.json").exists()
+    engine.record(tmp_path, decided)
     assert json.loads((tmp_path / "engine.json").read_text())["precision"] == decided.precision
 
 

@@ -1,4 +1,4 @@
-"""Looks: what they record, which weights they keep, and the runs that they give up."""
+"""Evaluations: what they record, which weights they keep, and the runs that they give up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from covid_synth_data.generators.diffaug import DiffAugGenerator
 from covid_synth_data.metrics import fidelity
 from generation.families import losses
 from generation.training import checkpoint, evaluation, log, loop
-from generation.training.evaluation import PATIENCE, Looks
+from generation.training.evaluation import PATIENCE, Evaluations
 from tests.generation.tiny import Means, Stopped, films_of, recipe_of, train
 
 
@@ -27,7 +27,7 @@ def lines(path: Path) -> list[dict]:
 
 
 class Trainee:
-    """What `Looks` asks of a family: films of a given spread, and a picture of them."""
+    """What `Evaluations` asks of a family: films of a given spread, and a picture of them."""
 
     def __init__(self, **training: object) -> None:
         self.recipe = recipe_of("diffaug", training={"collapse": 0.1, **training})
@@ -49,7 +49,7 @@ class Trainee:
 
 
 def spread_films(count: int) -> np.ndarray:
-    """Films of one grey each, 0 to 200."""
+    """TrainingImages of one grey each, 0 to 200."""
     greys = np.linspace(0, 200, count).round().astype(np.uint8)
     return np.repeat(greys, 32 * 32).reshape(count, 32, 32)
 
@@ -57,20 +57,20 @@ def spread_films(count: int) -> np.ndarray:
 BATCHES = SimpleNamespace(real=spread_films)
 
 
-def looked(folder: Path, spreads: list[float], total: int, **training: object) -> Looks:
-    """Looks after steps 1, 2, ... at samples of these spreads."""
+def looked(folder: Path, spreads: list[float], total: int, **training: object) -> Evaluations:
+    """Evaluations after steps 1, 2, ... at samples of these spreads."""
     trainee = Trainee(looks=total, **training)
-    made = Looks(folder, trainee, BATCHES, total, 0)
+    made = Evaluations(folder, trainee, BATCHES, total, 0)
     for step, spread in enumerate(spreads, 1):
         trainee.spread = spread
-        made.look(step)
+        made.evaluate(step)
     return made
 
 
 def test_looks_are_spread_over_the_run_and_the_last_is_at_its_end(tmp_path):
-    assert Looks(tmp_path, Trainee(looks=4), BATCHES, 10, 0).at == {2, 5, 8, 10}
-    assert {5} == Looks(tmp_path, Trainee(looks=1), BATCHES, 5, 0).at
-    assert {1, 2, 3} <= Looks(tmp_path, Trainee(looks=20), BATCHES, 3, 0).at
+    assert Evaluations(tmp_path, Trainee(looks=4), BATCHES, 10, 0).at == {2, 5, 8, 10}
+    assert {5} == Evaluations(tmp_path, Trainee(looks=1), BATCHES, 5, 0).at
+    assert {1, 2, 3} <= Evaluations(tmp_path, Trainee(looks=20), BATCHES, 3, 0).at
 
 
 def test_a_look_records_diversity_and_leaves_a_picture(tmp_path):
@@ -133,7 +133,7 @@ def test_a_look_at_diverse_samples_starts_the_count_again(tmp_path):
     made = looked(tmp_path, [1.0, *[0.01, 0.01, 1.0] * 3], 10)
     assert not made.suspicious
     made.trainee.spread = 0.01
-    made.look(11)
+    made.evaluate(11)
     assert made.suspicious
 
 
@@ -248,7 +248,7 @@ def test_the_last_weights_may_be_the_best(tmp_path, monkeypatch):
     assert "weights_of_step" not in weights.read(run.weights)[1].training
     best = load_file(tmp_path / "best.safetensors")
     newest = load_file(tmp_path / "checkpoints" / "step-00000005" / "tensors.safetensors")
-    teacher = "net/generator_teacher/network."
+    teacher = "net/generator_teacher/module."
     assert all(torch.equal(value, newest[teacher + key]) for key, value in best.items())
 
 

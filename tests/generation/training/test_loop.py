@@ -128,7 +128,7 @@ if __name__ == "__main__":
     loaded = recipe.load_recipe(Path({str(recipe_file)!r}))
     fabric = loop.make_fabric(loaded, "cpu", devices=2)
     fabric.launch()
-    both = [films.Films(label, np.load({str(tmp_path)!r} + f"/{{label}}.npy"), [label], [])
+    both = [films.TrainingImages(label, np.load({str(tmp_path)!r} + f"/{{label}}.npy"), [label], [])
             for label in ("normal", "covid-19")]
     loop.train(loaded, both, Path({str(tmp_path / "two")!r}), fabric, lambda *_: None)
 """
@@ -224,3 +224,16 @@ def test_the_global_random_state_is_untouched(recipe, films, tmp_path):
     np.random.seed(11)  # noqa: NPY002
     run(recipe, films, tmp_path)
     assert (torch.rand(1), np.random.rand()) == expected  # noqa: NPY002
+
+
+def test_a_second_training_in_the_folder_is_refused_meanwhile(recipe, films, tmp_path):
+    refused = []
+
+    def progress(done: int, total: int, text: str) -> None:
+        if not refused:
+            with pytest.raises(OutputError, match=r"in use; found a training by process \d+"):
+                run(recipe, films, tmp_path / "run")
+            refused.append(done)
+
+    run(recipe, films, tmp_path / "run", progress)
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 6

@@ -25,7 +25,7 @@ LEGEND: Final = (
 WITHOUT: Final = (
     "Printed, and nothing of ours beside it in these results, which are of other models or tasks (profile"
     " `paper` has the papers' networks); the numbers are in `benchmarks/published/`. Flagged: they"
-    " contradict what is printed with them, see `docs/errata.md`."
+    " contradict what is printed with them, see `docs/reference/errata.md`."
 )
 HEADER: Final = ["model", "regime", "metric", "theirs", "ours", "flag", "what differs"]
 

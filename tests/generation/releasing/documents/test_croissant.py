@@ -84,7 +84,7 @@ def test_every_shard_stands_there_as_it_is(release):
         assert one["sha256"] == hashlib.sha256(raw).hexdigest()
         assert one["contentSize"] == f"{len(raw)} B"
     assert content["version"] == "0.0.1"
-    assert content["license"] == ["https://creativecommons.org/publicdomain/zero/1.0/"]
+    assert content["license"] == "https://creativecommons.org/publicdomain/zero/1.0/"
     assert catalog.REPOSITORIES["covid-synth-cxr"] in content["url"]
 
 
@@ -98,3 +98,5 @@ def test_the_same_bytes_every_time_and_in_the_manifest(release):
 
 def test_every_column_is_described():
     assert set(croissant.DESCRIPTIONS) == set(schema.SYNTHETIC_COLUMNS)
+    assert set(croissant.PAIR_DESCRIPTIONS) == set(schema.PAIR_COLUMNS)
+    assert set(croissant.CT_DESCRIPTIONS) == set(schema.SYNTHETIC_CT_COLUMNS)
