@@ -79,7 +79,8 @@ def _offset(tick: Callable[[int, int], None], start: int, count: int) -> Callabl
 def existing(out: Path, config: str, settings: Mapping[str, Any]) -> manifest.Manifest | None:
     """The release at `out` that the config joins; None where there is none.
 
-    Raises `VersionExists` where `out` holds other files, images that were not imported, or the config already.
+    Raises `VersionExists` where `out` holds other files, images that were not imported, or another set under
+    the config's name.
     """
     if not (out / manifest.NAME).is_file():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
