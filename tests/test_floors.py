@@ -21,7 +21,7 @@ FLOORS: dict[str, list[str]] = {
         "files mixing",
         "machine metrics preprocessing sources",
         "release splits",
-        "ct generators lesions tasks",
+        "ct generators importing lesions tasks",
         "classifiers",
         "audit benchmark",
         "leaderboard quickstart reader_study",

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, ValidationError, model_validator
 
+from covid_synth_data import catalog
 from covid_synth_data.benchmark.suite import (
     AnySuite,
     ClassificationSuite,
@@ -21,12 +22,14 @@ from covid_synth_data.benchmark.suite import (
     SegmentationSuite,
     Suite,
     Weights,
+    derived,
     load_classifiers,
     load_suite,
 )
 from covid_synth_data.classifiers.registry import CLASSIFIERS
 from covid_synth_data.errors import ConfigError
 from covid_synth_data.files.models import FrozenModel, invalid
+from covid_synth_data.release import loading, places
 
 Progress = Callable[[int, int, str], None]
 """Called with the steps done, the number of all steps, and a few words on the work."""
@@ -196,13 +199,19 @@ def make_request(
 ) -> ClassificationRequest | SegmentationRequest:
     """The request for `suite`, its name, or the path of its file, with the `options` of `benchmark.run`.
 
-    A number n of `seeds` stands for the seeds 0 to n - 1; an option of None or False is not given. Raises
+    A number n of `seeds` stands for the seeds 0 to n - 1; an option of None or False is not given. `configs`
+    are synthetic configs that the suite need not name: regimes are derived for them (`suite.derived`) and run
+    beside the baselines of real films, unless `regimes` says otherwise. Raises
     `UnknownName` for a name that the suite does not have, `ConfigError` for an option that suites of its kind
     do not have and for a value that cannot be.
     """
     loaded = suite if isinstance(suite, Suite) else load_suite(suite)
     model = REQUESTS[loaded.kind]
     given = {name: value for name, value in options.items() if value is not None and value is not False}
+    if isinstance(loaded, ClassificationSuite) and (configs := given.pop("configs", None)):
+        given.setdefault("regimes", derived.names_for(loaded, configs))
+        given.setdefault("release", _release_with(loaded.release_name, configs))
+        loaded = derived.with_configs(loaded, configs)
     allowed = [name for name in model.model_fields if name != "suite"]
     for name in given:
         if name not in allowed:
@@ -218,6 +227,17 @@ def make_request(
     except ValidationError as error:
         subject = f"the request for the suite {loaded.name}"
         raise invalid(ConfigError, subject, error, model, "change that option") from error
+
+
+def _release_with(dataset: str, configs: Sequence[str]) -> Path | None:
+    """The folder of the release with these configs, where COVID_SYNTH_RELEASES names it; else None."""
+    own = [name for name in configs if name not in {entry.config for entry in catalog.DATASETS}]
+    if not own:
+        return None
+    for name in own:
+        loading.entry(dataset, name)
+    place = places.find(dataset, own)
+    return place.folder if place is not None else None
 
 
 def request_classifiers(suite: str | Path | ClassificationSuite, **options: Any) -> ClassificationRequest:

@@ -49,6 +49,10 @@ def run_suite(
     task: Annotated[list[str] | None, typer.Option(help="a task; again for more")] = None,
     model: Annotated[list[str] | None, typer.Option(help="a model; again for more")] = None,
     regime: Annotated[list[str] | None, typer.Option(help="a regime; again for more")] = None,
+    config: Annotated[
+        list[str] | None,
+        typer.Option(help="a synthetic config, e.g. an imported one; regimes are derived; again for more"),
+    ] = None,
     profile: Annotated[str | None, typer.Option(help="models, seeds and regimes for a purpose")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="how many seeds")] = None,
     weights: Annotated[str | None, typer.Option(help="initial weights: imagenet, xrv or none")] = None,
@@ -87,6 +91,7 @@ def run_suite(
         "models": model,
         "protocol": protocol,
         "regimes": regime,
+        "configs": config,
         "seeds": seeds,
         "weights": weights,
         "preprocessing": _checked(preprocessing),

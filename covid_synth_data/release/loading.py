@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 _CANNOT_WRITE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
 
 
-def entry(name: str, config: str | None = None) -> catalog.DatasetEntry:
+def entry(name: str, config: str | None = None, root: str | Path | None = None) -> catalog.DatasetEntry:
     """The catalog entry of a config; the default config where `config` is None. Raises `UnknownName`.
 
-    `name` is a dataset, or a repository of it: ORG/DATASET.
+    `name` is a dataset, or a repository of it: ORG/DATASET. A config that the catalog lacks is looked for in
+    the release at `root`, or in those that COVID_SYNTH_RELEASES names: imported images are there.
     """
     dataset = name.rpartition("/")[2]
     configs = {item.config: item for item in catalog.DATASETS if item.dataset == dataset}
@@ -39,9 +40,27 @@ def entry(name: str, config: str | None = None) -> catalog.DatasetEntry:
         raise UnknownName("dataset", name, {item.dataset for item in catalog.DATASETS})
     if config is None:
         return next((item for item in configs.values() if item.default), next(iter(configs.values())))
-    if config not in configs:
-        raise UnknownName(f"config of {dataset}", config, configs)
-    return configs[config]
+    if config in configs:
+        return configs[config]
+    releases = [_folder(Path(root), dataset)] if root is not None else places.named(dataset)
+    there: set[str] = set()
+    for folder in releases:
+        if not (folder / manifest.NAME).is_file():
+            continue
+        subsets = manifest.read(folder).subsets
+        if config in subsets:
+            return _entry_of(dataset, config, subsets[config])
+        there |= {name for name, subset in subsets.items() if subset.imported is not None}
+    raise UnknownName(f"config of {dataset}", config, {*configs, *there})
+
+
+def _entry_of(dataset: str, config: str, subset: manifest.Subset) -> catalog.DatasetEntry:
+    """What the catalog would say of a config that only the manifest of a release names."""
+    size = max(subset.imported.size) if subset.imported is not None else 0
+    about = "imported images" if subset.imported is not None else "images of a release"
+    return catalog.DatasetEntry(
+        dataset, config, subset.rows, size, subset.generator, (config,), config, "", about
+    )
 
 
 def repository(name: str) -> str:
@@ -94,7 +113,7 @@ def load_dataset(
     not in the cache come unchecked. Raises `UnknownName`, `ReleaseError` when the version or config is not
     there, `CorruptRelease` when files of the config are missing, cut short or changed, `HubError`.
     """
-    chosen = entry(name, config)
+    chosen = entry(name, config, root)
     if split != "train":
         raise UnknownName("split", split, ["train"])
     place = _here(name, chosen.subsets, version) if root is None else None

@@ -63,17 +63,31 @@ class Learned(FrozenModel):
     patients: list[str]
 
 
+class Imported(FrozenModel):
+    """What is stated of images that were made elsewhere.
+
+    `form` is the kind of files they came in. `learned_from` says whether it is stated what real films the
+    generator learned from: where it is "unknown", an empty list of films is no promise. `size` is the
+    width and height of the images in pixels.
+    """
+
+    form: str
+    learned_from: Literal["stated", "unknown"]
+    size: Annotated[list[Count], Field(min_length=2, max_length=2)]
+
+
 class Subset(FrozenModel):
     """What one subset was made from.
 
     `recipe` is the recipe as read, `weights` the path of a file (None for a generator without), `device` the
     kind of machine that the network ran on, as `torch` names it (None where an older release does not say).
+    `imported` is there for images that were made elsewhere.
     """
 
     rows: Rows
     generator: str
     weights: str | None = None
-    recipe: dict[str, Any]
+    recipe: dict[str, Any] = Field(default_factory=dict)
     sources: dict[str, SourceFilms]
     learned_from: Learned
     licences: list[str]
@@ -81,6 +95,7 @@ class Subset(FrozenModel):
     git: str
     libraries: dict[str, str]
     device: str | None = None
+    imported: Imported | None = None
 
 
 class Manifest(FrozenModel):

@@ -40,9 +40,14 @@ def candidates(dataset: str) -> Iterator[tuple[Kind, Path]]:
     for folder in reversed(hub.cached_folders(catalog.REPOSITORIES[dataset])):
         yield "cache", folder
     yield "checkout", CHECKOUT / dataset
-    for name in filter(None, os.environ.get(ENVIRONMENT, "").split(os.pathsep)):
-        home = Path(name).expanduser()
-        yield "environment", home if (home / manifest.NAME).is_file() else home / dataset
+    for folder in named(dataset):
+        yield "environment", folder
+
+
+def named(dataset: str) -> list[Path]:
+    """The folders that COVID_SYNTH_RELEASES names: each a release, or one that holds a release."""
+    homes = [Path(name).expanduser() for name in os.environ.get(ENVIRONMENT, "").split(os.pathsep) if name]
+    return [home if (home / manifest.NAME).is_file() else home / dataset for home in homes]
 
 
 def here(dataset: str, subsets: Sequence[str] = ()) -> list[Place]:
@@ -56,7 +61,10 @@ def here(dataset: str, subsets: Sequence[str] = ()) -> list[Place]:
             listed = manifest.read(folder)
         except (ReleaseError, CorruptRelease):
             continue
-        if listed.name != dataset or set(subsets) - set(listed.subsets):
+        imported = bool(subsets) and all(
+            name in listed.subsets and listed.subsets[name].imported for name in subsets
+        )
+        if not (listed.name == dataset or imported) or set(subsets) - set(listed.subsets):
             continue
         wanted = [file for file in listed.files if file.subset in subsets]
         if all((folder / file.path).is_file() for file in wanted):

@@ -41,12 +41,12 @@ def load(name: str, configs: Sequence[str], release: str | Path | None, version:
         except ReleaseError as error:
             missing[config] = _reason(error)
     for config, rows in found.items():
-        strange = set(rows.unique("subset")) - set(loading.entry(name, config).subsets)
+        strange = set(rows.unique("subset")) - set(loading.entry(name, config, release).subsets)
         if strange:
             raise CorruptRelease(
                 f"the config {config!r} holds films of other subsets",
                 found=", ".join(map(str, strange)),
-                expected=", ".join(loading.entry(name, config).subsets),
+                expected=", ".join(loading.entry(name, config, release).subsets),
                 hint="the file patterns in the release's README.md take in too much; make it again",
             )
     if not found:
@@ -73,7 +73,8 @@ def trained_on(
         return {}
     subsets = loading.release_manifest(name, version, release).subsets
     parts = {
-        config: [subsets[s].learned_from for s in loading.entry(name, config).subsets] for config in configs
+        config: [subsets[s].learned_from for s in loading.entry(name, config, release).subsets]
+        for config in configs
     }
     return {
         config: manifest.Learned(
@@ -82,6 +83,22 @@ def trained_on(
         )
         for config, part in parts.items()
     }
+
+
+def unknown_training(
+    name: str, configs: Sequence[str], release: str | Path | None, version: str | None = None
+) -> list[str]:
+    """A note for each imported config of which nobody says what real films its generator learned from."""
+    if not configs:
+        return []
+    subsets = loading.release_manifest(name, version, release).subsets
+    return [
+        f"what the generator of {config} learned from is unknown: a test film may be among it"
+        for config in configs
+        if config in subsets
+        and (stated := subsets[config].imported) is not None
+        and stated.learned_from == "unknown"
+    ]
 
 
 def together(parts: Sequence[datasets.Dataset]) -> datasets.Dataset:

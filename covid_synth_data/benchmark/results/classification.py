@@ -11,7 +11,14 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, FiniteFloat
 
 from covid_synth_data.benchmark.results.base import TOLERANCE, Count, Result, Sha256, Share, differences
-from covid_synth_data.benchmark.suite import ClassificationSuite, Name, Preprocessing, Regime, Training
+from covid_synth_data.benchmark.suite import (
+    ClassificationSuite,
+    Name,
+    Preprocessing,
+    Regime,
+    Training,
+    derived,
+)
 from covid_synth_data.errors import MetricError
 from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.metrics import calibration, detection, multiclass
@@ -232,7 +239,10 @@ def _against_suite(result: ClassificationResult) -> Iterator[str]:
     if not isinstance(suite, ClassificationSuite):
         yield f"suite {suite.name} {suite.version} is one of {suite.kind}"
         return
-    if suite.regimes.get(result.regime) != result.regime_rule:
+    own = suite.regimes.get(result.regime)
+    if own != result.regime_rule and (
+        own is not None or not derived.is_derived(suite, result.regime, result.regime_rule)
+    ):
         yield f"suite {suite.name} {suite.version} has no such regime as {result.regime!r} is stated to be"
     for kind, limit, count in (
         ("negatives", suite.data.max_negatives, result.composition.real_negatives),

@@ -134,6 +134,9 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         tasks.check_leaks({**splits, "train": mixed}, pixels=False)
         trained_on = [synthetic.trained_on[name] for name in regime.synthetic if name in synthetic.trained_on]
         notes = released.check_generators(splits, trained_on, suite.data.generators_saw)
+        version = synthetic.dataset.version if synthetic.dataset else None
+        release = self.request.release
+        notes += released.unknown_training(suite.release_name, regime.synthetic, release, version)
         # What the result file will say of them.
         films = composition.films(mixed, split.classes, suite.positive)
         made_of = composition.describe(

@@ -27,6 +27,7 @@ def run(
     models: Sequence[str] | None = None,
     protocol: str | None = None,
     regimes: Sequence[str] | None = None,
+    configs: Sequence[str] | None = None,
     seeds: int | Sequence[int] | None = None,
     weights: Weights | None = None,
     preprocessing: Preprocessing | None = None,
@@ -41,11 +42,12 @@ def run(
     """Run a suite and return the paths of its result files, those that were there before included.
 
     What is not asked for is taken from `profile` (the suite's first): `models`, `regimes` and `seeds` (a
-    number n stands for the seeds 0 to n - 1). `root` holds the real sets; `release` is a folder of the
-    suite's dataset (None: the Hub), of `version` where that is given. Regimes whose configs the release does
-    not hold stop the run before it starts, or are left out with `skip_missing`. `device` is "auto", "cpu",
-    "cuda", "cuda:N" or "mps". `progress` is called with (done, all, what). `ray` is the address of a Ray
-    cluster that shares out the trainings, or "local"; see `ray_cluster`.
+    number n stands for the seeds 0 to n - 1). For `configs`, which the suite need not name, regimes are
+    derived and run beside the baselines (`suite.derived`). `root` holds the real sets; `release` is a
+    folder of the suite's dataset (None: the Hub), of `version` where that is given. Regimes whose configs
+    the release does not hold stop the run before it starts, or are left out with `skip_missing`. `device`
+    is "auto", "cpu", "cuda", "cuda:N" or "mps". `progress` is called with (done, all, what). `ray` is the
+    address of a Ray cluster that shares out the trainings, or "local"; see `ray_cluster`.
 
     Of a suite of classifiers, `tasks` are the first where none is named. `weights` replaces the initial
     weights of every model, "none" being random; `preprocessing` replaces that of the suite; `limit` is the
@@ -72,6 +74,7 @@ def run(
         models=models,
         protocol=protocol,
         regimes=regimes,
+        configs=configs,
         seeds=seeds,
         weights=weights,
         preprocessing=preprocessing,

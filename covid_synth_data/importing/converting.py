@@ -1,0 +1,238 @@
+"""From images of any form to a release folder: checked, decoded and encoded in threads, written in shards."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import warnings
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from covid_synth_data import catalog, schema
+from covid_synth_data._version import __version__
+from covid_synth_data.errors import BadImage, BadMetadata, ConfigError, UnknownName
+from covid_synth_data.files import pixels
+from covid_synth_data.files.pixels import Grey
+from covid_synth_data.importing import card, copies_of_real, lineage, reading
+from covid_synth_data.importing.reading import Images
+from covid_synth_data.release import building, manifest, writing
+
+NAME: Final = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
+"""A config's name becomes a folder of the release and of the results."""
+
+Tick = Callable[[int, int], None]
+
+
+def import_images(
+    path: Path,
+    out: Path,
+    config: str,
+    stated: lineage.Stated = lineage.Stated(),  # noqa: B008 - frozen
+    *,
+    size: int | None = None,
+    root: Path | None = None,
+    progress: Tick | None = None,
+) -> manifest.Manifest:
+    """Write the images at `path` as the config `config` of the release folder `out`; returns its manifest.
+
+    Images become grey PNG files, uint8, of one size; `size` resizes them to (size, size). With `root`, images
+    that are copies of real films there are refused. The same call goes on after a stop. A release that is
+    there and holds imported images alone gets the config besides. Raises `MissingSource`, `BadMetadata`,
+    `BadImage`, `UnknownName` for a label, `ConfigError`, `VersionExists`, `OutputError`.
+    """
+    tick = progress or (lambda done, total: None)
+    _check_name(config)
+    images = reading.read(path)
+    labels = [_label(row.label, stated.label, images.form, row.name) for row in images.rows]
+    ids = _ids(images, config)
+    if not ids:
+        raise ConfigError(f"no image in {path}", found="an empty table", expected="at least one row")
+    learned_from = lineage.learned(stated.learned_from)
+    settings = {"digest": images.digest, "config": config, "size": size, **asdict(stated)}
+    settings["learned_from"] = learned_from.model_dump()
+    old = building.existing(out, config, settings)
+    if old is not None and config in old.subsets:
+        return old
+    with building.staged(out, settings) as folder:
+        work = _Work(images, labels, ids, config, stated, size)
+        paths = building.write_shards(folder, config, len(ids), work.rows, tick)
+        if root is not None:
+            copies_of_real.check([folder / name for name in paths], root)
+        subset = _subset(work, settings, learned_from)
+        restricted = lineage.restricted(set(subset.licences))
+        return building.finish(folder, out, paths, config, subset, restricted, card.text)
+
+
+class _Work:
+    """One import: the images, what is stated of them, and the size that all must have."""
+
+    def __init__(
+        self,
+        images: Images,
+        labels: list[str],
+        ids: list[str],
+        config: str,
+        stated: lineage.Stated,
+        size: int | None,
+    ) -> None:
+        self.images, self.labels, self.ids, self.config, self.stated = images, labels, ids, config, stated
+        self.side = size
+        self.shape = (size, size) if size else self._grey(0).shape
+
+    def rows(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
+        """The rows `start` to `stop`, decoded and encoded in threads, in order."""
+        yield from in_threads(self._row, range(start, stop))
+
+    def licence(self, number: int) -> str:
+        """The licence of an image: its own, or that of the set."""
+        own = self.images.rows[number].lineage.get("source_license")
+        return lineage.licence_named(str(own) if own else self.stated.licence)
+
+    def _row(self, number: int) -> dict[str, Any]:
+        given = self.images.rows[number]
+        grey = self._grey(number)
+        if grey.shape != self.shape:
+            raise BadImage(
+                f"{given.name} has another size than {self.images.rows[0].name}",
+                found=f"{grey.shape[1]} x {grey.shape[0]} pixels",
+                expected=f"{self.shape[1]} x {self.shape[0]}",
+                hint="add --size N, which resizes every image to N x N",
+            )
+        more = {name: given.lineage.get(name) for name in lineage.COLUMNS}
+        return {
+            **more,
+            "image": {
+                "bytes": writing.encode_image(grey, "png", 0),
+                "path": f"{self.config}-{number:06d}.png",
+            },
+            "label": schema.LABELS.index(self.labels[number]),
+            "image_id": self.ids[number],
+            "subset": self.config,
+            "generator": more["generator"] or self.stated.generator,
+            "source_license": self.licence(number),
+        }
+
+    def _grey(self, number: int) -> Grey:
+        picture = self.images.picture(number)
+        if isinstance(picture, np.ndarray):
+            from PIL import Image
+
+            grey = pixels.to_grey(Image.fromarray(picture))
+            return pixels.resize(grey, self.side) if self.side else grey
+        return pixels.load_grey(picture, self.side, self.images.rows[number].name)
+
+
+def in_threads(
+    work: Callable[[int], dict[str, Any]], numbers: range, ahead: int = 64
+) -> Iterator[dict[str, Any]]:
+    """`work` of each number, in order, by a thread for each core; at most `ahead` results wait."""
+    waiting: deque[Future[dict[str, Any]]] = deque()
+    # Opening an image sets warning filters aside, which threads would put back in the wrong order.
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        try:
+            for number in numbers:
+                waiting.append(pool.submit(work, number))
+                if len(waiting) >= ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _check_name(config: str) -> None:
+    if not NAME.match(config):
+        raise ConfigError(
+            "no such name of a config",
+            found=repr(config)[:80],
+            expected="small letters, digits, '.', '_' and '-'",
+            hint="change --config",
+        )
+    if config in {entry.config for entry in catalog.DATASETS}:
+        raise ConfigError(
+            f"the config {config!r} is one of this project's releases",
+            expected="a name of your own",
+            hint="change --config",
+        )
+
+
+def _label(own: str, given: str | None, form: str, name: str) -> str:
+    """The label of an image. Raises `UnknownName`, `ConfigError` where none or two are stated."""
+    if not own and given is None:
+        raise ConfigError(
+            f"{name} has no label",
+            expected="one of " + ", ".join(schema.LABELS),
+            hint="add --label, a column label, or folders named like labels",
+        )
+    if given is None:
+        return lineage.label_named(own, name)
+    wanted = lineage.label_named(given, "--label")
+    if own:
+        try:
+            stated = lineage.label_named(own, name)
+        except UnknownName:
+            if form != "folder":
+                raise
+            return wanted  # the folder's name is no label
+        if stated != wanted:
+            raise ConfigError(
+                f"{name} states another label than --label",
+                found=stated,
+                expected=wanted,
+                hint="leave --label out",
+            )
+    return wanted
+
+
+def _ids(images: Images, config: str) -> list[str]:
+    """An id for each image: as stated, after the config's name. Raises `BadMetadata` for one given twice."""
+    ids = [f"{config}-{row.image_id}" for row in images.rows]
+    twice = [name for name, count in Counter(ids).items() if count > 1]
+    if twice:
+        both = [row.name for row, name in zip(images.rows, ids, strict=True) if name == twice[0]]
+        raise BadMetadata(
+            f"{len(twice)} image ids stand for several images",
+            found=f"{twice[0]!r} for {both[0]} and {both[1]}",
+            expected="each image_id once",
+            hint="give each image an id of its own in the column image_id",
+        )
+    odd = next((name for name in ids if len(name) > 255 or not name.isprintable()), None)
+    if odd is not None:
+        raise BadMetadata(
+            "an image id that cannot be", found=repr(odd)[:80], expected="printable, at most 255"
+        )
+    return ids
+
+
+def _subset(work: _Work, settings: dict[str, Any], learned_from: manifest.Learned) -> manifest.Subset:
+    """What the manifest says of the set."""
+    named = {str(row.lineage.get("generator") or work.stated.generator) for row in work.images.rows}
+    height, width = work.shape
+    return manifest.Subset(
+        rows=len(work.ids),
+        generator=named.pop() if len(named) == 1 else "several",
+        recipe=settings,
+        sources={},
+        learned_from=learned_from,
+        licences=sorted({work.licence(number) for number in range(len(work.ids))}),
+        code_version=__version__,
+        git="",
+        libraries={
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in ("pillow", "pyarrow", "datasets")},
+        },
+        imported=manifest.Imported(
+            form=work.images.form,
+            learned_from="unknown" if work.stated.learned_from is None else "stated",
+            size=[width, height],
+        ),
+    )

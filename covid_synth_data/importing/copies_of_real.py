@@ -1,0 +1,74 @@
+"""Whether imported images are copies of real films, known by what they look like.
+
+A benchmark that trains on a copy of a test film measures memory. An image that states its real film
+(`source_dataset`, `source_id`) is a translation of that film, and may look like it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from covid_synth_data.errors import LeakError
+from covid_synth_data.sources import list_sources, read_source, source_status
+from covid_synth_data.splits import duplicates
+
+NOT_FILMS: Final = ("covid-ct", "phantom", "ct-phantom")
+"""Sources that hold no chest films on disk."""
+
+NAMED: Final = 5
+"""Copies that the error names one by one."""
+
+
+def check(shards: Sequence[Path], root: Path) -> None:
+    """Raise `LeakError` naming images of the shards that look like a real film below `root`."""
+    names, paths = _real_films(root)
+    ids, contents, stated = _images(shards)
+    films = duplicates.fingerprints([*paths, *ids], [*([None] * len(paths)), *contents])
+    found = []
+    for first, second in duplicates.pairs(films, duplicates.SAME_FILM).tolist():
+        if first >= len(paths) or second < len(paths):
+            continue  # two real films, or two images
+        image = second - len(paths)
+        if stated[image] != names[first]:
+            found.append(f"{ids[image]} = {names[first]}")
+    found = sorted(set(found))
+    if found:
+        raise LeakError(
+            "images are copies of real films",
+            found=f"{len(found)}, e.g. {found[0]}",
+            expected="none",
+            hint="remove them; for translations of films, state source_dataset and source_id of each",
+            lines=found[:NAMED],
+        )
+
+
+def _real_films(root: Path) -> tuple[list[str], list[str]]:
+    """The `image_id` and the file of every film of every source that `root` has."""
+    names: list[str] = []
+    paths: list[str] = []
+    for info in list_sources():
+        if info.name in NOT_FILMS or source_status(info.name, root).folder is None:
+            continue
+        frame = read_source(info.name, root)
+        frame = frame[frame["path"] != ""]
+        names += [str(name) for name in frame["image_id"]]
+        paths += [str(path) for path in frame["path"]]
+    return names, paths
+
+
+def _images(shards: Sequence[Path]) -> tuple[list[str], list[bytes], list[str]]:
+    """Of each image its id, its encoded bytes, and the `image_id` of the film it was made from, or ""."""
+    import pyarrow.parquet as pq
+
+    ids: list[str] = []
+    contents: list[bytes] = []
+    stated: list[str] = []
+    for path in shards:
+        table = pq.read_table(path, columns=["image", "image_id", "source_dataset", "source_id"])
+        ids += table["image_id"].to_pylist()
+        contents += [cell["bytes"] for cell in table["image"].to_pylist()]
+        pairs = zip(table["source_dataset"].to_pylist(), table["source_id"].to_pylist(), strict=True)
+        stated += [f"{dataset}/{name}" if dataset and name else "" for dataset, name in pairs]
+    return ids, contents, stated
