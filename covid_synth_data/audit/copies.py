@@ -99,7 +99,7 @@ def _new_films(found: Findings, context: Context, training: Looked) -> tuple[Loo
             f" another name (likeness {SAME_FILM} or more); they are left out here."
         )
     kept = Looked(films.films.take(new), films.features[new], films.thumbs[new])
-    return kept, Near(*(column[new] for column in there))
+    return kept, Near(there.distance[new], there.nearest[new], there.likeness[new], there.alike[new])
 
 
 def near(films: Looked, training: Looked) -> Near:

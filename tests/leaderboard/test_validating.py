@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from covid_synth_data import leaderboard
-from covid_synth_data.benchmark import results
+from covid_synth_data.benchmark.results import classification as results
 from covid_synth_data.benchmark.suite import load_suite
 from covid_synth_data.errors import CovidSynthError, ResultError
 from covid_synth_data.leaderboard import classification
@@ -76,7 +76,7 @@ def again(path: Path, change) -> None:
     rows = [results.Prediction.model_validate(row) for row in content["predictions"]]
     classes, positive = content["classes"], content["positive"]
     content["metrics"] = results.measure(rows, classes, positive).model_dump()
-    content["test"] = results.part(rows, classes, positive).model_dump()
+    content["test"] = results.film_counts(rows, classes, positive).model_dump()
     path.write_text(json.dumps(content))
 
 

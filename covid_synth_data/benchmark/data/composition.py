@@ -86,7 +86,7 @@ def as_task(rows: datasets.Dataset, classes: Sequence[str]) -> datasets.Dataset:
 
     codes = [list(classes).index(OPACITY if value else "normal") for value in rows["label"][:]]
     feature = datasets.ClassLabel(names=list(classes))
-    return rows.remove_columns("label").add_column("label", codes, feature=feature)  # type: ignore[arg-type]
+    return rows.remove_columns("label").add_column("label", codes, feature=feature)
 
 
 def without_held(

@@ -148,7 +148,7 @@ def _parts(
     ):
         free = sorted(patient for patient in kind if not placed.get(patient))
         numbers = np.array([placing.number(seed, names[patient]) for patient in free], np.float64)
-        places = placing.place(numbers, [""] * len(free), shares) if free else []
+        places = placing.place(numbers, [""] * len(free), shares)
         parts |= {patient: told[min(place, 2)] for patient, place in zip(free, places, strict=True)}
         for patient in kind:
             if found := placed.get(patient):
