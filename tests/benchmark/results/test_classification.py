@@ -94,8 +94,8 @@ def put(value, *keys):
         (put(9, "regime_rule", "positives"), "the regime asks for 9 positives, 18 are stated"),
         (put(99, "fitting", "best_epoch"), "epoch 99 was kept of 3"),
         (
-            lambda content: content.update(suite="zunair2021", suite_version="2.0.0"),
-            "suite zunair2021 2.0.0 has no such regime",
+            lambda content: content.update(suite="zunair2021", suite_version="3.0.0"),
+            "suite zunair2021 3.0.0 has no such regime",
         ),
     ],
 )
