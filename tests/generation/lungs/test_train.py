@@ -21,7 +21,7 @@ from covid_synth_data.sources import licences, phantom
 from generation.lungs import outlines, train
 from generation.lungs import scores as lung_scores
 
-RECIPE = Path(__file__).resolve().parents[3] / "generation" / "lung-fields.toml"
+RECIPE = Path(__file__).resolve().parents[3] / "generation" / "lungs" / "lung-fields.toml"
 COLUMNS = ("patientid", "finding", "view", "modality", "folder", "filename", "license")
 
 
