@@ -64,7 +64,14 @@ def save(path: Path, tensors: Mapping[str, Any], card: Mapping[str, Any]) -> Car
 
 
 def read_card(path: Path) -> Card:
-    """The card beside the weights at `path`. Raises `WeightsError`."""
+    """The card beside the weights at `path`. Raises `WeightsError`, also for files of another kind."""
+    if path.suffix != ".safetensors":
+        raise WeightsError(
+            f"will not load {path}",
+            found=f"a {path.suffix or 'nameless'} file",
+            expected=".safetensors",
+            hint="convert the weights; pickled files can run code",
+        )
     beside = path.with_suffix(".json")
     try:
         return Card.model_validate(json.loads(beside.read_text(encoding="utf-8")))
@@ -86,13 +93,6 @@ def read(path: Path) -> tuple[dict[str, Any], Card]:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    if path.suffix != ".safetensors":
-        raise WeightsError(
-            f"will not load {path}",
-            found=f"a {path.suffix or 'nameless'} file",
-            expected=".safetensors",
-            hint="convert the weights; pickled files can run code",
-        )
     card = read_card(path)
     try:
         content = path.read_bytes()

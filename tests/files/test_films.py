@@ -56,7 +56,7 @@ def test_plain_files_stay_as_they_are(tmp_path: Path) -> None:
     for kind in ("8-bit grey PNG", "8-bit grey JPEG", "JPEG named .jfif"):
         path = inputs.write(kind, tmp_path, kind)
         assert films.cells([str(path)]) == [str(path)]
-        out = tmp_path / "out.parquet"
+        out = tmp_path / f"{kind}.parquet"
         films.write_parquet(rows(path), out)
         kept = datasets.Dataset.from_parquet(str(out)).cast_column("image", datasets.Image(decode=False))
         assert kept[0]["image"] == {"bytes": path.read_bytes(), "path": path.name}
