@@ -38,7 +38,7 @@ def locked(folder: Path, work: str) -> Iterator[None]:
             ) from error
     try:
         owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%F %T %z")}
-        path.write_text(json.dumps({"work": work, **owner}) + "\n", encoding="utf-8")
+        path.write_text(json.dumps({"work": work, **owner}) + "\n", encoding="utf-8", newline="\n")
         yield
     finally:
         lock.release()
