@@ -78,7 +78,16 @@ def build(
     weights = b"weights of " + version.encode() + b"\0" * 40
     for subset in parts:  # each subset has weights and a card of its own, which says what it was trained on
         trained_on = {"films": [f"phantom/{subset}"], "patients": [f"phantom:{subset}"]}
-        card = {"sha256": hashlib.sha256(weights).hexdigest(), "training": {"learned_from": trained_on}}
+        card = {
+            "name": f"cyclegan-unet.{subset}",
+            "architecture": "cyclegan-unet",
+            "options": {},
+            "size": 32,
+            "licences": [],
+            "package_version": "0",
+            "sha256": hashlib.sha256(weights).hexdigest(),
+            "training": {"learned_from": trained_on},
+        }
         add(f"weights/{subset}.safetensors", weights)
         add(f"weights/{subset}.json", json.dumps(card).encode())
     add("README.md", _card(set(parts), version).encode())

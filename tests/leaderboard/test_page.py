@@ -173,7 +173,7 @@ def test_baselines_stay_beside_the_datasets_they_belong_to(page, rows):
 
 
 def test_a_filter_that_fits_nothing(page):
-    page.choose("select[name=suite]", "quickstart 2.0.0")
+    page.choose("select[name=suite]", "quickstart 3.0.0")
     page.choose("select[name=films]", "harmonised")
     assert visible(page) == []
     assert page.text("#shown").startswith("0 of")

@@ -158,7 +158,7 @@ def test_what_a_release_lacks_is_skipped(tmp_path, shell):
     shell(*asked).error("cannot run without", "transfer-gan")
     done = shell(*asked, "--skip-missing")
     assert done.code == 0
-    assert "7 result files" in done.out
+    assert "10 result files" in done.out
     assert {found.parent.name for found in results.find(tmp_path / "out")} == {
         "real",
         "real-balanced",
@@ -167,4 +167,5 @@ def test_what_a_release_lacks_is_skipped(tmp_path, shell):
         "baseline-gan",
         "mtt-gan",
         "real+mtt-gan",
+        *(f"real+mtt-gan@{recipe}" for recipe in ("augmented", "balanced", "weighted")),
     }

@@ -261,7 +261,7 @@ def test_the_teacher_is_the_moving_average_of_the_student(finished, trainees, tm
         torch.testing.assert_close(teacher[key].double(), average[key], rtol=1e-5, atol=1e-7, msg=key)
     released, _ = weights.read(run.weights)
     assert all(torch.equal(released[key], teacher[key].half().float()) for key in floats)
-    assert "net/discriminator_teacher/network.logit.weight" in tensors(tmp_path, STEPS)
+    assert "net/discriminator_teacher/module.logit.weight" in tensors(tmp_path, STEPS)
 
 
 def test_a_missing_start_run_says_which_command_makes_it(maintain, tmp_path):
