@@ -168,7 +168,7 @@ def test_baselines_stay_beside_the_datasets_they_belong_to(page, rows):
     shown = visible(page)
     assert ("real", "lite0-frozen", "plain", "") in shown
     assert sum(dataset != "" for *_, dataset in shown) == sum(row.dataset is not None for row in rows)
-    page.choose("select[name=suite]", "zunair2021 2.0.0")
+    page.choose("select[name=suite]", "zunair2021 3.0.0")
     assert {model for _, model, _, _ in visible(page)} == {"lite0-frozen", "resnet50"}
 
 
