@@ -90,6 +90,7 @@ def build(
         }
         add(f"weights/{subset}.safetensors", weights)
         add(f"weights/{subset}.json", json.dumps(card).encode())
+    add("weights/recipe.toml", b"seed = 0\n")  # the same in every version
     add("README.md", _card(set(parts), version).encode())
     lineage = {
         subset: manifest.Subset(

@@ -33,7 +33,7 @@ def test_a_version_is_one_commit_and_a_tag_that_holds_exactly_the_folder(hub, cl
     assert [commit.title for commit in repo.history("v1.0.0")] == ["Version 1.0.0", "initial commit"]
     assert not repo.private
     assert repo.resolve("v1.0.0").oid in done.out
-    assert "7 files to send" in done.out
+    assert "8 files to send" in done.out
     assert "(a new repository)" in done.out
     assert done.err == ""
 
@@ -53,6 +53,7 @@ def test_a_newer_version_sends_what_changed_and_deletes_what_is_gone(hub, client
     assert published(hub, "1.1.0") == content(second)
     assert published(hub, "1.0.0") == content(first)
     assert "delete  cyclegan/gnc-00000-of-00003.parquet" in done.out
+    assert "keep    weights/recipe.toml" in done.out
     sent = set(hub.puts())
     assert sent == set(content(second).values()) & sent - set(content(first).values())
     older = client.generation("publish", first, "--repo", REPO).ok()
