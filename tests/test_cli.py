@@ -331,7 +331,9 @@ def test_a_stop_is_one_line_and_130(shell, maintain, world, monkeypatch):
 
 def test_ctrl_c_in_a_real_process(world):
     code = (
-        "import signal, sys, time, covid_synth_data.release.verification as hub, covid_synth_data.cli as cli\n"
+        "import signal, sys, time\n"
+        "import covid_synth_data.cli as cli\n"
+        "import covid_synth_data.release.verification as hub\n"
         # As in a terminal, also where the tests run in the background and inherit that SIGINT is ignored.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "hub.verify = lambda *_: (print('here', flush=True), time.sleep(30))\n"
