@@ -154,6 +154,44 @@ class OriginalUNetGenerator(UNetGenerator):
     norm: Norm = "film"
 
 
+class ToneUNetGenerator(nn.Module):
+    """A U-Net that changes local contrast and brightness of the film, and draws nothing of its own.
+
+    The network gives two maps, a gain and an offset, at a quarter of the film's resolution. They are
+    interpolated linearly and applied to the film x as tanh((1 + gain) * atanh(x) + offset). Opacities are
+    wider than the four pixels of a map's cell, while stripes, checkerboards and letters are not: the
+    network can add haze and take away contrast, but every fine detail is the source film's own. Training
+    starts from the identity, since the last layer starts at zero. This generator is no paper's. Height and
+    width must be multiples of 16, at least 32.
+    """
+
+    norm: Norm = "channel"
+
+    def __init__(self, width: int = 32) -> None:
+        """`width` is the number of channels after the first convolution."""
+        super().__init__()
+        self.down1, self.down2 = _down(1, width, self.norm), _down(width, 2 * width, self.norm)
+        self.down3 = _down(2 * width, 4 * width, self.norm)
+        self.down4 = _down(4 * width, 8 * width, self.norm)
+        self.up1 = _up(8 * width, 4 * width, self.norm)
+        self.up2 = _up(8 * width, 2 * width, self.norm)
+        self.last = nn.Conv2d(4 * width, 2, 3, padding=1, padding_mode="replicate")
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, 1, h, w) in [-1, 1] to the same shape and range. Raises `ConfigError` on other sizes."""
+        check_multiple(x, 16)
+        d2 = self.down2(self.down1(x))
+        d3 = self.down3(d2)
+        u = torch.cat([self.up1(self.down4(d3)), d3], dim=1)
+        u = torch.cat([self.up2(u), d2], dim=1)
+        maps = F.interpolate(self.last(u).float(), scale_factor=4, mode="bilinear", align_corners=False)
+        gain, offset = maps.split(1, dim=1)
+        # 0.995 keeps the inverse of tanh finite; it is less than one grey level below white.
+        return torch.tanh((1 + gain) * torch.atanh(x.float().clamp(-0.995, 0.995)) + offset)
+
+
 class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()

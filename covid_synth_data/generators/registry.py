@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 ARCHITECTURES: Final[Mapping[str, str]] = {
     "cyclegan-unet": "cyclegan:UNetGenerator",
     "cyclegan-unet-original": "cyclegan:OriginalUNetGenerator",
+    "cyclegan-unet-tone": "cyclegan:ToneUNetGenerator",
     "cyclegan-resnet": "cyclegan:ResNetGenerator",
     "baseline-gan": "menon:MenonGenerator",
     "transfer-gan": "menon:MenonGenerator",

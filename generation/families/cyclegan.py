@@ -25,7 +25,7 @@ from generation.training.family import Family, frozen
 class Networks(FrozenModel):
     """Architecture and base widths. The critics have the same kind of instance norm as the generators."""
 
-    generator: Literal["cyclegan-unet", "cyclegan-unet-original", "cyclegan-resnet"]
+    generator: Literal["cyclegan-unet", "cyclegan-unet-original", "cyclegan-unet-tone", "cyclegan-resnet"]
     width: recipes.Positive = 32
     critic_width: recipes.Positive = 64
     initialisation: Literal["torch", "glorot-uniform"] = "torch"
