@@ -175,7 +175,7 @@ class ToneUNetGenerator(nn.Module):
         self.down4 = _down(4 * width, 8 * width, self.norm)
         self.up1 = _up(8 * width, 4 * width, self.norm)
         self.up2 = _up(8 * width, 2 * width, self.norm)
-        self.last = nn.Conv2d(4 * width, 2, 3, padding=1, padding_mode="replicate")
+        self.last = nn.Conv2d(4 * width, 2, 3, padding=1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
