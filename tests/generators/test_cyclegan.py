@@ -53,7 +53,7 @@ def test_upconv_is_upsampling_and_a_same_convolution(shape, kind):
     [
         (UNetGenerator(8), 64),
         (OriginalUNetGenerator(8), 64),
-        (ToneUNetGenerator(8), 64),
+        (ToneUNetGenerator(8), 128),
         (ResNetGenerator(4, 2), 36),
     ],
 )
@@ -75,7 +75,7 @@ def test_the_papers_sizes():
 
 
 def test_the_tone_generator_starts_at_the_film_itself():
-    film = torch.rand(2, 1, 64, 64) * 2 - 1
+    film = torch.rand(2, 1, 128, 128) * 2 - 1
     with torch.no_grad():
         made = ToneUNetGenerator(8)(film)
     assert (made - film).abs().max() <= 0.0051  # two thirds of a grey level, at black and at white
@@ -85,14 +85,14 @@ def test_the_tone_generator_draws_nothing_finer_than_its_maps():
     """However the last layer is set: on a film of one grey the change is linear within cells of 4 pixels."""
     torch.manual_seed(0)
     network = ToneUNetGenerator(8)
-    nn.init.normal_(network.last.weight, std=0.02)
+    nn.init.normal_(network.last.weight, std=0.002)
     with torch.no_grad():
-        maps = torch.atanh(network(torch.full((1, 1, 64, 64), 0.5)).double())[0, 0]
+        maps = torch.atanh(network(torch.full((1, 1, 128, 128), 0.5)).double())[0, 0]
     assert maps.std() > 0.01
     # Cell centres lie at 1.5, 5.5, ...: pixels 2 to 5 stand between the same two centres.
-    between = maps[2:-2].reshape(15, 4, 64)
+    between = maps[2:-2].reshape(31, 4, 128)
     assert between.diff(n=2, dim=1).abs().max() < 1e-4 * maps.std()
-    between = maps.T[2:-2].reshape(15, 4, 64)
+    between = maps.T[2:-2].reshape(31, 4, 128)
     assert between.diff(n=2, dim=1).abs().max() < 1e-4 * maps.std()
 
 
