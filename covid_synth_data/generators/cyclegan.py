@@ -134,7 +134,7 @@ class UNetGenerator(nn.Module):
             _up(8 * width, 2 * width, self.norm),
             _up(4 * width, width, self.norm),
         )
-        self.last = UpConv(2 * width, 1)
+        self.last: nn.Module = UpConv(2 * width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 1, h, w) in [-1, 1] to the same shape and range. Raises `ConfigError` on other sizes."""
@@ -158,31 +158,51 @@ class OriginalUNetGenerator(UNetGenerator):
     norm: Norm = "film"
 
 
+def _smooth_up(inputs: int, outputs: int, norm: Norm) -> nn.Sequential:
+    """Linear up-sampling by 2 and a 3x3 convolution: no position within a doubled pixel is special."""
+    return nn.Sequential(
+        nn.Upsample(scale_factor=2, mode="bilinear"),
+        nn.Conv2d(inputs, outputs, 3, padding=1),
+        nn.ReLU(),
+        _norm(norm, outputs),
+    )
+
+
 class ToneUNetGenerator(UNetGenerator):
     """The U-Net as a map of local contrast and brightness; every fine detail is the source film's own.
 
-    The network sees the film at a quarter of its resolution and gives two maps at that resolution, a gain and
-    an offset. They are interpolated linearly and applied to the film x as
+    The network sees the film at a quarter of its resolution and gives two maps at that resolution: a gain
+    in (-0.5, 0.5) and an offset in (-1, 1). They are interpolated linearly and applied to the film x as
     tanh((1 + gain) * atanh(x) + offset). Opacities are wider than the four pixels of a map's cell, while
     stripes, checkerboards and letters are not: the network can add haze and take away contrast, and cannot
-    draw. Training starts from the identity, since the last layer starts at zero. This generator is no
-    paper's. Height and width must be multiples of 64, at least 128.
+    draw. Training starts from the identity, since the last layer starts at zero. The film is mirrored at its
+    borders, so that the network does not see them. This generator is no paper's. Height and width must be
+    multiples of 64, at least 128.
     """
+
+    margin = 8
+    """Cells of the mirrored border."""
 
     def __init__(self, width: int = 32) -> None:
         """`width` is the number of channels after the first convolution."""
         super().__init__(width)
-        self.last = UpConv(2 * width, 2)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+        self.up1 = _smooth_up(8 * width, 4 * width, self.norm)
+        self.up2 = _smooth_up(8 * width, 2 * width, self.norm)
+        self.up3 = _smooth_up(4 * width, width, self.norm)
+        last = nn.Conv2d(2 * width, 2, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        self.last = nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear"), last)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 1, h, w) in [-1, 1] to the same shape and range. Raises `ConfigError` on other sizes."""
         check_multiple(x, 64, 128)
-        maps = self.body(F.avg_pool2d(x, 4)).float()
+        m = self.margin
+        cells = F.pad(F.avg_pool2d(x, 4), (m, m, m, m), mode="reflect")
+        maps = torch.tanh(self.body(cells)[:, :, m:-m, m:-m].float())
         gain, offset = F.interpolate(maps, scale_factor=4.0, mode="bilinear").split(1, dim=1)
         # 0.995 keeps the inverse of tanh finite; it is less than one grey level below white.
-        return torch.tanh((1 + gain) * torch.atanh(x.float().clamp(-0.995, 0.995)) + offset)
+        return torch.tanh((1 + gain / 2) * torch.atanh(x.float().clamp(-0.995, 0.995)) + offset)
 
 
 class _Residual(nn.Module):
