@@ -330,7 +330,7 @@ def test_a_manifest_with_a_name_no_disk_takes(refused, world):
     content = json.loads(manifest.read_text())
     content["files"][0]["path"] = "x" * 5000
     manifest.write_text(json.dumps(content))
-    refused("verify", world.release, says=["too long"])
+    refused("verify", world.release, says=["at most 1,000 characters"])
 
 
 def test_a_damaged_shard(refused, world):
