@@ -57,8 +57,8 @@ def mix(
     Raises `ImpossibleMix`, with what can be reached, `UnknownName`, and `ConfigError`, also where a
     synthetic row is of a class that the real rows do not name; streams cannot be counted, see `stream`.
     """
-    asked = [value is not None for value in (skew, synthetic_count, synthetic_fraction, counts)]
-    if sum(asked) > 1:
+    given = [value is not None for value in (skew, synthetic_count, synthetic_fraction, counts)]
+    if sum(given) > 1:
         raise ConfigError(
             "a mix is governed by one number",
             found=f"skew {skew}, synthetic_count {synthetic_count}, synthetic_fraction {synthetic_fraction}, "
@@ -128,22 +128,22 @@ def extend(
     return _join(real, np.arange(len(real)), pool, chosen, seed)
 
 
-def _for_skew(real: Any, pool: Any, asked: float, random: np.random.Generator, positive: str) -> Index:
-    """Rows of the pool that bring the skew nearest to `asked`. Raises `ImpossibleMix`."""
-    if not (_is_number(asked) and math.isfinite(asked) and asked > 0):
-        raise ImpossibleMix("no such skew", found=repr(asked), expected="a number above 0")
+def _for_skew(real: Any, pool: Any, target: float, random: np.random.Generator, positive: str) -> Index:
+    """Rows of the pool that bring the skew nearest to `target`. Raises `ImpossibleMix`."""
+    if not (_is_number(target) and math.isfinite(target) and target > 0):
+        raise ImpossibleMix("no such skew", found=repr(target), expected="a number above 0")
     mine, theirs = _is_positive(real, positive), _is_positive(pool, positive)
     positives, negatives = int(mine.sum()), int((~mine).sum())
-    if negatives > asked * positives:
+    if negatives > target * positives:
         label, rows = positive, np.flatnonzero(theirs)
-        count = max(_nearest_positives(negatives, asked) - positives, 0)
+        count = max(_nearest_positives(negatives, target) - positives, 0)
     else:
-        label, rows, count = "negative", np.flatnonzero(~theirs), round(asked * positives) - negatives
+        label, rows, count = "negative", np.flatnonzero(~theirs), round(target * positives) - negatives
     if not positives + negatives:
         raise ImpossibleMix("no real rows to bring to a skew", found="0 rows", expected="at least one")
     if count > len(rows):
         raise ImpossibleMix(
-            f"a skew of {asked:g} needs {count:,} synthetic {label} rows",
+            f"a skew of {target:g} needs {count:,} synthetic {label} rows",
             found=f"{len(rows):,} beside {negatives:,} real negatives and {positives:,} real positives",
             expected=_reachable(negatives, positives, int((~theirs).sum()), int(theirs.sum())),
             hint="ask for a skew in that range, or give more synthetic rows",
@@ -160,18 +160,20 @@ def _for_counts(real: Any, pool: Any, counts: Mapping[str, int], random: np.rand
     chosen = [np.empty(0, np.int64)]
     # In the order of the classes, so that the order of the mapping does not matter.
     for name in sorted(counts, key=names.index):
-        there = int(_is_positive(real, name).sum())
+        real_count = int(_is_positive(real, name).sum())
         rows = np.flatnonzero(_is_positive(pool, name))
         _check_count(counts[name], f"a count of {name} rows")
-        more = max(counts[name] - there, 0)
-        chosen.append(_draw(rows, more, random, f"{counts[name]:,} {name} rows beside {there:,} real ones"))
+        more = max(counts[name] - real_count, 0)
+        chosen.append(
+            _draw(rows, more, random, f"{counts[name]:,} {name} rows beside {real_count:,} real ones")
+        )
     return np.concatenate(chosen)
 
 
-def _nearest_positives(negatives: int, asked: float) -> int:
-    """How many positives, at least one, bring the skew of that many negatives nearest to `asked`."""
-    low = max(math.floor(negatives / asked), 1)
-    return min((low, low + 1), key=lambda positives: abs(negatives / positives - asked))
+def _nearest_positives(negatives: int, target: float) -> int:
+    """How many positives, at least one, bring the skew of that many negatives nearest to `target`."""
+    low = max(math.floor(negatives / target), 1)
+    return min((low, low + 1), key=lambda positives: abs(negatives / positives - target))
 
 
 def _reachable(negatives: int, positives: int, more_negatives: int, more_positives: int) -> str:

@@ -108,8 +108,8 @@ def run(out: Path, say: Callable[[str], None], progress: Callable[[str], Any]) -
 
 def _recipe() -> Path:
     """The recipe in the checkout. Raises `MissingCheckout` where there is none."""
-    found = importlib.util.find_spec("generation")
-    for folder in found.submodule_search_locations or [] if found else []:
+    spec = importlib.util.find_spec("generation")
+    for folder in spec.submodule_search_locations or [] if spec else []:
         path = Path(folder) / "recipes" / "quickstart.toml"
         if path.is_file():
             return path

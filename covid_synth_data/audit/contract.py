@@ -112,14 +112,14 @@ class Section:
 
     def run(self, context: Context) -> SectionResult:
         """The answer."""
-        found = self.measure(context)
+        findings = self.measure(context)
         return SectionResult(
             name=self.name,
             question=self.question,
-            values=found.values,
-            notes=found.notes,
-            missing=found.missing,
-            shown=found.shown,
+            values=findings.values,
+            notes=findings.notes,
+            missing=findings.missing,
+            shown=findings.shown,
         )
 
 

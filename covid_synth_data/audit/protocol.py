@@ -78,11 +78,11 @@ def limits(measured: Interval | Estimate | Proportion | float) -> dict[str, floa
 def difference(first: Value, second: Value) -> float:
     """`first` less `second`. Raises `ResultError` unless metric and protocol are the same."""
     for name in ("key", *Protocol.model_fields):
-        one, other = (getattr(value if name == "key" else value.protocol, name) for value in (first, second))
-        if one != other:
+        left, right = (getattr(value if name == "key" else value.protocol, name) for value in (first, second))
+        if left != right:
             raise ResultError(
                 "values that do not compare",
-                found=f"{name} {one!r} and {other!r}",
+                found=f"{name} {left!r} and {right!r}",
                 expected="one metric and one protocol",
                 hint="measure both in one audit",
             )

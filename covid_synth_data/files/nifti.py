@@ -270,8 +270,8 @@ def is_reference(content: object) -> bool:
 def named(content: bytes) -> str:
     """The file that a reference names, with the slice, for messages."""
     try:
-        found = json.loads(content.removeprefix(MAGIC))
-        return f"{found['path']}, slice {found['number']}"
+        reference = json.loads(content.removeprefix(MAGIC))
+        return f"{reference['path']}, slice {reference['number']}"
     except (ValueError, KeyError, TypeError):
         return "a damaged reference to a slice"
 

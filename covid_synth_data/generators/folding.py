@@ -77,12 +77,12 @@ class PhaseConv(nn.Conv2d):
 
 def split_phases(network: nn.Module) -> int:
     """Replace the transposed convolutions that `PhaseConv` can stand for; returns how many."""
-    found = [(name, layer) for name, layer in network.named_modules() if _splits(layer)]
-    for name, layer in found:
+    splittable = [(name, layer) for name, layer in network.named_modules() if _splits(layer)]
+    for name, layer in splittable:
         owner, _, attribute = name.rpartition(".")
         assert isinstance(layer, nn.ConvTranspose2d)  # noqa: S101 - `_splits` has seen to it
         setattr(network.get_submodule(owner), attribute, PhaseConv(layer))
-    return len(found)
+    return len(splittable)
 
 
 def _splits(layer: nn.Module) -> bool:

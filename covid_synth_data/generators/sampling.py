@@ -134,14 +134,14 @@ def _rows(
 
 def _lineage(sampler: Sampler, weights: str, n: int, job: dict[str, Any]) -> manifest.Subset:
     card = sampler.card
-    learned = card.training.get("learned_from", {"films": [], "patients": []})
+    trained_on = card.training.get("learned_from", {"films": [], "patients": []})
     return manifest.Subset(
         rows=n,
         generator=card.name,
         weights=weights,
         recipe={**card.training.get("recipe", {}), "samples": job},
         sources={},
-        learned_from=manifest.Learned.model_validate(learned),
+        learned_from=manifest.Learned.model_validate(trained_on),
         licences=card.licences,
         code_version=__version__,
         git="",

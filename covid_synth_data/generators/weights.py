@@ -72,11 +72,11 @@ def read_card(path: Path) -> Card:
             expected=".safetensors",
             hint="convert the weights; pickled files can run code",
         )
-    beside = path.with_suffix(".json")
+    card_path = path.with_suffix(".json")
     try:
-        return Card.model_validate(json.loads(beside.read_text(encoding="utf-8")))
+        return Card.model_validate(json.loads(card_path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        what, hint = f"the card {beside} of the weights cannot be read", "fetch the release again"
+        what, hint = f"the card {card_path} of the weights cannot be read", "fetch the release again"
         if isinstance(error, ValidationError):
             raise invalid(WeightsError, what, error, Card, hint) from error
         raise WeightsError(

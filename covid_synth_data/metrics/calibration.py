@@ -75,16 +75,16 @@ def _bins(confidence: Floats, true: Bools, bins: int) -> list[Bin]:
     place = np.minimum(np.searchsorted(edges, confidence, side="right") - 1, bins - 1)
     return [
         Bin(
-            low=float(edges[one]),
-            high=float(edges[one + 1]),
-            confidence=min(1.0, float(confidence[place == one].mean())),
-            accuracy=proportion(int(true[place == one].sum()), int((place == one).sum())),
+            low=float(edges[number]),
+            high=float(edges[number + 1]),
+            confidence=min(1.0, float(confidence[place == number].mean())),
+            accuracy=proportion(int(true[place == number].sum()), int((place == number).sum())),
         )
-        for one in np.unique(place)
+        for number in np.unique(place)
     ]
 
 
 def _error(bins: list[Bin]) -> float:
-    films = sum(one.accuracy.n for one in bins)
-    gaps = sum(one.accuracy.n * abs(one.accuracy.value - one.confidence) for one in bins)
+    films = sum(part.accuracy.n for part in bins)
+    gaps = sum(part.accuracy.n * abs(part.accuracy.value - part.confidence) for part in bins)
     return min(1.0, gaps / films)

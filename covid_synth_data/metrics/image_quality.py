@@ -85,8 +85,10 @@ def ssim(real: Images, fake: Images) -> Floats:
             "slices too small for SSIM", found=str(first.shape[1:]), expected=f"{WINDOW} or more"
         )
 
-    def measure(one: Any, other: Any) -> Any:
-        return from_torch.structural_similarity_index_measure(one, other, data_range=1.0, reduction="none")
+    def measure(first_part: Any, second_part: Any) -> Any:
+        return from_torch.structural_similarity_index_measure(
+            first_part, second_part, data_range=1.0, reduction="none"
+        )
 
     return _each(measure, first, second)
 

@@ -147,9 +147,9 @@ class FilmBatches:
             rows = np.empty(len(at), np.int64)
             for turn in np.unique(rounds):
                 rows[rounds == turn] = self._order(kind, int(turn))[positions[rounds == turn]]
-            there = torch.from_numpy(at).to(x.device)
+            at_rows = torch.from_numpy(at).to(x.device)
             chosen = torch.from_numpy(rows).to(x.device)
-            x[there], y[there] = pool[chosen], self.labels[kind][chosen]
+            x[at_rows], y[at_rows] = pool[chosen], self.labels[kind][chosen]
         random = np.random.default_rng([self.recipe.seed, 0, step, self.fabric.global_rank])
         return _mirrored(to_float(x), self.recipe, random, len(places), slice(None)), y
 

@@ -41,10 +41,10 @@ class MenonRecipe(recipes.FilmRecipe):
     network: Networks
 
     @model_validator(mode="after")
-    def _is_what_it_says(self) -> MenonRecipe:
+    def _name_matches_method(self) -> MenonRecipe:
         has = (self.start is not None, self.training.ema > 0)
-        wanted = {"baseline-gan": (False, False), "transfer-gan": (True, False), "mtt-gan": (True, True)}
-        if has != wanted[self.network.generator]:
+        expected = {"baseline-gan": (False, False), "transfer-gan": (True, False), "mtt-gan": (True, True)}
+        if has != expected[self.network.generator]:
             raise ValueError(
                 "baseline-gan with neither start nor training.ema, transfer-gan with start, mtt-gan with both"
             )

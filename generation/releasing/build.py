@@ -126,12 +126,12 @@ def _existing(out: Path, job: Job) -> manifest.Manifest | None:
     if not (out / manifest.NAME).is_file():
         return None
     before = manifest.read(out)
-    wanted = (job.release.dataset, job.release.version)
-    if (before.name, before.version) != wanted:
+    identity = (job.release.dataset, job.release.version)
+    if (before.name, before.version) != identity:
         raise VersionExists(
             f"{out} holds another release",
             found=f"{before.name} {before.version}",
-            expected=" ".join(wanted),
+            expected=" ".join(identity),
             hint="choose another folder with --out; a version never changes",
         )
     subset = before.subsets.get(job.release.subset)

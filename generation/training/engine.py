@@ -97,9 +97,9 @@ def _precision(
     recipe: TrainedRecipe, films: Sequence[TrainingImages], device: str
 ) -> tuple[Precision, dict[str, float]]:
     """The recipe's precision; for "auto" bf16 on a GPU, on a CPU the one with the faster step."""
-    asked = recipe.training.precision
-    if asked != "auto":
-        return asked, {}
+    requested = recipe.training.precision
+    if requested != "auto":
+        return requested, {}
     if device == "cuda":
         return "bf16-mixed", {}
     choices: tuple[Precision, Precision] = ("32-true", "bf16-mixed")

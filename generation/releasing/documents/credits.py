@@ -58,7 +58,7 @@ def credits_for(
     groups: dict[str, list[str]] = defaultdict(list)
     for name in sorted(uses):
         groups[name.partition("/")[0]].append(name)
-    found = []
+    credited = []
     for source, names in groups.items():
         info = known.get(source)
         pages: Mapping[str, Mapping[str, Any]] = {}
@@ -72,8 +72,8 @@ def credits_for(
                 home = info.homepage if info is not None else ""
                 link = _text(page.get("url")) or home
                 used = " and ".join(sorted(uses[name], reverse=True))
-                found.append(Credit(name, source, licence, _text(page.get("author")), link, used))
-    return found
+                credited.append(Credit(name, source, licence, _text(page.get("author")), link, used))
+    return credited
 
 
 def _pages(source: str, root: Path | None) -> Mapping[str, Mapping[str, Any]]:
@@ -90,13 +90,13 @@ def _text(value: Any) -> str:
 
 def merged(*lists: Iterable[Credit]) -> list[Credit]:
     """One credit for each film, sorted; the uses of a film that stands in several are joined."""
-    found: dict[str, Credit] = {}
+    by_film: dict[str, Credit] = {}
     for credit in (credit for each in lists for credit in each):
-        before = found.get(credit.image_id)
+        before = by_film.get(credit.image_id)
         uses = {*(before.used_as.split(" and ") if before else []), *credit.used_as.split(" and ")}
         joined = " and ".join(sorted(uses, reverse=True))
-        found[credit.image_id] = replace(credit, used_as=joined)
-    return [found[name] for name in sorted(found)]
+        by_film[credit.image_id] = replace(credit, used_as=joined)
+    return [by_film[name] for name in sorted(by_film)]
 
 
 def to_csv(rows: Iterable[Credit]) -> str:
