@@ -25,7 +25,7 @@ class Material:
 
     `synthetic` is the set that is audited. `training` are the real films that its generator learned from,
     `held_out` real films of the same sets and other patients, `elsewhere` real films of other sets,
-    `sources` the films that were translated. Where nobody says what was learned from, `training_known` is
+    `sources` the films that were translated. Where the training films are unknown, `training_known` is
     False and `training` a random half of the real patients.
     """
 

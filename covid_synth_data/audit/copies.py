@@ -1,7 +1,7 @@
 """Are the images copies of training films? The nearest training film, in features and in aligned pixels.
 
-Every distance stands beside the same one of held-out real films, which no generator saw. Training films that
-were changed a little and put among the images show whether copies would be found.
+Each distance is compared with that of held-out real films, which no generator was trained on. As a control,
+slightly changed training films are added to the images, to show whether copies would be found.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ _Learned = tuple[manifest.Learned, dict[str, Any] | None]
 def _released(
     config: str, release: str | Path | None, version: str | None, label: str | None
 ) -> tuple[Subject, FilmSet, _Learned]:
-    """The images of a config, and whom its generators learned from."""
+    """The images of a config, and the training films and patients of its generators."""
     entry = next(item for item in catalog.DATASETS if item.config == config)
     rows = loading.load_dataset(entry.dataset, config, version=version, root=release)
     folder = loading.release_folder(entry.dataset, version, release)

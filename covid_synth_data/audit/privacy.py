@@ -1,6 +1,6 @@
-"""Whom do the images give away? Re-identification of the translated films, and membership in the training.
+"""Privacy: re-identification of the source films of translations, and membership in the training set.
 
-The attacks are simple ones that anyone with the images can run. What they do not find, a better one may.
+The attacks are simple, and anyone with the images can run them. A stronger attack may find more.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ Better = Literal["lower", "higher", "chance", "real"]
 class Protocol(FrozenModel):
     """All that a value depends on besides the films that it describes.
 
-    `extractor` and `layer` say what a film was turned into, `resize` how it was brought to the size for that,
+    `extractor` and `layer` name the features of a film, `resize` says how the film was resized for them,
     `n` how many films the number depends on by its definition (drawn of each side, or in the reference),
     `seed` which ones, `reference` what the films were compared with.
     """

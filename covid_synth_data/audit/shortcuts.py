@@ -64,7 +64,7 @@ def inputs(context: Context) -> dict[str, Input]:
 
 
 def _hospitals(findings: Findings, context: Context, real: FilmSet) -> None:
-    """Each real set told from the other ones, all films of one class."""
+    """Probes that separate each real set from the other sets; all films are of one class."""
     counts = Counter(real.datasets)
     enough = sorted(name for name, count in counts.items() if count >= LEAST)
     if len(enough) < 2:
@@ -107,7 +107,7 @@ def _metadata(films: FilmSet) -> npt.NDArray[np.float64]:
 
 
 def _synthetic(findings: Findings, context: Context, real: FilmSet) -> None:
-    """Synthetic images told from real films; beside it one half of the real patients from the other."""
+    """Probes that separate synthetic from real films; for reference, two halves of the real patients."""
     looks, seed = context.looks, context.seed
     made = context.material.synthetic.draw(MOST, seed)
     chosen = real.draw(MOST, seed)

@@ -123,7 +123,7 @@ def xrv_densenet(pretrained: bool) -> tuple[Any, WeightsUsed]:
 
 
 class _Part(nn.Module):
-    """Stands for whatever a pickled model is made of: it holds parameters and parts, and does nothing."""
+    """Replaces every class of a pickled model: it holds parameters and submodules, and does nothing."""
 
     def __init__(self, *_arguments: object) -> None:
         super().__init__()

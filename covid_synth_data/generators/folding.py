@@ -76,11 +76,11 @@ class PhaseConv(nn.Conv2d):
 
 
 def split_phases(network: nn.Module) -> int:
-    """Replace the transposed convolutions that `PhaseConv` can stand for; returns how many."""
+    """Replace the transposed convolutions that `PhaseConv` can compute. Returns their number."""
     splittable = [(name, layer) for name, layer in network.named_modules() if _splits(layer)]
     for name, layer in splittable:
         owner, _, attribute = name.rpartition(".")
-        assert isinstance(layer, nn.ConvTranspose2d)  # noqa: S101 - `_splits` has seen to it
+        assert isinstance(layer, nn.ConvTranspose2d)  # noqa: S101 - `_splits` has checked it
         setattr(network.get_submodule(owner), attribute, PhaseConv(layer))
     return len(splittable)
 

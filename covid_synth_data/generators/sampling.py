@@ -24,7 +24,7 @@ SHARD_ROWS = 2048
 _BATCH = 64
 """Films that are held in memory while a folder is translated."""
 VERSION = "0.0.0"
-"""Of a release that is nobody's publication."""
+"""The version of a set that is not published."""
 
 
 def write_png(

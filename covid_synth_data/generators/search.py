@@ -17,7 +17,7 @@ BUNDLED: Final = Path(__file__).resolve().parents[1] / "weights"
 
 
 def find(root: str | Path | None = None) -> Mapping[str, Path]:
-    """Names "architecture.tag" to weights files: below the release `root`, or wherever this machine has them.
+    """Names "architecture.tag" to weights files: in the release `root`, or anywhere on this machine.
 
     Without `root` these are the places of `release.places` (cache, checkout, named folders), then the wheel.
     """

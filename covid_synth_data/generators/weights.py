@@ -17,7 +17,7 @@ from covid_synth_data.files.models import FrozenModel, invalid
 
 
 class Card(FrozenModel):
-    """What stands beside the weights: enough to build the network and to know where it comes from.
+    """The card of the weights: how to build the network, and how it was trained.
 
     `kind` is translator (film to film), sampler (noise to film) or label-to-image (label map to CT
     slice). `size` is the side in pixels of the films it was trained on; `source_class` and `target_class` the

@@ -1,4 +1,4 @@
-"""Writing the leaderboard: Markdown for a repository, one HTML page for people, the Hub's format."""
+"""Write the leaderboard: Markdown for a repository, an HTML page, and the Hub's format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The films that a task tests on: what two results must share before their numbers stand in one table."""
+"""The test set of a task. Two results must share it before their numbers enter one table."""
 
 from __future__ import annotations
 

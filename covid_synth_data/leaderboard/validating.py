@@ -89,7 +89,7 @@ def validate(
             checks.check_release(mine, Path(release))
     _note_check(checked, skipped, against, "the test set against accepted results", "--against")
     _note_check(checked, skipped, root, "test set, training counts and leaks against the real sets", "--root")
-    _note_check(checked, skipped, release, "whom the generators learned from", "--release")
+    _note_check(checked, skipped, release, "the training patients of the generators", "--release")
     groups = _check_seeds(submission)
     return Report(
         files=len(submission),
@@ -137,7 +137,7 @@ def _check_suite(submitted: Submitted) -> None:
 
 
 def _check_twice(submission: Sequence[Submitted]) -> None:
-    """Each run is there once, and no run stands in for another: `inputs` covers seed and fold."""
+    """Each run occurs once, and no run is a copy of another: `inputs` covers seed and fold."""
     runs: dict[tuple[object, ...], Submitted] = {}
     inputs: dict[str, Submitted] = {}
     for submitted in submission:

@@ -1,11 +1,12 @@
-"""Whether probabilities mean what they say: of films called with 80 %, are 80 % called rightly?
+"""Calibration: of the films predicted with a probability of 80 %, are 80 % predicted correctly?
 
-Everywhere: `labels` is an array of shape (n,) of class indices, `probabilities` of shape (n, K), rows summing
-to 1. Bins have equal width and hold their lower edge; the last holds 1 as well. Empty bins are left out.
+In all functions `labels` is an array of shape (n,) of class indices, and `probabilities` has shape (n, K);
+its rows sum to 1. Bins have equal width and include their lower edge; the last bin also includes 1. Empty
+bins are left out.
 
 The expected calibration error (Guo et al. 2017) is not 0 for a perfectly calibrated classifier on few films:
-the accuracy of a small bin strays from its confidence by chance. Compare it between classifiers on the same
-films, and read the intervals of the bins, which take films for independent.
+the accuracy of a small bin differs from its confidence by chance. Compare it between classifiers on the same
+films, and read the intervals of the bins. These intervals assume independent films.
 """
 
 from __future__ import annotations

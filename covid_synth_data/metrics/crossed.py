@@ -1,4 +1,4 @@
-"""How sure a mean over trainings is, and a difference of two: bootstrap crossed over patients and seeds.
+"""Intervals of a mean over trainings and of a difference of two means: bootstrap over patients and seeds.
 
 Seeds `S`, patients `G`, replicates `R`; the statistics come from `resampling`. The estimand of every
 statistic is its mean over two populations: the trainings that a seed could have started, and the patients of
@@ -81,7 +81,8 @@ def interval(
     """The mean over the seeds with its interval.
 
     With one seed the interval is over patients alone. For a share of `films` films the interval is at least
-    as wide as that of Clopper and Pearson at the mean share: where all films are found, no replicate strays.
+    as wide as that of Clopper and Pearson at the mean share: if all films are found, all replicates are
+    equal.
     """
     drawn = _crossed(statistic.replicates, seed)
     tail = float(

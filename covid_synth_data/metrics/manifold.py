@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage: where made films lie among real ones, and what they leave out.
+"""Precision, recall, density and coverage of synthetic films with respect to real films.
 
 Real and made films are points of features; around each point stands a ball whose radius is the distance to
 its k-th neighbour in its own set (Kynkaanniemi et al. 2019; Naeem et al. 2020). Precision is the share of

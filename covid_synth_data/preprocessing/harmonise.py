@@ -1,6 +1,6 @@
-"""A film without what tells how it was made: frame, edges, sharpness and tone brought to one standard.
+"""Normalise frame, edges, sharpness and grey levels, so that images do not reveal their source.
 
-Every step is a fixed rule over the film at hand. Nothing is learned, from training films or from test films,
+Every step is a fixed rule on a single film. Nothing is learned, from training films or from test films,
 and nothing depends on the source or the class.
 """
 

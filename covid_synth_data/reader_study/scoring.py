@@ -246,7 +246,7 @@ def _by_pair(everyone: Sequence[Answers], key: Key) -> list[Pair]:
 
 
 def text(result: Score) -> str:
-    """The score for people."""
+    """The score as text."""
     lines = [
         f"{result.title} Study {result.study[:12]}, {result.pairs} pairs, {len(result.readers)} readers."
     ]

@@ -23,7 +23,7 @@ DRAWS: Final = 11
 """Random numbers that one film takes."""
 
 BLACK: Final = -1.0
-"""What lies beside a film that was moved."""
+"""Fill value outside a film that was moved."""
 
 GREY: Final = 0.0
 """What fills a hole."""

@@ -72,12 +72,12 @@ class IAGAN(NoiseFamily):
         return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
 
     def _noise(self, count: int) -> Tensor:
-        """The noise without the part that stands for a film's code."""
+        """The noise without the part that replaces a film's code."""
         length = int(self.generator.latent) - int(self.generator.code)  # type: ignore[arg-type]
         return torch.randn(count, length, device=self.fabric.device)
 
     def samples(self, count: int, batches: FilmBatches) -> Grey:
-        """Samples from codes like those of the films at hand."""
+        """Samples from codes with the distribution of the training films' codes."""
         films = to_float(torch.from_numpy(batches.real(FITTED)).to(self.fabric.device))
         self.inference_network().fit_codes(films)  # type: ignore[operator]
         return super().samples(count, batches)

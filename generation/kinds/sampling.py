@@ -71,7 +71,7 @@ class Samples(TrainedMaker):
         self.shard_rows = release.shard_rows
 
     def make(self, rows: Sequence[Row]) -> contextlib.closing[Generator[Made]]:
-        """In the blocks that make image i the same whatever the shards.
+        """In fixed blocks, so that image i does not depend on the shards.
 
         Raises `CorruptRelease` for rows read from a release that cannot have been made in one shard.
         """

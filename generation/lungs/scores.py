@@ -72,7 +72,7 @@ def classical(film: Film) -> Fields:
 
 
 def central(film: Film) -> Fields:
-    """The ellipse that stands in for lungs, on every film: what any method must beat."""
+    """The central ellipse on every film: the baseline for every method."""
     return Fields(lung_shapes.ellipse(film.shape[0]), False)
 
 

@@ -1,4 +1,4 @@
-"""A released row beside the same row made again: columns, pixels, and the report for people and scripts."""
+"""Compare a released row with the same row made again: columns, pixels, and the report."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class SourceMatch:
-    """Whether the films at hand are those that a subset was made from, by source: fingerprints agree."""
+    """By source: whether the user's films are those that a subset was made from (equal fingerprints)."""
 
     subset: str
     agree: dict[str, bool]

@@ -1,4 +1,4 @@
-"""Checkpoints: one folder per saved step, safetensors and JSON only, complete or not there at all."""
+"""Checkpoints: one folder per saved step, safetensors and JSON only, written completely or not at all."""
 
 from __future__ import annotations
 

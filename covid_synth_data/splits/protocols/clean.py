@@ -74,7 +74,7 @@ PASSED_OVER: Final = (
     (Pool("radiography", "mixed"), "normal", "file name does not tell where the film is from"),
     (Pool("radiography", "rsna"), "pneumonia", "an opacity of no stated cause, of a set without patients"),
 )
-"""Films that `clean` never takes, with the class and the reason; they stand in the plan as left out."""
+"""Films that `clean` never uses, with the class and the reason; the plan lists them as left out."""
 
 
 def clean(request: Request) -> Outcome:

@@ -121,7 +121,7 @@ def _choose_normals(frame: pd.DataFrame) -> None:
 
 
 def _need(present: bool, what: str) -> None:
-    """Raise `MissingSource` for what is not there."""
+    """Raise `MissingSource` unless `present`."""
     if not present:
         raise MissingSource(
             "the protocol external cannot be made from this root",
@@ -142,7 +142,7 @@ def _all_films(source: str, request: Request) -> pd.DataFrame:
 
 
 def _test_on(frame: pd.DataFrame, away: pd.Series, others: list[pd.DataFrame], notes: list[str]) -> None:
-    """Test on the rows `away` that look like nothing else in use nor among `others`, each film once."""
+    """Test on the rows `away` that are copies neither of used films nor of `others`, each film once."""
     requested = away & (frame["reason"] == "")
     used = (frame["split"] != "") & ~away
     others = [films for films in others if len(films)]

@@ -79,7 +79,7 @@ def source_matched(request: Request) -> Outcome:
 
 
 def _released(part: pd.DataFrame, patients: Ints, phantom: bool) -> npt.NDArray[np.bool_]:
-    """Which films are of patients of whom a released generator may have learned; of phantoms none."""
+    """Which films are of patients that a released generator may be trained on; none of phantoms."""
     if phantom:
         return np.zeros(len(part), bool)
     may = part["source_license"].map(licences.is_permissive).to_numpy(bool)

@@ -18,14 +18,14 @@ from generation.releasing import licensing
 FILE: Final = "attribution.csv"
 PER_IMAGE: Final = "per image"
 SHOWN: Final = 40
-"""Pages that a card lists by itself; the rest stands in the file."""
+"""Number of pages that the card lists; the file lists all."""
 
 _PAGE: Final = re.compile(r"^https?://[^\s<>|()\[\]`\"']+$")
 
 
 @dataclass(frozen=True)
 class Credit:
-    """A real film that was used, and what its source says of its author.
+    """A real film that was used, and its author as the source states it.
 
     `published_at` is the page where the film first appeared, or the home of its collection; `author` is ""
     where the source's metadata names none. `used_as` is "translated", "learned from" or both with " and ".
@@ -138,7 +138,7 @@ class CreditGroup:
 
 
 def summary(rows: Iterable[Credit], homes: Mapping[str, str]) -> list[CreditGroup]:
-    """Credits by source and licence, for the card; `homes` are pages not worth a line of their own."""
+    """Credits by source and licence, for the card; `homes` are pages that get no line of their own."""
     groups: dict[tuple[str, str], list[Credit]] = defaultdict(list)
     for row in rows:
         groups[row.source_dataset, row.licence].append(row)
