@@ -94,7 +94,7 @@ def _splits(layer: nn.Module) -> bool:
 
 
 def _last(module: nn.Module) -> nn.Module:
-    """The layer that has the last word in `module`."""
+    """The last layer of `module`."""
     while isinstance(module, nn.Sequential) and len(module):
         module = module[-1]
     return module

@@ -18,7 +18,7 @@ from generation.recipe import FilmRecipe, PairRecipe, TrainedRecipe
 
 
 class Batches(Protocol):
-    """What the training loop needs of every kind: batches of training images, and images to evaluate with."""
+    """The batches of any kind of generator: training images, and images for evaluations."""
 
     per_epoch: int
 
@@ -26,7 +26,7 @@ class Batches(Protocol):
         """The tensors that the family's step takes."""
 
     def first(self, count: int) -> tuple[Tensor, ...]:
-        """The same for a picture: always the same films."""
+        """Fixed films for the sample grid, in the form of a batch."""
 
     def real(self, count: int) -> Grey:
         """At most `count` films, spread evenly, that samples are compared with: uint8 (n, h, w)."""

@@ -94,7 +94,7 @@ def held_out(
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Which rows are kept for evaluations: of each patient's slices a `share`, neighbours in the middle.
 
-    Neighbours, because slices that lie between others of the same patient are all but known. A patient with
+    Neighbours, because a slice between two training slices of one patient is almost known. A patient with
     one slice keeps none.
     """
     kept = np.zeros(len(patients), bool)

@@ -41,7 +41,7 @@ class ACGANRecipe(recipes.FilmRecipe):
 
 
 class ACGAN(NoiseFamily):
-    """The discriminator also predicts the class. The generator is given a class, which it should show."""
+    """The discriminator also predicts the class. The class is an input of the generator."""
 
     Recipe = ACGANRecipe
 

@@ -1,7 +1,8 @@
 """IAGAN (Motamed et al. 2021), in hussain2022, Table II: a generator that varies real films.
 
-A release must need no real film, so its images start from codes drawn from a normal distribution that is
-fitted to the codes of the training films at every evaluation and at the end (`generators.iagan`).
+Reproducing a release must not need real films, so its images start from codes drawn from a normal
+distribution. It is fitted to the codes of the training films at every evaluation and at the end
+(`generators.iagan`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The family of menon2020: baseline GAN, Transfer-GAN and MTT-GAN share one training loop.
 
 Pretraining is a recipe of its own (a baseline GAN on Kermany) that both fine-tunings start from; the mean
-teacher of MTT-GAN watches its students and does not change them, so a Transfer-GAN and an MTT-GAN of the
-same seed have the same students and differ in the network that is released.
+teacher of MTT-GAN does not influence its students. So a Transfer-GAN and an MTT-GAN of the same seed have the
+same students and differ in the network that is released.
 """
 
 from __future__ import annotations

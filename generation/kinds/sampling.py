@@ -96,7 +96,7 @@ class Samples(TrainedMaker):
         yield Made(made, [{}] * len(made))
 
     def columns(self, row: Row) -> dict[str, Any]:
-        """No film is behind such an image; its licence is that of all films that were trained on."""
+        """Such an image has no source film; its licence is that of all training films."""
         licence = " AND ".join(self.licences)
         return {**dict.fromkeys(LINEAGE), "source_license": licence, "variant": row.variant}
 

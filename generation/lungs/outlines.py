@@ -1,8 +1,8 @@
 """Films with their lung fields: the V7 Labs masks of covid-chestxray, split by patient, and phantoms.
 
 The masks come with torchxrayvision. V7 Labs, who made them with CloudFactory, publish them under CC BY 4.0
-(v7labs/covid-19-xray-dataset on GitHub). Each film has a licence of its own: what is learned from has one
-that allows it, the others are only measured on.
+(v7labs/covid-19-xray-dataset on GitHub). Each film has its own licence: training films have a
+permissive licence, all other films are used for measuring only.
 """
 
 from __future__ import annotations

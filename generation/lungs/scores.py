@@ -1,4 +1,4 @@
-"""How well lung fields agree with the outlines drawn by hand: Dice per film, of the network and of rules."""
+"""Agreement of lung fields with outlines drawn by hand: Dice per film, of the network and of rules."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _interval(scores: npt.NDArray[np.float64], patients: list[str]) -> tuple[flo
 
 def classical(film: Film) -> Fields:
     """The rule to compare with: what is darker than Otsu's threshold and does not touch the border of the
-    film, its two largest regions, their convex hulls. Nothing stands in where these cannot be lungs."""
+    film, its two largest regions, their convex hulls. There is no fallback if these cannot be lungs."""
     inside = _off_border(film < otsu(film))
     labels, count = ndimage.label(inside)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]

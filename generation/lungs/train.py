@@ -47,7 +47,7 @@ CHECKPOINT_SECONDS: Final = 60
 
 
 class Distortion(FrozenModel):
-    """How much a film is changed before it is learned from."""
+    """Augmentation of the training films."""
 
     scale: Share = 0.25
     """Zoom per axis, from 1 - this to 1 + this."""
@@ -64,7 +64,7 @@ class Distortion(FrozenModel):
 
 
 class LungRecipe(FrozenModel):
-    """Everything that the weights depend on."""
+    """The recipe: everything that determines the weights."""
 
     name: str
     seed: Natural = 0
@@ -184,7 +184,7 @@ def fit(
     progress: Callable[[int, int, str], None],
 ) -> tuple[lungs.LungNet, list[dict[str, float]]]:
     """Train in `folder`, going on from its newest checkpoint. The averaged network, and the curve: at each
-    look the step, the mean loss since the last one, and the mean Dice on the validation films.
+    evaluation the step, the mean loss since the last one, and the mean Dice on the validation films.
 
     Raises `ConfigError` when the folder holds another run, `DivergedError`.
     """

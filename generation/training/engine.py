@@ -32,7 +32,7 @@ TIMED_BATCH: Final = 2
 
 
 class Engine(FrozenModel):
-    """How a run computes. `cpu_seconds` has the times of a step that the precision was chosen by, if any."""
+    """Precision and compilation of a run. `cpu_seconds` are the step times that decided the precision."""
 
     precision: Precision
     compiled: bool

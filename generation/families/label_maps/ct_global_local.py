@@ -35,7 +35,7 @@ class Networks(FrozenModel):
     dfm: Literal["dynamic", "fixed", "none"] = "dynamic"
     """"none": no feature matching at all."""
     dfm_observes: Annotated[int, Field(ge=1, le=3)] = 1
-    """Whose feature decides on beta: 1 is D1, full resolution; 2 is D2."""
+    """The discriminator whose features determine beta: 1 is D1, full resolution; 2 is D2."""
     beta: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Of dfm = "fixed", the weight of D2; of three discriminators, D2 and D3 share it."""
 

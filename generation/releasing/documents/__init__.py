@@ -1,4 +1,4 @@
-"""What a release says about itself: dataset card, cards of the weights, attribution, licence, croissant.json.
+"""The documents of a release: dataset card, cards of the weights, attribution, licence, croissant.json.
 
     complete(folder, listed, credits)    write all of them and list them in the manifest
     credits_for(...)                     the authors that must be credited for the films

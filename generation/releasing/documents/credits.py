@@ -45,10 +45,10 @@ def credits_for(
     root: Path | None,
     phantom: dict[str, int] | None = None,
 ) -> list[Credit]:
-    """The credits of the films with these `image_id`s, sorted; films that ask for none are left out.
+    """The credits of the films with these `image_id`s, sorted, where the licence requires a credit.
 
-    Sources that license image by image are read again for the page of each film. A film that the source at
-    hand does not know is listed as of unknown licence.
+    Sources that license image by image are read again for the page of each film. A film that the
+    user's copy of the source does not have is listed as of unknown licence.
     """
     uses: dict[str, set[str]] = defaultdict(set)
     for kind, names in (("translated", translated), ("learned from", trained_on)):
