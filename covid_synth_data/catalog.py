@@ -1,4 +1,4 @@
-"""One table of everything that is or will be released: one entry per dataset config."""
+"""The table of released datasets: one entry per config."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ DATASETS: Final = (
         ("dcgan",),
         "dcgan",
         "radford2016",
-        "DCGAN, a rival in Table II of hussain2022",
+        "DCGAN, a baseline in Table II of hussain2022",
     ),
     DatasetEntry(
         "covid-synth-cxr",

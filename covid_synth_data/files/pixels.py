@@ -1,6 +1,6 @@
-"""From a file, in whatever state the public sets have it, to an 8-bit grey array, or a clear error.
+"""Decode an image file of a public set to an 8-bit grey array, or raise a clear error.
 
-The one decoder: whatever shows, compares, trains on or writes a film goes through `to_grey`. Its rules:
+This is the only decoder: all code that shows, compares, trains on or writes a film uses `to_grey`. Its rules:
 
     orientation   the EXIF tag is followed, so that films are upright
     depth         8 bits are kept as they are; deeper and floating-point grey is stretched from its own

@@ -200,7 +200,7 @@ class ToneUNetGenerator(UNetGenerator):
         m = self.margin
         cells = F.pad(F.avg_pool2d(x, 4), (m, m, m, m), mode="reflect")
         maps = torch.tanh(self.body(cells)[:, :, m:-m, m:-m].float())
-        gain, offset = F.interpolate(maps, scale_factor=4.0, mode="bilinear").split(1, dim=1)
+        gain, offset = F.interpolate(maps, scale_factor=4.0, mode="bilinear").chunk(2, dim=1)
         # 0.995 keeps the inverse of tanh finite; it is less than one grey level below white.
         return torch.tanh((1 + gain / 2) * torch.atanh(x.float().clamp(-0.995, 0.995)) + offset)
 

@@ -1,4 +1,4 @@
-"""The CycleGAN family: the losses of zunair2021 beside their equation numbers, and one training step."""
+"""The CycleGAN family: the losses of zunair2021 with their equation numbers, and one training step."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Losses(FrozenModel):
     cycle: Annotated[float, Field(ge=0)] = 10.0
     identity: Annotated[float, Field(ge=0)] = 1.0
     order: Literal["generators-first", "critics-first"] = "generators-first"
-    """Who is updated first on a batch; the original code updates the critics first."""
+    """Order of the updates on a batch; the original code updates the critics first."""
     critic_updates: Literal["joint", "separate"] = "joint"
     """One update on half the sum of the losses on real and translated films, or as in the original code an
     update on the whole loss on real films and then one on that of translated films."""
