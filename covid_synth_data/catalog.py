@@ -1,4 +1,4 @@
-"""One table of everything that is or will be released: one entry per dataset config."""
+"""The table of released datasets: one entry per config."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ DATASETS: Final = (
         "cyclegan",
         21_295,
         256,
-        "cyclegan-unet-original",
+        "cyclegan-unet-tone",
         ("gnc", "gpc"),
         "cyclegan",
         "zunair2021",
@@ -74,7 +74,7 @@ DATASETS: Final = (
         "gnc",
         16_537,
         256,
-        "cyclegan-unet-original",
+        "cyclegan-unet-tone",
         ("gnc",),
         "cyclegan",
         "zunair2021",
@@ -85,7 +85,7 @@ DATASETS: Final = (
         "gpc",
         4_758,
         256,
-        "cyclegan-unet-original",
+        "cyclegan-unet-tone",
         ("gpc",),
         "cyclegan",
         "zunair2021",
@@ -147,7 +147,7 @@ DATASETS: Final = (
         ("dcgan",),
         "dcgan",
         "radford2016",
-        "DCGAN, a rival in Table II of hussain2022",
+        "DCGAN, a baseline in Table II of hussain2022",
     ),
     DatasetEntry(
         "covid-synth-cxr",

@@ -12,7 +12,7 @@
     ├── TaskError                   splits
     │   ├── EmptySplit              a part of a task has no rows of a class
     │   └── LeakError               the same patient or film on both sides of a split
-    ├── ImpossibleMix               the asked composition cannot be reached with the rows at hand
+    ├── ImpossibleMix               the requested composition cannot be reached with the given rows
     ├── ReleaseError                released datasets
     │   ├── CorruptRelease          a file that differs from the manifest
     │   ├── VersionExists           publishing or writing over a finished version
@@ -68,7 +68,7 @@ class CovidSynthError(Exception):
         super().__init__(terminal(" ".join(text.split())))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Keep kind and text on the way from another process, whatever the arguments of the kind were."""
+        """Keep class and message when the error is pickled, whatever arguments its class takes."""
         return _remade, (type(self), str(self), self.lines)
 
 
@@ -80,7 +80,7 @@ def _remade(kind: type[CovidSynthError], text: str, lines: tuple[str, ...]) -> C
 
 
 class UnknownName(CovidSynthError):
-    """A name that stands in no table."""
+    """An unknown name."""
 
     def __init__(self, kind: str, name: str, choices: Iterable[str]) -> None:
         """`kind` is what was asked for ("dataset", "suite"); `choices` are the names that exist."""
@@ -149,7 +149,7 @@ class LeakError(TaskError):
 
 
 class ImpossibleMix(CovidSynthError):
-    """The asked composition cannot be reached with the rows at hand."""
+    """The requested composition cannot be reached with the given rows."""
 
 
 class ReleaseError(CovidSynthError):
@@ -176,7 +176,7 @@ class HubError(ReleaseError):
         hint: str | None = None,
         unreachable: bool = False,
     ) -> None:
-        """`unreachable` when nobody answered, or a server that is broken: a copy in the cache may do."""
+        """`unreachable` if the server did not answer or is broken; a cached copy can then be used."""
         super().__init__(what, found=found, expected=expected, hint=hint)
         self.unreachable = unreachable
 

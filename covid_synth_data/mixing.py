@@ -1,4 +1,4 @@
-"""Mixing real and synthetic films to an asked composition, on `datasets.Dataset`, without touching pixels.
+"""Mix real and synthetic films to a requested composition, on `datasets.Dataset`, without decoding images.
 
 Skew is negatives / positives (zunair2021, Eq. 6); with several classes, all rows but the positives count as
 negatives. All functions select and join rows by index: the images of the result are those of the inputs, read
@@ -46,19 +46,23 @@ def mix(
     counts: Mapping[str, int] | None = None,
     positive: str = "covid-19",
 ) -> datasets.Dataset:
-    """All real rows and as many synthetic ones, drawn by the seed, as the asked composition needs; shuffled.
+    """All real rows and a seeded draw of synthetic rows that gives the requested composition; shuffled.
 
-    One of four says how many: `skew` (default 1.0), the negatives / positives of the result, met to the
-    nearest image; `synthetic_count`, rows; `synthetic_fraction`, their share of the result, in [0, 1);
-    `counts`, class to rows of the result, for each class named that has fewer real rows. For a skew only
-    synthetic rows of the class that is short are drawn, for a count or a share all classes. `synthetic` may
-    be several datasets, drawn from as one; a row that is in several of them, by its `image_id`, counts once.
-    Columns are those of both; what a row does not have is null; `label` has the names of the real rows.
-    Raises `ImpossibleMix`, with what can be reached, `UnknownName`, and `ConfigError`, also where a
-    synthetic row is of a class that the real rows do not name; streams cannot be counted, see `stream`.
+    At most one of four arguments sets the composition:
+
+    - `skew` (default 1.0): negatives / positives of the result, met to the nearest image. Only rows of the
+      class that is short are drawn.
+    - `synthetic_count`: the number of synthetic rows, of all classes.
+    - `synthetic_fraction`: the share of synthetic rows in the result, in [0, 1), of all classes.
+    - `counts`: class name to number of rows in the result, for classes that have fewer real rows.
+
+    `synthetic` may be several datasets; a row that is in several of them, by its `image_id`, counts once. The
+    result has the columns of both, null where a row has no value, and the label names of the real rows.
+    Raises `ImpossibleMix` with the compositions that can be reached, `UnknownName`, and `ConfigError`, also
+    for a synthetic row of a class that the real rows do not name and for streams (see `stream`).
     """
-    asked = [value is not None for value in (skew, synthetic_count, synthetic_fraction, counts)]
-    if sum(asked) > 1:
+    given = [value is not None for value in (skew, synthetic_count, synthetic_fraction, counts)]
+    if sum(given) > 1:
         raise ConfigError(
             "a mix is governed by one number",
             found=f"skew {skew}, synthetic_count {synthetic_count}, synthetic_fraction {synthetic_fraction}, "
@@ -94,10 +98,10 @@ def replace(
     *,
     positive: str = "covid-19",
 ) -> datasets.Dataset:
-    """Real positives replaced by synthetic ones: `fraction` of them, as many rows as before; shuffled.
+    """Replace the share `fraction` of the real positives by synthetic positives; shuffled.
 
-    As jiang2020, Tables III and IV, replaces 0 to 50 % of the real data. Raises `ImpossibleMix` when there
-    are too few synthetic positives, or the fraction is outside [0, 1].
+    The number of rows does not change. jiang2020, Tables III and IV, replaces 0 to 50 % of the real data.
+    Raises `ImpossibleMix` for too few synthetic positives and for a fraction outside [0, 1].
     """
     _check_fraction(fraction, 1.0)
     pool = _one(synthetic, _label_names(real))
@@ -117,9 +121,9 @@ def extend(
     fraction: float = 0.4,
     seed: int = 0,
 ) -> datasets.Dataset:
-    """All real rows and synthetic ones besides: `fraction` of the number of real rows; shuffled.
+    """All real rows, and synthetic rows: `fraction` times the number of real rows; shuffled.
 
-    As jiang2020, Tables III and IV, adds 0 to 50 %. Fractions above 1 are allowed. Raises `ImpossibleMix`.
+    jiang2020, Tables III and IV, adds 0 to 50 %. Fractions above 1 are allowed. Raises `ImpossibleMix`.
     """
     _check_fraction(fraction, math.inf)
     pool = _one(synthetic, _label_names(real))
@@ -128,22 +132,22 @@ def extend(
     return _join(real, np.arange(len(real)), pool, chosen, seed)
 
 
-def _for_skew(real: Any, pool: Any, asked: float, random: np.random.Generator, positive: str) -> Index:
-    """Rows of the pool that bring the skew nearest to `asked`. Raises `ImpossibleMix`."""
-    if not (_is_number(asked) and math.isfinite(asked) and asked > 0):
-        raise ImpossibleMix("no such skew", found=repr(asked), expected="a number above 0")
+def _for_skew(real: Any, pool: Any, target: float, random: np.random.Generator, positive: str) -> Index:
+    """Rows of the pool that bring the skew nearest to `target`. Raises `ImpossibleMix`."""
+    if not (_is_number(target) and math.isfinite(target) and target > 0):
+        raise ImpossibleMix("no such skew", found=repr(target), expected="a number above 0")
     mine, theirs = _is_positive(real, positive), _is_positive(pool, positive)
     positives, negatives = int(mine.sum()), int((~mine).sum())
-    if negatives > asked * positives:
+    if negatives > target * positives:
         label, rows = positive, np.flatnonzero(theirs)
-        count = max(_nearest_positives(negatives, asked) - positives, 0)
+        count = max(_nearest_positives(negatives, target) - positives, 0)
     else:
-        label, rows, count = "negative", np.flatnonzero(~theirs), round(asked * positives) - negatives
+        label, rows, count = "negative", np.flatnonzero(~theirs), round(target * positives) - negatives
     if not positives + negatives:
         raise ImpossibleMix("no real rows to bring to a skew", found="0 rows", expected="at least one")
     if count > len(rows):
         raise ImpossibleMix(
-            f"a skew of {asked:g} needs {count:,} synthetic {label} rows",
+            f"a skew of {target:g} needs {count:,} synthetic {label} rows",
             found=f"{len(rows):,} beside {negatives:,} real negatives and {positives:,} real positives",
             expected=_reachable(negatives, positives, int((~theirs).sum()), int(theirs.sum())),
             hint="ask for a skew in that range, or give more synthetic rows",
@@ -160,18 +164,20 @@ def _for_counts(real: Any, pool: Any, counts: Mapping[str, int], random: np.rand
     chosen = [np.empty(0, np.int64)]
     # In the order of the classes, so that the order of the mapping does not matter.
     for name in sorted(counts, key=names.index):
-        there = int(_is_positive(real, name).sum())
+        real_count = int(_is_positive(real, name).sum())
         rows = np.flatnonzero(_is_positive(pool, name))
         _check_count(counts[name], f"a count of {name} rows")
-        more = max(counts[name] - there, 0)
-        chosen.append(_draw(rows, more, random, f"{counts[name]:,} {name} rows beside {there:,} real ones"))
+        more = max(counts[name] - real_count, 0)
+        chosen.append(
+            _draw(rows, more, random, f"{counts[name]:,} {name} rows beside {real_count:,} real ones")
+        )
     return np.concatenate(chosen)
 
 
-def _nearest_positives(negatives: int, asked: float) -> int:
-    """How many positives, at least one, bring the skew of that many negatives nearest to `asked`."""
-    low = max(math.floor(negatives / asked), 1)
-    return min((low, low + 1), key=lambda positives: abs(negatives / positives - asked))
+def _nearest_positives(negatives: int, target: float) -> int:
+    """How many positives, at least one, bring the skew of that many negatives nearest to `target`."""
+    low = max(math.floor(negatives / target), 1)
+    return min((low, low + 1), key=lambda positives: abs(negatives / positives - target))
 
 
 def _reachable(negatives: int, positives: int, more_negatives: int, more_positives: int) -> str:
@@ -179,7 +185,7 @@ def _reachable(negatives: int, positives: int, more_negatives: int, more_positiv
     if not positives + more_positives or not negatives + more_negatives:
         return "rows of both classes"
     low = max(negatives, 1) / (positives + more_positives if negatives else positives)
-    # Without real positives none are there to be outweighed: negatives beside one positive is the most.
+    # Without real positives at least one synthetic positive is drawn, so the highest skew is negatives / 1.
     high = (negatives + more_negatives) / positives if positives else negatives
     ends = (
         Context(prec=6, rounding=way).create_decimal_from_float(float(end)).normalize()
@@ -278,9 +284,9 @@ def _one(synthetic: Any, names: list[str]) -> Any:
 
 
 def _without_repeats(parts: Sequence[Any]) -> list[Any]:
-    """Each row once: of a row that is in several parts, which its `image_id` tells, the first stays.
+    """Each row once: if several parts hold a row, by its `image_id`, the first is kept.
 
-    Raises `ConfigError` where one id stands for rows of two classes.
+    Raises `ConfigError` if rows of two classes share one id.
     """
     labels: dict[str, int | None] = {}
     kept = []
@@ -370,9 +376,9 @@ def stream(
 ) -> datasets.IterableDataset:
     """Real and synthetic streams interleaved: each row is synthetic with probability `synthetic_share`.
 
-    A stream cannot be counted before it is read, so no skew can be promised; the share holds in expectation
-    until one of the streams ends, and the result ends there. Both must name the same classes: a stream is
-    not translated. Raises `ImpossibleMix`, `ConfigError`.
+    The rows of a stream cannot be counted before it is read, so the skew cannot be set. The share holds in
+    expectation. The result ends with the shorter stream. Both must name the same classes, since labels of a
+    stream are not translated. Raises `ImpossibleMix`, `ConfigError`.
     """
     import datasets
 

@@ -80,7 +80,7 @@ def run(out: Path, say: Callable[[str], None], progress: Callable[[str], Any]) -
     step("Verify every byte and count", f"covid-synth verify {release}", lambda: _verify(release))
     loaded: dict[str, datasets.Dataset] = {}
     step(
-        "Load it with plain datasets, no code of ours",
+        "Load it with the datasets library alone",
         f'datasets.load_dataset("{release}", "gnc", split="train")',
         lambda: _load(release, loaded),
     )
@@ -108,8 +108,8 @@ def run(out: Path, say: Callable[[str], None], progress: Callable[[str], Any]) -
 
 def _recipe() -> Path:
     """The recipe in the checkout. Raises `MissingCheckout` where there is none."""
-    found = importlib.util.find_spec("generation")
-    for folder in found.submodule_search_locations or [] if found else []:
+    spec = importlib.util.find_spec("generation")
+    for folder in spec.submodule_search_locations or [] if spec else []:
         path = Path(folder) / "recipes" / "quickstart.toml"
         if path.is_file():
             return path
@@ -132,7 +132,7 @@ def _generation(*arguments: str) -> str:
         raise CovidSynthError(
             f"the step {arguments[0]!r} of the quickstart failed",
             found=f"exit code {done.returncode}",
-            hint="mend what is said above and run the same command again",
+            hint="correct the error above and run the same command again",
         )
     return done.stdout.strip().splitlines()[0]
 

@@ -144,7 +144,7 @@ def features(columns: tuple[str, ...]) -> datasets.Features:
 
     `image` and `mask` are `Image`s that are decoded lazily, `label` a `ClassLabel` over `LABELS`, `seed` and
     `slice` are int64, `extent` is float64; the rest are strings. Raises
-    `KeyError` for a name that is no column of ours.
+    `KeyError` for a name that is not a column.
     """
     import datasets
 

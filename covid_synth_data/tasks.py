@@ -225,8 +225,8 @@ def plan_task(
     folds, fold = _folds(chosen, folds, fold)
     request = protocols.Request(task.classes, root, seed, sources, licences, phantom, folds, fold)
     outcome = protocols.PROTOCOLS[chosen](request)
-    there = outcome.classes or task.classes
-    return TaskPlan(task, chosen, seed, outcome.frame, tuple(outcome.notes), there, fold, folds)
+    present = outcome.classes or task.classes
+    return TaskPlan(task, chosen, seed, outcome.frame, tuple(outcome.notes), present, fold, folds)
 
 
 def _protocol(task: TaskInfo, name: str | None) -> str:
@@ -326,12 +326,12 @@ def to_splits(plan: TaskPlan, names: Sequence[str] | None = None) -> datasets.Da
         for name in plan.classes:
             if not (rows["class"] == name).any():
                 reasons = plan.frame.loc[plan.frame["class"] == name, "reason"].value_counts()
-                told = (
+                reasons_text = (
                     ", ".join(f"{n:,} {reason}" for reason, n in reasons.items() if reason) or "no such film"
                 )
                 raise EmptySplit(
                     f"the {split} part of {plan.task.name} ({plan.protocol}) has no {name} film",
-                    found=told,
+                    found=reasons_text,
                     expected="at least one",
                     hint="covid-synth sources shows what the root lacks",
                 )

@@ -160,7 +160,7 @@ def reproduce(
 
 
 def main() -> None:
-    """Entry point: errors of ours become one line and exit code 2."""
+    """Entry point: errors of the package become one line and exit code 2."""
     guarded(app)
 
 

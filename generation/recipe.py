@@ -48,7 +48,7 @@ class Data(FrozenModel):
     sources: list[str] | None = None
     phantom: dict[str, int] | None = None
     split_seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of the patient split. Benchmarks must use the same, so it is not the recipe's own seed."""
+    """Seed of the patient split. Benchmarks must use the same seed, so it differs from the recipe's seed."""
     size: Annotated[int, Field(ge=32, le=1024, multiple_of=16)] = 256
 
 
@@ -143,13 +143,13 @@ class Schedule(FrozenModel):
 
     epochs: Positive | None = None
     steps: Positive | None = None
-    """One of both: rounds over the films, or updates of the generator."""
+    """Exactly one of `epochs` and `steps` is set: rounds over the films, or updates of the generator."""
     batch_size: Positive
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-4
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
     decay: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """The last part of the run over which the learning rate falls to zero in a line; 0: it stays."""
+    """The last share of the run, over which the learning rate falls linearly to zero; 0: constant rate."""
     flip: bool = False
     """Mirror films at random. Clinically wrong (the heart changes side), hence off."""
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
@@ -158,13 +158,13 @@ class Schedule(FrozenModel):
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of the moving average of the weights (the teacher); 0 turns it off."""
     looks: Positive = 20
-    """Evaluations over the run: samples are drawn, kept as a picture, measured and checked."""
+    """Number of evaluations over the run. Each draws, shows, measures and checks samples."""
     frechet: Annotated[int, Field(ge=0)] = 0
     """Samples whose Frechet distance to the training films each evaluation measures; 0 turns it off."""
     keep: Literal["last", "best"] = "last"
     """Which weights are kept at the end: the last, or those with the lowest Frechet distance."""
     loss_limit: Annotated[float, Field(gt=0)] = 1e4
-    """A loss term beyond this, either way, has exploded."""
+    """A loss term whose absolute value exceeds this has diverged."""
     collapse: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Samples whose diversity is below this share of the films' are all alike; 0 turns the check off."""
     checkpoint_seconds: Positive = 120
@@ -179,7 +179,7 @@ class Schedule(FrozenModel):
 
 
 class Release(FrozenModel):
-    """What is made with the trained generator."""
+    """The table [release]: which images the generator makes."""
 
     dataset: Name
     version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
@@ -187,7 +187,7 @@ class Release(FrozenModel):
     folder: Name
     count: Positive
     label: Label = "covid-19"
-    """The class that the images show; a conditional generator is asked for it."""
+    """The class that the images show; a conditional generator gets it as input."""
     max_crop: Annotated[float, Field(gt=0, le=0.05)] = 0.05
     shard_rows: Positive = 2048
     batch_size: Positive = 16

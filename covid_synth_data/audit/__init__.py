@@ -1,12 +1,12 @@
-"""The audit of a synthetic set: is it real-looking, is it copied, whom does it give away, what does it teach?
+"""The audit of a synthetic set: realism, copies of training images, privacy, and shortcuts.
 
     audit, files = run("gnc", root, release="REL")     measures, writes gnc.json and gnc.html
     card.markdown(audit)                               the sections of a dataset card
     result.read(path)                                  a result file, checked
 
-Numbers stand beside yardsticks (`real half against real half`, another hospital, the films that were
-translated) and carry their protocol; values of two protocols are not compared. There are no grades. A new
-check is a module with a `SECTION` and one line in `sections`.
+Each number is reported with reference values (`real half against real half`, another hospital, the source
+films) and with its protocol. Values of two protocols are not compared. The audit gives no grades. A new check
+is a module with a `SECTION` and one line in `sections`.
 """
 
 from __future__ import annotations

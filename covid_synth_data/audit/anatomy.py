@@ -32,28 +32,28 @@ SUBJECT: Final = "synthetic"
 
 def measure(context: Context) -> Findings:
     """The section."""
-    found, material, seed = Findings(), context.material, context.seed
+    findings, material, seed = Findings(), context.material, context.seed
     real = joined("real films", material.training, material.held_out).draw(2 * MOST, seed)
     part = intervals.parts_of(real.groups, 2, seed) if len(real) else np.zeros(0, np.int64)
     halves = [real.take(np.flatnonzero(part == half)) for half in (0, 1)]
     reference = context.looks.lungs(halves[0])
-    if not _enough(found, reference):
-        return found
+    if not _enough(findings, reference):
+        return findings
     sets = {SUBJECT: material.synthetic.draw(MOST, seed), "real, other half of the patients": halves[1]}
     others = {"real, another hospital": material.elsewhere, "source films": material.sources}
     sets |= {name: films.draw(MOST, seed) for name, films in others.items() if len(films)}
     limits = {name: np.percentile(reference.column(name), PERCENTILES) for name in outlines.ANATOMY}
     for subject, films in sets.items():
-        if found.enough(films, f"anatomy, {subject}"):
-            _subject(found, context, subject, films, limits, len(halves[0]))
-    found.miss("lesion extent and zone", "no map of lesions comes with the images")
-    return found
+        if findings.enough(films, f"anatomy, {subject}"):
+            _subject(findings, context, subject, films, limits, len(halves[0]))
+    findings.miss("lesion extent and zone", "no map of lesions comes with the images")
+    return findings
 
 
-def _enough(found: Findings, reference: Outlines) -> bool:
+def _enough(findings: Findings, reference: Outlines) -> bool:
     count = int(reference.found.sum())
     if count < LEAST:
-        found.miss(
+        findings.miss(
             "share outside the 1st to 99th percentile",
             f"lungs were found in {count} real films of half of the patients, {LEAST} are needed",
         )
@@ -61,7 +61,7 @@ def _enough(found: Findings, reference: Outlines) -> bool:
 
 
 def _subject(
-    found: Findings,
+    findings: Findings,
     context: Context,
     subject: str,
     films: FilmSet,
@@ -80,7 +80,7 @@ def _subject(
     )
 
     def add(key: str, metric: str, measured: Any, n: int, better: Any, chance: float | None = None) -> None:
-        found.add(
+        findings.add(
             key,
             metric,
             subject,
@@ -95,7 +95,7 @@ def _subject(
     count = int(seen.found.sum())
     add("lungs-found", "lungs found", proportion(count, len(films)), len(films), "real")
     if not count:
-        found.miss(f"anatomy, {subject}", "lungs were found in no film")
+        findings.miss(f"anatomy, {subject}", "lungs were found in no film")
         return
     excess = np.zeros(count)
     for name, (low, high) in limits.items():
@@ -113,15 +113,15 @@ def _subject(
     wrong = seen.column("heart-side") < 0
     add("heart-right", "heart at the wrong side", proportion(int(wrong.sum()), count), count, "real")
     if subject == SUBJECT:
-        _worst(found, films, np.flatnonzero(seen.found), excess)
+        _worst(findings, films, np.flatnonzero(seen.found), excess)
 
 
 def _worst(
-    found: Findings, films: FilmSet, places: npt.NDArray[np.int64], excess: npt.NDArray[np.float64]
+    findings: Findings, films: FilmSet, places: npt.NDArray[np.int64], excess: npt.NDArray[np.float64]
 ) -> None:
     for rank in np.argsort(-excess, kind="stable")[:SHOWN]:
         if excess[rank] > 0:
-            found.shown.append(
+            findings.shown.append(
                 Shown(
                     image_id=films.ids[places[rank]],
                     beside=None,

@@ -30,12 +30,12 @@ class Table:
 
 def tables(section: SectionResult) -> list[Table]:
     """The values of a section by metric, in the order in which they were measured."""
-    found: dict[str, list[Value]] = {}
+    by_key: dict[str, list[Value]] = {}
     for value in section.values:
-        found.setdefault(value.key, []).append(value)
+        by_key.setdefault(value.key, []).append(value)
     return [
         Table(key, rows[0].metric, reading(rows[0]), tuple(sorted(rows, key=lambda row: row.yardstick)))
-        for key, rows in found.items()
+        for key, rows in by_key.items()
     ]
 
 

@@ -25,7 +25,7 @@ class Material:
 
     `synthetic` is the set that is audited. `training` are the real films that its generator learned from,
     `held_out` real films of the same sets and other patients, `elsewhere` real films of other sets,
-    `sources` the films that were translated. Where nobody says what was learned from, `training_known` is
+    `sources` the films that were translated. Where the training films are unknown, `training_known` is
     False and `training` a random half of the real patients.
     """
 
@@ -112,14 +112,14 @@ class Section:
 
     def run(self, context: Context) -> SectionResult:
         """The answer."""
-        found = self.measure(context)
+        findings = self.measure(context)
         return SectionResult(
             name=self.name,
             question=self.question,
-            values=found.values,
-            notes=found.notes,
-            missing=found.missing,
-            shown=found.shown,
+            values=findings.values,
+            notes=findings.notes,
+            missing=findings.missing,
+            shown=findings.shown,
         )
 
 

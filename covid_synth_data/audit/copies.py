@@ -1,7 +1,7 @@
 """Are the images copies of training films? The nearest training film, in features and in aligned pixels.
 
-Every distance stands beside the same one of held-out real films, which no generator saw. Training films that
-were changed a little and put among the images show whether copies would be found.
+Each distance is compared with that of held-out real films, which no generator was trained on. As a control,
+slightly changed training films are added to the images, to show whether copies would be found.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Near(NamedTuple):
     alike: npt.NDArray[np.int64]
 
 
-class Looked(NamedTuple):
+class Described(NamedTuple):
     """What films are compared by."""
 
     films: FilmSet
@@ -51,58 +51,63 @@ class Looked(NamedTuple):
 
 def measure(context: Context) -> Findings:
     """The section."""
-    found, material = Findings(), context.material
+    findings, material = Findings(), context.material
     if not len(material.training):
-        found.miss("copies", "there are no real films that the generator may have learned from")
-        return found
-    training = _looked(context, need(material.training))
-    made = _looked(context, need(material.synthetic).draw(MOST, context.seed))
+        findings.miss("copies", "there are no real films that the generator may have learned from")
+        return findings
+    training = _described(context, need(material.training))
+    made = _described(context, need(material.synthetic).draw(MOST, context.seed))
     nearest = near(made, training)
-    _closest(found, made, training, nearest)
-    if not found.enough(material.held_out, "copies beside held-out films", LEAST_HELD_OUT):
-        return found
-    held_out, held = _new_films(found, context, training)
-    if not found.enough(held_out.films, "copies beside held-out films", LEAST_HELD_OUT):
-        return found
-    planted = _looked(context, _planted(context))
+    _closest(findings, made, training, nearest)
+    if not findings.enough(material.held_out, "copies beside held-out films", LEAST_HELD_OUT):
+        return findings
+    held_out, held_out_near = _new_films(findings, context, training)
+    if not findings.enough(held_out.films, "copies beside held-out films", LEAST_HELD_OUT):
+        return findings
+    planted = _described(context, _planted(context))
     copied = near(planted, training)
     sets = [
         ("synthetic", made, nearest),
-        ("real, held out", held_out, held),
+        ("real, held out", held_out, held_out_near),
         ("planted copies", planted, copied),
     ]
     if len(material.elsewhere) >= LEAST_HELD_OUT:
-        other = _looked(context, material.elsewhere)
+        other = _described(context, material.elsewhere)
         sets.insert(2, ("real, another hospital", other, near(other, training)))
-    for subject, looked, there in sets:
-        _beside(found, context, subject, looked, there, held_out, held, training)
+    for subject, described, near_training in sets:
+        _of_subject(findings, context, subject, described, near_training, held_out, held_out_near, training)
     if not material.training_known:
-        found.notes.append(
+        findings.notes.append(
             "Nobody says which films the generator learned from. Half of the real patients stand in for them,"
             " the other half for held-out ones."
         )
-    return found
+    return findings
 
 
-def _new_films(found: Findings, context: Context, training: Looked) -> tuple[Looked, Near]:
+def _new_films(findings: Findings, context: Context, training: Described) -> tuple[Described, Near]:
     """The held-out films that are no copies of training films.
 
     Public sets hold a film under several names and patients. Such a film is not held out, and it would lift
     the threshold above every true copy.
     """
-    films = _looked(context, context.material.held_out)
-    there = near(films, training)
-    new = np.flatnonzero(there.likeness < SAME_FILM)
+    films = _described(context, context.material.held_out)
+    near_training = near(films, training)
+    new = np.flatnonzero(near_training.likeness < SAME_FILM)
     if len(new) < len(films.films):
-        found.notes.append(
+        findings.notes.append(
             f"{len(films.films) - len(new):,} of {len(films.films):,} held-out films are training films under"
             f" another name (likeness {SAME_FILM} or more); they are left out here."
         )
-    kept = Looked(films.films.take(new), films.features[new], films.thumbs[new])
-    return kept, Near(there.distance[new], there.nearest[new], there.likeness[new], there.alike[new])
+    kept = Described(films.films.take(new), films.features[new], films.thumbs[new])
+    return kept, Near(
+        near_training.distance[new],
+        near_training.nearest[new],
+        near_training.likeness[new],
+        near_training.alike[new],
+    )
 
 
-def near(films: Looked, training: Looked) -> Near:
+def near(films: Described, training: Described) -> Near:
     """The nearest of the training films for each film."""
     k = min(CANDIDATES, len(training.films))
     by_features = neighbours.nearest(films.features, training.features, k)
@@ -134,8 +139,8 @@ def _shades(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return np.asarray(small / np.maximum(length, 1e-6), np.float32)
 
 
-def _looked(context: Context, films: FilmSet) -> Looked:
-    return Looked(films, context.looks.features(films), context.looks.thumbnails(films))
+def _described(context: Context, films: FilmSet) -> Described:
+    return Described(films, context.looks.features(films), context.looks.thumbnails(films))
 
 
 def _planted(context: Context) -> FilmSet:
@@ -152,20 +157,20 @@ def _planted(context: Context) -> FilmSet:
     return chosen.altered("planted copies 1", change, details)
 
 
-def _beside(
-    found: Findings,
+def _of_subject(
+    findings: Findings,
     context: Context,
     subject: str,
-    films: Looked,
-    there: Near,
-    held_out: Looked,
-    held: Near,
-    training: Looked,
+    films: Described,
+    near_training: Near,
+    held_out: Described,
+    held_out_near: Near,
+    training: Described,
 ) -> None:
     """The numbers of one subject."""
     n, seed, made = len(films.films), context.seed, subject == "synthetic"
     groups = films.films.groups
-    reference = f"{len(training.films):,} training films, {len(held.distance):,} held-out films"
+    reference = f"{len(training.films):,} training films, {len(held_out_near.distance):,} held-out films"
     where = protocol(context, len(training.films), reference)
     pixels = Protocol(
         extractor="aligned local contrast",
@@ -177,34 +182,36 @@ def _beside(
     )
 
     def add(key: str, metric: str, measured: Any, how: Protocol = where, chance: float | None = None) -> None:
-        found.add(key, metric, subject, measured, how, n=n, better="real", chance=chance, yardstick=not made)
+        findings.add(
+            key, metric, subject, measured, how, n=n, better="real", chance=chance, yardstick=not made
+        )
 
     add(
         "nearest-distance",
         "mean distance to the nearest training film",
-        intervals.mean(there.distance, groups),
+        intervals.mean(near_training.distance, groups),
     )
     add(
         "nearest-likeness",
         "mean likeness to the most alike training film",
-        intervals.mean(there.likeness, groups),
+        intervals.mean(near_training.likeness, groups),
         pixels,
     )
-    expected = max(copies.EXPECTED, 1 / len(held.distance))
+    expected = max(copies.EXPECTED, 1 / len(held_out_near.distance))
     for key, metric, mine, theirs, above, how in (
         (
             "beyond-distance",
             "share nearer than held-out films are",
-            there.distance,
-            held.distance,
+            near_training.distance,
+            held_out_near.distance,
             False,
             where,
         ),
         (
             "beyond-likeness",
             "share more alike than held-out films are",
-            there.likeness,
-            held.likeness,
+            near_training.likeness,
+            held_out_near.likeness,
             True,
             pixels,
         ),
@@ -214,11 +221,13 @@ def _beside(
     authentic = copies.authentic(training.features, films.features, patients)
     add("authentic", "authenticity", intervals.mean(authentic.astype(np.float64), groups))
     if subject != "real, held out":
-        add("ct", "C_T", _ct(context, films, there, held_out, held, training), chance=0.0)
+        add("ct", "C_T", _ct(context, films, near_training, held_out, held_out_near, training), chance=0.0)
     if subject == "planted copies":
-        right = there.alike == [training.films.ids.index(name) for name in films.films.ids]
-        threshold = copies.beyond_threshold(there.likeness, held.likeness, expected, above=True).threshold
-        hits = right & (there.likeness > threshold)
+        right = near_training.alike == [training.films.ids.index(name) for name in films.films.ids]
+        threshold = copies.beyond_threshold(
+            near_training.likeness, held_out_near.likeness, expected, above=True
+        ).threshold
+        hits = right & (near_training.likeness > threshold)
         add(
             "planted-found",
             "planted copies found, with the right film",
@@ -229,26 +238,33 @@ def _beside(
 
 
 def _ct(
-    context: Context, films: Looked, there: Near, held_out: Looked, held: Near, training: Looked
+    context: Context,
+    films: Described,
+    near_training: Near,
+    held_out: Described,
+    held_out_near: Near,
+    training: Described,
 ) -> float:
     """C_T over cells of k-means where there are enough films for several."""
-    count = max(1, min(10, len(held.distance) // 50))
+    count = max(1, min(10, len(held_out_near.distance) // 50))
     if count == 1:
-        return copies.ct_score(there.distance, held.distance)
+        return copies.ct_score(near_training.distance, held_out_near.distance)
     from sklearn.cluster import KMeans
 
     cells = KMeans(count, n_init=1, random_state=context.seed).fit(training.features)
     theirs = cells.predict(held_out.features)
     try:
-        return copies.ct_score(there.distance, held.distance, cells.predict(films.features), theirs)
+        return copies.ct_score(
+            near_training.distance, held_out_near.distance, cells.predict(films.features), theirs
+        )
     except MetricError:
-        return copies.ct_score(there.distance, held.distance)
+        return copies.ct_score(near_training.distance, held_out_near.distance)
 
 
-def _closest(found: Findings, made: Looked, training: Looked, nearest: Near) -> None:
+def _closest(findings: Findings, made: Described, training: Described, nearest: Near) -> None:
     """The images that are most like a training film."""
     for place in np.argsort(-nearest.likeness, kind="stable")[:SHOWN]:
-        found.shown.append(
+        findings.shown.append(
             Shown(
                 image_id=made.films.ids[place],
                 beside=training.films.ids[nearest.alike[place]],

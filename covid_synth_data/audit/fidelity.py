@@ -53,7 +53,7 @@ class Drawn:
 
 def measure(context: Context) -> Findings:
     """The section."""
-    found, material, looks, seed = Findings(), context.material, context.looks, context.seed
+    findings, material, looks, seed = Findings(), context.material, context.looks, context.seed
     real = joined("real films", material.training, material.held_out)
     part = intervals.parts_of(real.groups, 2, seed)
     halves = [need(real.take(np.flatnonzero(part == half)), LEAST) for half in (0, 1)]
@@ -69,22 +69,22 @@ def measure(context: Context) -> Findings:
         (material.elsewhere, "real, another hospital"),
         (material.sources, "source films"),
     ):
-        if found.enough(films, subject, LEAST):
+        if findings.enough(films, subject, LEAST):
             chosen = films.draw(n, seed)
             subjects.append(Drawn(subject, chosen, looks.features(chosen)))
     for drawn_subject in subjects:
-        _distances(found, context, reference, drawn_subject)
+        _distances(findings, context, reference, drawn_subject)
     # A smaller yardstick has a protocol of its own, so the synthetic images are measured in that one too.
     for size in sorted({len(subject.films) for subject in subjects} - {n}):
-        _distances(found, context, reference, made.first(size, seed))
+        _distances(findings, context, reference, made.first(size, seed))
     for drawn_subject in [Drawn("real, the reference", reference.films, reference.features), *subjects]:
-        _differences(found, context, drawn_subject)
+        _differences(findings, context, drawn_subject)
     if material.training_known:
-        found.notes.append(
+        findings.notes.append(
             f"{len(material.training):,} of the {len(real):,} real films are training films of the generator,"
             " so the real films are not all new to it."
         )
-    return found
+    return findings
 
 
 def _spoiled(context: Context, films: FilmSet) -> list[Drawn]:
@@ -119,7 +119,7 @@ def protocol(context: Context, n: int, reference: str) -> Protocol:
     )
 
 
-def _distances(found: Findings, context: Context, reference: Drawn, subject: Drawn) -> None:
+def _distances(findings: Findings, context: Context, reference: Drawn, subject: Drawn) -> None:
     """Frechet and kernel distance, precision, recall, density and coverage against the reference."""
     n, seed = len(subject.films), context.seed
     fixed = reference.first(n, seed)
@@ -130,7 +130,7 @@ def _distances(found: Findings, context: Context, reference: Drawn, subject: Dra
     groups = fixed.films.groups, subject.films.groups
 
     def add(key: str, metric: str, measured: Any, better: Any) -> None:
-        found.add(key, metric, subject.subject, measured, where, n=n, better=better, yardstick=not made)
+        findings.add(key, metric, subject.subject, measured, where, n=n, better=better, yardstick=not made)
 
     add(
         "frechet",
@@ -147,18 +147,20 @@ def _distances(found: Findings, context: Context, reference: Drawn, subject: Dra
         add(name, name, intervals.mean(rows, owners[name], seed=seed), better)
 
 
-def _differences(found: Findings, context: Context, subject: Drawn) -> None:
+def _differences(findings: Findings, context: Context, subject: Drawn) -> None:
     """Vendi score and similarity of pairs, within the subject."""
     n, made = len(subject.films), subject.subject == SYNTHETIC
     where = protocol(context, n, "none: within the set")
     score = diversity.vendi_score(subject.features)
-    found.add("vendi", "Vendi score", subject.subject, score, where, n=n, better="real", yardstick=not made)
+    findings.add(
+        "vendi", "Vendi score", subject.subject, score, where, n=n, better="real", yardstick=not made
+    )
     pictures = context.looks.small(subject.films)
     try:
         rows = diversity.pair_similarity(pictures, seed=context.seed)
     except MissingExtra as error:
         if made:
-            found.miss("SSIM of pairs", error)
+            findings.miss("SSIM of pairs", error)
         return
     where = Protocol(
         extractor="SSIM",
@@ -169,7 +171,7 @@ def _differences(found: Findings, context: Context, subject: Drawn) -> None:
         reference=f"none: {diversity.PAIRS} random pairs within the set",
     )
     measured = intervals.mean(rows, names([str(i) for i in range(len(rows))], range(len(rows))), seed=0)
-    found.add(
+    findings.add(
         "pair-ssim",
         "SSIM of random pairs",
         subject.subject,

@@ -47,14 +47,14 @@ def gather(
     configs = {entry.config for entry in catalog.DATASETS}
     if config not in configs and not Path(config).is_dir():
         raise UnknownName("config, or folder of images,", config, configs)
-    learned: _Learned | None = None
+    trained_on: _Learned | None = None
     if config in configs:
-        subject, made, learned = _released(config, release, version, label)
+        subject, made, trained_on = _released(config, release, version, label)
     else:
         subject, made = _folder(Path(config), label or "covid-19")
-    frame = _real(root, learned[1] if learned else None)
+    frame = _real(root, trained_on[1] if trained_on else None)
     synthetic = made if limit is None else made.draw(limit, seed)
-    return _sorted(subject, synthetic, frame, learned, limit, seed)
+    return _sorted(subject, synthetic, frame, trained_on, limit, seed)
 
 
 # The synthetic set
@@ -66,13 +66,13 @@ _Learned = tuple[manifest.Learned, dict[str, Any] | None]
 def _released(
     config: str, release: str | Path | None, version: str | None, label: str | None
 ) -> tuple[Subject, FilmSet, _Learned]:
-    """The images of a config, and whom its generators learned from."""
+    """The images of a config, and the training films and patients of its generators."""
     entry = next(item for item in catalog.DATASETS if item.config == config)
     rows = loading.load_dataset(entry.dataset, config, version=version, root=release)
     folder = loading.release_folder(entry.dataset, version, release)
     listed = manifest.read(folder)
     subsets = [listed.subsets[name] for name in entry.subsets]
-    learned = manifest.Learned(
+    trained_on = manifest.Learned(
         films=sorted({name for subset in subsets for name in subset.learned_from.films}),
         patients=sorted({name for subset in subsets for name in subset.learned_from.patients}),
     )
@@ -87,7 +87,7 @@ def _released(
         manifest_sha256=hashlib.sha256((folder / manifest.NAME).read_bytes()).hexdigest(),
         label=name,
     )
-    return subject, of_dataset(f"{config} images", chosen), (learned, options)
+    return subject, of_dataset(f"{config} images", chosen), (trained_on, options)
 
 
 def _of_label(rows: datasets.Dataset, what: str, label: str | None) -> tuple[datasets.Dataset, str]:
@@ -95,9 +95,9 @@ def _of_label(rows: datasets.Dataset, what: str, label: str | None) -> tuple[dat
     names = rows.features["label"].names
     codes = np.asarray(rows["label"][:])
     if label is None:
-        there = Counter(codes.tolist())
+        counts = Counter(codes.tolist())
         covid = schema.LABELS[schema.COVID]
-        label = covid if covid in names and there[names.index(covid)] else names[there.most_common(1)[0][0]]
+        label = covid if covid in names and counts[names.index(covid)] else names[counts.most_common(1)[0][0]]
     if label not in names:
         raise UnknownName("class", label, names)
     at = np.flatnonzero(codes == names.index(label))
@@ -186,7 +186,7 @@ def _sorted(
     subject: Subject,
     synthetic: FilmSet,
     frame: pd.DataFrame,
-    learned: _Learned | None,
+    trained_by: _Learned | None,
     limit: int | None,
     seed: int,
 ) -> Material:
@@ -199,22 +199,24 @@ def _sorted(
             expected=f"a set with {subject.label} films",
             hint="give another --root or --label",
         )
-    films, patients = (set(learned[0].films), set(learned[0].patients)) if learned else (set(), set())
+    films, patients = (
+        (set(trained_by[0].films), set(trained_by[0].patients)) if trained_by else (set(), set())
+    )
     trained_on = of_class["image_id"].isin(films)
     known = bool(trained_on.any())
     if known:
         # Training and held-out films of one set, so that they differ by the training and not by the hospital.
-        here = of_class["source_dataset"].isin(set(of_class.loc[trained_on, "source_dataset"]))
+        same_set = of_class["source_dataset"].isin(set(of_class.loc[trained_on, "source_dataset"]))
         new = ~trained_on & ~of_class["patient_id"].isin(patients)
     else:
         largest = of_class["source_dataset"].value_counts().index[0]
-        here = of_class["source_dataset"] == largest
+        same_set = of_class["source_dataset"] == largest
         half = intervals.parts_of(of_class["patient_id"].tolist(), 2, seed)
-        trained_on, new = here & (half == 0), (half == 1) | ~here
+        trained_on, new = same_set & (half == 0), (half == 1) | ~same_set
     sets = {
         "training": ("training films", trained_on),
-        "held_out": ("held-out films", here & new & ~trained_on),
-        "elsewhere": ("films of other sets", ~here & new & ~trained_on),
+        "held_out": ("held-out films", same_set & new & ~trained_on),
+        "elsewhere": ("films of other sets", ~same_set & new & ~trained_on),
     }
     limited = {
         name: _at_most(of_frame(f"real {what}", of_class[rows]), limit, seed)

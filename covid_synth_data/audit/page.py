@@ -58,11 +58,11 @@ def _pictures(shown: Sequence[Shown], films: Material, real: bool) -> list[tuple
     theirs = {name: place for place, name in enumerate(films.training.ids)}
     return [
         (
-            one,
-            picture(films.synthetic, made[one.image_id]),
-            picture(films.training, theirs[one.beside]) if real and one.beside in theirs else None,
+            entry,
+            picture(films.synthetic, made[entry.image_id]),
+            picture(films.training, theirs[entry.beside]) if real and entry.beside in theirs else None,
         )
-        for one in shown
+        for entry in shown
     ]
 
 

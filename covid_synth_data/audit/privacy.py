@@ -1,6 +1,6 @@
-"""Whom do the images give away? Re-identification of the translated films, and membership in the training.
+"""Privacy: re-identification of the source films of translations, and membership in the training set.
 
-The attacks are simple ones that anyone with the images can run. What they do not find, a better one may.
+The attacks are simple, and anyone with the images can run them. A stronger attack may find more.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class Space(NamedTuple):
 
 def measure(context: Context) -> Findings:
     """The section."""
-    found = Findings()
+    findings = Findings()
     if context.material.synthetic.origins:
-        found.notes.append(TRANSLATED)
-        _reidentified(found, context)
+        findings.notes.append(TRANSLATED)
+        _reidentified(findings, context)
     else:
-        found.miss("re-identification of sources", "the images name no source film")
-    _members(found, context)
-    return found
+        findings.miss("re-identification of sources", "the images name no source film")
+    _members(findings, context)
+    return findings
 
 
 def _spaces(context: Context, n: int, reference: str) -> list[Space]:
@@ -78,13 +78,13 @@ def _spaces(context: Context, n: int, reference: str) -> list[Space]:
 # Re-identification
 
 
-def _reidentified(found: Findings, context: Context) -> None:
+def _reidentified(findings: Findings, context: Context) -> None:
     """Top-1 and top-10 of the source film and of its patient, before and after translation."""
     material = context.material
     sources = {name: place for place, name in enumerate(material.sources.ids)}
     known = [place for place, name in enumerate(material.synthetic.origins) if name in sources]
     if len(known) < LEAST or len(sources) < LEAST:
-        found.miss(
+        findings.miss(
             "re-identification of sources",
             f"{len(known)} images with a source film that is here, {len(sources)} source films;"
             f" at least {LEAST} of each are needed",
@@ -98,8 +98,8 @@ def _reidentified(found: Findings, context: Context) -> None:
         gallery = space.rows(material.sources)
         for subject, films in (("translated", queries), ("source film before translation", before)):
             rows = space.rows(films)
-            _film(found, subject, space, rows, gallery, answer, queries)
-            _patient(found, subject, space, rows, gallery, answer, material.sources)
+            _film(findings, subject, space, rows, gallery, answer, queries)
+            _patient(findings, subject, space, rows, gallery, answer, material.sources)
 
 
 def _before(sources: FilmSet, queries: FilmSet, answer: npt.NDArray[np.int64]) -> FilmSet:
@@ -130,7 +130,7 @@ def _crop(variant: str) -> tuple[float, float, float, float]:
 
 
 def _film(
-    found: Findings,
+    findings: Findings,
     subject: str,
     space: Space,
     rows: Any,
@@ -139,11 +139,11 @@ def _film(
     queries: FilmSet,
 ) -> None:
     places = privacy.ranks(rows, gallery, answer, np.arange(len(gallery)))
-    _tops(found, "film", "source film found", subject, space, places, queries.groups)
+    _tops(findings, "film", "source film found", subject, space, places, queries.groups)
 
 
 def _patient(
-    found: Findings,
+    findings: Findings,
     subject: str,
     space: Space,
     rows: Any,
@@ -156,17 +156,17 @@ def _patient(
     several = np.flatnonzero(np.bincount(patients)[patients[answer]] > 1)
     if len(several) < LEAST:
         text = f"patient re-identified by {space.name}, {subject}"
-        found.miss(text, f"{len(several)} images of patients with several films; {LEAST} are needed")
+        findings.miss(text, f"{len(several)} images of patients with several films; {LEAST} are needed")
         return
     places = privacy.ranks(
         rows[several], gallery, patients[answer[several]], patients, left_out=answer[several]
     )
     owners = names(sources.groups, answer[several])
-    _tops(found, "patient", "patient found by another film", subject, space, places, owners)
+    _tops(findings, "patient", "patient found by another film", subject, space, places, owners)
 
 
 def _tops(
-    found: Findings,
+    findings: Findings,
     key: str,
     metric: str,
     subject: str,
@@ -176,7 +176,7 @@ def _tops(
 ) -> None:
     for k in PLACES:
         top = privacy.top_k(*places, k, groups)
-        found.add(
+        findings.add(
             f"{key}-top{k}-{space.name}",
             f"{metric} among the first {k}, by {space.name}",
             subject,
@@ -192,14 +192,14 @@ def _tops(
 # Membership
 
 
-def _members(found: Findings, context: Context) -> None:
+def _members(findings: Findings, context: Context) -> None:
     """Whether training films are nearer to the images than other films of the same sets are."""
     material = context.material
     what = "membership inference"
     if not material.training_known:
-        found.miss(what, "nobody says which films the generator learned from")
+        findings.miss(what, "nobody says which films the generator learned from")
         return
-    enough = [found.enough(films, what, LEAST) for films in (material.training, material.held_out)]
+    enough = [findings.enough(films, what, LEAST) for films in (material.training, material.held_out)]
     if not all(enough):
         return
     members, others = material.training, material.held_out
@@ -216,7 +216,7 @@ def _members(found: Findings, context: Context) -> None:
                 measured = privacy.membership(
                     scores, outside[attack], members.groups, others.groups, seed=context.seed
                 )
-                found.add(
+                findings.add(
                     f"membership-{attack}-{space.name}",
                     f"membership AUC, {attack}, by {space.name}",
                     subject,
@@ -227,7 +227,7 @@ def _members(found: Findings, context: Context) -> None:
                     chance=0.5,
                     yardstick=subject != "synthetic",
                 )
-    found.notes.append(
+    findings.notes.append(
         "Training and held-out films are of one set but not one draw: where the control differs from 0.5, so"
         " much of an AUC is not due to the training."
     )

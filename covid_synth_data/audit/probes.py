@@ -64,8 +64,8 @@ def shuffled(labels: npt.NDArray[np.int64], groups: Sequence[str], seed: int) ->
     owners = np.asarray(groups, dtype=object).astype(str)
     _, first, place = np.unique(owners, return_index=True, return_inverse=True)
     dealt = np.random.default_rng([seed, 0x5F]).permutation(labels[first])
-    found: npt.NDArray[np.int64] = dealt[place.reshape(-1)]
-    return found
+    permuted: npt.NDArray[np.int64] = dealt[place.reshape(-1)]
+    return permuted
 
 
 def border(small: npt.NDArray[np.uint8], width: int = 4) -> npt.NDArray[Any]:

@@ -19,7 +19,7 @@ Better = Literal["lower", "higher", "chance", "real"]
 class Protocol(FrozenModel):
     """All that a value depends on besides the films that it describes.
 
-    `extractor` and `layer` say what a film was turned into, `resize` how it was brought to the size for that,
+    `extractor` and `layer` name the features of a film, `resize` says how the film was resized for them,
     `n` how many films the number depends on by its definition (drawn of each side, or in the reference),
     `seed` which ones, `reference` what the films were compared with.
     """
@@ -79,11 +79,11 @@ def limits(measured: Interval | Estimate | Proportion | float) -> dict[str, floa
 def difference(first: Value, second: Value) -> float:
     """`first` less `second`. Raises `ResultError` unless metric and protocol are the same."""
     for name in ("key", *Protocol.model_fields):
-        one, other = (getattr(value if name == "key" else value.protocol, name) for value in (first, second))
-        if one != other:
+        left, right = (getattr(value if name == "key" else value.protocol, name) for value in (first, second))
+        if left != right:
             raise ResultError(
                 "values that do not compare",
-                found=f"{name} {one!r} and {other!r}",
+                found=f"{name} {left!r} and {right!r}",
                 expected="one metric and one protocol",
                 hint="measure both in one audit",
             )

@@ -93,7 +93,7 @@ def measure(
         subject=films.subject,
         seed=seed,
         limit=limit,
-        films={name: _summary(there) for name, there in films.sets.items()},
+        films={name: _summary(film_set) for name, film_set in films.sets.items()},
         sections=answers,
         code=machine.code(LIBRARIES),
         hardware=machine.hardware(device),

@@ -31,17 +31,17 @@ Input = Callable[[FilmSet], Any]
 
 def measure(context: Context) -> Findings:
     """The section."""
-    found = Findings()
+    findings = Findings()
     material = context.material
     real = joined("real films", material.training, material.held_out)
-    _hospitals(found, context, joined("real films", real, material.elsewhere))
-    if found.enough(real, "real told from synthetic", LEAST):
-        _synthetic(found, context, real)
-    found.miss(
+    _hospitals(findings, context, joined("real films", real, material.elsewhere))
+    if findings.enough(real, "real told from synthetic", LEAST):
+        _synthetic(findings, context, real)
+    findings.miss(
         "the same probes for classifiers trained with and without the set",
         "that needs trained classifiers: a benchmark and not an audit",
     )
-    return found
+    return findings
 
 
 def inputs(context: Context) -> dict[str, Input]:
@@ -63,12 +63,12 @@ def inputs(context: Context) -> dict[str, Input]:
     }
 
 
-def _hospitals(found: Findings, context: Context, real: FilmSet) -> None:
-    """Each real set told from the other ones, all films of one class."""
+def _hospitals(findings: Findings, context: Context, real: FilmSet) -> None:
+    """Probes that separate each real set from the other sets; all films are of one class."""
     counts = Counter(real.datasets)
     enough = sorted(name for name, count in counts.items() if count >= LEAST)
     if len(enough) < 2:
-        found.miss(
+        findings.miss(
             "source told", f"{len(enough)} real sets with {LEAST} films or more of the class, 2 are needed"
         )
         return
@@ -76,18 +76,18 @@ def _hospitals(found: Findings, context: Context, real: FilmSet) -> None:
     chosen = {name: real.take(places).draw(MOST, context.seed) for name, places in parts.items()}
     films = joined("real films of several sets", *chosen.values())
     ways = {**inputs(context), "size and shape of the file": _metadata}
-    told = enough[:1] if len(enough) == 2 else enough
+    probed = enough[:1] if len(enough) == 2 else enough
     for way, make in ways.items():
         rows = make(films)
-        for name in told:
+        for name in probed:
             labels = (np.asarray(films.datasets) == name).astype(np.int64)
             what = f"{name} told from " + (enough[1] if len(enough) == 2 else "the other sets")
-            _probe(found, context, "source", what, way, rows, labels, films.groups)
+            _probe(findings, context, "source", what, way, rows, labels, films.groups)
     labels = (np.asarray(films.datasets) == enough[0]).astype(np.int64)
     mixed = probes.shuffled(labels, films.groups, context.seed)
     rows = ways["8 x 8 thumbnails"](films)
     _probe(
-        found,
+        findings,
         context,
         "source",
         "shuffled labels",
@@ -106,8 +106,8 @@ def _metadata(films: FilmSet) -> npt.NDArray[np.float64]:
     return np.column_stack([logs, logs[:, 0] - logs[:, 1]])
 
 
-def _synthetic(found: Findings, context: Context, real: FilmSet) -> None:
-    """Synthetic images told from real films; beside it one half of the real patients from the other."""
+def _synthetic(findings: Findings, context: Context, real: FilmSet) -> None:
+    """Probes that separate synthetic from real films; for reference, two halves of the real patients."""
     looks, seed = context.looks, context.seed
     made = context.material.synthetic.draw(MOST, seed)
     chosen = real.draw(MOST, seed)
@@ -123,9 +123,9 @@ def _synthetic(found: Findings, context: Context, real: FilmSet) -> None:
     for way, make in ways.items():
         first, second = make(chosen), make(made)
         rows = np.concatenate([first, second])
-        _probe(found, context, "synthetic", "synthetic told from real", way, rows, labels, groups)
+        _probe(findings, context, "synthetic", "synthetic told from real", way, rows, labels, groups)
         _probe(
-            found,
+            findings,
             context,
             "synthetic",
             "real half told from the other half",
@@ -138,7 +138,7 @@ def _synthetic(found: Findings, context: Context, real: FilmSet) -> None:
 
 
 def _probe(
-    found: Findings,
+    findings: Findings,
     context: Context,
     key: str,
     subject: str,
@@ -152,7 +152,7 @@ def _probe(
     try:
         measured = probes.auc(rows, labels, list(groups), seed=context.seed)
     except MetricError as error:
-        found.miss(f"{subject} from {way}", error)
+        findings.miss(f"{subject} from {way}", error)
         return
     positives = int(labels.sum())
     where = Protocol(
@@ -164,7 +164,7 @@ def _probe(
         reference=f"{positives:,} against {len(labels) - positives:,} films, {probes.FOLDS} folds by patient",
     )
     name = way.replace(" ", "-")
-    found.add(
+    findings.add(
         f"{key}-{name}",
         f"AUC from {way}",
         subject,

@@ -140,7 +140,7 @@ def _densenet(depth: int, pretrained: bool) -> Body:
 
 
 def xrv_densenet121(pretrained: bool) -> Body:
-    """DenseNet-121 of torchxrayvision, learned from chest X-rays: one channel, brought to 224 x 224."""
+    """DenseNet-121 of torchxrayvision, trained on chest X-rays: one channel, resized to 224 x 224."""
     model, used = weights.xrv_densenet(pretrained)
     layers = nn.Sequential(_Resize(XRV_SIDE), model.features, nn.ReLU(inplace=True))
     return Body(layers, model.classifier.in_features, *_XRV, used)

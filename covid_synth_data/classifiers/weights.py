@@ -123,7 +123,7 @@ def xrv_densenet(pretrained: bool) -> tuple[Any, WeightsUsed]:
 
 
 class _Part(nn.Module):
-    """Stands for whatever a pickled model is made of: it holds parameters and parts, and does nothing."""
+    """Replaces every class of a pickled model: it holds parameters and submodules, and does nothing."""
 
     def __init__(self, *_arguments: object) -> None:
         super().__init__()
@@ -188,11 +188,11 @@ def _check_names(path: Path, content: Mapping[str, torch.Tensor], model: nn.Modu
     )
 
 
-def _check_fit(path: Path, found: list[Any], expected: list[Any]) -> None:
-    if found != expected:
+def _check_fit(path: Path, loaded: list[Any], expected: list[Any]) -> None:
+    if loaded != expected:
         raise WeightsError(
             f"{path} belongs to another network",
-            found=f"{len(found)} tensors",
+            found=f"{len(loaded)} tensors",
             expected=f"{len(expected)} of the shapes and names of this one",
             hint="install the file again",
         )

@@ -147,12 +147,12 @@ class _Steps:
 
 
 def _parse(chosen: str) -> _Steps:
-    found = _PATTERN.match(chosen)
-    if not found:
+    match = _PATTERN.match(chosen)
+    if not match:
         raise ConfigError(
             f"unknown variant {chosen!r}", expected=f"{FULL!r} or one that starts with {PREFIX!r}, unchanged"
         )
-    left, top, side, turn, spread, points, seed, noise, noise_seed = found.groups("0")
+    left, top, side, turn, spread, points, seed, noise, noise_seed = match.groups("0")
     if not (0 < int(side) <= 1000 and max(int(left), int(top)) + int(side) <= 1000 and int(points) > 1):
         raise ConfigError(
             f"impossible variant {chosen!r}", expected="a crop within the picture, 2 points or more"

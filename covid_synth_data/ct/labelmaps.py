@@ -98,8 +98,8 @@ def _variant(donor: str, random: np.random.Generator) -> str:
 
 def donor_of(variant: str) -> str | None:
     """The `image_id` of the slice whose lesions were moved, or None for any other variant."""
-    found = _PATTERN.match(variant)
-    return found[1] if found else None
+    match = _PATTERN.match(variant)
+    return match[1] if match else None
 
 
 def make(variant: str, mask: Mask, donor: Callable[[str], Mask] | None = None) -> Mask:
@@ -145,21 +145,21 @@ def _move(variant: str, mask: Mask, donor: Mask) -> Mask:
 
 def _carried(variant: str, mask: Mask, donor: Mask) -> Mask:
     """The donor's label map laid over the host's lungs, not yet clipped: uint8, the host's size."""
-    found = _PATTERN.match(variant)
-    if not found:
+    match = _PATTERN.match(variant)
+    if not match:
         raise ConfigError(
             f"unknown variant {variant!r}", expected=f"one that starts with {PREFIX!r}, unchanged"
         )
-    right, down, flip, scale = (int(text) for text in found.groups()[1:])
-    here, there = _box(mask, "the host"), _box(donor, "the donor")
+    right, down, flip, scale = (int(text) for text in match.groups()[1:])
+    host_box, donor_box = _box(mask, "the host"), _box(donor, "the donor")
     axes = []
     for axis, shift in enumerate((down, right)):
-        centre, half = here[axis]
+        centre, half = host_box[axis]
         place = (np.arange(mask.shape[axis]) + 0.5 - centre) / half  # -1 to 1 within the host's box
         place = (place - 2 * shift / 1000) * (1000 / scale)
         if axis == 1 and flip:
             place = -place
-        axes.append(np.floor(there[axis][0] + place * there[axis][1]).astype(np.int64))
+        axes.append(np.floor(donor_box[axis][0] + place * donor_box[axis][1]).astype(np.int64))
     down_at, right_at = axes
     sound = [(at >= 0) & (at < size) for at, size in zip(axes, donor.shape, strict=True)]
     taken = donor[np.clip(down_at, 0, donor.shape[0] - 1)][:, np.clip(right_at, 0, donor.shape[1] - 1)]

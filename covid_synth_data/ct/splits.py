@@ -88,7 +88,7 @@ def plan_slices(
         raise ConfigError("no such seed", found=repr(seed), expected="a whole number from 0 on")
     left_out: Counter[str] = Counter()
     notes: tuple[str, ...] = ()
-    said: tuple[str, ...]
+    split_notes: tuple[str, ...]
     if source is None or isinstance(source, (str, Path)):
         frame = read_source(name, disk.resolve_root(source), **options)
         left_out.update(frame.loc[frame["excluded"] != "", "excluded"])
@@ -100,19 +100,19 @@ def plan_slices(
     infected = [row for row in rows if _infected(row)]
     left_out["no infection"] += len(rows) - len(infected)
     if split == "paper":
-        parts, said = _by_slice(infected, seed), (_LEAKY,)
+        parts, split_notes = _by_slice(infected, seed), (_LEAKY,)
     else:
-        parts, said = _by_patient(infected, seed)
-    return Plan(split, seed, **parts, left_out=dict(+left_out), notes=(*notes, *said))
+        parts, split_notes = _by_patient(infected, seed)
+    return Plan(split, seed, **parts, left_out=dict(+left_out), notes=(*notes, *split_notes))
 
 
 def _effusion(frame: pd.DataFrame) -> tuple[str, ...]:
     """What became of pixels that the set marks as pleural effusion."""
-    found = frame["effusion_pixels"].fillna(0)
-    if not found.sum():
+    pixels = frame["effusion_pixels"].fillna(0)
+    if not pixels.sum():
         return ()
     return (
-        f"{int(found.sum()):,} pixels in {int((found > 0).sum()):,} slices are marked as pleural effusion,"
+        f"{int(pixels.sum()):,} pixels in {int((pixels > 0).sum()):,} slices are marked as pleural effusion,"
         " which is no label here: they count as lung or background",
     )
 
@@ -158,8 +158,8 @@ def _by_patient(rows: list[Row], seed: int) -> tuple[dict[str, list[Row]], tuple
     for row in rows:
         table[place[row["patient_id"]]] += [1, *(row[name] > 0 for name in _CLASSES)]
     dealt = _deal(table, np.random.default_rng([seed, 9]))
-    held = _validation(table, dealt)
-    names = ["validation" if number in held else _DEALT[part] for number, part in enumerate(dealt)]
+    validation = _validation(table, dealt)
+    names = ["validation" if number in validation else _DEALT[part] for number, part in enumerate(dealt)]
     parts: dict[str, list[Row]] = {name: [] for name in PARTS}
     for row in rows:
         parts[names[place[row["patient_id"]]]].append(row)
@@ -194,15 +194,17 @@ def _validation(table: np.ndarray[Any, np.dtype[np.int64]], dealt: list[int]) ->
     """The one or two training patients nearest to `VALIDATION_SHARE` of the training slices, with as many
     kinds of lesion as can be; none where training would be left with nobody or without a kind of lesion."""
     training = [patient for patient, part in enumerate(dealt) if part == 0]
-    wanted = VALIDATION_SHARE * table[training, 0].sum()
+    target = VALIDATION_SHARE * table[training, 0].sum()
     best: tuple[float, set[int]] | None = None
     for count in (1, 2):
         for chosen in combinations(training, count):
             rest = [patient for patient in training if patient not in chosen]
             if not rest or (table[rest].sum(0) == 0).sum() > (table[training].sum(0) == 0).sum():
                 continue
-            held = table[list(chosen)].sum(0)
-            score = int((held == 0).sum()) + abs(float(held[0]) - wanted) / max(1, table[training, 0].sum())
+            chosen_counts = table[list(chosen)].sum(0)
+            score = int((chosen_counts == 0).sum()) + abs(float(chosen_counts[0]) - target) / max(
+                1, table[training, 0].sum()
+            )
             if best is None or score < best[0] - 1e-9:
                 best = score, set(chosen)
     return best[1] if best else set()

@@ -56,7 +56,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def flush(path: Path) -> None:
-    """Have what was written to `path` brought to the disk. Raises `OSError`.
+    """Flush the file `path` to the disk. Raises `OSError`.
 
     Windows flushes only what is open for writing.
     """

@@ -1,4 +1,4 @@
-"""DICOM files for Pillow, so that whatever opens an image with Pillow reads them.
+"""A Pillow plugin for DICOM files, so that all code that opens images with Pillow reads them.
 
 Pixels are decoded when they are asked for, not when the file is opened. What comes out is as a viewer shows
 it, by part 3 of the standard: the modality rescale and the window of the header are applied, pixels that the
@@ -159,7 +159,7 @@ def _name_decoder(dataset: Dataset) -> None:
     if not syntax.is_encapsulated:
         return
     if syntax == _JPEG_EXTENDED and importlib.util.find_spec("libjpeg") is None:
-        # Only libjpeg decodes 12 bits. It is under GPL-3, so no extra of ours brings it.
+        # Only libjpeg decodes 12 bits. It is under GPL-3, so no extra installs it.
         raise OSError(f"DICOM pixels are {syntax.name}, which needs the package pylibjpeg-libjpeg (GPL-3)")
     jpeg_2000 = str(syntax).startswith(_JPEG_2000)
     modules = ["pylibjpeg", "openjpeg"] if jpeg_2000 else ["gdcm"]

@@ -32,7 +32,7 @@ _BATCH: Final = 64
 
 
 def cells(paths: Iterable[str]) -> list[str]:
-    """What stands in a cell for each file: its path where the file is plain, its address otherwise.
+    """The cell of each file: its path if Pillow reads the file as it is, otherwise its address.
 
     Reads headers, no pixels. Raises `MissingExtra` where there are DICOM files and pydicom is not installed.
     """

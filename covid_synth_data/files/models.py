@@ -32,7 +32,7 @@ def read_toml(path: Path, model: type[Model]) -> Model:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        # ValueError is also what Python says of bytes that are no UTF-8 and of a number of 5,000 digits.
+        # Python also raises ValueError for bytes that are not UTF-8 and for a number of 5,000 digits.
         raise ConfigError(
             f"{path} is not valid TOML", found=str(error), expected="TOML in UTF-8", hint="mend that line"
         ) from error

@@ -2,7 +2,7 @@
 
 A slice in a Dataset is a reference (a few hundred bytes: file, number, window) that Pillow opens like an
 image once `register` was called; the volume is decoded when its first slice is asked for. The affine is
-honoured: whatever the storage order, slices are axial, numbered from 1 from the feet up, the front of the
+honoured: for any storage order, slices are axial, numbered from 1 from the feet up, the front of the
 patient up and the patient's left at the right, square and `SIDE` pixels wide at one scale in both directions.
 """
 
@@ -110,7 +110,7 @@ def slices(path: str, window: Window) -> Volume:
 def combined(infection: str, lungs: str) -> tuple[Volume, tuple[int, ...]]:
     """Label maps of a volume, (n, SIDE, SIDE) uint8, read-only, and each slice's pixels of pleural effusion.
 
-    Infection 1 is ground-glass opacity (2), 2 consolidation (3); 3, pleural effusion, is no label of ours and
+    Infection 1 is ground-glass opacity (2), 2 consolidation (3); 3, pleural effusion, is not a label here and
     leaves what the lung file says. Lung values 1 and 2 (one side each) are lung; infection goes before lung.
     What has another value in either file becomes 255. Brought to size to the nearest; cached as `slices` is.
     Raises `BadImage`, also where the two files differ in length.
@@ -270,8 +270,8 @@ def is_reference(content: object) -> bool:
 def named(content: bytes) -> str:
     """The file that a reference names, with the slice, for messages."""
     try:
-        found = json.loads(content.removeprefix(MAGIC))
-        return f"{found['path']}, slice {found['number']}"
+        reference = json.loads(content.removeprefix(MAGIC))
+        return f"{reference['path']}, slice {reference['number']}"
     except (ValueError, KeyError, TypeError):
         return "a damaged reference to a slice"
 

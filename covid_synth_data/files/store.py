@@ -138,11 +138,11 @@ class Store:
     def _check(self, shard: int) -> None:
         path = self._unchecked[shard]
         try:
-            found = _digest(path)
-            wanted = path.with_suffix(".sha256").read_text(encoding="utf-8").strip()
+            digest = _digest(path)
+            recorded = path.with_suffix(".sha256").read_text(encoding="utf-8").strip()
         except (OSError, ValueError) as error:
             raise self._damaged(path, str(error), "an array and its digest") from error
-        if found != wanted:
+        if digest != recorded:
             raise self._damaged(path, "rows of other films", "the rows that were written for its keys")
         self._unchecked.pop(shard, None)
 
@@ -179,9 +179,9 @@ def _map(path: Path) -> Array:
         raise ValueError(f"an array of {dtype} in another order")
     with pa.memory_map(str(path)) as file:
         content = file.read_buffer()
-    wanted = start + dtype.itemsize * math.prod(shape)
-    if content.size != wanted:
-        raise ValueError(f"{content.size} bytes and not {wanted}")
+    size = start + dtype.itemsize * math.prod(shape)
+    if content.size != size:
+        raise ValueError(f"{content.size} bytes and not {size}")
     return np.frombuffer(content, dtype, math.prod(shape), start).reshape(shape)
 
 

@@ -30,13 +30,13 @@ OBSERVED = ("local", "global")
 
 
 class Weighting(nn.Module):
-    """A small network that looks at features and says how much terms weigh: three convolutions, two dense.
+    """A small network that computes weights of terms from features: three convolutions, two dense layers.
 
     The last layer starts at zero, so that all terms weigh the same at first.
     """
 
     def __init__(self, inputs: int, width: int, outputs: int = 1) -> None:
-        """`inputs` channels to look at; `width` channels inside."""
+        """`inputs` and `width` are the channels of the features and of the hidden layers."""
         super().__init__()
         layers: list[nn.Module] = []
         for channels in (inputs, width, width):

@@ -1,4 +1,4 @@
-"""The networks of DCGAN (Radford et al. 2016, Sect. 3), 96 x 96 and grey: a rival in hussain2022, Table II.
+"""The networks of DCGAN (Radford et al. 2016, Sect. 3), 96 x 96, grey: a baseline in hussain2022, Table II.
 
 The paper makes 64 x 64 from 4 x 4; four doublings of 6 x 6 make 96 x 96, the size of the WGAN it is compared
 with.
@@ -67,7 +67,7 @@ class DCGANGenerator(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Noise (n, latent) to films (n, 1, 96, 96) in [-1, 1]. Raises `ConfigError` on other shapes.
 
-        Uniform noise comes on [0, 1) and is brought to the paper's [-1, 1) here.
+        Uniform noise in [0, 1) is scaled here to [-1, 1), as in the paper.
         """
         check_noise(z, self.latent)
         if self.noise == "uniform":

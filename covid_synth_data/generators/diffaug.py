@@ -1,4 +1,4 @@
-"""A small class-conditional GAN of today for a few hundred films: generator and discriminator.
+"""A small modern class-conditional GAN for a few hundred films: generator and discriminator.
 
 Plain residual networks without normalisation layers, as in R3GAN (Huang et al. 2024), whose loss they are
 trained with: leaky ReLU before each 3x3 convolution, bilinear resampling, and residual branches that start

@@ -76,13 +76,13 @@ class PhaseConv(nn.Conv2d):
 
 
 def split_phases(network: nn.Module) -> int:
-    """Replace the transposed convolutions that `PhaseConv` can stand for; returns how many."""
-    found = [(name, layer) for name, layer in network.named_modules() if _splits(layer)]
-    for name, layer in found:
+    """Replace the transposed convolutions that `PhaseConv` can compute. Returns their number."""
+    splittable = [(name, layer) for name, layer in network.named_modules() if _splits(layer)]
+    for name, layer in splittable:
         owner, _, attribute = name.rpartition(".")
-        assert isinstance(layer, nn.ConvTranspose2d)  # noqa: S101 - `_splits` has seen to it
+        assert isinstance(layer, nn.ConvTranspose2d)  # noqa: S101 - `_splits` has checked it
         setattr(network.get_submodule(owner), attribute, PhaseConv(layer))
-    return len(found)
+    return len(splittable)
 
 
 def _splits(layer: nn.Module) -> bool:
@@ -94,7 +94,7 @@ def _splits(layer: nn.Module) -> bool:
 
 
 def _last(module: nn.Module) -> nn.Module:
-    """The layer that has the last word in `module`."""
+    """The last layer of `module`."""
     while isinstance(module, nn.Sequential) and len(module):
         module = module[-1]
     return module

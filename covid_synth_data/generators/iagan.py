@@ -2,9 +2,9 @@
 
 The paper's generator takes noise and a real film: convolutions and self-attention encode the film, a dense
 layer projects the noise, both are joined and up-sampled with inception and residual blocks and attention.
-The widths stand in none of its text; those here are ours.
+The paper does not state the widths; those here are ours.
 
-Our deviation: nobody may need real films to sample. The film's branch therefore ends in a vector, its code.
+Our deviation: sampling must not need real films. The film's branch therefore ends in a vector, its code.
 When training ends, `fit_codes` fits a normal distribution to the codes of the training films and keeps it
 with the weights; `forward(z)` draws its codes from there.
 """

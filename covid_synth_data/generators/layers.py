@@ -1,4 +1,4 @@
-"""What several of the generators from noise share: checks of their inputs, up-sampling, initial weights."""
+"""Helpers of the generators from noise: checks of inputs, up-sampling, initial weights."""
 
 from __future__ import annotations
 

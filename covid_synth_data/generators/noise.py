@@ -1,7 +1,7 @@
 """From noise to films: image i depends on (seed, i) alone.
 
 Noise of image i is drawn from (seed, i). A network's arithmetic may depend on the size of a batch in the last
-bit, so images are always made in the same blocks: image i at place i modulo `BLOCK` of a full block.
+bit, so images are always made in the same blocks: image i has position i modulo `BLOCK` in a full block.
 """
 
 from __future__ import annotations

@@ -42,11 +42,11 @@ class PatchDiscriminator(nn.Module):
 
     def forward(self, pair: Tensor) -> Judged:
         """(n, inputs, h, w) to `Judged`."""
-        found = []
+        outputs = []
         for layer in self.layers:
             pair = layer(pair)
-            found.append(pair)
-        return self.score(pair), found[:FEATURES]
+            outputs.append(pair)
+        return self.score(pair), outputs[:FEATURES]
 
 
 class MonaiPatch(nn.Module):
@@ -86,7 +86,7 @@ class MultiResolution(nn.Module):
         discriminator of that resolution, the coarsest judges them as they are. Raises `ConfigError`.
         """
         first = min(first, len(self.scales) - 1)
-        found = []
+        outputs = []
         for step, scale in enumerate(list(self.scales)[first:]):
             small = F.avg_pool2d(image, 2**step) if step else image
             if (side := min(small.shape[2:])) < SMALLEST:
@@ -96,10 +96,10 @@ class MultiResolution(nn.Module):
                     expected=f"{SMALLEST} or more",
                     hint="choose a larger size, or fewer discriminators or generators",
                 )
-            found.append(scale(torch.cat([reduce(maps, step), small], 1)))
-        return found
+            outputs.append(scale(torch.cat([reduce(maps, step), small], 1)))
+        return outputs
 
 
-def scores(judged: Sequence[Judged]) -> list[Tensor]:
+def scores(outputs: Sequence[Judged]) -> list[Tensor]:
     """The scores alone."""
-    return [one[0] for one in judged]
+    return [output[0] for output in outputs]

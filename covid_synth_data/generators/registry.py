@@ -39,11 +39,11 @@ def build(architecture: str, **options: Any) -> nn.Module:
         raise UnknownName("generator", architecture, ARCHITECTURES)
     module, _, attribute = ARCHITECTURES[architecture].partition(":")
     try:
-        found = getattr(importlib.import_module(f"covid_synth_data.generators.{module}"), attribute)
+        network_class = getattr(importlib.import_module(f"covid_synth_data.generators.{module}"), attribute)
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "torch", "generation") from error
     try:
-        network: nn.Module = found(**options)
+        network: nn.Module = network_class(**options)
     except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError) as error:
         raise ConfigError(
             f"wrong options for the generator {architecture!r}",

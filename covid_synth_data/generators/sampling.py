@@ -24,7 +24,7 @@ SHARD_ROWS = 2048
 _BATCH = 64
 """Films that are held in memory while a folder is translated."""
 VERSION = "0.0.0"
-"""Of a release that is nobody's publication."""
+"""The version of a set that is not published."""
 
 
 def write_png(
@@ -134,14 +134,14 @@ def _rows(
 
 def _lineage(sampler: Sampler, weights: str, n: int, job: dict[str, Any]) -> manifest.Subset:
     card = sampler.card
-    learned = card.training.get("learned_from", {"films": [], "patients": []})
+    trained_on = card.training.get("learned_from", {"films": [], "patients": []})
     return manifest.Subset(
         rows=n,
         generator=card.name,
         weights=weights,
         recipe={**card.training.get("recipe", {}), "samples": job},
         sources={},
-        learned_from=manifest.Learned.model_validate(learned),
+        learned_from=manifest.Learned.model_validate(trained_on),
         licences=card.licences,
         code_version=__version__,
         git="",

@@ -145,12 +145,12 @@ class SEANGenerator(nn.Module):
 
     def _remember(self, styles: Tensor, maps: Tensor, momentum: float = 0.02) -> None:
         """Move the running mean and variance of each region that is there."""
-        there = (maps.sum((2, 3)) > 0).float()[:, :, None]
-        count = there.sum(0)
-        mean = (styles * there).sum(0) / count.clamp(min=1)
+        present = (maps.sum((2, 3)) > 0).float()[:, :, None]
+        count = present.sum(0)
+        mean = (styles * present).sum(0) / count.clamp(min=1)
         rate = momentum * (count > 0)
         # The spread around the running mean: a batch of one has none around its own.
-        spread = ((styles - self.style_mean).square() * there).sum(0) / count.clamp(min=1)
+        spread = ((styles - self.style_mean).square() * present).sum(0) / count.clamp(min=1)
         self.style_variance.lerp_(spread, rate.expand_as(spread))
         self.style_mean.lerp_(mean, rate.expand_as(mean))
 

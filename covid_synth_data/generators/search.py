@@ -17,7 +17,7 @@ BUNDLED: Final = Path(__file__).resolve().parents[1] / "weights"
 
 
 def find(root: str | Path | None = None) -> Mapping[str, Path]:
-    """Names "architecture.tag" to weights files: below the release `root`, or wherever this machine has them.
+    """Names "architecture.tag" to weights files: in the release `root`, or anywhere on this machine.
 
     Without `root` these are the places of `release.places` (cache, checkout, named folders), then the wheel.
     """
@@ -26,12 +26,12 @@ def find(root: str | Path | None = None) -> Mapping[str, Path]:
     else:
         folders = [folder for name in catalog.REPOSITORIES for _, folder in places.candidates(name)]
         folders += [BUNDLED / name for name in catalog.REPOSITORIES]
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for folder in folders:
         for path in sorted([*folder.glob("*.safetensors"), *folder.glob("weights/*.safetensors")]):
             if path.with_suffix(".json").is_file():
-                found.setdefault(weights.read_card(path).name, path)
-    return found
+                paths.setdefault(weights.read_card(path).name, path)
+    return paths
 
 
 def locate(name: str, root: str | Path | None = None) -> Path:

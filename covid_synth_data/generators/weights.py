@@ -40,7 +40,7 @@ Label = Annotated[str, AfterValidator(_known)]
 
 
 class Card(FrozenModel):
-    """What stands beside the weights: enough to build the network and to know where it comes from.
+    """The card of the weights: how to build the network, and how it was trained.
 
     `kind` is translator (film to film), sampler (noise to film) or label-to-image (label map to CT
     slice). `size` is the side in pixels of the films it was trained on; `source_class` and `target_class` the
@@ -106,11 +106,11 @@ def read_card(path: Path) -> Card:
             expected=".safetensors",
             hint="convert the weights; pickled files can run code",
         )
-    beside = path.with_suffix(".json")
+    card_path = path.with_suffix(".json")
     try:
-        return Card.model_validate(json.loads(beside.read_text(encoding="utf-8")))
+        return Card.model_validate(json.loads(card_path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        what, hint = f"the card {beside} of the weights cannot be read", "fetch the release again"
+        what, hint = f"the card {card_path} of the weights cannot be read", "fetch the release again"
         if isinstance(error, ValidationError):
             raise invalid(WeightsError, what, error, Card, hint) from error
         raise WeightsError(

@@ -49,7 +49,7 @@ class Entry:
         place = self.group.first.classes.index(self.group.first.positive)
         rows = [sorted(seed.predictions, key=lambda row: row.image_id) for seed in self.group.seeds]
         labels = np.array([row.label == place for row in rows[0]], dtype=np.int64)
-        return labels, np.array([[row.probabilities[place] for row in one] for one in rows])
+        return labels, np.array([[row.probabilities[place] for row in predictions] for predictions in rows])
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Block:
     @property
     def best(self) -> Entry | None:
         """The best baseline."""
-        return next((one for one in self.entries if one.row.regime == one.best), None)
+        return next((entry for entry in self.entries if entry.row.regime == entry.best), None)
 
     @property
     def name(self) -> str:
@@ -81,11 +81,11 @@ class Block:
         where = self.name
         if self.best is None:
             return f"{where}: no baseline was run, so no gain can be stated."
-        rivals = [one for one in self.entries if not one.baseline and one.gain is not None]
+        rivals = [entry for entry in self.entries if not entry.baseline and entry.gain is not None]
         if not rivals:
             return f"{where}: baselines only."
-        said = gains.verdict([one.gain for one in rivals if one.gain is not None])
-        return f"{where}: the baseline to beat is {self.best.row.regime}. {said}"
+        text = gains.verdict([entry.gain for entry in rivals if entry.gain is not None])
+        return f"{where}: the baseline to beat is {self.best.row.regime}. {text}"
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,8 @@ class Board:
         """What the task says of its data, each once; that there are folds is said by `tested`."""
         notes = dict.fromkeys(note for entry in self.entries for note in entry.row.notes)
         warning = tables.films_warning(self.first)
-        said = [note for note in notes if not re.match(r"fold \d+ of \d+", note)]
-        return [*([warning] if warning else []), *said]
+        task_notes = [note for note in notes if not re.match(r"fold \d+ of \d+", note)]
+        return [*([warning] if warning else []), *task_notes]
 
 
 def boards(results_dir: str | Path, progress: Progress | None = None) -> list[Board]:
@@ -136,14 +136,14 @@ def boards(results_dir: str | Path, progress: Progress | None = None) -> list[Bo
 
     `progress` gets (done, all, what is done).
     """
-    found: dict[tuple[str, str, str], list[Group]] = defaultdict(list)
+    by_task: dict[tuple[str, str, str], list[Group]] = defaultdict(list)
     for group in collect(results_dir, progress):
         suite, version, task = group.key[:3]
-        found[suite, version, task].append(group)
+        by_task[suite, version, task].append(group)
     made = []
-    for number, (key, groups) in enumerate(found.items()):
+    for number, (key, groups) in enumerate(by_task.items()):
         if progress:
-            progress(number, len(found), "comparing")
+            progress(number, len(by_task), "comparing")
         made.append(_board(key, groups))
     return made
 
@@ -161,7 +161,7 @@ def _board(key: tuple[str, str, str], groups: Sequence[Group]) -> Board:
         caution=suite.caution if suite else None,
         current=current,
         digest=testsets.digest(testsets.films_of(seed.predictions, first.classes)),
-        blocks=tuple(_block(found, suite if current else None) for found in comparable(groups)),
+        blocks=tuple(_block(block, suite if current else None) for block in comparable(groups)),
     )
 
 
@@ -169,10 +169,12 @@ def _block(groups: Sequence[Group], suite: ClassificationSuite | None) -> Block:
     first = groups[0].first
     baselines = [group.first.regime for group in groups if group.first.regime_rule.baseline]
     pairs = comparisons.compare([group.sample for group in groups]) if baselines else []
-    chosen = comparisons.best_on_validation([one.sample for one in groups if one.first.regime in baselines])
+    chosen = comparisons.best_on_validation(
+        [item.sample for item in groups if item.first.regime in baselines]
+    )
     best = None if chosen is None else chosen.regime
     rows = {group.first.regime: tables.row_of(group) for group in groups}
-    found = {one.regime: one for one in gains.gains(pairs, baselines=True) if one.metric == "AUC"}
+    gain_of = {item.regime: item for item in gains.gains(pairs, baselines=True) if item.metric == "AUC"}
     entries = [
         Entry(
             group=group,
@@ -180,17 +182,17 @@ def _block(groups: Sequence[Group], suite: ClassificationSuite | None) -> Block:
             baseline=group.first.regime in baselines,
             versus=tuple(pair for pair in pairs if pair.regime == group.first.regime),
             best=best,
-            gain=found.get(group.first.regime),
+            gain=gain_of.get(group.first.regime),
         )
         for group in groups
     ]
-    asked = suite.regimes_of(groups[0].first.task) if suite else []
-    wanted = [name for name in asked if suite and suite.regimes[name].baseline]
+    of_task = suite.regimes_of(groups[0].first.task) if suite else []
+    expected = [name for name in of_task if suite and suite.regimes[name].baseline]
     return Block(
         model=first.model,
         weights=first.weights.name,
         preprocessing=first.preprocessing,
         limit=first.limit,
         entries=tuple(sorted(entries, key=lambda entry: -entry.row.auc.mean)),
-        missing=tuple(name for name in wanted if name not in rows),
+        missing=tuple(name for name in expected if name not in rows),
     )

@@ -1,4 +1,4 @@
-"""Writing the leaderboard: Markdown for a repository, one HTML page for people, the Hub's format."""
+"""Write the leaderboard: Markdown for a repository, an HTML page, and the Hub's format."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def build(
 
 
 def write(
-    found: Sequence[Board], made_from: str, out: str | Path, hub_format: str | Path | None = None
+    boards: Sequence[Board], made_from: str, out: str | Path, hub_format: str | Path | None = None
 ) -> list[Path]:
     """Write boards that were made already; `made_from` is the name of their folder. Raises `OutputError`."""
-    files = {Path(out) / MARKDOWN: markdown.render(found, made_from), Path(out) / PAGE: page.render(found)}
+    files = {Path(out) / MARKDOWN: markdown.render(boards, made_from), Path(out) / PAGE: page.render(boards)}
     if hub_format is not None:
-        files |= hub_results.files(found, Path(hub_format))
+        files |= hub_results.files(boards, Path(hub_format))
     for path, text in files.items():
         atomic.write_text(path, text)
     return list(files)

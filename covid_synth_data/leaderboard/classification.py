@@ -22,12 +22,12 @@ def identity(result: ClassificationResult) -> tuple[object, ...]:
     return (result.suite, result.task, result.preprocessing, result.model, result.weights.name, result.regime)
 
 
-def check_one(one: Submitted) -> None:
+def check_one(submitted: Submitted) -> None:
     """Regime, model and task are those of the suite, and every film and patient has a name."""
-    result, suite = one.result, load_classifiers(one.result.suite)
+    result, suite = submitted.result, load_classifiers(submitted.result.suite)
     if result.regime not in suite.regimes_of(result.task):
         raise wrong(
-            one,
+            submitted,
             "is of a regime that its task does not have",
             found=f"{result.regime} of {result.task}",
             expected=", ".join(suite.regimes_of(result.task)),
@@ -35,7 +35,7 @@ def check_one(one: Submitted) -> None:
         )
     if result.training != suite.training_of(result.model):
         raise wrong(
-            one,
+            submitted,
             "was not trained as its suite says",
             found=str(result.training),
             expected=str(suite.training_of(result.model)),
@@ -44,7 +44,7 @@ def check_one(one: Submitted) -> None:
     strange = set(result.composition.synthetic) ^ set(result.regime_rule.synthetic)
     if strange or (result.regime_rule.synthetic and result.dataset is None):
         raise wrong(
-            one,
+            submitted,
             "does not say what its synthetic films were",
             found=str(result.composition.synthetic),
             expected="a count for "
@@ -52,15 +52,15 @@ def check_one(one: Submitted) -> None:
             + ", and their dataset",
             hint="run that regime again",
         )
-    _check_names(one)
+    _check_names(submitted)
 
 
-def _check_names(one: Submitted) -> None:
+def _check_names(submitted: Submitted) -> None:
     """Films and patients have names; without, neither a leak nor a wrong test set could be found."""
-    for row in one.result.predictions:
+    for row in submitted.result.predictions:
         if not row.image_id.strip() or not row.patient_id.strip():
             raise wrong(
-                one,
+                submitted,
                 "has a film without a name or a patient",
                 found=repr((row.image_id, row.patient_id)),
                 expected="an image id and a patient id",
@@ -68,17 +68,17 @@ def _check_names(one: Submitted) -> None:
             )
 
 
-def check_folds(found: Sequence[Submitted]) -> None:
+def check_folds(submission: Sequence[Submitted]) -> None:
     """No patient and no film is tested in two folds: one of them would have trained on it."""
     where: dict[tuple[str, str, str], tuple[int | None, Submitted]] = {}
-    for one in found:
-        result = one.result
+    for submitted in submission:
+        result = submitted.result
         for row in result.predictions:
             for name in (row.image_id, row.patient_id):
-                fold, other = where.setdefault((result.suite, result.task, name), (result.fold, one))
+                fold, other = where.setdefault((result.suite, result.task, name), (result.fold, submitted))
                 if fold != result.fold:
                     raise wrong(
-                        one,
+                        submitted,
                         f"leaks: {name!r} is tested in two folds",
                         found=f"fold {result.fold}, and fold {fold} of {other.path}",
                         expected="one fold for each patient",
@@ -86,27 +86,27 @@ def check_folds(found: Sequence[Submitted]) -> None:
                     )
 
 
-def check_against(found: Sequence[Submitted], accepted: Path) -> None:
+def check_against(submission: Sequence[Submitted], accepted: Path) -> None:
     """The test set of each file is that of the accepted results."""
     known = testsets.pinned(accepted)
-    for one in found:
-        key, result = testsets.key_of(one.result), one.result
+    for submitted in submission:
+        key, result = testsets.key_of(submitted.result), submitted.result
         if key not in known:
             raise wrong(
-                one,
+                submitted,
                 f"is of a task that {accepted} has no results of",
                 found=" ".join(map(str, key)),
                 expected="a suite, version, task and fold that is there",
                 hint="for the first results of a task give --root instead of --against",
             )
-        _check_films(one, testsets.films_of(result.predictions, result.classes), known[key])
+        _check_films(submitted, testsets.films_of(result.predictions, result.classes), known[key])
 
 
-def _check_films(one: Submitted, films: testsets.Films, expected: testsets.Films) -> None:
+def _check_films(submitted: Submitted, films: testsets.Films, expected: testsets.Films) -> None:
     problem = testsets.differences(films, expected)
     if problem is not None:
         raise wrong(
-            one,
+            submitted,
             "has the wrong test set",
             found=problem,
             expected=f"{len(expected)} films, digest {testsets.digest(expected)[:16]}",
@@ -114,22 +114,22 @@ def _check_films(one: Submitted, films: testsets.Films, expected: testsets.Films
         )
 
 
-def check_root(found: Sequence[Submitted], root: str | Path) -> None:
+def check_root(submission: Sequence[Submitted], root: str | Path) -> None:
     """Split each task again: same test films, no test patient among those trained or validated on, and no
     more real films than there are."""
     frames: dict[testsets.Key, pd.DataFrame] = {}
-    for one in found:
-        key = testsets.key_of(one.result)
+    for submitted in submission:
+        key = testsets.key_of(submitted.result)
         if key not in frames:
-            frames[key] = _split(one.result, root)
-        used, result = frames[key], one.result
+            frames[key] = _split(submitted.result, root)
+        used, result = frames[key], submitted.result
         films = testsets.films_of(result.predictions, result.classes)
         patients = {row.patient_id for row in result.predictions}
-        learned = used[used["split"].isin(["train", "validation"])]
-        leaked = learned[learned["patient_id"].isin(patients) | learned["image_id"].isin(list(films))]
+        trained = used[used["split"].isin(["train", "validation"])]
+        leaked = trained[trained["patient_id"].isin(patients) | trained["image_id"].isin(list(films))]
         if len(leaked):
             raise wrong(
-                one,
+                submitted,
                 "leaks: it tests on patients of its training or validation films",
                 found=f"{len(leaked)} such films, e.g. {leaked['image_id'].iloc[0]} of"
                 f" {leaked['patient_id'].iloc[0]}",
@@ -138,8 +138,8 @@ def check_root(found: Sequence[Submitted], root: str | Path) -> None:
             )
         test = used[used["split"] == "test"]
         rows = zip(test["image_id"], test["class"], test["patient_id"], strict=True)
-        _check_films(one, films, {name: (label, patient) for name, label, patient in rows})
-        _check_counts(one, used)
+        _check_films(submitted, films, {name: (label, patient) for name, label, patient in rows})
+        _check_counts(submitted, used)
 
 
 def _split(result: ClassificationResult, root: str | Path) -> pd.DataFrame:
@@ -159,43 +159,43 @@ def _split(result: ClassificationResult, root: str | Path) -> pd.DataFrame:
     ).used
 
 
-def _check_counts(one: Submitted, used: pd.DataFrame) -> None:
+def _check_counts(submitted: Submitted, used: pd.DataFrame) -> None:
     """Real training films are at most those of the split, validation films exactly those."""
-    result = one.result
+    result = submitted.result
     counts = {
         (split, kind): int(((used["split"] == split) & ((used["class"] == result.positive) == kind)).sum())
         for split in ("train", "validation")
         for kind in (True, False)
     }
-    made, held = result.composition, result.validation
-    for what, stated, there, exact in (
+    made, validation = result.composition, result.validation
+    for what, stated, available, exact in (
         ("real training positives", made.real_positives, counts["train", True], False),
         ("real training negatives", made.real_negatives, counts["train", False], False),
-        ("validation positives", held.positives, counts["validation", True], True),
-        ("validation negatives", held.negatives, counts["validation", False], True),
+        ("validation positives", validation.positives, counts["validation", True], True),
+        ("validation negatives", validation.negatives, counts["validation", False], True),
     ):
-        if stated > there or (exact and stated != there):
+        if stated > available or (exact and stated != available):
             raise wrong(
-                one,
+                submitted,
                 f"states {what} that the task does not have",
                 found=str(stated),
-                expected=f"{'' if exact else 'at most '}{there}",
+                expected=f"{'' if exact else 'at most '}{available}",
                 hint="use the splits of the package",
             )
 
 
-def check_release(found: Sequence[Submitted], release: Path) -> None:
+def check_release(submission: Sequence[Submitted], release: Path) -> None:
     """The release is the one that was trained on, and its generators never saw a test film or patient."""
-    for one in found:
-        result, configs = one.result, one.result.regime_rule.synthetic
+    for submitted in submission:
+        result, configs = submitted.result, submitted.result.regime_rule.synthetic
         if not configs or result.dataset is None:
             continue
-        check_dataset(one, result.dataset, release)
+        check_dataset(submitted, result.dataset, release)
         trained_on = released.trained_on(result.dataset.name, tuple(configs), release)
         films = {name for learned in trained_on.values() for name in learned.films}
         patients = {name for learned in trained_on.values() for name in learned.patients}
         check_trained_on(
-            one,
+            submitted,
             [
                 row.image_id
                 for row in result.predictions

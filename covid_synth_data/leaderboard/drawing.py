@@ -26,21 +26,23 @@ def reliability(seeds: Sequence[Sequence[Bin]], what: str) -> str:
     marks = []
     for bins in seeds[1:]:
         marks += [
-            f'<circle class="ring" cx="{_x(one.confidence)}" cy="{_y(one.accuracy.value)}" r="3"/>'
-            for one in bins
+            f'<circle class="ring" cx="{_x(part.confidence)}" cy="{_y(part.accuracy.value)}" r="3"/>'
+            for part in bins
         ]
-    for one in seeds[0]:
-        x, share = _x(one.confidence), one.accuracy
-        told = f"stated {one.confidence:.2f}, true {share.value:.2f}, {share.count} of {share.n} films"
+    for part in seeds[0]:
+        x, share = _x(part.confidence), part.accuracy
+        description = (
+            f"stated {part.confidence:.2f}, true {share.value:.2f}, {share.count} of {share.n} films"
+        )
         marks.append(
-            f'<g><title>{told}</title><line class="bar" x1="{x}" x2="{x}" y1="{_y(share.low)}"'
+            f'<g><title>{description}</title><line class="bar" x1="{x}" x2="{x}" y1="{_y(share.low)}"'
             f' y2="{_y(share.high)}"/><circle class="dot" cx="{x}" cy="{_y(share.value)}" r="3.5"/></g>'
         )
-    films = sum(one.accuracy.n for one in seeds[0])
-    told = f"Reliability diagram of {what}: {len(seeds[0])} bins, {films} films, {len(seeds)} seeds"
+    films = sum(part.accuracy.n for part in seeds[0])
+    description = f"Reliability diagram of {what}: {len(seeds[0])} bins, {films} films, {len(seeds)} seeds"
     diagonal = f'<line class="even" x1="{_x(0)}" y1="{_y(0)}" x2="{_x(1)}" y2="{_y(1)}"/>'
     ticks = [(value, f"{value:g}") for value in (0.0, 0.5, 1.0)]
-    return _frame(told, diagonal + "".join(marks), "stated probability", "share that is true", ticks)
+    return _frame(description, diagonal + "".join(marks), "stated probability", "share that is true", ticks)
 
 
 def confidence(labels: Ints, scores: Floats, positive: str) -> str:
@@ -59,10 +61,10 @@ def confidence(labels: Ints, scores: Floats, positive: str) -> str:
             height = half * float(share) / top
             if height > 0:
                 y = middle - height if up else middle
-                told = f"{edges[place]:.2f} to {edges[place + 1]:.2f}: {share:.1%} of these films"
+                description = f"{edges[place]:.2f} to {edges[place + 1]:.2f}: {share:.1%} of these films"
                 bars.append(
                     f'<rect class="{kind}" x="{LEFT + place * width + 0.5:.1f}" y="{y:.1f}"'
-                    f' width="{width - 1:.1f}" height="{height:.1f}"><title>{told}</title></rect>'
+                    f' width="{width - 1:.1f}" height="{height:.1f}"><title>{description}</title></rect>'
                 )
     name = escaping.html(positive)
     words = "".join(
@@ -71,13 +73,17 @@ def confidence(labels: Ints, scores: Floats, positive: str) -> str:
     )
     line = f'<line class="axis" x1="{LEFT}" x2="{LEFT + SIDE}" y1="{middle}" y2="{middle}"/>'
     ticks = [(0.0, f"{top:.0%}"), (0.5, "0"), (1.0, f"{top:.0%}")]
-    told = f"Confidence histogram: stated probability of {name}, its own films upwards, others downwards"
+    description = (
+        f"Confidence histogram: stated probability of {name}, its own films upwards, others downwards"
+    )
     return _frame(
-        told, "".join(bars) + line + words, f"stated probability of {name}", "share of films", ticks
+        description, "".join(bars) + line + words, f"stated probability of {name}", "share of films", ticks
     )
 
 
-def _frame(told: str, inside: str, x_title: str, y_title: str, y_ticks: Sequence[tuple[float, str]]) -> str:
+def _frame(
+    description: str, inside: str, x_title: str, y_title: str, y_ticks: Sequence[tuple[float, str]]
+) -> str:
     width, height = LEFT + SIDE + RIGHT, TOP + SIDE + BOTTOM
     base = TOP + SIDE
     across = "".join(
@@ -90,7 +96,8 @@ def _frame(told: str, inside: str, x_title: str, y_title: str, y_ticks: Sequence
     )
     return (
         f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img"'
-        f' aria-label="{told}"><rect class="axis" x="{LEFT}" y="{TOP}" width="{SIDE}" height="{SIDE}"/>'
+        f' aria-label="{description}">'
+        f'<rect class="axis" x="{LEFT}" y="{TOP}" width="{SIDE}" height="{SIDE}"/>'
         f"{inside}{across}{up}"
         f'<text x="{LEFT + SIDE / 2}" y="{base + 31}" text-anchor="middle">{x_title}</text>'
         f'<text transform="translate(11 {TOP + SIDE / 2}) rotate(-90)" text-anchor="middle">{y_title}</text>'

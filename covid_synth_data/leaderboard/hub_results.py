@@ -36,7 +36,7 @@ def files(boards: Sequence[Board], out: Path) -> dict[Path, str]:
     """The paths below `out` and the text of each. Only boards of the suites as the package has them are
     exported: the Hub has no field for a version."""
     current = [board for board in boards if board.current]
-    found = {out / "dataset" / "eval.yaml": _yaml(benchmark(current))}
+    texts = {out / "dataset" / "eval.yaml": _yaml(benchmark(current))}
     for board in current:
         for entry in board.entries:
             row = entry.row
@@ -50,9 +50,9 @@ def files(boards: Sequence[Board], out: Path) -> dict[Path, str]:
                 / row.regime
             )
             name = _repository().rpartition("/")[2]
-            found[folder / ".eval_results" / f"{name}.yaml"] = _yaml(results(board, entry))
-            found[folder / "README.md"] = card(board, entry)
-    return found
+            texts[folder / ".eval_results" / f"{name}.yaml"] = _yaml(results(board, entry))
+            texts[folder / "README.md"] = card(board, entry)
+    return texts
 
 
 def task_id(board: Board, row: Row, metric: str) -> str:
@@ -107,7 +107,7 @@ def card(board: Board, entry: Entry) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
     row = entry.row
-    found = [
+    evaluations = [
         EvalResult(
             task_type="image-classification",
             dataset_type=_repository(),
@@ -119,7 +119,9 @@ def card(board: Board, entry: Entry) -> str:
         for metric, (_, value) in METRICS.items()
     ]
     name = f"{row.model}-{row.regime}"
-    data = ModelCardData(model_name=name, eval_results=found, library_name="pytorch", tags=["chest-x-ray"])
+    data = ModelCardData(
+        model_name=name, eval_results=evaluations, library_name="pytorch", tags=["chest-x-ray"]
+    )
     lines = [f"- {metric}: {notes(board, entry, value(row))}" for metric, (_, value) in METRICS.items()]
     caution = [f"**Caution.** {board.caution}", ""] if board.caution else []
     return "\n".join(["---", data.to_yaml().strip(), "---", f"# {name}", "", *caution, *lines, ""])

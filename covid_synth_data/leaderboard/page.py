@@ -97,10 +97,10 @@ def _gain(entry: Entry) -> CellShown:
 
 def confusion(entry: Entry) -> list[tuple[str, list[str]]]:
     """Rows (true class, counts by called class), each count one number per seed."""
-    found = [_counts(seed.metrics) for seed in entry.group.seeds]
+    counts = [_counts(seed.metrics) for seed in entry.group.seeds]
     names = _names(entry)
     return [
-        (name, [", ".join(str(one[place][column]) for one in found) for column in range(len(names))])
+        (name, [", ".join(str(of_seed[place][column]) for of_seed in counts) for column in range(len(names))])
         for place, name in enumerate(names)
     ]
 
@@ -122,12 +122,12 @@ def _names(entry: Entry) -> list[str]:
 
 def figures(entry: Entry) -> list[Markup]:
     """Reliability diagram and confidence histogram, drawn from the predictions."""
-    found = [seed.metrics.calibration for seed in entry.group.seeds]
+    calibrations = [seed.metrics.calibration for seed in entry.group.seeds]
     positive = entry.group.first.positive
-    of_positive = [one.positive_reliability for one in found]
+    of_positive = [part.positive_reliability for part in calibrations]
     # That of the positive class where there are two classes and it is the second, as it always is here.
     two = entry.group.first.classes[-1] == positive and all(of_positive)
-    bins = [one or [] for one in of_positive] if two else [one.reliability for one in found]
+    bins = [part or [] for part in of_positive] if two else [part.reliability for part in calibrations]
     what = f"the probability of {positive}" if two else "the probability of the class that is called"
     # Safe: both are made of numbers and of names that the result's own pattern keeps to letters and digits.
     return [
@@ -145,7 +145,7 @@ def per_class(entry: Entry) -> list[tuple[int, str, multiclass.ClassMetrics]]:
     """(seed, class, its metrics) where there are more than two classes."""
     return list(
         chain.from_iterable(
-            [(seed.seed, name, one) for name, one in seed.metrics.multiclass.per_class.items()]
+            [(seed.seed, name, metrics) for name, metrics in seed.metrics.multiclass.per_class.items()]
             for seed in entry.group.seeds
             if seed.metrics.multiclass is not None
         )

@@ -22,12 +22,12 @@ def identity(result: SegmentationResult) -> tuple[object, ...]:
     return (result.suite, result.protocol, result.profile, result.size, result.regime, *generators)
 
 
-def check_one(one: Submitted) -> None:
+def check_one(submitted: Submitted) -> None:
     """Every slice and patient has a name, and the suite itself is one of U-Nets."""
-    for row in one.result.slices:
+    for row in submitted.result.slices:
         if not row.image_id.strip() or not row.patient_id.strip():
             raise wrong(
-                one,
+                submitted,
                 "has a slice without a name or a patient",
                 found=repr((row.image_id, row.patient_id)),
                 expected="an image id and a patient id",
@@ -35,39 +35,39 @@ def check_one(one: Submitted) -> None:
             )
 
 
-def check_folds(found: Sequence[Submitted]) -> None:
+def check_folds(submission: Sequence[Submitted]) -> None:
     """There are no folds."""
 
 
-def check_against(found: Sequence[Submitted], accepted: Path) -> None:
+def check_against(submission: Sequence[Submitted], accepted: Path) -> None:
     """The test slices of each file are those of the accepted results."""
     known: dict[Key, dict[str, str]] = {}
     for path in find(accepted, "segmentation"):
         result = read_result(path)
         known.setdefault(_key(result), _tested(result))
-    for one in found:
-        if _key(one.result) not in known:
+    for submitted in submission:
+        if _key(submitted.result) not in known:
             raise wrong(
-                one,
+                submitted,
                 f"is of a protocol that {accepted} has no results of",
-                found=" ".join(_key(one.result)),
+                found=" ".join(_key(submitted.result)),
                 expected="a suite, version and protocol that is there",
                 hint="for the first results of a protocol give --root instead of --against",
             )
-        _check_slices(one, known[_key(one.result)])
+        _check_slices(submitted, known[_key(submitted.result)])
 
 
-def check_root(found: Sequence[Submitted], root: str | Path) -> None:
+def check_root(submission: Sequence[Submitted], root: str | Path) -> None:
     """Split the slices again: same test slices, and as many training slices of the same patients."""
-    for one in found:
-        result = one.result
+    for submitted in submission:
+        result = submitted.result
         rows = _split(result, root)
-        _check_slices(one, {str(row["image_id"]): str(row["patient_id"]) for row in rows["test"]})
+        _check_slices(submitted, {str(row["image_id"]): str(row["patient_id"]) for row in rows["test"]})
         for side in ("train", "validation"):
             stated, patients = getattr(result, side), {str(row["patient_id"]) for row in rows[side]}
             if (stated.slices, set(stated.patients)) != (len(rows[side]), patients):
                 raise wrong(
-                    one,
+                    submitted,
                     f"states slices for {side} that the protocol does not have",
                     found=f"{stated.slices} of {len(stated.patients)} patients",
                     expected=f"{len(rows[side])} of {len(patients)}",
@@ -75,19 +75,19 @@ def check_root(found: Sequence[Submitted], root: str | Path) -> None:
                 )
 
 
-def check_release(found: Sequence[Submitted], release: Path) -> None:
+def check_release(submission: Sequence[Submitted], release: Path) -> None:
     """The release is the one that was trained on, and its generators never saw a test slice or patient."""
-    for one in found:
-        result = one.result
+    for submitted in submission:
+        result = submitted.result
         if result.dataset is None:
             continue
-        check_dataset(one, result.dataset, release)
+        check_dataset(submitted, result.dataset, release)
         config = _suite(result).data.config
-        learned = released.trained_on(result.dataset.name, [config], release)[config]
-        patients = set(learned.patients) if result.protocol_rule.apart == "patient" else set()
-        slices = set(learned.films)
+        trained_on = released.trained_on(result.dataset.name, [config], release)[config]
+        patients = set(trained_on.patients) if result.protocol_rule.apart == "patient" else set()
+        slices = set(trained_on.films)
         check_trained_on(
-            one,
+            submitted,
             [row.image_id for row in result.slices if row.image_id in slices or row.patient_id in patients],
         )
 
@@ -101,11 +101,11 @@ def _tested(result: SegmentationResult) -> dict[str, str]:
     return {row.image_id: row.patient_id for row in result.slices}
 
 
-def _check_slices(one: Submitted, expected: Mapping[str, str]) -> None:
-    tested = _tested(one.result)
+def _check_slices(submitted: Submitted, expected: Mapping[str, str]) -> None:
+    tested = _tested(submitted.result)
     if different := sorted(tested.items() ^ expected.items()):
         raise wrong(
-            one,
+            submitted,
             "has the wrong test set",
             found=f"{len({name for name, _ in different})} slices differ, e.g. {different[0][0]}",
             expected=f"{len(expected)} slices, each of its patient",

@@ -20,18 +20,18 @@ class Submitted:
     result: Any
 
 
-def wrong(one: Submitted, what: str, *, found: str, expected: str, hint: str) -> ResultError:
+def wrong(submitted: Submitted, what: str, *, found: str, expected: str, hint: str) -> ResultError:
     """The error for a file that says `what` it should not."""
-    return ResultError(f"{one.path} {what}", found=found, expected=expected, hint=hint)
+    return ResultError(f"{submitted.path} {what}", found=found, expected=expected, hint=hint)
 
 
-def check_dataset(one: Submitted, dataset: Dataset, release: Path) -> None:
+def check_dataset(submitted: Submitted, dataset: Dataset, release: Path) -> None:
     """Raise `ResultError` unless `release` is the dataset that was trained on."""
     folder = loading.release_folder(dataset.name, None, release)
     digest = hashlib.sha256((folder / manifest.NAME).read_bytes()).hexdigest()
     if digest != dataset.manifest_sha256:
         raise wrong(
-            one,
+            submitted,
             "was trained on another release",
             found=f"manifest {dataset.manifest_sha256}",
             expected=f"{digest}, that of {folder}",
@@ -39,11 +39,11 @@ def check_dataset(one: Submitted, dataset: Dataset, release: Path) -> None:
         )
 
 
-def check_trained_on(one: Submitted, leaked: list[str]) -> None:
+def check_trained_on(submitted: Submitted, leaked: list[str]) -> None:
     """Raise `ResultError` where test images in `leaked` were used to train a generator of the release."""
     if leaked:
         raise wrong(
-            one,
+            submitted,
             "leaks: it tests on films that a generator of the release learned from",
             found=f"{len(leaked)}, e.g. {leaked[0]}",
             expected="none",

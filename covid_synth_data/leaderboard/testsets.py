@@ -1,4 +1,4 @@
-"""The films that a task tests on: what two results must share before their numbers stand in one table."""
+"""The test set of a task. Two results must share it before their numbers enter one table."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def pinned(folder: Path) -> dict[Key, Films]:
     return known
 
 
-def differences(found: Films, expected: Films) -> str | None:
+def differences(tested: Films, expected: Films) -> str | None:
     """What is wrong with a test set, in a few words; None when it is the expected one."""
-    missing, strange = expected.keys() - found.keys(), found.keys() - expected.keys()
+    missing, strange = expected.keys() - tested.keys(), tested.keys() - expected.keys()
     if missing or strange:
         parts = [
             f"{len(names)} films {what}, e.g. {min(names)}"
@@ -60,11 +60,11 @@ def differences(found: Films, expected: Films) -> str | None:
         ]
         return "; ".join(parts)
     for place, what in enumerate(("class", "patient")):
-        other = sorted(name for name in expected if found[name][place] != expected[name][place])
+        other = sorted(name for name in expected if tested[name][place] != expected[name][place])
         if other:
             name = other[0]
             return (
-                f"{len(other)} films have another {what}, e.g. {name}: {found[name][place]},"
+                f"{len(other)} films have another {what}, e.g. {name}: {tested[name][place]},"
                 f" not {expected[name][place]}"
             )
     return None

@@ -63,14 +63,14 @@ def validate(
     """
     tick = progress or (lambda done, total: None)
     files = _files(paths)
-    found = []
+    submission = []
     for number, path in enumerate(files):
-        found.append(Submitted(path, validate_result(path)))
+        submission.append(Submitted(path, validate_result(path)))
         tick(number + 1, len(files))
-    for one in found:
-        _check_suite(one)
-        checks_of(one).check_one(one)
-    _check_twice(found)
+    for submitted in submission:
+        _check_suite(submitted)
+        checks_of(submitted).check_one(submitted)
+    _check_twice(submission)
     checked = [
         "form, metrics and counts against the predictions",
         "regime, model and task against the suite",
@@ -79,7 +79,7 @@ def validate(
     ]
     skipped: list[str] = []
     for kind, checks in CHECKS.items():
-        mine = [one for one in found if isinstance(one.result, kind)]
+        mine = [submitted for submitted in submission if isinstance(submitted.result, kind)]
         checks.check_folds(mine)
         if mine and against is not None:
             checks.check_against(mine, Path(against))
@@ -87,12 +87,12 @@ def validate(
             checks.check_root(mine, root)
         if mine and release is not None:
             checks.check_release(mine, Path(release))
-    _tell(checked, skipped, against, "the test set against accepted results", "--against")
-    _tell(checked, skipped, root, "test set, training counts and leaks against the real sets", "--root")
-    _tell(checked, skipped, release, "whom the generators learned from", "--release")
-    groups = _check_seeds(found)
+    _note_check(checked, skipped, against, "the test set against accepted results", "--against")
+    _note_check(checked, skipped, root, "test set, training counts and leaks against the real sets", "--root")
+    _note_check(checked, skipped, release, "the training patients of the generators", "--release")
+    groups = _check_seeds(submission)
     return Report(
-        files=len(found),
+        files=len(submission),
         regimes=len(groups),
         seeds=[len(seeds) for seeds in groups.values()],
         checked=checked,
@@ -100,13 +100,13 @@ def validate(
     )
 
 
-def checks_of(one: Submitted) -> Any:
+def checks_of(submitted: Submitted) -> Any:
     """The module that checks results of the kind of `one`."""
-    return CHECKS[type(one.result)]
+    return CHECKS[type(submitted.result)]
 
 
-def _tell(checked: list[str], skipped: list[str], given: object, what: str, option: str) -> None:
-    if given is None:
+def _note_check(checked: list[str], skipped: list[str], value: object, what: str, option: str) -> None:
+    if value is None:
         skipped.append(f"{what}: give {option}")
     else:
         checked.append(what)
@@ -120,15 +120,15 @@ def _files(paths: Sequence[str | Path]) -> list[Path]:
     return list({file.absolute().resolve(): file for file in files}.values())
 
 
-def _check_suite(one: Submitted) -> None:
+def _check_suite(submitted: Submitted) -> None:
     """The suite is one of the package, in the version that it has; `validate_result` compared the rest."""
-    result = one.result
+    result = submitted.result
     if result.suite not in list_suites():
-        raise UnknownName(f"suite of {one.path}", result.suite, list_suites())
+        raise UnknownName(f"suite of {submitted.path}", result.suite, list_suites())
     suite = load_suite(result.suite)
     if suite.version != result.suite_version:
         raise wrong(
-            one,
+            submitted,
             "is of another version of its suite",
             found=f"{result.suite} {result.suite_version}",
             expected=suite.version,
@@ -136,31 +136,31 @@ def _check_suite(one: Submitted) -> None:
         )
 
 
-def _check_twice(found: Sequence[Submitted]) -> None:
-    """Each run is there once, and no run stands in for another: `inputs` covers seed and fold."""
+def _check_twice(submission: Sequence[Submitted]) -> None:
+    """Each run occurs once, and no run is a copy of another: `inputs` covers seed and fold."""
     runs: dict[tuple[object, ...], Submitted] = {}
     inputs: dict[str, Submitted] = {}
-    for one in found:
-        key = (*checks_of(one).identity(one.result), one.result.seed, one.result.fold)
+    for submitted in submission:
+        key = (*checks_of(submitted).identity(submitted.result), submitted.result.seed, submitted.result.fold)
         for other, what in (
-            (runs.setdefault(key, one), "is the same run as"),
-            (inputs.setdefault(one.result.inputs, one), "has the inputs of"),
+            (runs.setdefault(key, submitted), "is the same run as"),
+            (inputs.setdefault(submitted.result.inputs, submitted), "has the inputs of"),
         ):
-            if other is not one:
+            if other is not submitted:
                 raise wrong(
-                    one,
+                    submitted,
                     f"{what} {other.path}",
-                    found=f"seed {one.result.seed}, inputs {one.result.inputs[:12]}",
+                    found=f"seed {submitted.result.seed}, inputs {submitted.result.inputs[:12]}",
                     expected="each run once, with a digest of its own",
                     hint="leave one of them out",
                 )
 
 
-def _check_seeds(found: Sequence[Submitted]) -> dict[tuple[object, ...], list[int]]:
+def _check_seeds(submission: Sequence[Submitted]) -> dict[tuple[object, ...], list[int]]:
     """Each regime has the seeds 0 to n - 1 and each of them every fold; all of one dataset and limit."""
     groups: dict[tuple[object, ...], dict[int, list[Submitted]]] = defaultdict(lambda: defaultdict(list))
-    for one in found:
-        groups[checks_of(one).identity(one.result)][one.result.seed].append(one)
+    for submitted in submission:
+        groups[checks_of(submitted).identity(submitted.result)][submitted.result.seed].append(submitted)
     for key, seeds in groups.items():
         name = " ".join(map(str, key))
         numbers = sorted(seeds)
@@ -172,7 +172,7 @@ def _check_seeds(found: Sequence[Submitted]) -> dict[tuple[object, ...], list[in
                 hint="run the missing seeds and give all files at once",
             )
         for seed, files in seeds.items():
-            folds = sorted(one.result.fold for one in files if one.result.fold is not None)
+            folds = sorted(submitted.result.fold for submitted in files if submitted.result.fold is not None)
             every = list(range(files[0].result.folds)) if files[0].result.folds > 1 else []
             if folds != every:
                 raise ResultError(
@@ -181,7 +181,11 @@ def _check_seeds(found: Sequence[Submitted]) -> dict[tuple[object, ...], list[in
                     expected=f"0 to {len(every) - 1}",
                     hint="run the missing folds and give all files at once",
                 )
-        shared = {(one.result.dataset, one.result.limit) for files in seeds.values() for one in files}
+        shared = {
+            (submitted.result.dataset, submitted.result.limit)
+            for files in seeds.values()
+            for submitted in files
+        }
         if len(shared) > 1:
             raise ResultError(
                 f"the seeds of {name} do not belong together",

@@ -1,14 +1,21 @@
-"""Metrics: pure functions over arrays, which know no files, datasets or networks.
+"""Metrics: pure functions over arrays. They use no files, datasets or networks.
 
-One module per kind of question: `detection` (does a classifier find the disease, and how sure is that
-number), `multiclass` (the same for K classes), `calibration` (do its probabilities mean what they say),
-`comparison` (is one classifier better than another, or was it chance), `crossed` (the same for means over
-trainings, whose variance it counts; on the statistics of `resampling`), `fidelity` (how near made films are
-to real ones, and whether they differ from each other), `manifold` (precision, recall, density, coverage),
-`diversity` (Vendi score, similarity of pairs), `copies` (are made films copies of training films), `privacy`
-(whom made films give away), `segmentation` (how well the lesions of a CT slice are outlined), `image_quality`
-(how near a made CT slice is to the real one of the same label map). `neighbours` and `intervals` serve the
-others. A module is imported when it is asked for.
+There is one module for each question:
+
+    detection       How well does a binary classifier find the disease? With confidence intervals.
+    multiclass      The same for K classes.
+    calibration     Do predicted probabilities agree with observed frequencies?
+    comparison      Does one classifier perform better than another?
+    crossed         The same for means over training seeds, on the statistics of `resampling`.
+    fidelity        How near are synthetic films to real films, and how much do they vary?
+    manifold        Precision, recall, density and coverage.
+    diversity       Vendi score, and similarity of random pairs.
+    copies          Are synthetic films copies of training films?
+    privacy         Re-identification and membership inference.
+    segmentation    How well are the lesions of a CT slice segmented?
+    image_quality   How near is a synthetic CT slice to the real slice of the same label map?
+
+`neighbours` and `intervals` serve the other modules. Modules are imported on first use.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""Whether probabilities mean what they say: of films called with 80 %, are 80 % called rightly?
+"""Calibration: of the films predicted with a probability of 80 %, are 80 % predicted correctly?
 
-Everywhere: `labels` is an array of shape (n,) of class indices, `probabilities` of shape (n, K), rows summing
-to 1. Bins have equal width and hold their lower edge; the last holds 1 as well. Empty bins are left out.
+In all functions `labels` is an array of shape (n,) of class indices, and `probabilities` has shape (n, K);
+its rows sum to 1. Bins have equal width and include their lower edge; the last bin also includes 1. Empty
+bins are left out.
 
 The expected calibration error (Guo et al. 2017) is not 0 for a perfectly calibrated classifier on few films:
-the accuracy of a small bin strays from its confidence by chance. Compare it between classifiers on the same
-films, and read the intervals of the bins, which take films for independent.
+the accuracy of a small bin differs from its confidence by chance. Compare it between classifiers on the same
+films, and read the intervals of the bins. These intervals assume independent films.
 """
 
 from __future__ import annotations
@@ -75,16 +76,16 @@ def _bins(confidence: Floats, true: Bools, bins: int) -> list[Bin]:
     place = np.minimum(np.searchsorted(edges, confidence, side="right") - 1, bins - 1)
     return [
         Bin(
-            low=float(edges[one]),
-            high=float(edges[one + 1]),
-            confidence=min(1.0, float(confidence[place == one].mean())),
-            accuracy=proportion(int(true[place == one].sum()), int((place == one).sum())),
+            low=float(edges[number]),
+            high=float(edges[number + 1]),
+            confidence=min(1.0, float(confidence[place == number].mean())),
+            accuracy=proportion(int(true[place == number].sum()), int((place == number).sum())),
         )
-        for one in np.unique(place)
+        for number in np.unique(place)
     ]
 
 
 def _error(bins: list[Bin]) -> float:
-    films = sum(one.accuracy.n for one in bins)
-    gaps = sum(one.accuracy.n * abs(one.accuracy.value - one.confidence) for one in bins)
+    films = sum(part.accuracy.n for part in bins)
+    gaps = sum(part.accuracy.n * abs(part.accuracy.value - part.confidence) for part in bins)
     return min(1.0, gaps / films)

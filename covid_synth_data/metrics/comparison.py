@@ -1,17 +1,18 @@
-"""Whether one classifier is better than another, and whether that could be chance.
+"""Comparison of two classifiers: differences, intervals and tests.
 
-Two classifiers tested on the same films are compared film by film (McNemar, paired differences): far more
-telling than looking whether their intervals overlap. Fisher's exact test ignores the pairing and is here
-because menon2020 reports it.
+Two classifiers that were tested on the same films are compared film by film (McNemar, paired differences).
+This has far more power than checking whether their intervals overlap. Fisher's exact test ignores the
+pairing. It is included because menon2020 reports it.
 
-What each takes for granted:
+Assumptions:
 
 - `mcnemar` and `fisher`: films are independent. Films of one patient are not, so where patients have several
   films the p value is too small. `share_difference` and `auc_difference` draw whole patients instead.
-- `fisher` also takes the two groups for different films. On the same films it is usually too cautious.
-- All: the classifiers are given. None of them covers another training seed, split, hospital or generator.
-- A p value says how often chance alone would do as much, not how large or useful a difference is. With many
-  pairs some fall below 0.05 by chance: `holm` corrects a family of them.
+- `fisher` also assumes two groups of different films. On the same films it is usually conservative.
+- All: the classifiers are fixed. No test covers another training seed, split, hospital or generator.
+- A p value is the probability of a difference at least as large under the null hypothesis. It does not
+  measure the size or use of a difference. With many pairs some fall below 0.05 by chance: `holm` corrects a
+  family of tests.
 
 Arrays for which a test is not defined raise `MetricError`.
 """

@@ -1,8 +1,8 @@
-"""Whether made films are copies of training films: distances to them beside those of held-out real films.
+"""Copies of training films: distances of synthetic films, compared with those of held-out real films.
 
-A generator that learned a distribution makes films about as far from its training films as other real films
-are. One that stored films makes some that are much nearer. All functions take arrays of distances or features
-and know no files.
+A generator that learned the distribution makes films about as far from its training films as other real films
+are. A generator that memorised films makes some that are much nearer. All functions take arrays of distances
+or features.
 """
 
 from __future__ import annotations

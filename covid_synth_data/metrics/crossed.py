@@ -1,4 +1,4 @@
-"""How sure a mean over trainings is, and a difference of two: bootstrap crossed over patients and seeds.
+"""Intervals of a mean over trainings and of a difference of two means: bootstrap over patients and seeds.
 
 Seeds `S`, patients `G`, replicates `R`; the statistics come from `resampling`. The estimand of every
 statistic is its mean over two populations: the trainings that a seed could have started, and the patients of
@@ -75,25 +75,32 @@ class Contrast(FrozenModel):
         return max(threshold + self.shortfall, self.least)
 
 
-def interval(one: Statistic, *, films: int | None = None, seed: int = 0, level: float = LEVEL) -> Estimate:
+def interval(
+    statistic: Statistic, *, films: int | None = None, seed: int = 0, level: float = LEVEL
+) -> Estimate:
     """The mean over the seeds with its interval.
 
     With one seed the interval is over patients alone. For a share of `films` films the interval is at least
-    as wide as that of Clopper and Pearson at the mean share: where all films are found, no replicate strays.
+    as wide as that of Clopper and Pearson at the mean share: if all films are found, all replicates are
+    equal.
     """
-    drawn = _crossed(one.replicates, seed)
+    drawn = _crossed(statistic.replicates, seed)
     tail = float(
-        stats.norm.sf(stats.t.isf((1 - level) / 2, _degrees(one.values, one.replicates, one.influence)))
+        stats.norm.sf(
+            stats.t.isf(
+                (1 - level) / 2, _degrees(statistic.values, statistic.replicates, statistic.influence)
+            )
+        )
     )
     low, high = (float(value) for value in np.quantile(drawn, [tail, 1 - tail]))
     if films is not None:
-        count = one.value * films
+        count = statistic.value * films
         half = (1 - level) / 2
         low = min(low, float(special.betaincinv(count, films - count + 1, half)) if count > 0 else 0.0)
         high = max(
             high, float(special.betaincinv(count + 1, films - count, 1 - half)) if count < films else 1.0
         )
-    value = min(max(one.value, 0.0), 1.0)
+    value = min(max(statistic.value, 0.0), 1.0)
     return Estimate(value=value, low=max(min(low, value), 0.0), high=min(max(high, value), 1.0))
 
 
@@ -159,10 +166,10 @@ def gap_share(
     the share of a gap that may not be there means nothing. Raises `MetricError` where the seeds differ in
     number.
     """
-    if len({len(one.values) for one in (baseline, regime, ceiling)}) > 1:
+    if len({len(statistic.values) for statistic in (baseline, regime, ceiling)}) > 1:
         raise MetricError(
             "the seeds do not make pairs",
-            found=", ".join(str(len(one.values)) for one in (baseline, regime, ceiling)),
+            found=", ".join(str(len(statistic.values)) for statistic in (baseline, regime, ceiling)),
             expected="as many of all three",
         )
     half = (1 - level) / 2
@@ -170,8 +177,8 @@ def gap_share(
     closed = _crossed(regime.replicates - baseline.replicates, seed)
     if np.quantile(gap, half) <= 0 or ceiling.value <= baseline.value:
         return None
-    there = gap > 0
-    low, high = (float(value) for value in np.quantile(closed[there] / gap[there], [half, 1 - half]))
+    positive = gap > 0
+    low, high = (float(value) for value in np.quantile(closed[positive] / gap[positive], [half, 1 - half]))
     value = (regime.value - baseline.value) / (ceiling.value - baseline.value)
     return GapShare(value=value, low=low, high=high)
 
@@ -206,9 +213,9 @@ def _degrees_independent(a: Statistic, b: Statistic) -> float:
     both = np.stack([b.replicates.mean(axis=1) - a.replicates.mean(axis=1)], axis=1)
     moved = np.stack([b.influence.mean(axis=1) - a.influence.mean(axis=1)], axis=1)
     seeds = [
-        (float(one.values.var(ddof=1)) / len(one.values), len(one.values) - 1)
-        for one in (a, b)
-        if len(one.values) > 1
+        (float(statistic.values.var(ddof=1)) / len(statistic.values), len(statistic.values) - 1)
+        for statistic in (a, b)
+        if len(statistic.values) > 1
     ]
     return _satterthwaite([_patient_part(both, moved), *seeds])
 

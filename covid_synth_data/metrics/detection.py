@@ -1,12 +1,12 @@
-"""How well a binary classifier finds the positives of a test set, and how sure each number is.
+"""Metrics of a binary classifier on a test set, with confidence intervals.
 
-Everywhere: `labels` is an array of shape (n,) of 0 (negative) and 1 (positive); `probabilities` is an array
-of shape (n,) in [0, 1], the probability of being positive. A film is called positive at a probability of
-`threshold` or more. Arrays for which a metric is not defined raise `MetricError`.
+In all functions `labels` is an array of shape (n,) of 0 (negative) and 1 (positive), and `probabilities` is
+an array of shape (n,) in [0, 1], the probability of being positive. A film is predicted positive at a
+probability of `threshold` or more. Arrays for which a metric is not defined raise `MetricError`.
 
 Intervals are at 95 % unless another level is asked for. Clopper-Pearson intervals treat films as
 independent, which films of one patient are not; where patients have several films the true interval is
-somewhat wider. The interval of the AUC draws whole patients and so has no such flaw.
+somewhat wider. The interval of the AUC resamples whole patients, so it does not have this flaw.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether the films of one set differ from each other: the Vendi score, and how alike random pairs are."""
+"""Diversity within one set of films: the Vendi score, and the similarity of random pairs."""
 
 from __future__ import annotations
 

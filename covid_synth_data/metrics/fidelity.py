@@ -1,9 +1,9 @@
-"""How near a set of made films is to a set of real ones, and whether the made ones differ from each other.
+"""Distances between a set of synthetic films and a set of real films, and the diversity of a set.
 
 `real` and `fake` are arrays of features, shape (n, d) and (m, d), one row per film, any real type; all
-computing is in float64. Whose features they are decides what is measured: numbers of different extractors,
-or of different numbers of films, cannot be compared. Arrays for which a metric is not defined raise
-`MetricError`.
+computing is in float64. The values depend on the feature extractor and on the number of films, so values of
+different extractors or different numbers of films cannot be compared. Arrays for which a metric is not
+defined raise `MetricError`.
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
-"""How near a made CT slice is to the real one of the same label map: PSNR, SSIM, RMSE per slice, and FID.
+"""Image quality of a synthetic CT slice against the real slice of its label map: PSNR, SSIM, RMSE, and FID.
 
-`real` and `fake` are float arrays (n, h, w) in [0, 1], row i of one beside row i of the other. Whether these
-are whole slices (the synthetic lung put into the real rest, "complemented") or the lungs alone on black is up
-to the caller, and so are the features of the Frechet distance: this module knows no files and no network.
-Numbers of different areas or sizes cannot be compared, nor those of another scale of grey: jiang2020,
-Table II, prints RMSE and FID on scales that it does not state.
+`real` and `fake` are float arrays (n, h, w) in [0, 1]; row i of both belongs to one label map. The caller
+chooses the area: whole slices (the synthetic lung in the real body, "complemented"), or the lungs alone on
+black. The caller also computes the features of the Frechet distance. Values of different areas, sizes or grey
+scales cannot be compared; jiang2020, Table II, does not state the scales of its RMSE and FID.
 
-The arithmetic is that of torchmetrics, which the extra [ct] brings. What cannot be measured raises
-`MetricError`.
+torchmetrics, of the extra [ct], computes the metrics. Arrays that cannot be measured raise `MetricError`.
 """
 
 from __future__ import annotations
@@ -85,8 +83,10 @@ def ssim(real: Images, fake: Images) -> Floats:
             "slices too small for SSIM", found=str(first.shape[1:]), expected=f"{WINDOW} or more"
         )
 
-    def measure(one: Any, other: Any) -> Any:
-        return from_torch.structural_similarity_index_measure(one, other, data_range=1.0, reduction="none")
+    def measure(first_part: Any, second_part: Any) -> Any:
+        return from_torch.structural_similarity_index_measure(
+            first_part, second_part, data_range=1.0, reduction="none"
+        )
 
     return _each(measure, first, second)
 

@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage: where made films lie among real ones, and what they leave out.
+"""Precision, recall, density and coverage of synthetic films with respect to real films.
 
 Real and made films are points of features; around each point stands a ball whose radius is the distance to
 its k-th neighbour in its own set (Kynkaanniemi et al. 2019; Naeem et al. 2020). Precision is the share of
@@ -59,11 +59,11 @@ def measure(real: npt.ArrayLike, fake: npt.ArrayLike, k: int = NEIGHBOURS) -> Ma
     real_radius = neighbours.nearest(first, first, k, same=True).distances[:, -1]
     fake_radius = neighbours.nearest(second, second, k, same=True).distances[:, -1]
     nearest_made = neighbours.nearest(first, second).distances[:, 0]
-    held, within = _balls(second, first, real_radius), _balls(first, second, fake_radius)
+    covering, within = _balls(second, first, real_radius), _balls(first, second, fake_radius)
     return Manifold(
-        precision=(held > 0).astype(np.float64),
+        precision=(covering > 0).astype(np.float64),
         recall=(within > 0).astype(np.float64),
-        density=held / k,
+        density=covering / k,
         coverage=(nearest_made <= real_radius * (1 + _TOLERANCE)).astype(np.float64),
     )
 

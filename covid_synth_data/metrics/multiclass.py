@@ -284,7 +284,7 @@ def _bootstrap(
     for times in draws(strata, seed, k * len(truth), replicates):
         weights = times[:, group]
         tables = (times.astype(np.float64) @ cells).reshape(len(times), k, k)
-        aucs = {f"auc {one}": weighted_auc(truth == one, scores[:, one], weights) for one in range(k)}
+        aucs = {f"auc {label}": weighted_auc(truth == label, scores[:, label], weights) for label in range(k)}
         values = {
             **aucs,
             "macro": np.mean(list(aucs.values()), axis=0),
@@ -302,7 +302,7 @@ def _strata(truth: Ints, group: Ints, k: int) -> list[Ints]:
     shows = np.zeros((int(group.max()) + 1, k), dtype=bool)
     shows[group, truth] = True
     _, kind = np.unique(shows, axis=0, return_inverse=True)
-    return [np.flatnonzero(kind.ravel() == one) for one in range(int(kind.max()) + 1)]
+    return [np.flatnonzero(kind.ravel() == number) for number in range(int(kind.max()) + 1)]
 
 
 def _estimate(value: float, drawn: Floats) -> Estimate:

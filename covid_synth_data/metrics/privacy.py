@@ -1,4 +1,4 @@
-"""Whom made films give away: re-identification of source films, and membership in the training set.
+"""Privacy attacks: re-identification of source films, and membership in the training set.
 
 Both are attacks that anyone with the released films can run. A weak result does not prove privacy: a better
 attack may do more. All functions take arrays and know no files.

@@ -154,10 +154,10 @@ def share(draws: Draws, hits: Bools, among: Bools) -> Statistic:
 def mean(parts: Sequence[Statistic]) -> Statistic:
     """The mean of several statistics of the same seeds and draws."""
     return Statistic(
-        np.mean([one.values for one in parts], axis=0),
-        np.mean([one.replicates for one in parts], axis=0),
-        np.mean([one.influence for one in parts], axis=0),
-        min(one.patients for one in parts),
+        np.mean([part.values for part in parts], axis=0),
+        np.mean([part.replicates for part in parts], axis=0),
+        np.mean([part.influence for part in parts], axis=0),
+        min(part.patients for part in parts),
     )
 
 
@@ -183,8 +183,8 @@ def _ranked(
         _block(block, negatives, positives, (first, last), (below, above), specificities)
         for block in draws.weights
     ]
-    one = np.ones((len(scores), 1), dtype=np.float32)
-    whole = _block(one, negatives, positives, (first, last), (below, above), specificities)
+    unit_weights = np.ones((len(scores), 1), dtype=np.float32)
+    whole = _block(unit_weights, negatives, positives, (first, last), (below, above), specificities)
 
     # Placements: which share of the other class lies on the right side of a film, ties counting half.
     beaten = (first + last) / 2 / len(below)
@@ -237,11 +237,11 @@ def _block(
 def _first_at(sums: npt.NDArray[np.float32], target: float) -> Ints:
     """The first row of running `sums` that reaches `target` of the last, at least 1, for each column."""
     columns = np.arange(sums.shape[1])
-    wanted = target * sums[-1].astype(np.float64) - 1e-6
+    threshold = target * sums[-1].astype(np.float64) - 1e-6
     low, high = np.ones_like(columns), np.full_like(columns, len(sums) - 1)
     while (low < high).any():
         middle = (low + high) // 2
-        reached = sums[middle, columns] >= wanted
+        reached = sums[middle, columns] >= threshold
         high = np.where(reached, middle, high)
         low = np.where(reached, low, np.minimum(middle + 1, high))
     return low

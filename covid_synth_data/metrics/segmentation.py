@@ -126,16 +126,21 @@ class Segmentation(FrozenModel):
 
 def counts(truth: Maps, predicted: Maps, structure: str) -> Ints:
     """(n, 4) counts tp, fp, fn, tn of each of n label maps (n, h, w). Raises `MetricError`."""
-    real, found = _maps(truth, "true"), _maps(predicted, "predicted")
+    real, called = _maps(truth, "true"), _maps(predicted, "predicted")
     if structure not in STRUCTURES:
         raise MetricError(f"no structure {structure!r}", expected="one of " + ", ".join(STRUCTURES))
-    if real.shape != found.shape:
-        raise MetricError("label maps of two shapes", found=f"{real.shape} and {found.shape}")
-    is_there, is_found = (np.isin(maps, STRUCTURES[structure]) for maps in (real, found))
+    if real.shape != called.shape:
+        raise MetricError("label maps of two shapes", found=f"{real.shape} and {called.shape}")
+    in_truth, in_prediction = (np.isin(maps, STRUCTURES[structure]) for maps in (real, called))
     total = real.shape[1] * real.shape[2]
-    there, called = (mask.sum(axis=(1, 2), dtype=np.int64) for mask in (is_there, is_found))
-    both = (is_there & is_found).sum(axis=(1, 2), dtype=np.int64)
-    return np.stack([both, called - both, there - both, total - there - called + both], axis=1)
+    true_pixels, predicted_pixels = (
+        mask.sum(axis=(1, 2), dtype=np.int64) for mask in (in_truth, in_prediction)
+    )
+    both = (in_truth & in_prediction).sum(axis=(1, 2), dtype=np.int64)
+    return np.stack(
+        [both, predicted_pixels - both, true_pixels - both, total - true_pixels - predicted_pixels + both],
+        axis=1,
+    )
 
 
 def scores(pixels: npt.ArrayLike) -> Scores:
@@ -227,7 +232,7 @@ def evaluate(
 
 
 def _means(each: Sequence[Scores]) -> Means:
-    return Means(**{name: mean([getattr(one, name) for one in each]) for name in MEASURES})
+    return Means(**{name: mean([getattr(slice_scores, name) for slice_scores in each]) for name in MEASURES})
 
 
 def _measures(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

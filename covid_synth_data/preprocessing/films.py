@@ -68,7 +68,7 @@ def prepare_batch(greys: Sequence[Grey], side: int, kind: str = PLAIN) -> tuple[
     if not done:
         check(kind)
         return np.empty((0, side, side), np.uint8), np.empty(0, bool)
-    return np.stack([one.pixels for one in done]), np.array([one.found for one in done])
+    return np.stack([film.pixels for film in done]), np.array([film.found for film in done])
 
 
 def version(kind: str) -> str:

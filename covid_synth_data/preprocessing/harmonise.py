@@ -1,6 +1,6 @@
-"""A film without what tells how it was made: frame, edges, sharpness and tone brought to one standard.
+"""Normalise frame, edges, sharpness and grey levels, so that images do not reveal their source.
 
-Every step is a fixed rule over the film at hand. Nothing is learned, from training films or from test films,
+Every step is a fixed rule on a single film. Nothing is learned, from training films or from test films,
 and nothing depends on the source or the class.
 """
 
@@ -102,13 +102,18 @@ def without_frame(grey: Grey) -> Box:
             round(FRAME_LIMIT * width) - (width - right),
         )
         sides = (inside, inside[::-1], inside.T, inside.T[::-1])
-        found = [
+        margins = [
             _margin(lines[: max(limit, 0)], low, high, tolerance)
             for lines, limit in zip(sides, room, strict=True)
         ]
-        if not any(found):
+        if not any(margins):
             break
-        top, bottom, left, right = top + found[0], bottom - found[1], left + found[2], right - found[3]
+        top, bottom, left, right = (
+            top + margins[0],
+            bottom - margins[1],
+            left + margins[2],
+            right - margins[3],
+        )
     return Box(left, top, right, bottom)
 
 

@@ -27,7 +27,7 @@ LEAST_APART, MOST_ASKEW = 0.2, 0.2
 hand: 0.28 or more, 0.16 or less)."""
 
 ELLIPSE: Final = (0.5, 0.47, 0.42, 0.40)
-"""What stands in for lungs: centre x and y and half axes of an ellipse, shares of the film without frame."""
+"""The substitute for lungs: an ellipse, centre x and y and half axes as shares of the film without frame."""
 
 
 class Fields(NamedTuple):

@@ -18,7 +18,7 @@ HINT: Final = "install the package again, or choose another preprocessing"
 
 
 class Card(FrozenModel):
-    """What stands beside the weights: what they are, what they learned from, under which licences, how well.
+    """The card of the weights: architecture, training films, licences, and measured Dice.
 
     `films` and `patients` were learned from (`image_id` and `patient_id`); `other_names` are ids under which
     a source says that these films are known too; `dice` is measured on others.

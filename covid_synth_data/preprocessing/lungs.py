@@ -123,8 +123,8 @@ def box(mask: Mask) -> tuple[float, float, float, float]:
 def lungs_only(grey: Grey, side: int, weights: Path = WEIGHTS) -> tuple[Grey, bool]:
     """The box of the lungs of `grey` (h, w) as uint8 (side, side), 128 outside the lungs; whether found.
 
-    The box is cut out of the original and brought to the common sharpness and tone by itself, so that neither
-    the size of the lungs on the film nor what lies around them is left in the pixels. Raises `WeightsError`.
+    The box is cut out of the original, then its sharpness and tone are normalised. So the pixels depend
+    neither on the size of the lungs on the film nor on anything outside the box. Raises `WeightsError`.
     """
     mask, found = find(grey, weights)
     shares = box(mask)

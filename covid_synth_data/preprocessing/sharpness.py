@@ -41,12 +41,12 @@ def even(film: Film) -> Film:
 
     A cosine transform, which sees the film mirrored at its edges and so takes no edge for detail.
     """
-    waves, band, wanted, centres = _reference(film.shape[0])
+    waves, band, reference_power, centres = _reference(film.shape[0])
     mean = film.mean(dtype=np.float64)
     content = fft.dctn(film - mean, norm="ortho")
     members = np.bincount(band.ravel(), minlength=BANDS + 2)[1 : BANDS + 1]
     power = np.bincount(band.ravel(), (content**2).ravel(), minlength=BANDS + 2)[1 : BANDS + 1] / members
-    gain = np.minimum(np.sqrt(wanted / np.maximum(power, 1e-9)), MOST_GAIN)
+    gain = np.minimum(np.sqrt(reference_power / np.maximum(power, 1e-9)), MOST_GAIN)
     smooth = np.exp(np.interp(waves, centres, np.log(gain)))
     evened: Film = (fft.idctn(content * np.where(band == 0, 1.0, smooth), norm="ortho") + mean).astype(
         np.float32
@@ -63,8 +63,8 @@ def _reference(side: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]
     limits = np.geomspace(COARSEST, side, BANDS + 1)
     band = np.digitize(waves, limits)
     power = POWER * (np.maximum(waves, 1) / 7) ** -SLOPE * np.exp(-((np.pi * BLUR * waves / side) ** 2))
-    wanted = np.array([power[band == number].mean() for number in range(1, BANDS + 1)])
-    return np.log(np.maximum(waves, 1)), band, wanted, np.log(np.sqrt(limits[1:] * limits[:-1]))
+    reference_power = np.array([power[band == number].mean() for number in range(1, BANDS + 1)])
+    return np.log(np.maximum(waves, 1)), band, reference_power, np.log(np.sqrt(limits[1:] * limits[:-1]))
 
 
 def settings() -> dict[str, float]:

@@ -90,8 +90,8 @@ def _of_label(rows: datasets.Dataset, what: str, label: str) -> list[Film]:
     import datasets
 
     names = rows.features["label"].names
-    wanted = names.index(label) if label in names else -1
-    rows = rows.select(np.flatnonzero(np.asarray(rows["label"][:]) == wanted))
+    class_index = names.index(label) if label in names else -1
+    rows = rows.select(np.flatnonzero(np.asarray(rows["label"][:]) == class_index))
     if not len(rows):
         raise EmptySplit(
             f"{what} has no {label} film", found="classes " + ", ".join(names), hint="see --label and --part"

@@ -1,4 +1,4 @@
-"""Making a study: films drawn, brought to one size and encoding, paired, and written as a page and a key."""
+"""Make a study: draw films, convert them to one size and encoding, pair them, and write a page and a key."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def _side(fakes: Sequence[Grey], size: int | None) -> int:
 
 
 def _encoded(drawn: Sequence[tuple[str, Grey]], side: int, tick: Progress) -> list[Shown]:
-    """PNG files without compression, all of one length: neither size nor format tells films apart."""
+    """PNG files without compression, all of one length, so that file size and format reveal nothing."""
     from PIL import Image
 
     from covid_synth_data.files.pixels import resize
@@ -235,7 +235,7 @@ def _data_url(png: bytes) -> str:
 
 
 def _page(key: Key, pairs: list[dict[str, str]]) -> str:
-    """The page: of the key it is told neither sides nor names."""
+    """The page. It contains neither the sides nor the names of the key."""
     import jinja2
 
     environment = jinja2.Environment(

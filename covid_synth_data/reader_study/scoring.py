@@ -110,18 +110,18 @@ def score(answers: Sequence[str | Path], key: str | Path) -> Score:
         raise ResultError(f"{key} holds a pair twice", hint="ask for the key that was made with the page")
     if not answers:
         raise ResultError("no answers to score", expected="the files that readers exported")
-    found: dict[str, tuple[Path, Answers]] = {}
+    by_reader: dict[str, tuple[Path, Answers]] = {}
     for path in map(Path, answers):
         content = _checked(path, known)
-        if content.reader in found:
+        if content.reader in by_reader:
             raise ResultError(
                 f"reader {content.reader!r} is there twice",
-                found=f"{found[content.reader][0]} and {path}",
+                found=f"{by_reader[content.reader][0]} and {path}",
                 expected="one file for each reader",
                 hint="leave one out, or change the code of one reader",
             )
-        found[content.reader] = path, content
-    everyone = [content for _, content in found.values()]
+        by_reader[content.reader] = path, content
+    everyone = [content for _, content in by_reader.values()]
     return Score(
         study=known.study,
         title=known.title,
@@ -143,10 +143,10 @@ def _checked(path: Path, key: Key) -> Answers:
             hint="give the key that was made with that page",
         )
     ids = [pair.id for pair in key.pairs]
-    given = [answer.pair for answer in content.answers]
-    strange = [pair for pair in given if pair not in set(ids)]
-    twice = [pair for pair in dict.fromkeys(given) if given.count(pair) > 1]
-    missing = [number for number, pair in enumerate(ids, 1) if pair not in set(given)]
+    answered = [answer.pair for answer in content.answers]
+    strange = [pair for pair in answered if pair not in set(ids)]
+    twice = [pair for pair in dict.fromkeys(answered) if answered.count(pair) > 1]
+    missing = [number for number, pair in enumerate(ids, 1) if pair not in set(answered)]
     for problem, names in (
         ("pairs that the key does not have", strange),
         ("pairs answered twice", twice),
@@ -213,11 +213,13 @@ def _sides(content: Answers) -> dict[str, str]:
 
 
 def _pooled(everyone: Sequence[Answers], key: Key) -> Pooled:
-    said = [_sides(content) for content in everyone]
-    right = [[one[pair.id] == pair.real for one in said] for pair in key.pairs]
-    n = len(key.pairs) * len(said)
+    answers = [_sides(content) for content in everyone]
+    right = [[sides[pair.id] == pair.real for sides in answers] for pair in key.pairs]
+    n = len(key.pairs) * len(answers)
     hits = sum(map(sum, right))
-    same = [one[pair.id] == other[pair.id] for one, other in combinations(said, 2) for pair in key.pairs]
+    same = [
+        sides[pair.id] == other[pair.id] for sides, other in combinations(answers, 2) for pair in key.pairs
+    ]
     return Pooled(
         accuracy=proportion(hits, n),
         p_value=_p_value(hits, n),
@@ -230,26 +232,26 @@ def _pooled(everyone: Sequence[Answers], key: Key) -> Pooled:
 
 
 def _by_pair(everyone: Sequence[Answers], key: Key) -> list[Pair]:
-    said = [_sides(content) for content in everyone]
+    answers = [_sides(content) for content in everyone]
     return [
         Pair(
             pair=pair.id,
             real_film=pair.real_film,
             synthetic_film=pair.synthetic_film,
-            right=sum(one[pair.id] == pair.real for one in said),
-            readers=len(said),
+            right=sum(sides[pair.id] == pair.real for sides in answers),
+            readers=len(answers),
         )
         for pair in key.pairs
     ]
 
 
 def text(result: Score) -> str:
-    """The score for people."""
+    """The score as text."""
     lines = [
         f"{result.title} Study {result.study[:12]}, {result.pairs} pairs, {len(result.readers)} readers."
     ]
-    for one in result.readers:
-        lines += ["", f"{one.reader}: {_accuracy(one)}", *(f"  {line}" for line in _details(one))]
+    for reader in result.readers:
+        lines += ["", f"{reader.reader}: {_accuracy(reader)}", *(f"  {line}" for line in _details(reader))]
     pooled = result.pooled
     lines += ["", f"all readers: {_accuracy(pooled)}"]
     if pooled.agreement is not None:
@@ -265,16 +267,16 @@ def text(result: Score) -> str:
     return "\n".join(lines)
 
 
-def _accuracy(one: Any) -> str:
-    return f"{_cell(one.accuracy)} right, p = {one.p_value:.2g} against guessing"
+def _accuracy(scored: Any) -> str:
+    return f"{_cell(scored.accuracy)} right, p = {scored.p_value:.2g} against guessing"
 
 
 def _cell(share: Proportion) -> str:
     return f"{share.count} of {share.n} = {share.value:.3f} [{share.low:.3f} to {share.high:.3f}]"
 
 
-def _details(one: Reader) -> list[str]:
-    c, sides, seconds = one.confusion, one.sides, one.seconds
+def _details(reader: Reader) -> list[str]:
+    c, sides, seconds = reader.confusion, reader.sides, reader.seconds
     lines = [
         f"real called real {c.real_called_real}, real called synthetic {c.real_called_synthetic},"
         f" synthetic called real {c.synthetic_called_real},"
@@ -284,7 +286,7 @@ def _details(one: Reader) -> list[str]:
         f"seconds per pair: median {seconds.median:.1f}, {seconds.least:.1f} to {seconds.most:.1f},"
         f" {seconds.total:.0f} in all",
     ]
-    stated = {level: share for level, share in one.confidence.items() if level != "none"}
+    stated = {level: share for level, share in reader.confidence.items() if level != "none"}
     if stated:
         lines.append(
             "right by confidence: " + "; ".join(f"{level}: {_cell(share)}" for level, share in stated.items())

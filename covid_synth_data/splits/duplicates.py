@@ -110,30 +110,30 @@ class Alike:
         return np.concatenate([self.pairs[self.values >= threshold], self.equal])
 
 
-def compare(found: Fingerprints) -> Alike:
+def compare(prints: Fingerprints) -> Alike:
     """All pairs of films that look alike (`copies.search`), remembered by the content of the films.
 
     Films that show nothing are like no other, but equal files are found among them too.
     """
-    rows = {digest: row for row, digest in enumerate(found.digests) if digest}
+    rows = {digest: row for row, digest in enumerate(prints.digests) if digest}
     digests = sorted(rows)
     at = np.array([rows[digest] for digest in digests], np.int64)
     name = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:32]
     file = cache_folder() / f"copies-{_VERSION}" / f"{name}.npz"
     known = _read_compared(file, len(digests)) if len(digests) >= _REMEMBERED else None
     if known is None:
-        known = copies.search(found.thumbs[at])
+        known = copies.search(prints.thumbs[at])
         if len(digests) >= _REMEMBERED:
             _write_compared(file, *known)
-    return Alike(np.sort(at[known[0]], axis=1), known[1], equal_pairs(found.digests))
+    return Alike(np.sort(at[known[0]], axis=1), known[1], equal_pairs(prints.digests))
 
 
-def pairs(found: Fingerprints, threshold: float) -> Pairs:
+def pairs(prints: Fingerprints, threshold: float) -> Pairs:
     """Index pairs (m, 2), first < second, of equal files and of films at least `threshold` alike; each once.
 
     Raises `ConfigError` for a threshold below `copies.FLOOR`.
     """
-    return np.unique(compare(found).at_least(threshold), axis=0)
+    return np.unique(compare(prints).at_least(threshold), axis=0)
 
 
 def equal_pairs(values: Sequence[str]) -> Pairs:

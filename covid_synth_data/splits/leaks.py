@@ -45,13 +45,15 @@ def find_leaks(splits: Mapping[str, datasets.Dataset], *, pixels: bool = True) -
     `image_id`.
     """
     splits = {name: schema.rows(part, "image_id") for name, part in splits.items()}
-    held = {name: _identities(part, pixels) for name, part in splits.items()}
+    identities = {name: _identities(part, pixels) for name, part in splits.items()}
     names = list(splits)
     copies = _copies(splits) if pixels else {}
     found: dict[tuple[str, str], dict[str, list[str]]] = {}
     for i, a in enumerate(names):
         for b in names[i + 1 :]:
-            shared = {what: _shared(held[a][what], held[b].get(what, {})) for what in held[a]}
+            shared = {
+                what: _shared(identities[a][what], identities[b].get(what, {})) for what in identities[a]
+            }
             shared["films that look the same"] = copies.get((a, b), [])
             if any(shared.values()):
                 found[a, b] = {what: values for what, values in shared.items() if values}
@@ -125,7 +127,7 @@ def _identities(part: datasets.Dataset, pixels: bool) -> dict[str, dict[str, str
         for source, name in zip(values("source_dataset"), values("source_id"), strict=True)
         if source is not None and name is not None
     }
-    held = {
+    identities = {
         "patients": {
             patients.canonical_id(value): value for value in values("patient_id") if value is not None
         },
@@ -134,11 +136,11 @@ def _identities(part: datasets.Dataset, pixels: bool) -> dict[str, dict[str, str
     }
     if pixels and "image" in columns:
         cells = part.select_columns(["image"]).cast_column("image", datasets.Image(decode=False))["image"]
-        held["equal files"] = {
+        identities["equal files"] = {
             hashlib.sha256(_read(cell)).hexdigest(): name
             for cell, name in zip(cells, values("image_id"), strict=True)
         }
-    return held
+    return identities
 
 
 def _read(cell: Mapping[str, Any]) -> bytes:
@@ -166,9 +168,9 @@ def near_duplicates(
         cells += list(
             part.select_columns(["image"]).cast_column("image", datasets.Image(decode=False))["image"]
         )
-    found = duplicates.fingerprints(
+    prints = duplicates.fingerprints(
         [file_of(cell["path"] or "") for cell in cells], [cell["bytes"] for cell in cells]
     )
-    pairs = duplicates.pairs(found, threshold)
+    pairs = duplicates.pairs(prints, threshold)
     across = pairs[(pairs[:, 0] < len(a)) & (pairs[:, 1] >= len(a))]
     return [(ids[i], ids[j]) for i, j in across.tolist()]

@@ -18,7 +18,7 @@ from generation.recipe import FilmRecipe, PairRecipe, TrainedRecipe
 
 
 class Batches(Protocol):
-    """What the training loop needs of every kind: batches of training images, and images to evaluate with."""
+    """The batches of any kind of generator: training images, and images for evaluations."""
 
     per_epoch: int
 
@@ -26,7 +26,7 @@ class Batches(Protocol):
         """The tensors that the family's step takes."""
 
     def first(self, count: int) -> tuple[Tensor, ...]:
-        """The same for a picture: always the same films."""
+        """Fixed films for the sample grid, in the form of a batch."""
 
     def real(self, count: int) -> Grey:
         """At most `count` films, spread evenly, that samples are compared with: uint8 (n, h, w)."""
@@ -147,9 +147,9 @@ class FilmBatches:
             rows = np.empty(len(at), np.int64)
             for turn in np.unique(rounds):
                 rows[rounds == turn] = self._order(kind, int(turn))[positions[rounds == turn]]
-            there = torch.from_numpy(at).to(x.device)
+            at_rows = torch.from_numpy(at).to(x.device)
             chosen = torch.from_numpy(rows).to(x.device)
-            x[there], y[there] = pool[chosen], self.labels[kind][chosen]
+            x[at_rows], y[at_rows] = pool[chosen], self.labels[kind][chosen]
         random = np.random.default_rng([self.recipe.seed, 0, step, self.fabric.global_rank])
         return _mirrored(to_float(x), self.recipe, random, len(places), slice(None)), y
 

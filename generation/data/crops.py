@@ -1,4 +1,4 @@
-"""Crops of films: what a release records in the column `variant`, and how a training multiplies few films."""
+"""Crops of films: releases record them in the column `variant`, and trainings use them as augmentation."""
 
 from __future__ import annotations
 

@@ -68,21 +68,23 @@ def read_slices(
     enough = lung_field(maps).mean((1, 2)) >= data.least_lung
     pixels, maps, validation = pixels[enough], maps[enough], validation[enough]
     rows = [row for row, kept in zip(rows, enough, strict=True) if kept]
-    held = validation
-    if not held.any():
-        held = held_out([row["patient_id"] for row in rows], [row["slice"] for row in rows], data.held_out)
+    evaluated = validation
+    if not evaluated.any():
+        evaluated = held_out(
+            [row["patient_id"] for row in rows], [row["slice"] for row in rows], data.held_out
+        )
     ids, patients = [str(row["image_id"]) for row in rows], sorted({str(row["patient_id"]) for row in rows})
     licences = [str(row["source_license"]) for row in rows]
     return [
         TrainingSlices(
             "covid-19",
-            pixels[~held],
+            pixels[~evaluated],
             ids,
             licences,
             patients,
-            maps=maps[~held],
-            held_pixels=pixels[held],
-            held_maps=maps[held],
+            maps=maps[~evaluated],
+            held_pixels=pixels[evaluated],
+            held_maps=maps[evaluated],
         )
     ]
 
@@ -92,7 +94,7 @@ def held_out(
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Which rows are kept for evaluations: of each patient's slices a `share`, neighbours in the middle.
 
-    Neighbours, because slices that lie between others of the same patient are all but known. A patient with
+    Neighbours, because a slice between two training slices of one patient is almost known. A patient with
     one slice keeps none.
     """
     kept = np.zeros(len(patients), bool)

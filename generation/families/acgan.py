@@ -41,7 +41,7 @@ class ACGANRecipe(recipes.FilmRecipe):
 
 
 class ACGAN(NoiseFamily):
-    """The discriminator also predicts the class. The generator is given a class, which it should show."""
+    """The discriminator also predicts the class. The class is an input of the generator."""
 
     Recipe = ACGANRecipe
 
@@ -63,20 +63,20 @@ class ACGAN(NoiseFamily):
     def step(self, *batch: Tensor) -> Mapping[str, Tensor]:
         """Both losses of Odena et al.: source and class, for real and for generated films."""
         real, labels = batch
-        asked = self.labels(len(real))
+        classes = self.labels(len(real))
         with self.fabric.autocast():
-            fake = self.generator(self.noise(len(real)), asked)
+            fake = self.generator(self.noise(len(real)), classes)
             (scores, names), (fake_scores, fake_names) = (
                 self.discriminator(real),
                 self.discriminator(fake.detach()),
             )
             d_loss = losses.bce_discriminator(scores, fake_scores)
-            named = F.cross_entropy(names.float(), labels) + F.cross_entropy(fake_names.float(), asked)
+            named = F.cross_entropy(names.float(), labels) + F.cross_entropy(fake_names.float(), classes)
         self.update("discriminator", d_loss + named)
         with self.fabric.autocast(), frozen(self.discriminator):
             fake_scores, fake_names = self.discriminator(fake)
             g_loss = losses.bce_generator(fake_scores)
-            recognised = F.cross_entropy(fake_names.float(), asked)
+            recognised = F.cross_entropy(fake_names.float(), classes)
         self.update("generator", g_loss + recognised)
         self.update_teachers()
         terms = {"discriminator": d_loss, "generator": g_loss, "class_seen": named, "class_made": recognised}

@@ -1,8 +1,8 @@
-"""Differentiable augmentation of what a discriminator sees (Zhao et al. 2020), adapted to films.
+"""Differentiable augmentation of the discriminator's inputs (Zhao et al. 2020), adapted to films.
 
-With few films a discriminator soon knows them by heart. If it sees real and generated films only through
-random changes that gradients can pass, it has to learn what survives them, and the generator still makes
-unchanged films. Films are grey, so there is no saturation; they are never mirrored, since the heart would
+A discriminator memorises a small training set. If it sees real and generated films only through random
+differentiable changes, it learns features that are invariant to them, and the generator still makes unchanged
+films. Films are grey, so there is no saturation; they are never mirrored, since the heart would
 change its side; they may be turned and scaled a little, as patients are placed.
 """
 
@@ -23,10 +23,10 @@ DRAWS: Final = 11
 """Random numbers that one film takes."""
 
 BLACK: Final = -1.0
-"""What lies beside a film that was moved."""
+"""Fill value outside a film that was moved."""
 
 GREY: Final = 0.0
-"""What fills a hole."""
+"""Fill value of a cutout."""
 
 
 class Policy(FrozenModel):

@@ -1,4 +1,4 @@
-"""DCGAN (Radford et al. 2016), a rival of the WGAN in hussain2022, Table II."""
+"""DCGAN (Radford et al. 2016), a baseline of the WGAN in hussain2022, Table II."""
 
 from __future__ import annotations
 

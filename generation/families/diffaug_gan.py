@@ -1,4 +1,4 @@
-"""A small GAN of today for a few hundred films: relativistic loss, R1 and R2, differentiable augmentation."""
+"""A small modern GAN for a few hundred films: relativistic loss, R1 and R2, differentiable augmentation."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Networks(FrozenModel):
     discriminator_width: recipes.Positive = 64
     latent: recipes.Positive = 128
     group: recipes.Positive = 1
-    """Films over which the discriminator sees how different they are; 1 turns that off. The batch should be a
-    multiple of group x classes, so that the films of a group are of one class."""
+    """Group size of the minibatch standard deviation in the discriminator; 1 turns it off. The batch should
+    be a multiple of group x classes, so that the films of a group are of one class."""
 
 
 class Losses(FrozenModel):

@@ -1,7 +1,8 @@
 """IAGAN (Motamed et al. 2021), in hussain2022, Table II: a generator that varies real films.
 
-A release must need no real film, so its images start from codes drawn from a normal distribution that is
-fitted to the codes of the training films at every evaluation and at the end (`generators.iagan`).
+Reproducing a release must not need real films, so its images start from codes drawn from a normal
+distribution. It is fitted to the codes of the training films at every evaluation and at the end
+(`generators.iagan`).
 """
 
 from __future__ import annotations
@@ -72,12 +73,12 @@ class IAGAN(NoiseFamily):
         return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
 
     def _noise(self, count: int) -> Tensor:
-        """The noise without the part that stands for a film's code."""
+        """The noise without the part that replaces a film's code."""
         length = int(self.generator.latent) - int(self.generator.code)  # type: ignore[arg-type]
         return torch.randn(count, length, device=self.fabric.device)
 
     def samples(self, count: int, batches: FilmBatches) -> Grey:
-        """Samples from codes like those of the films at hand."""
+        """Samples from codes with the distribution of the training films' codes."""
         films = to_float(torch.from_numpy(batches.real(FITTED)).to(self.fabric.device))
         self.inference_network().fit_codes(films)  # type: ignore[operator]
         return super().samples(count, batches)

@@ -1,6 +1,6 @@
 """Adversarial losses, shared by the families. Scores are logits or critic values of any shape.
 
-Every function returns a scalar in fp32, whatever precision the scores come in.
+Every function returns a scalar in fp32, for scores of any precision.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The family of menon2020: baseline GAN, Transfer-GAN and MTT-GAN share one training loop.
 
 Pretraining is a recipe of its own (a baseline GAN on Kermany) that both fine-tunings start from; the mean
-teacher of MTT-GAN watches its students and does not change them, so a Transfer-GAN and an MTT-GAN of the
-same seed have the same students and differ in the network that is released.
+teacher of MTT-GAN does not influence its students. So a Transfer-GAN and an MTT-GAN of the same seed have the
+same students and differ in the network that is released.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class MenonRecipe(recipes.FilmRecipe):
     network: Networks
 
     @model_validator(mode="after")
-    def _is_what_it_says(self) -> MenonRecipe:
+    def _name_matches_method(self) -> MenonRecipe:
         has = (self.start is not None, self.training.ema > 0)
-        wanted = {"baseline-gan": (False, False), "transfer-gan": (True, False), "mtt-gan": (True, True)}
-        if has != wanted[self.network.generator]:
+        expected = {"baseline-gan": (False, False), "transfer-gan": (True, False), "mtt-gan": (True, True)}
+        if has != expected[self.network.generator]:
             raise ValueError(
                 "baseline-gan with neither start nor training.ema, transfer-gan with start, mtt-gan with both"
             )

@@ -1,4 +1,4 @@
-"""What the families that start from noise share: their data, their samples, their entry on the card."""
+"""The base of the families that start from noise: data, samples, and the entry on the card."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from generation.kinds.sampling import SAMPLING
 from generation.training.family import Family
 
 SAMPLE_SEED: Final = 0
-"""The seed of the samples that a run looks at; those of a release have the recipe's."""
+"""The seed of the samples of an evaluation; a release uses the recipe's seed."""
 COLUMNS: Final = 5
 
 

@@ -28,7 +28,7 @@ class Networks(FrozenModel):
     width: recipes.Positive = 256
     critic_width: recipes.Positive = 32
     norm: Literal["batch", "layer"] = "batch"
-    """Of the critic. The paper's is batch norm; the gradient penalty needs each film scored by itself."""
+    """Norm of the critic. The paper's is batch norm; the gradient penalty needs independent films."""
     latent: recipes.Positive = 100
 
 
@@ -54,7 +54,7 @@ class WGANRecipe(recipes.FilmRecipe):
 
 
 class WGAN(NoiseFamily):
-    """The critic is computed in fp32 whatever the precision: its values are differences of large numbers."""
+    """The critic is always computed in fp32, since its loss is a difference of large numbers."""
 
     Recipe = WGANRecipe
 

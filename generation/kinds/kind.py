@@ -1,4 +1,4 @@
-"""What a kind of generator is, and how the kind of a recipe is found."""
+"""The base of all kinds of generators, and the look-up of the kind of a recipe."""
 
 from __future__ import annotations
 

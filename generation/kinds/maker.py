@@ -1,4 +1,4 @@
-"""What a release will hold, row by row, and how a row is made: the part that all kinds share."""
+"""The rows of a release and how each row is made: the part that all kinds share."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Row:
 
 
 class Made(NamedTuple):
-    """Images uint8 (n, size, size), and for each the columns that come about with it, such as `mask`."""
+    """Images uint8 (n, size, size), and for each image further columns, such as `mask`."""
 
     images: Grey
     columns: list[dict[str, Any]]
@@ -51,16 +51,16 @@ class Maker(ABC):
     """Makes the images of a release, and knows what they come from."""
 
     libraries: ClassVar[Sequence[str]] = ("torch", "pillow")
-    """What decides the pixels, beside the device."""
+    """Libraries whose versions affect the pixels."""
 
     rows: list[Row]
     sources: dict[str, SourceFilms]
     licences: list[str]
     """Licences of the images that rows are made from."""
     name: str
-    """Of the generator: architecture and tag."""
+    """Name of the generator: architecture and tag."""
     device: str
-    """What decides how the arithmetic rounds, e.g. "cpu x86_64 AVX2"."""
+    """The device, which determines rounding, e.g. "cpu x86_64 AVX2"."""
     weights: Path | None = None
     card: Card | None = None
 

@@ -96,7 +96,7 @@ class Pairs(Maker):
         return painted.films[0], painted.maps[0], {"pattern": record.pattern, "extent": float(record.extent)}
 
     def make(self, rows: Sequence[Row]) -> contextlib.closing[Generator[Made]]:
-        """Each row by itself, some at a time."""
+        """Paint the rows one by one, in batches."""
         return contextlib.closing(self._make(rows))
 
     def _make(self, rows: Sequence[Row]) -> Generator[Made]:

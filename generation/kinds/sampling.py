@@ -71,7 +71,7 @@ class Samples(TrainedMaker):
         self.shard_rows = release.shard_rows
 
     def make(self, rows: Sequence[Row]) -> contextlib.closing[Generator[Made]]:
-        """In the blocks that make image i the same whatever the shards.
+        """In fixed blocks, so that image i does not depend on the shards.
 
         Raises `CorruptRelease` for rows read from a release that cannot have been made in one shard.
         """
@@ -96,7 +96,7 @@ class Samples(TrainedMaker):
         yield Made(made, [{}] * len(made))
 
     def columns(self, row: Row) -> dict[str, Any]:
-        """No film is behind such an image; its licence is that of all films that were trained on."""
+        """Such an image has no source film; its licence is that of all training films."""
         licence = " AND ".join(self.licences)
         return {**dict.fromkeys(LINEAGE), "source_license": licence, "variant": row.variant}
 

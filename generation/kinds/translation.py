@@ -65,7 +65,7 @@ class Translations(TrainedMaker):
         self.licences = list(self.images.films["source_license"])
 
     def make(self, rows: Sequence[Row]) -> contextlib.closing[Generator[Made]]:
-        """Decoding runs ahead of the network in threads; both let go of the interpreter."""
+        """Threads decode the next batches while the network runs; both release the interpreter lock."""
         return contextlib.closing(self._make(rows))
 
     def _make(self, rows: Sequence[Row]) -> Generator[Made]:

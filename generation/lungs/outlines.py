@@ -1,8 +1,8 @@
 """Films with their lung fields: the V7 Labs masks of covid-chestxray, split by patient, and phantoms.
 
 The masks come with torchxrayvision. V7 Labs, who made them with CloudFactory, publish them under CC BY 4.0
-(v7labs/covid-19-xray-dataset on GitHub). Each film has a licence of its own: what is learned from has one
-that allows it, the others are only measured on.
+(v7labs/covid-19-xray-dataset on GitHub). Each film has its own licence: training films have a
+permissive licence, all other films are used for measuring only.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ def read(
         members = {Path(name).name: name for name in archive.namelist() if not name.endswith("/")}
         rows = rows[[Path(path).name in members for path in rows["path"]]]
         part_of = _parts(rows["patient_id"].tolist(), rows["source_license"].tolist(), seed, shares)
-        found: dict[str, list[tuple[Any, Grey, Grey]]] = {part: [] for part in PARTS}
+        by_part: dict[str, list[tuple[Any, Grey, Grey]]] = {part: [] for part in PARTS}
         for number, row in enumerate(rows.to_dict("records"), 1):
             mask = load_grey(archive.read(members[Path(row["path"]).name]), name=row["image_id"])
-            found[part_of[row["patient_id"]]].append((row, *_cut(load_grey(row["path"]), mask)))
+            by_part[part_of[row["patient_id"]]].append((row, *_cut(load_grey(row["path"]), mask)))
             advance(number, len(rows))
-    return {part: _outlined(part, films) for part, films in found.items()}
+    return {part: _outlined(part, films) for part, films in by_part.items()}
 
 
 def phantoms(count: int, seed: int) -> Outlined:
@@ -93,10 +93,10 @@ def phantoms(count: int, seed: int) -> Outlined:
 
 
 def _archive() -> Path:
-    found = importlib.util.find_spec("torchxrayvision")
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec("torchxrayvision")
+    if spec is None or spec.origin is None:
         raise MissingExtra("torchxrayvision", "rsna")
-    path = Path(found.origin).parent / "data" / ARCHIVE
+    path = Path(spec.origin).parent / "data" / ARCHIVE
     if not path.is_file():
         raise SourceError(
             f"torchxrayvision has no file data/{ARCHIVE}",

@@ -1,4 +1,4 @@
-"""How well lung fields agree with the outlines drawn by hand: Dice per film, of the network and of rules."""
+"""Agreement of lung fields with outlines drawn by hand: Dice per film, of the network and of rules."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Method = Callable[[Film], Fields]
 DRAWS: Final = 2000
 
 
-def dice(found: Mask, outlined: Grey) -> float:
+def dice(predicted: Mask, outlined: Grey) -> float:
     """Dice coefficient in [0, 1] of a mask with an outline (0, 127, 255); pixels at 127 do not count."""
     counted = outlined != outlines.IGNORE
-    mine, theirs = found & counted, outlined == outlines.LUNG
+    mine, theirs = predicted & counted, outlined == outlines.LUNG
     return float(2 * (mine & theirs).sum() / max(int(mine.sum() + theirs.sum()), 1))
 
 
@@ -34,15 +34,15 @@ def measure(method: Method, outlined: outlines.Outlined) -> dict[str, Any]:
     films, masks = outlines.shown(outlined.films), outlines.at_side(outlined.masks)
     fields = [method(film) for film in films]
     scores = np.array([dice(field.mask, mask) for field, mask in zip(fields, masks, strict=True)])
-    found = np.array([field.found for field in fields])
+    has_lungs = np.array([field.found for field in fields])
     low, high = _interval(scores, outlined.patient_ids)
     return {
         "films": len(scores),
         "patients": len(set(outlined.patient_ids)),
-        "found": int(found.sum()),
+        "found": int(has_lungs.sum()),
         "mean": round(float(scores.mean()), 4),
         "interval": [round(low, 4), round(high, 4)],
-        "mean_where_found": round(float(scores[found].mean()), 4) if found.any() else None,
+        "mean_where_found": round(float(scores[has_lungs].mean()), 4) if has_lungs.any() else None,
         "quantiles": {
             str(q): round(float(np.quantile(scores, q)), 4) for q in (0.0, 0.05, 0.25, 0.5, 0.75, 1.0)
         },
@@ -61,7 +61,7 @@ def _interval(scores: npt.NDArray[np.float64], patients: list[str]) -> tuple[flo
 
 def classical(film: Film) -> Fields:
     """The rule to compare with: what is darker than Otsu's threshold and does not touch the border of the
-    film, its two largest regions, their convex hulls. Nothing stands in where these cannot be lungs."""
+    film, its two largest regions, their convex hulls. There is no fallback if these cannot be lungs."""
     inside = _off_border(film < otsu(film))
     labels, count = ndimage.label(inside)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
@@ -72,7 +72,7 @@ def classical(film: Film) -> Fields:
 
 
 def central(film: Film) -> Fields:
-    """The ellipse that stands in for lungs, on every film: what any method must beat."""
+    """The central ellipse on every film: the baseline for every method."""
     return Fields(lung_shapes.ellipse(film.shape[0]), False)
 
 

@@ -47,7 +47,7 @@ CHECKPOINT_SECONDS: Final = 60
 
 
 class Distortion(FrozenModel):
-    """How much a film is changed before it is learned from."""
+    """Augmentation of the training films."""
 
     scale: Share = 0.25
     """Zoom per axis, from 1 - this to 1 + this."""
@@ -64,7 +64,7 @@ class Distortion(FrozenModel):
 
 
 class LungRecipe(FrozenModel):
-    """Everything that the weights depend on."""
+    """The recipe: everything that determines the weights."""
 
     name: str
     seed: Natural = 0
@@ -184,7 +184,7 @@ def fit(
     progress: Callable[[int, int, str], None],
 ) -> tuple[lungs.LungNet, list[dict[str, float]]]:
     """Train in `folder`, going on from its newest checkpoint. The averaged network, and the curve: at each
-    look the step, the mean loss since the last one, and the mean Dice on the validation films.
+    evaluation the step, the mean loss since the last one, and the mean Dice on the validation films.
 
     Raises `ConfigError` when the folder holds another run, `DivergedError`.
     """
@@ -204,11 +204,11 @@ def fit(
         "losses": [],
     }
     nets, optimizers = {"network": network, "average": average}, {"adamw": optimizer}
-    saved = checkpoint.found(folder / "checkpoints")
+    saved = checkpoint.saved_steps(folder / "checkpoints")
     if saved:
         state = _resumed(folder / "checkpoints", saved[-1], state)
         checkpoint.restore(folder / "checkpoints", saved[-1], nets, optimizers)
-    looks = {round((look + 1) * recipe.steps / recipe.looks) for look in range(recipe.looks)}
+    evaluated_at = {round((number + 1) * recipe.steps / recipe.looks) for number in range(recipe.looks)}
     at = time.monotonic()
     for step in range(saved[-1] if saved else 0, recipe.steps):
         optimizer.param_groups[0]["lr"] = _rate(recipe, step)
@@ -224,7 +224,7 @@ def fit(
         average.update_parameters(network)
         now = value.item()
         state["losses"].append(now)
-        if step + 1 in looks:
+        if step + 1 in evaluated_at:
             measured = lung_scores.measure(by_network(average.module), parts["validation"])
             mean = sum(state["losses"]) / len(state["losses"])
             state["curve"].append({"step": step + 1, "loss": round(mean, 5), "dice": measured["mean"]})
@@ -267,7 +267,7 @@ def save(
     kept = lungs.LungNet()
     kept.load_state_dict({key: value.float() for key, value in half.items()})
     kept.eval()
-    learned = parts["train"]
+    trained_on = parts["train"]
     scores: dict[str, Any] = {
         part: {
             "network": lung_scores.measure(by_network(kept), parts[part]),
@@ -282,15 +282,15 @@ def save(
         widths=lungs.WIDTHS,
         side=COMMON_SIDE,
         parameters=sum(value.numel() for value in half.values()),
-        films=learned.image_ids,
-        patients=sorted(set(learned.patient_ids)),
-        other_names=learned.other_names,
-        film_licences=sorted(set(learned.licences)),
+        films=trained_on.image_ids,
+        patients=sorted(set(trained_on.patient_ids)),
+        other_names=trained_on.other_names,
+        film_licences=sorted(set(trained_on.licences)),
         mask_licence=outlines.MASK_LICENCE,
         training={
             "recipe": recipe.model_dump(),
             "recipe_digest": recipe.digest(),
-            "films": learned.fingerprint(),
+            "films": trained_on.fingerprint(),
             "masks": "V7 Labs and CloudFactory, COVID-19 X-ray dataset, as in torchxrayvision",
             "harmonise": harmonise.settings(),
         },

@@ -1,4 +1,4 @@
-"""From a maker of images to a folder that the Hub and `datasets.load_dataset` take as it is.
+"""Build a release folder, which the Hub and `datasets.load_dataset` read, from a maker of images.
 
 Shards are made in a hidden folder beside the release, one at a time, and moved into it when all are there, so
 a release never holds half a subset. Batches never straddle shards and depend on the plan alone, so a release
@@ -38,7 +38,7 @@ AHEAD: Final = 2
 
 @dataclass(frozen=True)
 class Job:
-    """All that the bytes of a subset depend on."""
+    """Everything that determines the bytes of a subset."""
 
     recipe: Recipe
     release: Release
@@ -64,8 +64,8 @@ def release(
 ) -> Path:
     """Make the subset of `recipe` in the release folder `out`; returns `out`.
 
-    `maker` is that of the recipe (`kinds.kind.maker_of`); `root` holds the real sets, which say whom to
-    credit. `licences` "permissive" refuses films whose licence does not allow publishing the result, "any"
+    `maker` is that of the recipe (`kinds.kind.maker_of`); `root` holds the real sets, which name the authors
+    to credit. `licences` "permissive" refuses films whose licence does not allow publishing the result, "any"
     labels the release as restricted where there are such. Other subsets of the folder stay as they are.
     Raises `VersionExists` when the folder holds this subset made otherwise, or another version;
     `CorruptRelease` when a file of it is damaged; `ReleaseError` for a licence; `BadImage`; `OutputError`
@@ -126,12 +126,12 @@ def _existing(out: Path, job: Job) -> manifest.Manifest | None:
     if not (out / manifest.NAME).is_file():
         return None
     before = manifest.read(out)
-    wanted = (job.release.dataset, job.release.version)
-    if (before.name, before.version) != wanted:
+    identity = (job.release.dataset, job.release.version)
+    if (before.name, before.version) != identity:
         raise VersionExists(
             f"{out} holds another release",
             found=f"{before.name} {before.version}",
-            expected=" ".join(wanted),
+            expected=" ".join(identity),
             hint="choose another folder with --out; a version never changes",
         )
     subset = before.subsets.get(job.release.subset)

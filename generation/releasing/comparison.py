@@ -1,4 +1,4 @@
-"""A released row beside the same row made again: columns, pixels, and the report for people and scripts."""
+"""Compare a released row with the same row made again: columns, pixels, and the report."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class SourceMatch:
-    """Whether the films at hand are those that a subset was made from, by source: fingerprints agree."""
+    """By source: whether the user's films are those that a subset was made from (equal fingerprints)."""
 
     subset: str
     agree: dict[str, bool]
@@ -51,7 +51,7 @@ class SourceMatch:
 
 @dataclass(frozen=True)
 class Report:
-    """What `reproduce` found. `exact` is whether no difference at all was allowed, `why` says why not."""
+    """The result of `reproduce`. `exact`: whether all pixels must be equal; `why`: the reason if not."""
 
     release: str
     device: str
@@ -70,7 +70,7 @@ class Report:
         return json.dumps({**asdict(self), "bound": BOUND, "passed": self.passed}, indent=1)
 
     def text(self) -> str:
-        """For people: what was required, a table by subset, and the rows that differ."""
+        """As text: the requirement, a table by subset, and the rows that differ."""
         required = "every pixel the same" if self.exact else f"at least {BOUND:g} dB ({'; '.join(self.why)})"
         lines = [f"{self.release}, made again on {self.device}; required: {required}"]
         for match in self.films:

@@ -37,8 +37,8 @@ def restricted(names: Iterable[str]) -> list[str]:
 
 def shared_alike(names: Iterable[str]) -> str | None:
     """The share-alike licence that is the only one among `names`: what is derived has to keep it."""
-    found = set(names)
-    return next(iter(found)) if len(found) == 1 and found <= SHARE_ALIKE.keys() else None
+    licences = set(names)
+    return next(iter(licences)) if len(licences) == 1 and licences <= SHARE_ALIKE.keys() else None
 
 
 def needs_credit(licence: str) -> bool:
@@ -71,10 +71,10 @@ def header(names: Iterable[str]) -> dict[str, Any]:
         return {"license": SHARE_ALIKE[names[0]][0]}
     if restricted(names):
         return {"license": "other", "license_name": "restricted-sources", "license_link": "LICENSE.md"}
-    found = sorted({KNOWN[name][0] for name in names if name in KNOWN})
-    if not found:
+    identifiers = sorted({KNOWN[name][0] for name in names if name in KNOWN})
+    if not identifiers:
         return {"license": "other", "license_name": "public-domain", "license_link": "LICENSE.md"}
-    return {"license": found[0] if len(found) == 1 else found}
+    return {"license": identifiers[0] if len(identifiers) == 1 else identifiers}
 
 
 def addresses(names: Iterable[str], otherwise: str) -> list[str]:

@@ -104,14 +104,16 @@ def _compare(folder: Path, repo: str, listed: manifest.Manifest, stamps: Stamps,
                 hint="make it private on the Hub, or publish without --private",
             )
         tagged = tags.get(f"v{listed.version}")
-        there = _tree(api, repo, tagged or head)
-    send = [file for file in files if not _same(folder, file, there.get(file.path))]
+        on_hub = _tree(api, repo, tagged or head)
+    send = [file for file in files if not _same(folder, file, on_hub.get(file.path))]
     keep = [file for file in files if file not in send]
-    delete = sorted(set(there) - {file.path for file in files} - set(KEPT))
+    delete = sorted(set(on_hub) - {file.path for file in files} - set(KEPT))
     result = Plan(folder, repo, listed, stamps, private, head, tagged, send, keep, delete)
     if tagged and (send or delete):
         _refuse_other(result)
-    newer = [one for one in remote.ascending(tags) if remote.order(one) > remote.order(listed.version)]
+    newer = [
+        version for version in remote.ascending(tags) if remote.order(version) > remote.order(listed.version)
+    ]
     if newer and not tagged:
         raise ReleaseError(
             f"{repo} is ahead of {listed.version}",
@@ -247,14 +249,14 @@ def _tree(api: HfApi, repo: str, commit: str) -> dict[str, RepoFile]:
     return {file.path: file for file in listed if isinstance(file, RepoFile)}
 
 
-def _same(folder: Path, file: manifest.File, there: RepoFile | None) -> bool:
+def _same(folder: Path, file: manifest.File, on_hub: RepoFile | None) -> bool:
     """Whether the Hub has this content: by sha256 for large files, by git's hash for those in git itself."""
-    if there is None or there.size != file.size:
+    if on_hub is None or on_hub.size != file.size:
         return False
-    if there.lfs is not None:
-        return there.lfs.sha256 == file.sha256
+    if on_hub.lfs is not None:
+        return on_hub.lfs.sha256 == file.sha256
     content = (folder / file.path).read_bytes()
-    return there.blob_id == remote.git_hash(content) and hashlib.sha256(content).hexdigest() == file.sha256
+    return on_hub.blob_id == remote.git_hash(content) and hashlib.sha256(content).hexdigest() == file.sha256
 
 
 def _refuse_other(planned: Plan) -> None:
@@ -306,9 +308,9 @@ def _check_untouched(planned: Plan) -> None:
 
 def _check_commit(api: HfApi, planned: Plan, commit: str) -> None:
     """Raise `CorruptRelease` unless the commit holds the release, all of it and nothing else."""
-    there = _tree(api, planned.repo, commit)
-    wrong = [file.path for file in planned.files if not _same(planned.folder, file, there.get(file.path))]
-    wrong += sorted(set(there) - {file.path for file in planned.files} - set(KEPT))
+    on_hub = _tree(api, planned.repo, commit)
+    wrong = [file.path for file in planned.files if not _same(planned.folder, file, on_hub.get(file.path))]
+    wrong += sorted(set(on_hub) - {file.path for file in planned.files} - set(KEPT))
     if wrong:
         raise CorruptRelease(
             f"{planned.repo} does not hold what was sent, so {planned.tag} was not set",

@@ -85,10 +85,10 @@ def reproduce(
     return Report(f"{listed.name} {listed.version}", used, not why, list(why), films, outcomes)
 
 
-def _shares(rows: dict[str, int], wanted: int) -> dict[str, int]:
+def _shares(rows: dict[str, int], count: int) -> dict[str, int]:
     """How many rows of each subset are made again: equal parts, as far as a subset has them."""
     shares = dict.fromkeys(rows, 0)
-    left = min(wanted, sum(rows.values()))
+    left = min(count, sum(rows.values()))
     while left:
         for name in sorted(rows, key=lambda name: shares[name]):
             if left and shares[name] < rows[name]:
@@ -178,8 +178,8 @@ def _unlike(subset: manifest.Subset, maker: Maker) -> list[str]:
     same = subset.device == maker.device
     differences = [] if same else [f"made on {subset.device or 'an unknown device'}"]
     for name in maker.libraries:
-        here, there = importlib.metadata.version(name), subset.libraries.get(name)
-        differences += [] if here == there else [f"{name} {there} then, {here} now"]
+        installed, recorded = importlib.metadata.version(name), subset.libraries.get(name)
+        differences += [] if installed == recorded else [f"{name} {recorded} then, {installed} now"]
     return differences
 
 

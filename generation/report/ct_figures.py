@@ -1,7 +1,7 @@
 """Sheets of CT slices as jiang2020, Fig. 6 and 7: label map, real, ours, baselines, and a part enlarged.
 
-A sheet that is to be shown to others has no real slice in it: label maps of a release, and what generators
-draw for them. With the real slices at hand, the same sheet can have them, for one's own eyes alone.
+A sheet for others holds no real slice, only label maps of a release and the slices that generators draw for
+them. If you have the real slices, the same sheet can show them; do not pass it on.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from covid_synth_data.files.pixels import Grey
 from covid_synth_data.release.batches import batches
 
 SMOOTHING = 25
-"""Steps that a point of the curve is the mean of."""
+"""Number of steps that a point of the curve averages."""
 
 MEASURED = ("frechet", "diversity", "psnr", "ssim", "rmse")
 """What evaluations may have measured."""

@@ -1,4 +1,4 @@
-"""Checkpoints: one folder per saved step, safetensors and JSON only, complete or not there at all."""
+"""Checkpoints: one folder per saved step, safetensors and JSON only, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def save(
             raise OSError(28 if "space" in str(error) else 5, str(error)) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    for old in sorted(found(folder))[:-KEEP]:
+    for old in sorted(saved_steps(folder))[:-KEEP]:
         shutil.rmtree(folder / f"step-{old:08d}", ignore_errors=True)
 
 
-def found(folder: Path) -> list[int]:
+def saved_steps(folder: Path) -> list[int]:
     """The saved steps in `folder`, oldest first."""
     names = [_NAME.match(path.name) for path in folder.iterdir()] if folder.is_dir() else []
     return sorted(int(match.group(1)) for match in names if match)

@@ -32,7 +32,7 @@ TIMED_BATCH: Final = 2
 
 
 class Engine(FrozenModel):
-    """How a run computes. `cpu_seconds` has the times of a step that the precision was chosen by, if any."""
+    """Precision and compilation of a run. `cpu_seconds` are the step times that decided the precision."""
 
     precision: Precision
     compiled: bool
@@ -97,9 +97,9 @@ def _precision(
     recipe: TrainedRecipe, films: Sequence[TrainingImages], device: str
 ) -> tuple[Precision, dict[str, float]]:
     """The recipe's precision; for "auto" bf16 on a GPU, on a CPU the one with the faster step."""
-    asked = recipe.training.precision
-    if asked != "auto":
-        return asked, {}
+    requested = recipe.training.precision
+    if requested != "auto":
+        return requested, {}
     if device == "cuda":
         return "bf16-mixed", {}
     choices: tuple[Precision, Precision] = ("32-true", "bf16-mixed")

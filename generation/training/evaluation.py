@@ -1,4 +1,4 @@
-"""Evaluations: some times in a run samples are drawn, kept as a picture, measured, checked for collapse."""
+"""Evaluations: at fixed steps of a run, samples are drawn, shown in a picture, measured, and checked."""
 
 from __future__ import annotations
 

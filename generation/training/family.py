@@ -1,4 +1,4 @@
-"""What all families that are trained share: networks from a seed, optimisers, updates, the teacher."""
+"""The base of all trained families: networks from a seed, optimisers, updates, the teacher."""
 
 from __future__ import annotations
 

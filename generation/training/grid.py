@@ -1,4 +1,4 @@
-"""Sample grids: a PNG that shows at a glance how far a training has come."""
+"""Sample grids: a PNG that shows the progress of a training."""
 
 from __future__ import annotations
 

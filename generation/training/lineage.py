@@ -54,7 +54,7 @@ def origin(recipe: TrainedRecipe, folder: Path | None) -> Origin | None:
     """The run that `recipe.start` asks for, found in `folder`. Raises `ConfigError` where it is not there."""
     if recipe.start is None:
         return None
-    steps = checkpoint.found(folder / "checkpoints") if folder else []
+    steps = checkpoint.saved_steps(folder / "checkpoints") if folder else []
     path = folder / f"{recipe.start}.safetensors" if folder else None
     if folder is None or path is None or not path.is_file() or not steps:
         raise ConfigError(

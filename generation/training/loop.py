@@ -181,7 +181,7 @@ def _seeded(seed: int, step: int, fabric: Fabric) -> Iterator[None]:
 
 def _resume(folder: Path, identity: dict[str, Any], trainee: Family[Any]) -> int | None:
     """Restore the newest checkpoint and return its step; None when there is none."""
-    steps = checkpoint.found(folder)
+    steps = checkpoint.saved_steps(folder)
     if not steps:
         return None
     state = checkpoint.read_state(folder, steps[-1])

@@ -78,8 +78,8 @@ def trained_on(
     }
     return {
         config: manifest.Learned(
-            films=sorted({film for one in part for film in one.films}),
-            patients=sorted({canonical_id(patient) for one in part for patient in one.patients}),
+            films=sorted({film for subset in part for film in subset.films}),
+            patients=sorted({canonical_id(patient) for subset in part for patient in subset.patients}),
         )
         for config, part in parts.items()
     }

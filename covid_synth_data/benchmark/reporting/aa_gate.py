@@ -115,17 +115,17 @@ def run(
             found=str(len(pool.scores)),
             expected=f"{seeds * len(names)}: {len(names)} groups of {seeds}",
         )
-    found = resampling.evaluate(
+    statistics = resampling.evaluate(
         resampling.draw(pool.truth, pool.patients, replicates=replicates), pool.scores
     )
     rng = np.random.default_rng([seed, 0xAA])
-    told = 0
+    told_apart = 0
     plain, over_patients = dict.fromkeys(gains.METRICS, 0), dict.fromkeys(gains.METRICS, 0)
     for _ in range(draws):
         dealt = rng.permutation(len(pool.scores))[: seeds * len(names)].reshape(len(names), seeds)
-        samples = [_posing(name, found, pool, rows) for name, rows in zip(names, dealt, strict=True)]
+        samples = [_posing(name, statistics, pool, rows) for name, rows in zip(names, dealt, strict=True)]
         pairs = comparisons.compare(samples)
-        told += any(one.verdict in ("gain", "loss") for one in gains.gains(pairs))
+        told_apart += any(gain.verdict in ("gain", "loss") for gain in gains.gains(pairs))
         for metric, name in gains.METRICS.items():
             a, b = samples[0].statistics[name], samples[-1].statistics[name]
             contrast = next(
@@ -142,13 +142,13 @@ def run(
         regimes=regimes,
         baselines=len(BASELINES),
         draws=draws,
-        told_apart=detection.proportion(told, draws),
+        told_apart=detection.proportion(told_apart, draws),
         uncorrected={name: detection.proportion(count, draws) for name, count in plain.items()},
         patients_only={name: detection.proportion(count, draws) for name, count in over_patients.items()},
     )
 
 
-def _posing(name: str, found: dict[str, Statistic], pool: Pool, rows: Ints) -> Sample:
+def _posing(name: str, statistics: dict[str, Statistic], pool: Pool, rows: Ints) -> Sample:
     """The trainings in `rows` as a regime of that name."""
     return Sample(
         regime=name,
@@ -157,12 +157,12 @@ def _posing(name: str, found: dict[str, Statistic], pool: Pool, rows: Ints) -> S
         films=(),
         statistics={
             key: replace(
-                one,
-                values=one.values[rows],
-                replicates=one.replicates[:, rows],
-                influence=one.influence[:, rows],
+                statistic,
+                values=statistic.values[rows],
+                replicates=statistic.replicates[:, rows],
+                influence=statistic.influence[:, rows],
             )
-            for key, one in found.items()
+            for key, statistic in statistics.items()
         },
         validation_auc=float(pool.validation_auc[rows].mean()),
         validation_loss=float(pool.validation_loss[rows].mean()),
@@ -177,7 +177,7 @@ def of_results(results: Sequence[Any]) -> Pool:
     return Pool(
         np.array([row.label == place for row in rows[0]], dtype=np.int64),
         np.array([row.patient_id for row in rows[0]]),
-        np.array([[row.probabilities[place] for row in given] for given in rows]),
+        np.array([[row.probabilities[place] for row in predictions] for predictions in rows]),
         np.array([one.validation_auc for one in results], dtype=np.float64),
         np.array([one.validation_loss for one in results], dtype=np.float64),
     )

@@ -41,8 +41,8 @@ class Seed:
     def validation_auc(self) -> float | None:
         """Mean over the folds of the AUC on the validation films; None where one of them does not tell."""
         known = [one.fitting.validation_auc for one in self.results]
-        told = [value for value in known if value is not None]
-        return sum(told) / len(told) if len(told) == len(known) else None
+        stated = [value for value in known if value is not None]
+        return sum(stated) / len(stated) if len(stated) == len(known) else None
 
     @property
     def validation_loss(self) -> float:

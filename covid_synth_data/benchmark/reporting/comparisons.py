@@ -53,30 +53,32 @@ def compare(samples: Sequence[Sample]) -> list[Pair]:
     too. Raises `ResultError` where there is no baseline, or regimes were tested on different films.
     """
     _same_films(samples)
-    baselines = sorted((one for one in samples if one.rule.baseline), key=lambda one: one.regime != REAL)
+    baselines = sorted(
+        (sample for sample in samples if sample.rule.baseline), key=lambda sample: sample.regime != REAL
+    )
     if not baselines:
         raise ResultError(
             "there is no baseline to compare with",
-            found=", ".join(one.regime for one in samples) or "no results",
+            found=", ".join(sample.regime for sample in samples) or "no results",
             expected='a regime of real films alone (mix = "real")',
             hint="run the baselines too",
         )
     chosen = best_on_validation(baselines)
     pairs = []
     for baseline in baselines:
-        for one in samples:
-            shared = [seed for seed in one.seeds if seed in baseline.seeds]
-            if one is baseline or not shared:
+        for sample in samples:
+            shared = [seed for seed in sample.seeds if seed in baseline.seeds]
+            if sample is baseline or not shared:
                 continue
-            a, b = baseline.of_seeds(shared), one.of_seeds(shared)
+            a, b = baseline.of_seeds(shared), sample.of_seeds(shared)
             pairs.append(
                 Pair(
                     baseline=baseline.regime,
-                    regime=one.regime,
+                    regime=sample.regime,
                     honest=baseline.rule.honest,
                     chosen=baseline is chosen,
-                    named=baseline.regime == named_for(one.rule, baselines),
-                    regime_is_baseline=one.rule.baseline or one.rule.held,
+                    named=baseline.regime == named_for(sample.rule, baselines),
+                    regime_is_baseline=sample.rule.baseline or sample.rule.held,
                     seeds=shared,
                     contrasts={name: crossed.contrast(a[name], b[name]) for name in a},
                 )
@@ -86,10 +88,10 @@ def compare(samples: Sequence[Sample]) -> list[Pair]:
 
 def best_on_validation(baselines: Sequence[Sample]) -> Sample | None:
     """The baseline to beat, None of none. Where one tells no validation AUC, the losses alone decide."""
-    told = all(one.validation_auc is not None for one in baselines)
+    stated = all(sample.validation_auc is not None for sample in baselines)
     return min(
         baselines,
-        key=lambda one: (-(one.validation_auc or 0) if told else 0, one.validation_loss),
+        key=lambda sample: (-(sample.validation_auc or 0) if stated else 0, sample.validation_loss),
         default=None,
     )
 
@@ -97,18 +99,22 @@ def best_on_validation(baselines: Sequence[Sample]) -> Sample | None:
 def named_for(rule: Regime, baselines: Sequence[Sample]) -> str | None:
     """The baseline with the recipe of `rule`; without one, `real`; None where that was not run either."""
     recipe = (rule.sampling, rule.loss, rule.augment)
-    same = [one.regime for one in baselines if (one.rule.sampling, one.rule.loss, one.rule.augment) == recipe]
+    same = [
+        sample.regime
+        for sample in baselines
+        if (sample.rule.sampling, sample.rule.loss, sample.rule.augment) == recipe
+    ]
     if same:
         return same[0]
-    return REAL if any(one.regime == REAL for one in baselines) else None
+    return REAL if any(sample.regime == REAL for sample in baselines) else None
 
 
 def _same_films(samples: Sequence[Sample]) -> None:
-    for one in samples:
-        if one.films != samples[0].films:
+    for sample in samples:
+        if sample.films != samples[0].films:
             raise ResultError(
-                f"{one.regime} was not tested on the same films as {samples[0].regime}",
-                found=f"{len(one.films)} films",
+                f"{sample.regime} was not tested on the same films as {samples[0].regime}",
+                found=f"{len(sample.films)} films",
                 expected=f"{len(samples[0].films)} films with the same labels",
                 hint="compare results of one suite, task, preprocessing and model, with all folds",
             )

@@ -80,13 +80,13 @@ def gains(pairs: Sequence[Pair], *, baselines: bool = False) -> list[Gain]:
     """
     to_beat = {pair.regime: pair for pair in pairs if pair.chosen}
     named = {pair.regime: pair for pair in pairs if pair.named}
-    judged = {
+    with_verdict = {
         name: pair
         for name, pair in to_beat.items()
         if not pair.regime_is_baseline and len(pair.seeds) >= SEEDS_NEEDED
     }
-    tests = [(name, metric) for name in judged for metric in METRICS]
-    p = _holm([(key, judged[key[0]].contrasts[METRICS[key[1]]].p) for key in tests])
+    tests = [(name, metric) for name in with_verdict for metric in METRICS]
+    p = _holm([(key, with_verdict[key[0]].contrasts[METRICS[key[1]]].p) for key in tests])
     p_named = _holm([(key, named[key[0]].contrasts[METRICS[key[1]]].p) for key in tests if key[0] in named])
     alpha = ALPHA / max(len(tests), 1)
     return [
@@ -148,17 +148,18 @@ def _gain(
     )
 
 
-def verdict(found: Sequence[Gain]) -> str:
+def verdict(all_gains: Sequence[Gain]) -> str:
     """For each regime, in a sentence or two: its gains, its losses, and how large a gain would have been
     found."""
-    if not found:
+    if not all_gains:
         return "No regime with synthetic films was run."
-    if all(one.verdict == "too few seeds" for one in found):
-        return f"Too few seeds ({min(one.seeds for one in found)}) for a verdict; {SEEDS_NEEDED} are needed."
-    if all(one.verdict == "no honest baseline" for one in found):
+    if all(gain.verdict == "too few seeds" for gain in all_gains):
+        fewest = min(gain.seeds for gain in all_gains)
+        return f"Too few seeds ({fewest}) for a verdict; {SEEDS_NEEDED} are needed."
+    if all(gain.verdict == "no honest baseline" for gain in all_gains):
         return "No baseline that is balanced, weighted or augmented was run, so there is no verdict."
-    regimes = dict.fromkeys(one.regime for one in found)
-    return " ".join(_sentences(name, [one for one in found if one.regime == name]) for name in regimes)
+    regimes = dict.fromkeys(gain.regime for gain in all_gains)
+    return " ".join(_sentences(name, [gain for gain in all_gains if gain.regime == name]) for name in regimes)
 
 
 def _sentences(regime: str, mine: Sequence[Gain]) -> str:
@@ -166,20 +167,20 @@ def _sentences(regime: str, mine: Sequence[Gain]) -> str:
     if first.verdict == "too few seeds":
         return f"{regime}: too few seeds ({first.seeds}) for a verdict."
     parts = [
-        f"gain of {with_limits(one.over_best)} over {one.best} in {one.metric}"
-        for one in mine
-        if one.verdict == "gain"
+        f"gain of {with_limits(gain.over_best)} over {gain.best} in {gain.metric}"
+        for gain in mine
+        if gain.verdict == "gain"
     ]
     parts += [
-        f"loss of {with_limits(one.over_named)} against {one.named} in {one.metric}"
-        for one in mine
-        if one.verdict == "loss" and one.over_named is not None
+        f"loss of {with_limits(gain.over_named)} against {gain.named} in {gain.metric}"
+        for gain in mine
+        if gain.verdict == "loss" and gain.over_named is not None
     ]
-    rest = [one for one in mine if one.verdict != "gain"]
-    open_ = [f"{one.detectable:.3f} in {one.metric}" for one in rest if one.detectable <= one.room]
+    rest = [gain for gain in mine if gain.verdict != "gain"]
+    open_ = [f"{gain.detectable:.3f} in {gain.metric}" for gain in rest if gain.detectable <= gain.room]
     if open_:
         parts.append(f"no gain over {first.best} was detectable of or above {', '.join(open_)}")
-    full = [f"{one.metric} ({1 - one.room:.3f})" for one in rest if one.detectable > one.room]
+    full = [f"{gain.metric} ({1 - gain.room:.3f})" for gain in rest if gain.detectable > gain.room]
     if full:
         parts.append(f"{first.best} leaves no room for a detectable gain in {', '.join(full)}")
     return f"{regime}: {'; '.join(parts)}."
@@ -191,29 +192,31 @@ def table(pairs: Sequence[Pair]) -> str:
     lines = [[*header, "own recipe without", "against that", "p of that", "verdict"]]
     lines += [
         [
-            one.regime,
-            one.metric,
-            "not run" if one.over_real is None else signed(one.over_real),
-            one.best,
-            with_limits(one.over_best),
-            f"{one.p:.2g}",
-            _detectable(one),
-            one.named or "not run",
-            "" if one.over_named is None else with_limits(one.over_named),
-            "" if one.p_named is None else f"{one.p_named:.2g}",
-            one.verdict,
+            gain.regime,
+            gain.metric,
+            "not run" if gain.over_real is None else signed(gain.over_real),
+            gain.best,
+            with_limits(gain.over_best),
+            f"{gain.p:.2g}",
+            _detectable(gain),
+            gain.named or "not run",
+            "" if gain.over_named is None else with_limits(gain.over_named),
+            "" if gain.p_named is None else f"{gain.p_named:.2g}",
+            gain.verdict,
         ]
-        for one in gains(pairs)
+        for gain in gains(pairs)
     ]
     return markdown_table(lines)
 
 
-def _detectable(one: Gain) -> str:
-    if one.verdict == "too few seeds":
+def _detectable(gain: Gain) -> str:
+    if gain.verdict == "too few seeds":
         return ""
-    return f"{one.detectable:.3f}" if one.detectable <= one.room else f"more than the room of {one.room:.3f}"
+    return (
+        f"{gain.detectable:.3f}" if gain.detectable <= gain.room else f"more than the room of {gain.room:.3f}"
+    )
 
 
-def with_limits(one: Contrast) -> str:
+def with_limits(contrast: Contrast) -> str:
     """A difference with its interval."""
-    return f"{signed(one.difference)} [{signed(one.low)} to {signed(one.high)}]"
+    return f"{signed(contrast.difference)} [{signed(contrast.low)} to {signed(contrast.high)}]"

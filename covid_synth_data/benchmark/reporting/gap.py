@@ -19,13 +19,17 @@ SHOWN = ("AUC", "sensitivity at specificity 0.90")
 
 def section(samples: Sequence[Sample]) -> list[str]:
     """A sentence and a table; nothing where there is no ceiling or no honest baseline."""
-    baseline = best_on_validation([one for one in samples if one.rule.honest])
-    ceiling = best_on_validation([one for one in samples if one.rule.held and one.rule.mix == "real"])
+    baseline = best_on_validation([sample for sample in samples if sample.rule.honest])
+    ceiling = best_on_validation(
+        [sample for sample in samples if sample.rule.held and sample.rule.mix == "real"]
+    )
     if baseline is None or ceiling is None:
         return []
-    regimes = [one for one in samples if not one.rule.baseline and one is not ceiling]
+    regimes = [sample for sample in samples if not sample.rule.baseline and sample is not ceiling]
     lines = [["regime", *(f"{name}, share of the gap" for name in SHOWN)]]
-    lines += [[one.regime, *(_share(baseline, one, ceiling, name) for name in SHOWN)] for one in regimes]
+    lines += [
+        [sample.regime, *(_share(baseline, sample, ceiling, name) for name in SHOWN)] for sample in regimes
+    ]
     names = {shown: METRICS[shown] for shown in SHOWN}
     gaps = [
         f"{signed(ceiling.statistics[name].value - baseline.statistics[name].value)} in {shown}"
@@ -43,7 +47,9 @@ def _share(baseline: Sample, regime: Sample, ceiling: Sample, metric: str) -> st
     shared = [seed for seed in regime.seeds if seed in baseline.seeds and seed in ceiling.seeds]
     if not shared:
         return "no seed in common"
-    found = crossed.gap_share(*(one.of_seeds(shared)[METRICS[metric]] for one in (baseline, regime, ceiling)))
-    if found is None:
+    share = crossed.gap_share(
+        *(sample.of_seeds(shared)[METRICS[metric]] for sample in (baseline, regime, ceiling))
+    )
+    if share is None:
         return "no gap that is sure"
-    return f"{100 * found.value:.0f} [{100 * found.low:.0f} to {100 * found.high:.0f}]"
+    return f"{100 * share.value:.0f} [{100 * share.low:.0f} to {100 * share.high:.0f}]"

@@ -15,11 +15,11 @@ METRIC = "auc"
 
 def section(samples: Sequence[Sample], pairs: Sequence[Pair]) -> list[str]:
     """A sentence and a table of the difference in AUC; nothing where no regime was crossed."""
-    recipes = list(dict.fromkeys(one.regime.partition(AT)[2] for one in samples if AT in one.regime))
+    recipes = list(dict.fromkeys(sample.regime.partition(AT)[2] for sample in samples if AT in sample.regime))
     if not recipes:
         return []
     own = {pair.regime: pair for pair in pairs if pair.named}
-    bases = dict.fromkeys(one.regime.partition(AT)[0] for one in samples if AT in one.regime)
+    bases = dict.fromkeys(sample.regime.partition(AT)[0] for sample in samples if AT in sample.regime)
     lines = [["regime", "natural", *recipes]]
     for base in bases:
         cells = [_cell(own.get(name)) for name in (base, *(f"{base}{AT}{recipe}" for recipe in recipes))]

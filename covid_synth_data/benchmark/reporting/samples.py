@@ -89,12 +89,12 @@ class Sample:
         columns = [self.seeds.index(seed) for seed in seeds]
         return {
             name: replace(
-                one,
-                values=one.values[columns],
-                replicates=one.replicates[:, columns],
-                influence=one.influence[:, columns],
+                statistic,
+                values=statistic.values[columns],
+                replicates=statistic.replicates[:, columns],
+                influence=statistic.influence[:, columns],
             )
-            for name, one in self.statistics.items()
+            for name, statistic in self.statistics.items()
         }
 
 
@@ -111,11 +111,14 @@ def sample(
     pooled: dict[int, list[PredictionLike]] = defaultdict(list)
     for result in results:
         pooled[result.seed] += result.predictions
-    rows = {seed: sorted(given, key=lambda row: row.image_id) for seed, given in sorted(pooled.items())}
+    rows = {
+        seed: sorted(predictions, key=lambda row: row.image_id)
+        for seed, predictions in sorted(pooled.items())
+    }
     first = next(iter(rows.values()))
     films = tuple((row.image_id, row.label) for row in first)
-    for seed, given in rows.items():
-        mine = tuple((row.image_id, row.label) for row in given)
+    for seed, predictions in rows.items():
+        mine = tuple((row.image_id, row.label) for row in predictions)
         if mine != films or len(set(mine)) != len(mine):
             raise ResultError(
                 f"{results[0].regime} seed {seed} was not tested on the same films, each once, as the others",
@@ -125,13 +128,13 @@ def sample(
             )
     labels = np.array([row.label for row in first])
     patients = tuple(row.patient_id for row in first)
-    probabilities = np.array([[row.probabilities for row in given] for given in rows.values()])
+    probabilities = np.array([[row.probabilities for row in predictions] for predictions in rows.values()])
     draws = _draws(tuple((labels == positive).tolist()), patients, replicates)
     right = probabilities.argmax(axis=2) == labels if probabilities.shape[2] > 2 else None
     statistics = resampling.evaluate(draws, probabilities[:, :, positive], right)
     if right is not None:
         statistics["macro sensitivity"] = resampling.mean(
-            [resampling.share(draws, right, labels == one) for one in np.unique(labels)]
+            [resampling.share(draws, right, labels == label) for label in np.unique(labels)]
         )
     aucs = [result.validation_auc for result in results]
     known = [value for value in aucs if value is not None]
@@ -160,4 +163,4 @@ def samples(
     by_regime: dict[str, list[ResultLike]] = defaultdict(list)
     for result in results:
         by_regime[result.regime].append(result)
-    return [sample(given, positive=positive, replicates=replicates) for given in by_regime.values()]
+    return [sample(of_regime, positive=positive, replicates=replicates) for of_regime in by_regime.values()]

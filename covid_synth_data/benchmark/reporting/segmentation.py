@@ -49,7 +49,7 @@ def summarise(results_dir: str | Path) -> list[Group]:
     for path in find(Path(results_dir), "segmentation"):
         result = checked_once(path, SegmentationResult)
         groups[(*_table(result), result.regime, *result.composition.generators)].append(result)
-    rows = [sorted(group, key=lambda one: one.seed) for group in groups.values()]
+    rows = [sorted(group, key=lambda result: result.seed) for group in groups.values()]
     _check(rows)
     return sorted(rows, key=_rank)
 
@@ -96,7 +96,7 @@ def _versus_paper(groups: Sequence[Group]) -> str:
         made_by = generators[0].partition(".")[0] if len(generators) == 1 else ""
         for structure in NAMES:
             for measure in segmentation.MEASURES:
-                means = [getattr(getattr(one.metrics, structure).folds, measure) for one in group]
+                means = [getattr(getattr(result.metrics, structure).folds, measure) for result in group]
                 ours[group[0].regime, made_by, structure, measure] = _cell(means)
     return markdown_table(jiang2020.rows(load(), ours, OWN))
 
@@ -109,7 +109,7 @@ def _paper_rows(groups: Sequence[Group]) -> list[list[str]]:
         cells = [_name(group[0]), _train(group[0]), str(len(group))]
         for structure in NAMES:
             for measure in segmentation.MEASURES:
-                means = [getattr(getattr(one.metrics, structure).folds, measure) for one in group]
+                means = [getattr(getattr(result.metrics, structure).folds, measure) for result in group]
                 cells.append(_cell(means))
         rows.append(cells)
     return rows
@@ -124,10 +124,10 @@ def _honest_rows(groups: Sequence[Group]) -> list[list[str]]:
     for group in groups:
         cells = [_name(group[0])]
         for structure in NAMES:
-            found = [getattr(one.metrics, structure) for one in group]
-            cells.append(_pooled(found))
-            cells.append(_cell([one.neighbours.dice for one in found]))
-            cells.append(_cell([one.over_patients.dice for one in found]))
+            structures = [getattr(result.metrics, structure) for result in group]
+            cells.append(_pooled(structures))
+            cells.append(_cell([result.neighbours.dice for result in structures]))
+            cells.append(_cell([result.over_patients.dice for result in structures]))
         cells += [_of_patient(group, patient) for patient in patients]
         rows.append(cells)
     return rows
@@ -135,29 +135,29 @@ def _honest_rows(groups: Sequence[Group]) -> list[list[str]]:
 
 def _cell(means: Sequence[segmentation.Mean]) -> str:
     """Mean over the seeds ± the widest half, with the seeds' range where there is one."""
-    values = [one.value for one in means if one.value is not None]
+    values = [mean.value for mean in means if mean.value is not None]
     if not values:
         return DASH
-    halves = [one.half for one in means if one.half is not None]
+    halves = [mean.half for mean in means if mean.half is not None]
     half = f" ± {100 * max(halves):.2f}" if halves else ""
-    left_out = max(one.left_out for one in means)
+    left_out = max(mean.left_out for mean in means)
     without = f" ({left_out} left out)" if left_out else ""
     return f"{100 * float(np.mean(values)):.2f}{half}{_range(values)}{without}"
 
 
-def _pooled(found: Sequence[segmentation.Structure]) -> str:
-    values = [one.pooled.dice for one in found if one.pooled.dice is not None]
+def _pooled(structures: Sequence[segmentation.Structure]) -> str:
+    values = [item.pooled.dice for item in structures if item.pooled.dice is not None]
     if not values:
         return DASH
-    limits = [one.bootstrap.dice for one in found if one.bootstrap is not None]
-    lows = [one.low for one in limits if one.low is not None]
-    highs = [one.high for one in limits if one.high is not None]
+    limits = [item.bootstrap.dice for item in structures if item.bootstrap is not None]
+    lows = [item.low for item in limits if item.low is not None]
+    highs = [item.high for item in limits if item.high is not None]
     interval = f" [{100 * min(lows):.2f} to {100 * max(highs):.2f}]" if lows else ""
     return f"{100 * float(np.mean(values)):.2f}{_range(values)}{interval}"
 
 
 def _of_patient(group: Group, patient: str) -> str:
-    scores = [one.metrics.infection.patients[patient].dice for one in group]
+    scores = [result.metrics.infection.patients[patient].dice for result in group]
     values = [score for score in scores if score is not None]
     return f"{100 * float(np.mean(values)):.2f}{_range(values)}" if values else DASH
 
@@ -211,8 +211,8 @@ def _check(rows: Sequence[Group]) -> None:
                     expected=f"those of {other.regime} seed {other.seed}",
                     hint="keep results of different sources in different folders",
                 )
-        if len({str((one.dataset, one.train)) for one in group}) > 1 or len(
-            {one.seed for one in group}
+        if len({str((result.dataset, result.train)) for result in group}) > 1 or len(
+            {result.seed for result in group}
         ) < len(group):
             raise ResultError(
                 f"the seeds of {_name(group[0])} do not belong together",

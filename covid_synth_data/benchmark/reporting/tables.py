@@ -162,7 +162,7 @@ def row_of(group: Group) -> Row:
     each = [one.multiclass for one in metrics if one.multiclass]
     confusion = metrics[0].confusion
     sick, well = confusion.tp + confusion.fn, confusion.fp + confusion.tn
-    found = group.sample.statistics
+    statistics = group.sample.statistics
     return Row(
         suite=first.suite,
         suite_version=first.suite_version,
@@ -185,15 +185,15 @@ def row_of(group: Group) -> Row:
         test_patients=metrics[0].patients,
         films_as_patients=sum(STAND_IN in row.patient_id for row in group.seeds[0].predictions),
         false_negatives=[one.confusion.fn for one in metrics],
-        sensitivity=_cell(found["sensitivity"], sick),
-        specificity=_cell(found["specificity"], well),
-        auc=_cell(found["auc"]),
+        sensitivity=_cell(statistics["sensitivity"], sick),
+        specificity=_cell(statistics["specificity"], well),
+        auc=_cell(statistics["auc"]),
         sensitivity_at={
-            f"{target:.2f}": _cell(found[resampling.specificity_name(target)], sick)
+            f"{target:.2f}": _cell(statistics[resampling.specificity_name(target)], sick)
             for target in (point.target for point in metrics[0].sensitivity_at)
         },
-        accuracy=_cell(found["accuracy"], sick + well),
-        macro_sensitivity=_cell(found["macro sensitivity"]) if each else None,
+        accuracy=_cell(statistics["accuracy"], sick + well),
+        macro_sensitivity=_cell(statistics["macro sensitivity"]) if each else None,
         micro_auc=_bare([one.micro.auc.value for one in each]),
         micro_precision=_bare([one.micro.precision for one in each]),
         micro_specificity_at_sensitivity=_bare([one.micro.specificity_at_sensitivity for one in each]),
@@ -211,13 +211,13 @@ def _bare(values: Sequence[float | None]) -> Cell | None:
     return Cell(mean=sum(numbers) / len(numbers), lowest=low, highest=high, low=low, high=high)
 
 
-def _cell(one: Statistic, films: int | None = None) -> Cell:
+def _cell(statistic: Statistic, films: int | None = None) -> Cell:
     """A statistic over the seeds; `films` are those that it is a share of, where it is a share."""
-    limits = crossed.interval(one, films=films)
+    limits = crossed.interval(statistic, films=films)
     return Cell(
         mean=limits.value,
-        lowest=float(one.values.min()),
-        highest=float(one.values.max()),
+        lowest=float(statistic.values.min()),
+        highest=float(statistic.values.max()),
         low=limits.low,
         high=limits.high,
     )

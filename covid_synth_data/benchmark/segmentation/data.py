@@ -100,14 +100,14 @@ def load_rows(suite: SegmentationSuite, root: str | Path | None) -> list[Row]:
 
 
 def split(
-    suite: SegmentationSuite, protocol: Protocol, found: Sequence[Row], limit: int | None
+    suite: SegmentationSuite, protocol: Protocol, slices: Sequence[Row], limit: int | None
 ) -> tuple[dict[str, list[Row]], list[str]]:
     """Rows of training, validation and test, and what the plan says of them.
 
     `limit` is the largest number of training slices, and of validation slices. Raises `EmptySplit` for a side
     without slices, `LeakError` where sides share what the protocol keeps apart.
     """
-    plan = splits.plan_slices(found, protocol.split, suite.data.split_seed)
+    plan = splits.plan_slices(slices, protocol.split, suite.data.split_seed)
     parts = plan.parts()
     sides = {side: [row for name in getattr(protocol, side) for row in parts[name]] for side in SIDES}
     at_most = {"train": limit, "validation": min(_bounds(limit, protocol.validation_at_most), default=None)}

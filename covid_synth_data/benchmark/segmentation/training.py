@@ -125,17 +125,17 @@ def loss_of(
 def predict(network: nn.Module, images: Grey, device: torch.device) -> Grey:
     """The label maps that the network finds, uint8 (n, side, side)."""
     network.eval()
-    found = np.empty_like(images)
+    predicted = np.empty_like(images)
     with torch.inference_mode():
         for start in range(0, len(images), _BATCH):
             part = slice(start, start + _BATCH)
-            found[part] = network(_tensors(images[part], device)).argmax(1).to(torch.uint8).cpu().numpy()
-    return found
+            predicted[part] = network(_tensors(images[part], device)).argmax(1).to(torch.uint8).cpu().numpy()
+    return predicted
 
 
-def dice(truth: Grey, found: Grey) -> float:
+def dice(truth: Grey, predicted: Grey) -> float:
     """The mean over the structures that are in `truth` of their pooled Dice; 0 where there is none."""
-    pooled = [segmentation.counts(truth, found, name).sum(axis=0) for name in segmentation.STRUCTURES]
+    pooled = [segmentation.counts(truth, predicted, name).sum(axis=0) for name in segmentation.STRUCTURES]
     scores = [segmentation.scores(one).dice for one in pooled if one[0] + one[2]]
     return float(np.mean([score for score in scores if score is not None])) if scores else 0.0
 

@@ -37,7 +37,7 @@ def cross(content: Any) -> Any:
         if rule.get("mix") == "real" and not rule.get("held") and recipe_of(rule) != RECIPE
     }
     made: dict[str, Any] = {}
-    there = [_without_title(rule) for rule in regimes.values()]
+    existing = [_without_title(rule) for rule in regimes.values()]
     for name in content["cross"]:
         if recipe_of(regimes.get(name, {})) != RECIPE or not regimes.get(name, {}).get("synthetic"):
             raise ValueError(f"cross to name synthetic regimes without a recipe, but not {name!r}")
@@ -47,7 +47,11 @@ def cross(content: Any) -> Any:
             crossed = {**rule, **recipe_of(baseline), "title": f"{rule.get('title', name)}, {recipe}"}
             tasks = _both(rule.get("tasks"), baseline.get("tasks"))
             crossed |= {} if tasks is None else {"tasks": tasks}
-            if f"{name}{AT}{recipe}" not in regimes and _without_title(crossed) not in there and tasks != []:
+            if (
+                f"{name}{AT}{recipe}" not in regimes
+                and _without_title(crossed) not in existing
+                and tasks != []
+            ):
                 made[f"{name}{AT}{recipe}"] = crossed
     return {**content, "regimes": made}
 

@@ -49,23 +49,26 @@ def add(
     `labels` (n,) are 0 and 1; those of "validation" calibrate the sum. The record counts the epochs of all;
     its loss is the mean over the classes of the cross-entropy of the calibrated sum.
     """
-    sums = {part: np.sum([_standard(found, part) for _, found in trained], axis=0) for part in trained[0][1]}
+    sums = {
+        part: np.sum([_standard(predicted, part) for _, predicted in trained], axis=0)
+        for part in trained[0][1]
+    }
     slope, shift = _platt(sums["validation"], labels["validation"])
     probabilities = {}
     for part, scores in sums.items():
         positive = 1 / (1 + np.exp(-(slope * scores + shift)))
         probabilities[part] = np.stack([1 - positive, positive], axis=1)
-    told = np.clip(probabilities["validation"], _LEAST, 1)
-    losses = -np.log(told[np.arange(len(told)), labels["validation"]])
+    stated = np.clip(probabilities["validation"], _LEAST, 1)
+    losses = -np.log(stated[np.arange(len(stated)), labels["validation"]])
     loss = np.mean([losses[labels["validation"] == label].mean() for label in (0, 1)])
     epochs = sum(one.epochs for one, _ in trained)
     return Trained(epochs, sum(one.best_epoch for one, _ in trained), float(loss)), probabilities
 
 
-def _standard(found: Mapping[str, Array], part: str) -> Array:
+def _standard(probabilities: Mapping[str, Array], part: str) -> Array:
     """The logits of a part in deviations of those of the validation films."""
-    at = _logits(found["validation"])
-    return np.asarray((_logits(found[part]) - at.mean()) / max(float(at.std()), _LEAST))
+    at = _logits(probabilities["validation"])
+    return np.asarray((_logits(probabilities[part]) - at.mean()) / max(float(at.std()), _LEAST))
 
 
 def _logits(probabilities: Array) -> Array:

@@ -68,8 +68,8 @@ def fit(
     fitted = fit_features(
         features, labels, classes=classes, seed=seed, learner=learner, sampling=sampling, loss=loss
     )
-    found = class_probabilities(fitted, validation)[np.arange(len(validation.labels)), validation.labels]
-    return fitted, Trained(1, 1, monitored(-np.log(np.maximum(found, _LEAST)), validation.labels, monitor))
+    stated = class_probabilities(fitted, validation)[np.arange(len(validation.labels)), validation.labels]
+    return fitted, Trained(1, 1, monitored(-np.log(np.maximum(stated, _LEAST)), validation.labels, monitor))
 
 
 def fit_features(

@@ -74,7 +74,7 @@ PASSED_OVER: Final = (
     (Pool("radiography", "mixed"), "normal", "file name does not tell where the film is from"),
     (Pool("radiography", "rsna"), "pneumonia", "an opacity of no stated cause, of a set without patients"),
 )
-"""Films that `clean` never takes, with the class and the reason; they stand in the plan as left out."""
+"""Films that `clean` never uses, with the class and the reason; the plan lists them as left out."""
 
 
 def clean(request: Request) -> Outcome:
@@ -127,17 +127,17 @@ def _gather(request: Request, notes: list[str]) -> pd.DataFrame:
                     passed = rows["excluded"] == ""
                     rows.loc[passed, "excluded"] = f"{taken.source} is used for {label} instead"
                 parts.append(rows)
-    there = any((rows["path"] != "").any() for rows in parts)
+    have_films = any((rows["path"] != "").any() for rows in parts)
     for pool, label, reason in PASSED_OVER:
         over = _pool_rows(pool, label, request, read, notes) if label in request.classes else None
         if over is not None:
             over.loc[over["excluded"] == "", "excluded"] = reason
             parts.append(over)
-    if not there:
+    if not have_films:
         names = sorted({pool.source for groups in CLEAN.values() for group in groups for pool in group})
         raise MissingSource(
             f"no source has films of {request.positive} or {request.negative}",
-            found=_what_is_there(request),
+            found=_sources_present(request),
             expected="one of " + ", ".join(names),
             hint="get some of these; covid-synth sources says more",
             lines=absent(names, request.root),
@@ -145,7 +145,7 @@ def _gather(request: Request, notes: list[str]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _what_is_there(request: Request) -> str:
+def _sources_present(request: Request) -> str:
     if request.sources is not None:
         return f"none of the sources asked for ({', '.join(request.sources) or 'an empty list'})"
     folder = disk.resolve_root(request.root)
@@ -203,6 +203,6 @@ def split_patients(
     first = table.sort_values(["name", "other", "at"], kind="stable").drop_duplicates("patient")
     numbers = np.array([placing.number(seed, name) for name in first["name"]], np.float64)
     places = placing.place(numbers, first["stratum"].tolist(), (test, validation))
-    given = dict(zip(first["patient"].tolist(), places.tolist(), strict=True))
+    part_of = dict(zip(first["patient"].tolist(), places.tolist(), strict=True))
     parts = ("test", "validation", "train")
-    frame.loc[table["at"].to_numpy(), "split"] = [parts[given[patient]] for patient in table["patient"]]
+    frame.loc[table["at"].to_numpy(), "split"] = [parts[part_of[patient]] for patient in table["patient"]]

@@ -69,9 +69,9 @@ def external(request: Request) -> Outcome:
 def _leave_out_shared(frame: pd.DataFrame, away: pd.Series) -> None:
     """Leave out films of radiography whose number does not rule out that they are copies of `KNOWN`."""
     numbers = frame["source_id"].map(lambda name: (_NUMBER.match(name) or [0, 0])[1]).astype(int)
-    asked = away & (frame["reason"] == "")
-    frame.loc[asked & (numbers == 0), "reason"] = "file name does not tell where the film is from"
-    frame.loc[asked & (numbers > 0) & (numbers <= SHARED), "reason"] = (
+    candidate = away & (frame["reason"] == "")
+    frame.loc[candidate & (numbers == 0), "reason"] = "file name does not tell where the film is from"
+    frame.loc[candidate & (numbers > 0) & (numbers <= SHARED), "reason"] = (
         f"numbered up to {SHARED:,}, among copies of films of {' and '.join(KNOWN)}"
     )
 
@@ -120,9 +120,9 @@ def _choose_normals(frame: pd.DataFrame) -> None:
     )
 
 
-def _need(there: bool, what: str) -> None:
-    """Raise `MissingSource` for what is not there."""
-    if not there:
+def _need(present: bool, what: str) -> None:
+    """Raise `MissingSource` unless `present`."""
+    if not present:
         raise MissingSource(
             "the protocol external cannot be made from this root",
             found="none",
@@ -142,25 +142,25 @@ def _all_films(source: str, request: Request) -> pd.DataFrame:
 
 
 def _test_on(frame: pd.DataFrame, away: pd.Series, others: list[pd.DataFrame], notes: list[str]) -> None:
-    """Test on the rows `away` that look like nothing else in use nor among `others`, each film once."""
-    asked = away & (frame["reason"] == "")
+    """Test on the rows `away` that are copies neither of used films nor of `others`, each film once."""
+    requested = away & (frame["reason"] == "")
     used = (frame["split"] != "") & ~away
     others = [films for films in others if len(films)]
-    every = pd.concat([*others, frame[used], frame[asked]], ignore_index=True)
+    every = pd.concat([*others, frame[used], frame[requested]], ignore_index=True)
     every["reason"] = ""
     every["at"] = (
-        [-1] * sum(map(len, others)) + np.flatnonzero(used).tolist() + np.flatnonzero(asked).tolist()
+        [-1] * sum(map(len, others)) + np.flatnonzero(used).tolist() + np.flatnonzero(requested).tolist()
     )
     joined = joining.join(every, [])
     tested = np.zeros(len(frame), bool)
-    tested[np.flatnonzero(asked)] = True
+    tested[np.flatnonzero(requested)] = True
     at = every["at"].to_numpy()[joined.used]
     candidate = (at >= 0) & tested[at]
     sources = every["source_dataset"].to_numpy()[joined.used]
     known = dict(zip(joined.patients[~candidate][::-1].tolist(), sources[~candidate][::-1], strict=True))
     kept: set[int] = set()
     named: dict[int, str] = {}
-    frame.loc[asked, "reason"] = "unreadable image"
+    frame.loc[requested, "reason"] = "unreadable image"
     for row, film, patient in zip(
         at[candidate].tolist(),
         joined.films[candidate].tolist(),
@@ -168,9 +168,9 @@ def _test_on(frame: pd.DataFrame, away: pd.Series, others: list[pd.DataFrame], n
         strict=True,
     ):
         if patient in known:
-            told = f"looks like a film of {known[patient]}"
+            reason = f"looks like a film of {known[patient]}"
         else:
-            told = f"same film as one kept from {frame['source_dataset'].iat[row]}" if film in kept else ""
+            reason = f"same film as one kept from {frame['source_dataset'].iat[row]}" if film in kept else ""
         kept.add(film)
         name = named.setdefault(patient, str(frame["patient_id"].iat[row]))
-        frame.loc[row, ["split", "reason", "patient_id"]] = "" if told else "test", told, name
+        frame.loc[row, ["split", "reason", "patient_id"]] = "" if reason else "test", reason, name

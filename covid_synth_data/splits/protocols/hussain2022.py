@@ -40,7 +40,7 @@ def hussain2022(request: Request) -> Outcome:
     )
     frame["class"] = classes.of(frame, request.classes)
     frame["split"], frame["reason"] = "", frame["excluded"]
-    there, notes = _classes_there(frame, request)
+    present, notes = _present_classes(frame, request)
     joined = joining.join(frame, notes)
     frame.loc[joining.contradictions(frame, joined, "class"), "reason"] = joining.TWO_CLASSES
     _name_groups(frame, joined)
@@ -53,27 +53,27 @@ def hussain2022(request: Request) -> Outcome:
             "COVID-19 films are of other hospitals than the rest, viral pneumonia and 1,341 normals are"
             " children's: source and age are shortcuts",
         ]
-    return Outcome(frame, notes, there)
+    return Outcome(frame, notes, present)
 
 
-def _classes_there(frame: pd.DataFrame, request: Request) -> tuple[tuple[str, ...], list[str]]:
+def _present_classes(frame: pd.DataFrame, request: Request) -> tuple[tuple[str, ...], list[str]]:
     """The classes of the task that have a usable film, and a note for each that has none."""
     usable = set(frame.loc[frame["reason"] == "", "class"])
-    there = tuple(name for name in request.classes if name in usable)
+    present = tuple(name for name in request.classes if name in usable)
     missing = [name for name in request.classes if name not in usable]
-    if request.positive not in there or len(there) < 2:
+    if request.positive not in present or len(present) < 2:
         raise MissingSource(
             f"the radiography set has no usable {' and no '.join(missing)} film",
-            found=", ".join(there) or "none of the classes",
+            found=", ".join(present) or "none of the classes",
             expected=f"{request.positive} and at least one other class",
             hint="unpack the whole archive; covid-synth sources says where it is found",
         )
     notes = [
-        f"LEFT OUT: the class {name} has no usable film here, so the task has {len(there)} classes of"
+        f"LEFT OUT: the class {name} has no usable film here, so the task has {len(present)} classes of"
         f" {len(request.classes)} and its numbers do not compare with the paper's"
         for name in missing
     ]
-    return there, notes
+    return present, notes
 
 
 def _name_groups(frame: pd.DataFrame, joined: Joined) -> None:

@@ -37,30 +37,30 @@ def join(frame: pd.DataFrame, notes: list[str]) -> Joined:
     by their bytes and names alone.
     """
     used: Labels = np.flatnonzero((frame["reason"] == "").to_numpy())
-    found = duplicates.fingerprints(
+    prints = duplicates.fingerprints(
         [str(frame["path"].iat[i]) for i in used], [_content(frame["bytes"].iat[i]) for i in used]
     )
-    bad = np.array([bool(problem) for problem in found.problems], bool)
-    notes += [f"left out: {found.problems[i]}" for i in np.flatnonzero(bad)[:3]]
+    bad = np.array([bool(problem) for problem in prints.problems], bool)
+    notes += [f"left out: {prints.problems[i]}" for i in np.flatnonzero(bad)[:3]]
     frame.loc[used[bad], "reason"] = "unreadable image"
-    frame.loc[used[found.flat], "reason"] = FLAT
+    frame.loc[used[prints.flat], "reason"] = FLAT
     part = frame.iloc[used]
     # Films that show nothing may be equal to others' without being a copy.
-    digests = ["" if flat else digest for digest, flat in zip(found.digests, found.flat, strict=True)]
-    found = replace(found, digests=digests)
+    digests = ["" if flat else digest for digest, flat in zip(prints.digests, prints.flat, strict=True)]
+    prints = replace(prints, digests=digests)
     # Phantoms are drawn with their patients known; likeness would only join what is drawn alike.
     if (part["source_dataset"] == "phantom").all():
         linked = alike = duplicates.equal_pairs(digests)
     else:
-        compared = duplicates.compare(found)
+        compared = duplicates.compare(prints)
         linked = compared.at_least(duplicates.SAME_PATIENT)
         alike = compared.at_least(duplicates.SAME_FILM)
-    told = _told(part)
+    stated = _stated(part)
     named = duplicates.equal_pairs(part["patient_id"].tolist())
     return Joined(
         used,
-        films=duplicates.components(len(part), alike, told),
-        patients=duplicates.components(len(part), linked, told, named),
+        films=duplicates.components(len(part), alike, stated),
+        patients=duplicates.components(len(part), linked, stated, named),
     )
 
 
@@ -101,7 +101,7 @@ def refuse_licences(frame: pd.DataFrame) -> None:
     frame.loc[refused, "split"] = ""
 
 
-def _told(part: pd.DataFrame) -> Any:
+def _stated(part: pd.DataFrame) -> Any:
     """Index pairs of rows that a source itself says are one film (column `same_film`)."""
     if "same_film" not in part.columns:
         return np.empty((0, 2), np.int64)

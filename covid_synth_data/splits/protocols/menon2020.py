@@ -97,15 +97,15 @@ def _split(frame: pd.DataFrame, joined: Joined, kinds: pd.Series, seed: int, not
         index=part.index,
     )[part["reason"] == ""]
     tested = _held_out(films, seed, notes)
-    given = dict.fromkeys(tested, "test")
+    part_of = dict.fromkeys(tested, "test")
     rest = films[~films["patient"].isin(tested)].drop_duplicates("patient")
     numbers = np.array([placing.number(seed, name, "validation") for name in rest["patient"]], np.float64)
     places = placing.place(numbers, rest["kind"].tolist(), (VALIDATION_SHARE,))
-    given |= {
+    part_of |= {
         name: ("validation", "train")[place]
         for name, place in zip(rest["patient"], places.tolist(), strict=True)
     }
-    frame.loc[films["at"].to_numpy(), "split"] = [given[patient] for patient in films["patient"]]
+    frame.loc[films["at"].to_numpy(), "split"] = [part_of[patient] for patient in films["patient"]]
 
 
 def _held_out(films: pd.DataFrame, seed: int, notes: list[str]) -> set[str]:
@@ -121,18 +121,18 @@ def _held_out(films: pd.DataFrame, seed: int, notes: list[str]) -> set[str]:
     counts = counts.iloc[
         np.argsort([placing.number(seed, str(name)) for name in counts.index], kind="stable")
     ]
-    wanted = np.minimum(TEST_FILMS, counts.sum().to_numpy() // 3)
-    held = np.zeros_like(wanted)
+    target = np.minimum(TEST_FILMS, counts.sum().to_numpy() // 3)
+    tested = np.zeros_like(target)
     chosen: set[str] = set()
     for column, kind in enumerate(counts.columns):
         for row in np.flatnonzero(counts[kind].to_numpy()).tolist():
-            more = held + counts.iloc[row].to_numpy()
+            more = tested + counts.iloc[row].to_numpy()
             patient = counts.index[row]
-            if patient not in chosen and (more <= wanted).all():
+            if patient not in chosen and (more <= target).all():
                 chosen.add(patient)
-                held = more
-        if held[column] < wanted[column]:
+                tested = more
+        if tested[column] < target[column]:
             notes.append(
-                f"{held[column]} {kind} films are tested on, not {wanted[column]}: no whole patient fits"
+                f"{tested[column]} {kind} films are tested on, not {target[column]}: no whole patient fits"
             )
     return chosen

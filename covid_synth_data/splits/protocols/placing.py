@@ -29,11 +29,11 @@ Floats = npt.NDArray[np.float64]
 
 def names(patient_ids: Sequence[str], joined: Ints) -> dict[int, str]:
     """The name of each joined patient, from the `patient_id` of each row and its number in `Joined`."""
-    found: dict[int, str] = {}
+    names_of: dict[int, str] = {}
     for number, name in zip(joined.tolist(), patient_ids, strict=True):
-        if number not in found or name < found[number]:
-            found[number] = name
-    return found
+        if number not in names_of or name < names_of[number]:
+            names_of[number] = name
+    return names_of
 
 
 def number(seed: int, name: str, purpose: str = "") -> float:

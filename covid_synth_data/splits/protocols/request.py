@@ -52,7 +52,7 @@ class Request:
 
 @dataclass
 class Outcome:
-    """What a protocol made of it: the frame that `protocols` describes, and notes for people.
+    """The result of a protocol: the frame that `protocols` describes, and notes.
 
     `classes` are those of the task that have films, where the protocol can do without one; otherwise None.
     """

@@ -79,7 +79,7 @@ def source_matched(request: Request) -> Outcome:
 
 
 def _released(part: pd.DataFrame, patients: Ints, phantom: bool) -> npt.NDArray[np.bool_]:
-    """Which films are of patients of whom a released generator may have learned; of phantoms none."""
+    """Which films are of patients that a released generator may be trained on; none of phantoms."""
     if phantom:
         return np.zeros(len(part), bool)
     may = part["source_license"].map(licences.is_permissive).to_numpy(bool)
@@ -106,5 +106,5 @@ def folds_of(
     first = table.assign(films=films).sort_values(["patient", "films", "kind"]).drop_duplicates("patient")
     numbers = np.array([placing.number(seed, name, purpose) for name in first["patient"]], np.float64)
     places = placing.place(numbers, first["kind"].tolist(), (1 / folds,) * (folds - 1))
-    given = dict(zip(first["patient"], places.tolist(), strict=True))
-    return np.array([given[name] for name in table["patient"]], np.int64)
+    fold_of = dict(zip(first["patient"], places.tolist(), strict=True))
+    return np.array([fold_of[name] for name in table["patient"]], np.int64)

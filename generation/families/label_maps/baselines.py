@@ -117,10 +117,10 @@ class _Baseline(LabelFamily):
     def options(self) -> dict[str, Any]:
         """All of the network table but its name and discriminators; area, and size where it is built in."""
         table = self.recipe.network.model_dump()
-        found = {k: v for k, v in table.items() if k not in {*Discriminators.model_fields, "generator"}}
+        chosen = {k: v for k, v in table.items() if k not in {*Discriminators.model_fields, "generator"}}
         if self.recipe.family in ("spade", "sean"):
-            found["size"] = self.recipe.data.size
-        return found | {"area": self.recipe.data.area}
+            chosen["size"] = self.recipe.data.size
+        return chosen | {"area": self.recipe.data.area}
 
 
 class Pix2Pix(_Baseline):

@@ -35,7 +35,7 @@ class Networks(FrozenModel):
     dfm: Literal["dynamic", "fixed", "none"] = "dynamic"
     """"none": no feature matching at all."""
     dfm_observes: Annotated[int, Field(ge=1, le=3)] = 1
-    """Whose feature decides on beta: 1 is D1, full resolution; 2 is D2."""
+    """The discriminator whose features determine beta: 1 is D1, full resolution; 2 is D2."""
     beta: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Of dfm = "fixed", the weight of D2; of three discriminators, D2 and D3 share it."""
 
@@ -49,10 +49,10 @@ class GlobalLocalRecipe(StagedRecipe):
     @model_validator(mode="after")
     def _fits_together(self) -> GlobalLocalRecipe:
         net, alone = self.network, self.stages.alone
-        wanted = net.generators if net.generators > 1 else 0
-        if len(alone) != wanted or sum(alone) >= 1:
+        expected = net.generators if net.generators > 1 else 0
+        if len(alone) != expected or sum(alone) >= 1:
             raise ValueError(
-                f"{wanted} shares in stages.alone for {net.generators} generators, below 1 in all"
+                f"{expected} shares in stages.alone for {net.generators} generators, below 1 in all"
             )
         if net.dfm_observes > net.discriminators:
             raise ValueError("network.dfm_observes to be one of the discriminators")
@@ -73,7 +73,7 @@ class GlobalLocal(StagedFamily):
         generator = build("ct-global-local", **self.options())
         assert isinstance(generator, GlobalLocalGenerator)  # noqa: S101 - the name says so
         generator.checkpointing(self.recipe.memory.checkpointing)
-        found: dict[str, nn.Module] = {
+        networks: dict[str, nn.Module] = {
             "generator": generator,
             "discriminator": MultiResolution(
                 net.discriminators, partial(PatchDiscriminator, net.discriminator_width)
@@ -81,10 +81,10 @@ class GlobalLocal(StagedFamily):
         }
         if self.beta_is_learned:
             width = net.discriminator_width
-            found["dfm"] = Weighting(4 * width, max(8, width // 2), net.discriminators - 1)
+            networks["dfm"] = Weighting(4 * width, max(8, width // 2), net.discriminators - 1)
         else:
-            found["dfm"] = nn.Identity()
-        return found
+            networks["dfm"] = nn.Identity()
+        return networks
 
     @property
     def beta_is_learned(self) -> bool:

@@ -1,4 +1,4 @@
-"""What all generators from label maps share: pairs of map and slice, the update, sheets and curves."""
+"""The base of generators from label maps: pairs of map and slice, the update, sample grids and curves."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class LabelFamily(Family[SliceBatches]):
         return scores
 
     def weights(self) -> dict[str, float]:
-        """How much each term weighs."""
+        """The weight of each term."""
         losses = self.recipe.losses
         return {"adversarial": 1.0, "matching": losses.matching, "l1": losses.l1}
 

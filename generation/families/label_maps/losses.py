@@ -1,4 +1,4 @@
-"""Losses of generators from label maps: adversarial ones, feature matching, and DFM of jiang2020."""
+"""Losses of generators from label maps: adversarial losses, feature matching, and DFM of jiang2020."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Stages(FrozenModel):
-    """How the steps are divided: what each generator trains alone, coarsest first; the rest is joint.
+    """How the steps are divided: the share of each generator alone, coarsest first; the rest is joint.
 
     jiang2020 has three stages and 20 epochs, and does not say how they go together. By default a quarter is
     G1 alone, a quarter G2 alone, and the half over which the rate decays is joint.
@@ -37,7 +37,7 @@ class Staged(Protocol):
     """A generator of several."""
 
     count: int
-    """How many there are, each of twice the resolution of the one before."""
+    """Number of generators; each has twice the resolution of the previous one."""
 
     def alone(self, maps: Tensor, scale: int) -> Tensor:
         """The slice of generator `scale`, 0 the coarsest, at its own resolution."""

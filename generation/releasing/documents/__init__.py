@@ -1,7 +1,7 @@
-"""What a release says about itself: dataset card, cards of the weights, attribution, licence, croissant.json.
+"""The documents of a release: dataset card, cards of the weights, attribution, licence, croissant.json.
 
     complete(folder, listed, credits)    write all of them and list them in the manifest
-    credits_for(...)                     whom the films that were used must be credited to
+    credits_for(...)                     the authors that must be credited for the films
 
 Everything is rendered from the manifest, the cards of the weights, the sources' own metadata and result
 files; no text here contains a number that was measured.

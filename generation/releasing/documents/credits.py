@@ -19,14 +19,14 @@ from generation.releasing import licensing
 FILE: Final = "attribution.csv"
 PER_IMAGE: Final = "per image"
 SHOWN: Final = 40
-"""Pages that a card lists by itself; the rest stands in the file."""
+"""Number of pages that the card lists; the file lists all."""
 
 _PAGE: Final = re.compile(r"^https?://[^\s<>|()\[\]`\"']+$")
 
 
 @dataclass(frozen=True)
 class Credit:
-    """A real film that was used, and what its source says of its author.
+    """A real film that was used, and its author as the source states it.
 
     `published_at` is the page where the film first appeared, or the home of its collection; `author` is ""
     where the source's metadata names none. `used_as` is "translated", "learned from" or both with " and ".
@@ -46,10 +46,10 @@ def credits_for(
     root: Path | None,
     phantom: dict[str, int] | None = None,
 ) -> list[Credit]:
-    """The credits of the films with these `image_id`s, sorted; films that ask for none are left out.
+    """The credits of the films with these `image_id`s, sorted, where the licence requires a credit.
 
-    Sources that license image by image are read again for the page of each film. A film that the source at
-    hand does not know is listed as of unknown licence.
+    Sources that license image by image are read again for the page of each film. A film that the
+    user's copy of the source does not have is listed as of unknown licence.
     """
     uses: dict[str, set[str]] = defaultdict(set)
     for kind, names in (("translated", translated), ("learned from", trained_on)):
@@ -59,7 +59,7 @@ def credits_for(
     groups: dict[str, list[str]] = defaultdict(list)
     for name in sorted(uses):
         groups[name.partition("/")[0]].append(name)
-    found = []
+    credited = []
     for source, names in groups.items():
         info = known.get(source)
         pages: Mapping[str, Mapping[str, Any]] = {}
@@ -73,8 +73,8 @@ def credits_for(
                 home = info.homepage if info is not None else ""
                 link = _text(page.get("url")) or home
                 used = " and ".join(sorted(uses[name], reverse=True))
-                found.append(Credit(name, source, licence, _text(page.get("author")), link, used))
-    return found
+                credited.append(Credit(name, source, licence, _text(page.get("author")), link, used))
+    return credited
 
 
 def _pages(source: str, root: Path | None) -> Mapping[str, Mapping[str, Any]]:
@@ -95,13 +95,13 @@ def _text(value: Any) -> str:
 
 def merged(*lists: Iterable[Credit]) -> list[Credit]:
     """One credit for each film, sorted; the uses of a film that stands in several are joined."""
-    found: dict[str, Credit] = {}
+    by_film: dict[str, Credit] = {}
     for credit in (credit for each in lists for credit in each):
-        before = found.get(credit.image_id)
+        before = by_film.get(credit.image_id)
         uses = {*(before.used_as.split(" and ") if before else []), *credit.used_as.split(" and ")}
         joined = " and ".join(sorted(uses, reverse=True))
-        found[credit.image_id] = replace(credit, used_as=joined)
-    return [found[name] for name in sorted(found)]
+        by_film[credit.image_id] = replace(credit, used_as=joined)
+    return [by_film[name] for name in sorted(by_film)]
 
 
 def to_csv(rows: Iterable[Credit]) -> str:
@@ -143,7 +143,7 @@ class CreditGroup:
 
 
 def summary(rows: Iterable[Credit], homes: Mapping[str, str]) -> list[CreditGroup]:
-    """Credits by source and licence, for the card; `homes` are pages not worth a line of their own."""
+    """Credits by source and licence, for the card; `homes` are pages that get no line of their own."""
     groups: dict[tuple[str, str], list[Credit]] = defaultdict(list)
     for row in rows:
         groups[row.source_dataset, row.licence].append(row)

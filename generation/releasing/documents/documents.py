@@ -1,4 +1,4 @@
-"""Writing all that a release says about itself, and listing it in the manifest."""
+"""Write the documents of a release and list them in the manifest."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def complete(
 
 
 def licence(listed: manifest.Manifest) -> str:
-    """`LICENSE.md`: the licences that the images stand under, and what they ask for."""
+    """`LICENSE.md`: the licences of the images, and their terms."""
     names = dataset.licences_of(listed)
     return (
         render.environment()

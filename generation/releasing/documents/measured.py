@@ -128,8 +128,8 @@ def read(folder: Path | None, name: str, version: str) -> Measured:
         raise ResultError(
             f"no folder {folder}", expected="the folder that a benchmark run wrote to", hint="check the path"
         )
-    found = {kind: _properties(folder, kind, name, version) for kind in KINDS}
-    return Measured(_benchmark(folder, name, version), found["fidelity"], found["privacy"])
+    properties = {kind: _properties(folder, kind, name, version) for kind in KINDS}
+    return Measured(_benchmark(folder, name, version), properties["fidelity"], properties["privacy"])
 
 
 def _evidence(folder: Path, path: Path) -> Evidence:
@@ -141,18 +141,18 @@ def _benchmark(folder: Path, name: str, version: str) -> tuple[BenchmarkBlock, .
         return ()
     files: dict[tuple[str, ...], list[Evidence]] = defaultdict(list)
     for path in results.find(folder, "classification"):
-        one = results.read_result(path)
-        files[one.suite, one.suite_version, one.task, one.preprocessing, one.model, one.regime].append(
-            _evidence(folder, path)
-        )
+        result = results.read_result(path)
+        files[
+            result.suite, result.suite_version, result.task, result.preprocessing, result.model, result.regime
+        ].append(_evidence(folder, path))
     groups: dict[tuple[str, ...], list[tables.Row]] = defaultdict(list)
-    wanted = f"{name} {version}"
+    dataset = f"{name} {version}"
     for row in tables.summarise(folder):
-        if row.dataset in (None, wanted):
+        if row.dataset in (None, dataset):
             groups[row.suite, row.suite_version, row.task, row.preprocessing].append(row)
     blocks = []
     for rows in groups.values():
-        ours = {row.model for row in rows if row.dataset == wanted}
+        ours = {row.model for row in rows if row.dataset == dataset}
         kept = [row for row in rows if row.model in ours]
         if kept:
             blocks.append(_block(kept, files))
@@ -217,22 +217,22 @@ def _properties(folder: Path, kind: str, name: str, version: str) -> tuple[Prope
     rows = []
     for path in sorted((folder / kind).rglob("*.json")):
         try:
-            one = Measurement.model_validate_json(path.read_bytes())
+            measured = Measurement.model_validate_json(path.read_bytes())
         except ValidationError as error:
             what = f"{path} is not a result file of {kind}"
             raise invalid(ResultError, what, error, Measurement, "measure it again") from error
-        if one.kind != kind:
-            raise ResultError(f"{path} is in the wrong folder", found=one.kind, expected=kind)
-        if (one.dataset.name, one.dataset.version) == (name, version):
+        if measured.kind != kind:
+            raise ResultError(f"{path} is in the wrong folder", found=measured.kind, expected=kind)
+        if (measured.dataset.name, measured.dataset.version) == (name, version):
             file = _evidence(folder, path)
             rows += [
                 PropertyRow(
-                    one.subset,
+                    measured.subset,
                     metric.name,
                     Number(metric.value, (file,), metric.low, metric.high),
                     Number(metric.n, (file,)),
                     file,
                 )
-                for metric in one.metrics
+                for metric in measured.metrics
             ]
     return tuple(rows)

@@ -59,7 +59,7 @@ def read(folder: Path | None, name: str, version: str) -> tuple[Scores, ...]:
 
 def rows(scores: Iterable[Scores], *kinds: str) -> tuple[PropertyRow, ...]:
     """The rows of the sections of these names."""
-    return tuple(row for one in scores if one.name in kinds for row in one.rows)
+    return tuple(row for score in scores if score.name in kinds for row in score.rows)
 
 
 def added(measured: Measured, folder: Path | None, listed: Manifest) -> Measured:

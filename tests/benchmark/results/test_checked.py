@@ -67,9 +67,7 @@ def test_a_cache_that_cannot_be_written_changes_nothing(folder, checks, monkeypa
 
 def test_progress_tells_each_step(folder, tmp_path):
     steps = []
-    report.report(
-        folder, figures=tmp_path / "f", published=False, progress=lambda *step: steps.append(step)
-    )
+    report.report(folder, figures=tmp_path / "f", published=False, progress=lambda *step: steps.append(step))
     assert list(dict.fromkeys(text for _, _, text in steps)) == ["reading results", "comparing", "drawing"]
     assert (6, 6, "reading results") in steps
 

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from covid_synth_data.errors import ConfigError
@@ -25,9 +24,9 @@ from covid_synth_data.generators import weights
 from covid_synth_data.generators.trained import Sampler
 from covid_synth_data.generators.trained import load_file as load_weights
 from generation.recipe import family
-from generation.training import checkpoint, lineage
+from generation.training import checkpoint
 from generation.training import loop as trainer
-from generation.training.family import Family
+from tests.generation.families.runs import same, tensors
 from tests.generation.tiny import (
     SIZES,
     STEPS,
@@ -42,6 +41,8 @@ from tests.generation.tiny import (
 )
 
 ROOT = Path(__file__).resolve().parents[3]
+
+
 LEARNERS = [name for name in VARIANTS if name not in ("pretraining", "transfer", "mtt")]
 """One variant of each step function."""
 
@@ -50,35 +51,9 @@ def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def tensors(folder: Path, step: int, prefix: str = "") -> dict[str, torch.Tensor]:
-    """What a checkpoint holds below `prefix`."""
-    found = load_file(folder / "checkpoints" / f"step-{step:08d}" / "tensors.safetensors")
-    return {key.removeprefix(prefix): value for key, value in found.items() if key.startswith(prefix)}
-
-
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
-
-
 def start_of(variant: str, finished) -> Path | None:
     start = VARIANTS[variant].get("start")
     return finished(start).folder if start else None
-
-
-@pytest.fixture
-def trainees(monkeypatch) -> list[Family]:
-    """The families that the loop makes within a test."""
-    made: list[Family] = []
-
-    def make(name: str):
-        def build(recipe, fabric):
-            made.append(family(name)(recipe, fabric))
-            return made[-1]
-
-        return build
-
-    monkeypatch.setattr(trainer, "family", make)
-    return made
 
 
 def test_a_run_leaves_weights_metrics_looks_and_samples(variant, finished):
@@ -170,7 +145,7 @@ def test_stopped_and_continued_is_the_same_run(variant, step, finished, tmp_path
     folder = tmp_path / variant
     with pytest.raises(Stopped):
         train(recipe_of(variant), folder, start, stop_at(step))
-    assert checkpoint.found(folder / "checkpoints")[-1] < step
+    assert checkpoint.saved_steps(folder / "checkpoints")[-1] < step
     train(recipe_of(variant), folder, start)
     names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     assert names == sorted(
@@ -205,166 +180,6 @@ def test_what_is_random_outside_does_not_matter(finished, tmp_path):
     assert again.weights.read_bytes() == finished("diffaug").weights.read_bytes()
     other = train(recipe_of("diffaug", seed=4), tmp_path / "other")
     assert other.weights.read_bytes() != again.weights.read_bytes()
-
-
-# --- menon2020: transfer and the mean teacher ---------------------------------------------------------
-
-
-def test_transfer_starts_from_the_pretraining(finished, tmp_path):
-    start = finished("pretraining").folder
-    with pytest.raises(Stopped):
-        train(recipe_of("transfer"), tmp_path, start, stop_at(1))
-    for name in ("generator", "discriminator"):
-        prefix = f"net/{name}/"
-        assert same(tensors(tmp_path, 0, prefix), tensors(start, STEPS, prefix))
-    assert tensors(tmp_path, 0, "optim/") == {}
-    _, card = weights.read(finished("transfer").weights)
-    _, earlier = weights.read(finished("pretraining").weights)
-    assert card.training["started_from"] == {"name": earlier.name, "sha256": earlier.sha256, "step": STEPS}
-
-
-def test_learned_from_has_the_films_of_the_pretraining_too(finished):
-    learned = weights.read(finished("transfer").weights)[1].training["learned_from"]
-    sides = [*films_of(recipe_of("pretraining")), *films_of(recipe_of("transfer"))]
-    assert set(learned["films"]) == {name for side in sides for name in side.image_ids}
-    assert set(learned["patients"]) == {name for side in sides for name in side.patient_ids}
-    assert any("normal-" in name for name in learned["films"])
-    assert any("covid-19-" in name for name in learned["films"])
-
-
-def test_the_teacher_watches_and_does_not_change_the_students(finished):
-    transfer, mtt = finished("transfer").folder, finished("mtt").folder
-    for step in (2, STEPS):
-        for part in ("net/generator/", "net/discriminator/", "optim/"):
-            assert same(tensors(transfer, step, part), tensors(mtt, step, part))
-    assert (transfer / "metrics.jsonl").read_text() == (mtt / "metrics.jsonl").read_text()
-    assert not same(
-        tensors(mtt, STEPS, "net/generator/"), tensors(mtt, STEPS, "net/generator_teacher/module.")
-    )
-
-
-def test_the_teacher_is_the_moving_average_of_the_student(finished, trainees, tmp_path):
-    """Written out once more: a = min(1 - 1 / t, decay); what is released is the teacher."""
-    average: dict[str, torch.Tensor] = {}
-
-    def follow(done: int, total: int, text: str) -> None:
-        a = min(1 - 1 / done, 0.6)
-        for key, value in trainees[-1].networks["generator"].state_dict().items():
-            average[key] = value.double() if done == 1 else a * average[key] + (1 - a) * value.double()
-
-    recipe = recipe_of("mtt", training={"keep": "last", "frechet": 0})
-    run = train(recipe, tmp_path, finished("pretraining").folder, follow)
-    teacher = tensors(tmp_path, STEPS, "net/generator_teacher/module.")
-    floats = [key for key, value in teacher.items() if value.is_floating_point()]
-    assert floats
-    for key in floats:
-        torch.testing.assert_close(teacher[key].double(), average[key], rtol=1e-5, atol=1e-7, msg=key)
-    released, _ = weights.read(run.weights)
-    assert all(torch.equal(released[key], teacher[key].half().float()) for key in floats)
-    assert "net/discriminator_teacher/module.logit.weight" in tensors(tmp_path, STEPS)
-
-
-def test_a_missing_start_run_says_which_command_makes_it(maintain, tmp_path):
-    (tmp_path / "transfer.toml").write_text(as_toml(content("transfer")))
-    done = maintain("train", tmp_path / "transfer.toml", "--out", tmp_path / "transfer")
-    done.error(
-        "starts from the run 'pretraining'",
-        "no finished run in",
-        "python -m generation train generation/recipes/pretraining.toml",
-    )
-    assert not (tmp_path / "transfer").exists()
-    with pytest.raises(ConfigError, match="found no folder of that run"):
-        lineage.origin(recipe_of("transfer"), None)
-
-
-def test_a_stopped_start_run_is_not_started_from(finished, tmp_path):
-    with pytest.raises(Stopped):
-        train(recipe_of("pretraining"), tmp_path, None, stop_at(3))
-    with pytest.raises(ConfigError, match="no finished run in"):
-        lineage.origin(recipe_of("transfer"), tmp_path)
-
-
-def test_a_start_run_of_other_widths_or_changed_meanwhile(finished, tmp_path):
-    start = finished("pretraining").folder
-    wider = recipe_of("transfer", network={"width": 8})
-    with pytest.raises(ConfigError, match="cannot start from the run 'pretraining'.*widths in"):
-        train(wider, tmp_path / "wider", start)
-    with pytest.raises(Stopped):
-        train(recipe_of("transfer"), tmp_path / "run", start, stop_at(1))
-    other = train(recipe_of("pretraining", seed=4), tmp_path / "pretraining").folder
-    with pytest.raises(ConfigError, match="other starting weights"):
-        train(recipe_of("transfer"), tmp_path / "run", other)
-
-
-@pytest.mark.parametrize(
-    ("variant", "changes"),
-    [
-        ("baseline", {"training": {"ema": 0.9}}),
-        ("baseline", {"start": "pretraining"}),
-        ("transfer", {"start": None}),
-        ("transfer", {"training": {"ema": 0.9}}),
-        ("mtt", {"training": {"ema": 0.0}}),
-        ("mtt", {"start": None}),
-        ("acgan", {"data": {"classes": ["covid-19"]}}),
-        ("acgan", {"data": {"balanced": False}}),
-        ("wgan", {"losses": {"limit": 0.0}}),
-        ("wgan", {"losses": {"lipschitz": "spectral"}}),
-        ("wgan", {"data": {"task": "normal-vs-covid"}}),
-        ("dcgan", {"training": {"frechet": 0}}),
-    ],
-)
-def test_recipes_that_are_not_what_they_say(variant, changes):
-    with pytest.raises(ValidationError):
-        recipe_of(variant, **changes)
-
-
-# --- hussain2022: the Wasserstein GAN -----------------------------------------------------------------
-
-
-def test_weights_of_the_critic_are_clipped_to_the_limit(trainees, tmp_path):
-    recipe = recipe_of("wgan", training={"steps": 2, "learning_rate": 1e-2}, losses={"limit": 0.004})
-    train(recipe, tmp_path)
-    limits = {
-        name: max(p.abs().max().item() for p in trainees[0].networks[name].parameters())
-        for name in ("discriminator", "generator")
-    }
-    assert limits["discriminator"] == pytest.approx(0.004)
-    assert limits["generator"] > 0.1
-    assert isinstance(trainees[0].optimizers["discriminator"], torch.optim.RMSprop)
-
-
-def test_weights_under_a_gradient_penalty_are_not_clipped(trainees, tmp_path):
-    recipe = recipe_of("wgan-gp", training={"steps": 1}, losses={"limit": 1e-6})
-    train(recipe, tmp_path)
-    assert max(p.abs().max().item() for p in trainees[0].networks["discriminator"].parameters()) > 0.01
-    assert isinstance(trainees[0].optimizers["discriminator"], torch.optim.Adam)
-
-
-@pytest.mark.parametrize("variant", ["wgan", "wgan-gp", "dcgan"])
-def test_the_critic_alone_is_computed_in_fp32_under_bf16(variant, tmp_path, trainees):
-    recipe = recipe_of(variant, training={"precision": "bf16-mixed", "steps": 1, "looks": 1})
-    seen: dict[str, set[torch.dtype]] = {"generator": set(), "discriminator": set()}
-    loop = trainer.family
-
-    def watched(name: str):
-        def build(recipe, fabric):
-            trainee = loop(name)(recipe, fabric)
-            for which, found in seen.items():
-                for layer in trainee.networks[which].modules():
-                    if isinstance(layer, torch.nn.Linear) or type(layer).__name__.startswith("Conv"):
-                        layer.register_forward_hook(
-                            lambda m, _i, y, found=found: found.add(y.dtype) if m.training else None
-                        )
-            return trainee
-
-        return build
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "family", watched)
-        train(recipe, tmp_path)
-    critic = torch.bfloat16 if variant == "dcgan" else torch.float32
-    assert seen == {"generator": {torch.bfloat16}, "discriminator": {critic}}
-    assert all(p.dtype == torch.float32 for net in trainees[0].networks.values() for p in net.parameters())
 
 
 # --- sizes and devices --------------------------------------------------------------------------------
@@ -454,7 +269,7 @@ if __name__ == "__main__":
     alone = tensors(finished("diffaug").folder, STEPS, "net/")
     assert not torch.equal(ranks[0]["generator/head.weight"], alone["generator/head.weight"])
     assert [line["step"] for line in lines(tmp_path / "two" / "metrics.jsonl")] == list(range(STEPS))
-    assert checkpoint.found(tmp_path / "two" / "checkpoints") == [2, STEPS]
+    assert checkpoint.saved_steps(tmp_path / "two" / "checkpoints") == [2, STEPS]
 
 
 @pytest.mark.slow

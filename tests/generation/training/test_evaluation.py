@@ -166,7 +166,7 @@ def test_a_collapsed_run_stops_at_its_last_good_checkpoint(tmp_path, monkeypatch
         train(recipe, tmp_path)
     seen = lines(tmp_path / "looks.jsonl")
     assert [line["diversity"] > 1 for line in seen] == [True] * 4 + [False] * PATIENCE
-    assert checkpoint.found(tmp_path / "checkpoints") == [3, 4]
+    assert checkpoint.saved_steps(tmp_path / "checkpoints") == [3, 4]
     assert not list(tmp_path.glob("*.safetensors"))
     assert len(lines(tmp_path / "metrics.jsonl")) == 4 + PATIENCE
 
@@ -201,7 +201,7 @@ def test_an_exploding_loss_is_named_with_its_limit(tmp_path, monkeypatch):
         r"at most 500 \(training.loss_limit\)",
     ):
         train(recipe, tmp_path)
-    assert checkpoint.found(tmp_path / "checkpoints") == [2, 3]
+    assert checkpoint.saved_steps(tmp_path / "checkpoints") == [2, 3]
     assert [line["step"] for line in lines(tmp_path / "metrics.jsonl")] == [0, 1, 2]
     assert not list(tmp_path.glob("*.safetensors"))
 

@@ -185,7 +185,7 @@ def test_divergence_is_noticed_and_the_last_checkpoint_kept(recipe, films, tmp_p
     monkeypatch.setattr(cyclegan, "cycle_loss", exploding)
     with pytest.raises(DivergedError, match="diverged at step 3"):
         run(recipe, films, tmp_path)
-    kept = checkpoint.found(tmp_path / "checkpoints")
+    kept = checkpoint.saved_steps(tmp_path / "checkpoints")
     tensors = load_file(tmp_path / "checkpoints" / f"step-{kept[-1]:08d}" / "tensors.safetensors")
     assert kept
     assert all(torch.isfinite(value).all() for value in tensors.values())
@@ -204,7 +204,7 @@ def test_a_damaged_checkpoint_is_named(recipe, films, tmp_path):
 def test_a_full_disk_leaves_the_earlier_checkpoint(recipe, films, tmp_path, monkeypatch):
     with pytest.raises(Stopped):
         run(recipe, films, tmp_path, stop_at(2))
-    before = checkpoint.found(tmp_path / "checkpoints")
+    before = checkpoint.saved_steps(tmp_path / "checkpoints")
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -212,7 +212,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(recipe, films, tmp_path, monk
     monkeypatch.setattr(checkpoint, "save_file", full)
     with pytest.raises(OutputError, match="no space left"):
         run(recipe, films, tmp_path)
-    assert checkpoint.found(tmp_path / "checkpoints") == before
+    assert checkpoint.saved_steps(tmp_path / "checkpoints") == before
     assert not list((tmp_path / "checkpoints").glob(".*"))
 
 

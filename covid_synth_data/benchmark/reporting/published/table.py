@@ -130,17 +130,17 @@ def _percent(value: tables.Cell) -> str:
 
 def _differs(cell: Cell, row: tables.Row | None) -> str:
     """What stands between the two numbers, beside the films themselves."""
-    said = [cell.note] if cell.note else []
+    remarks = [cell.note] if cell.note else []
     if row is None:
-        return "; ".join(said)
+        return "; ".join(remarks)
     if cell.metric != "skew":
         films = row.test_positives + (0 if cell.metric == "sensitivity" else row.test_negatives)
         kind = "positives" if cell.metric == "sensitivity" else "films"
         theirs = f"{cell.n} {kind}" if cell.n else f"{kind} not stated"
-        said.append(f"theirs {theirs}, ours {films}")
+        remarks.append(f"theirs {theirs}, ours {films}")
     if cell.metric == "sensitivity" and len(row.classes) > 2:
-        said.append("ours at a probability of 0.5 or more")
-    return "; ".join([*said, _setting(row)])
+        remarks.append("ours at a probability of 0.5 or more")
+    return "; ".join([*remarks, _setting(row)])
 
 
 def _setting(row: tables.Row) -> str:
