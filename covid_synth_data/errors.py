@@ -34,10 +34,13 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from covid_synth_data.escaping import terminal
+
 
 class CovidSynthError(Exception):
     """Base of all errors that this package raises on purpose. The text is a single line.
 
+    What a file or a server put into it cannot steer a terminal: characters that do not print are escaped.
     `lines` are further facts, one line each, which the shell prints below the text.
     """
 
@@ -53,7 +56,7 @@ class CovidSynthError(Exception):
         lines: Iterable[str] = (),
     ) -> None:
         """Join the four parts of a message: what is wrong, what was found and expected, the next step."""
-        self.lines = tuple(" ".join(line.split()) for line in lines)
+        self.lines = tuple(terminal(" ".join(line.split())) for line in lines)
         parts = [what.rstrip(".")]
         if found is not None:
             parts.append(f"found {found}")
@@ -62,7 +65,7 @@ class CovidSynthError(Exception):
         text = "; ".join(parts) + "."
         if hint is not None:
             text += f" Next: {hint}" if hint.endswith(("?", ".")) else f" Next: {hint}."
-        super().__init__(" ".join(text.split()))
+        super().__init__(terminal(" ".join(text.split())))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Keep class and message when the error is pickled, whatever arguments its class takes."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from covid_synth_data._version import __version__
 from covid_synth_data.errors import ConfigError
+from covid_synth_data.files.fields import Line
 from covid_synth_data.files.models import FrozenModel
 
 if TYPE_CHECKING:
@@ -25,16 +26,16 @@ if TYPE_CHECKING:
 class Code(FrozenModel):
     """The code that computed a result. `git` is a commit, with "-dirty" where files differed from it."""
 
-    package: str
-    git: str | None
-    libraries: dict[str, str]
+    package: Line
+    git: Line | None
+    libraries: dict[Line, Line]
 
 
 class Hardware(FrozenModel):
     """Where a result was computed. `threads` are those of the CPU."""
 
-    device: str
-    name: str
+    device: Line
+    name: Line
     threads: int
 
 

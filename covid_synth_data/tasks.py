@@ -18,6 +18,7 @@ import pandas as pd
 
 from covid_synth_data import schema
 from covid_synth_data.errors import ConfigError, EmptySplit, UnknownName
+from covid_synth_data.escaping import terminal
 from covid_synth_data.sources import list_sources, table
 from covid_synth_data.splits import protocols
 from covid_synth_data.splits.leaks import LeakReport, check_leaks, find_leaks, near_duplicates
@@ -190,7 +191,7 @@ class TaskPlan:
         reasons = Counter(zip(self.left_out["source_dataset"], self.left_out["reason"], strict=True))
         lines += [f"  {count:>7,}  {source}: {reason}" for (source, reason), count in sorted(reasons.items())]
         lines += [] if reasons else ["  nothing"]
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+        return "\n".join([*lines, *(f"note: {terminal(note)}" for note in self.notes)])
 
 
 def plan_task(

@@ -294,6 +294,14 @@ def test_a_manifest_that_leaves_its_folder(refused, world, path):
     refused(*mix_of(world, "-o", world.folder / "m"), says=[str(manifest), "inside the release"])
 
 
+def test_a_manifest_with_a_name_no_disk_takes(refused, world):
+    manifest = world.release / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["files"][0]["path"] = "x" * 5000
+    manifest.write_text(json.dumps(content))
+    refused("verify", world.release, says=["at most 1,000 characters"])
+
+
 def test_a_damaged_shard(refused, world):
     shard = next((world.release / "cyclegan").iterdir())
     size = shard.stat().st_size

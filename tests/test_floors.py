@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS: dict[str, list[str]] = {
     "covid_synth_data": [
+        "escaping",
         "errors _version",
         "schema catalog",
         "files mixing",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import resource
 from collections.abc import Iterator
 
@@ -15,17 +14,6 @@ from tests.asked import mix_of, sample_of
 from tests.support import film, tree
 
 FULL = OSError(28, "No space left on device")
-
-
-def test_a_manifest_with_a_name_no_disk_takes(refused, world):
-    manifest = world.release / "manifest.json"
-    content = json.loads(manifest.read_text())
-    content["files"][0]["path"] = "x" * 5000
-    manifest.write_text(json.dumps(content))
-    refused("verify", world.release, says=["too long"])
-
-
-# Disks.
 
 
 def test_disk_full_while_mixing(refused, world, monkeypatch):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from covid_synth_data import escaping
 from covid_synth_data.audit.protocol import Value, number
 from covid_synth_data.audit.result import Audit, SectionResult
 
@@ -51,19 +52,21 @@ def markdown(audit: Audit, level: int = 3) -> str:
 
 
 def _lines(section: SectionResult, heading: str) -> Iterator[str]:
-    yield f"{heading} {section.question}"
+    yield f"{heading} {escaping.markdown(section.question)}"
     yield ""
     if section.values:
         yield "| metric | of | value [95 % interval] | films | read as |"
         yield "|---|---|---:|---:|---|"
     for table in tables(section):
         for row in table.rows:
-            subject = row.subject if row.yardstick else f"**{row.subject}**"
-            yield f"| {table.metric} | {subject} | {row} | {row.n:,} | {reading(row)} |"
+            named = escaping.markdown(row.subject)
+            subject = named if row.yardstick else f"**{named}**"
+            yield f"| {escaping.markdown(table.metric)} | {subject} | {row} | {row.n:,} | {reading(row)} |"
     if section.values:
         yield ""
     for note in section.notes:
-        yield f"{note}"
+        yield escaping.markdown(note)
         yield ""
     for missing in section.missing:
-        yield f"- Not measured: {missing.what}. {missing.why.rstrip('.')}."
+        what, why = escaping.markdown(missing.what), escaping.markdown(missing.why.rstrip("."))
+        yield f"- Not measured: {what}. {why}."

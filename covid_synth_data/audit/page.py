@@ -11,7 +11,7 @@ from typing import Final
 from markupsafe import Markup
 from PIL import Image
 
-from covid_synth_data import __version__
+from covid_synth_data import __version__, escaping
 from covid_synth_data.audit import card
 from covid_synth_data.audit.contract import SHOWN, Material
 from covid_synth_data.audit.films import FilmSet
@@ -90,12 +90,12 @@ def strip(rows: Sequence[Value]) -> Markup:
     for line, row in enumerate(rows):
         y = _HIGH * line + 14
         kind = "yardstick" if row.yardstick else "made"
-        name = Markup.escape(row.subject if len(row.subject) < 42 else row.subject[:40] + "…")
+        name = escaping.html(row.subject if len(row.subject) < 42 else row.subject[:40] + "…")
         parts.append(f'<text class="{kind}" x="0" y="{y + 4}">{name}</text>')
         if row.low is not None and row.high is not None:
             parts.append(f'<line class="{kind}" x1="{x(row.low)}" x2="{x(row.high)}" y1="{y}" y2="{y}"/>')
         parts.append(f'<circle class="{kind}" cx="{x(row.value)}" cy="{y}" r="4"/>')
-    title = Markup.escape(f"{rows[0].metric}: " + "; ".join(f"{row.subject} {row}" for row in rows))
+    title = escaping.html(f"{rows[0].metric}: " + "; ".join(f"{row.subject} {row}" for row in rows))
     # Safe: made of numbers and of names that were escaped.
     return Markup(  # noqa: S704
         f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{title}">' + "".join(parts) + "</svg>"

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, FiniteFloat
 
 from covid_synth_data.errors import ResultError
+from covid_synth_data.files.fields import Line
 from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.metrics.detection import Estimate, Proportion
 from covid_synth_data.metrics.intervals import Interval
@@ -23,12 +24,12 @@ class Protocol(FrozenModel):
     `seed` which ones, `reference` what the films were compared with.
     """
 
-    extractor: str
-    layer: str
-    resize: str
+    extractor: Line
+    layer: Line
+    resize: Line
     n: Annotated[int, Field(gt=0)]
     seed: Annotated[int, Field(ge=0)]
-    reference: str
+    reference: Line
 
     def __str__(self) -> str:
         """One line for a table."""
@@ -45,8 +46,8 @@ class Value(FrozenModel):
     """
 
     key: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.@-]*$")]
-    metric: str
-    subject: str
+    metric: Line
+    subject: Line
     value: FiniteFloat
     low: FiniteFloat | None = None
     high: FiniteFloat | None = None

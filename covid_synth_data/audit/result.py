@@ -10,6 +10,7 @@ from pydantic import Field, FiniteFloat, ValidationError
 from covid_synth_data.audit.protocol import Value
 from covid_synth_data.errors import ResultError
 from covid_synth_data.files import atomic
+from covid_synth_data.files.fields import Identifier, Line, Sha256
 from covid_synth_data.files.models import FrozenModel, invalid
 from covid_synth_data.machine import Code, Hardware
 
@@ -21,23 +22,23 @@ class Films(FrozenModel):
 
     films: Annotated[int, Field(ge=0)]
     groups: Annotated[int, Field(ge=0)]
-    datasets: dict[str, Annotated[int, Field(gt=0)]]
-    what: str
+    datasets: dict[Line, Annotated[int, Field(gt=0)]]
+    what: Line
 
 
 class Missing(FrozenModel):
     """What was not measured, and why."""
 
-    what: str
-    why: str
+    what: Line
+    why: Line
 
 
 class Shown(FrozenModel):
     """A synthetic image that the page shows: why, what it is beside, and a number that says how much so."""
 
-    image_id: str
-    beside: str | None
-    text: str
+    image_id: Identifier
+    beside: Identifier | None
+    text: Line
     score: FiniteFloat
 
 
@@ -45,9 +46,9 @@ class SectionResult(FrozenModel):
     """The answer to one question."""
 
     name: Annotated[str, Field(pattern=r"^[a-z]+$")]
-    question: str
+    question: Line
     values: list[Value]
-    notes: list[str]
+    notes: list[Line]
     missing: list[Missing]
     shown: list[Shown]
 
@@ -55,11 +56,11 @@ class SectionResult(FrozenModel):
 class Subject(FrozenModel):
     """The set that was audited: a released config, or a folder of images (`version` and digest null)."""
 
-    name: str
-    config: str
-    version: str | None
-    manifest_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
-    label: str
+    name: Line
+    config: Line
+    version: Line | None
+    manifest_sha256: Sha256 | None
+    label: Line
 
 
 class Audit(FrozenModel):
@@ -70,7 +71,7 @@ class Audit(FrozenModel):
     subject: Subject
     seed: Annotated[int, Field(ge=0)]
     limit: Annotated[int, Field(gt=0)] | None
-    films: dict[str, Films]
+    films: dict[Line, Films]
     sections: Annotated[list[SectionResult], Field(min_length=1)]
     code: Code
     hardware: Hardware

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
+from covid_synth_data import escaping
 from covid_synth_data.errors import CovidSynthError, MissingExtra
 
 Root = Annotated[
@@ -35,8 +36,8 @@ _EXTRAS: Final = {
 
 
 def say(text: str) -> None:
-    """Print to standard output, as it is."""
-    typer.echo(text)
+    """Print to standard output; what a terminal would obey instead of showing it is escaped."""
+    typer.echo(escaping.terminal_lines(text))
 
 
 def need(extra: str, *modules: str) -> None:
@@ -58,7 +59,7 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     heads = [rich.table.Column(name, overflow="fold") for name in columns]
     drawn = rich.table.Table(*heads, title=title, title_justify="left", box=rich.box.SIMPLE_HEAD)
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(escaping.terminal_lines, row))
     rich.console.Console().print(drawn, markup=False)
 
 
@@ -74,13 +75,15 @@ def progress_bar(text: str) -> Iterator[Callable[..., None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = rich.console.Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    described = TextColumn("{task.description}", markup=False)
+    columns = (described, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(text, total=None)
         printed = time.monotonic()
 
         def tick(done: int, total: int, more: str = "") -> None:
             nonlocal printed
+            more = escaping.terminal(more)
             bar.update(task, completed=done, total=total, description=f"{text} {more}".rstrip())
             if not console.is_terminal and time.monotonic() - printed > 30:
                 printed = time.monotonic()

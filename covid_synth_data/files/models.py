@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from covid_synth_data.errors import ConfigError, CovidSynthError
+from covid_synth_data.files.fields import WORDS
 
 MEND: Final = "mend that key"
 
@@ -70,10 +71,14 @@ def invalid(
         )
     if problem["type"] == "missing":
         return kind(f"{subject}: the key {where!r} is missing", hint="add it" if hint == MEND else hint)
+    more = problem.get("ctx", {})
+    said = WORDS.get(more.get("pattern", ""), problem["msg"])
+    if problem["type"] == "string_too_long":
+        said = f"at most {more['max_length']:,} characters"
     return kind(
         f"{subject}: wrong value for {where!r}" if where else subject,
         found=repr(problem["input"])[:80],
-        expected=problem["msg"].removeprefix("Input should be ").removeprefix("Value error, "),
+        expected=said.removeprefix("Input should be ").removeprefix("Value error, "),
         hint=hint,
     )
 

@@ -161,21 +161,25 @@ def is_plain(path: str) -> bool:
 
 
 def load_grey(
-    file: str | Path | bytes | Mapping[str, Any], size: int | None = None, name: str | None = None
+    file: str | Path | bytes | Mapping[str, Any] | Image.Image,
+    size: int | None = None,
+    name: str | None = None,
 ) -> Grey:
-    """The grey array of a file, of bytes, or of an undecoded `datasets.Image` cell {"bytes", "path"}.
+    """The grey array of a file, bytes, a PIL image, or an undecoded `datasets.Image` cell {"bytes", "path"}.
 
     The path of a cell may be an address of `films`, which stands for the file.
 
     With `size`, resized to (size, size), the aspect ratio not kept (as zunair2021, Sect. 4.2, does), with
     an antialiased bilinear filter. Raises `BadImage`.
     """
-    if isinstance(file, Mapping):
-        content: str | Path | bytes = content_of(file)
+    if isinstance(file, Image.Image):
+        grey = to_grey(file)
+    elif isinstance(file, Mapping):
+        content = content_of(file)
         name = name or (str(content) if isinstance(content, Path) else file.get("path"))
+        grey = to_grey(open_image(content, name))
     else:
-        content = file
-    grey = to_grey(open_image(content, name))
+        grey = to_grey(open_image(file, name))
     return resize(grey, size) if size else grey
 
 

@@ -134,18 +134,22 @@ class UNetGenerator(nn.Module):
             _up(8 * width, 2 * width, self.norm),
             _up(4 * width, width, self.norm),
         )
-        self.last = UpConv(2 * width, 1)
+        self.last: nn.Module = UpConv(2 * width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 1, h, w) in [-1, 1] to the same shape and range. Raises `ConfigError` on other sizes."""
         check_multiple(x, 16)
+        return torch.tanh(self.body(x))
+
+    def body(self, x: Tensor) -> Tensor:
+        """All layers but the last activation: (n, 1, h, w) to (n, channels, h, w), unbounded."""
         d1 = self.down1(x)
         d2 = self.down2(d1)
         d3 = self.down3(d2)
         u = torch.cat([self.up1(self.down4(d3)), d3], dim=1)
         u = torch.cat([self.up2(u), d2], dim=1)
         u = torch.cat([self.up3(u), d1], dim=1)
-        return torch.tanh(self.last(u))
+        return self.last(u)  # type: ignore[no-any-return]
 
 
 class OriginalUNetGenerator(UNetGenerator):
@@ -154,42 +158,51 @@ class OriginalUNetGenerator(UNetGenerator):
     norm: Norm = "film"
 
 
-class ToneUNetGenerator(nn.Module):
-    """A U-Net that changes local contrast and brightness of the film, and draws nothing of its own.
+def _smooth_up(inputs: int, outputs: int, norm: Norm) -> nn.Sequential:
+    """Linear up-sampling by 2 and a 3x3 convolution: no position within a doubled pixel is special."""
+    return nn.Sequential(
+        nn.Upsample(scale_factor=2, mode="bilinear"),
+        nn.Conv2d(inputs, outputs, 3, padding=1),
+        nn.ReLU(),
+        _norm(norm, outputs),
+    )
 
-    The network gives two maps, a gain and an offset, at a quarter of the film's resolution. They are
-    interpolated linearly and applied to the film x as tanh((1 + gain) * atanh(x) + offset). Opacities are
-    wider than the four pixels of a map's cell, while stripes, checkerboards and letters are not: the
-    network can add haze and take away contrast, but every fine detail is the source film's own. Training
-    starts from the identity, since the last layer starts at zero. This generator is no paper's. Height and
-    width must be multiples of 16, at least 32.
+
+class ToneUNetGenerator(UNetGenerator):
+    """The U-Net as a map of local contrast and brightness; every fine detail is the source film's own.
+
+    The network sees the film at a quarter of its resolution and gives two maps at that resolution: a gain
+    in (-0.5, 0.5) and an offset in (-1, 1). They are interpolated linearly and applied to the film x as
+    tanh((1 + gain) * atanh(x) + offset). Opacities are wider than the four pixels of a map's cell, while
+    stripes, checkerboards and letters are not: the network can add haze and take away contrast, and cannot
+    draw. Training starts from the identity, since the last layer starts at zero. The film is mirrored at its
+    borders, so that the network does not see them. This generator is no paper's. Height and width must be
+    multiples of 64, at least 128.
     """
 
-    norm: Norm = "channel"
+    margin = 8
+    """Cells of the mirrored border."""
 
     def __init__(self, width: int = 32) -> None:
         """`width` is the number of channels after the first convolution."""
-        super().__init__()
-        self.down1, self.down2 = _down(1, width, self.norm), _down(width, 2 * width, self.norm)
-        self.down3 = _down(2 * width, 4 * width, self.norm)
-        self.down4 = _down(4 * width, 8 * width, self.norm)
-        self.up1 = _up(8 * width, 4 * width, self.norm)
-        self.up2 = _up(8 * width, 2 * width, self.norm)
-        self.last = nn.Conv2d(4 * width, 2, 3, padding=1, padding_mode="replicate")
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+        super().__init__(width)
+        self.up1 = _smooth_up(8 * width, 4 * width, self.norm)
+        self.up2 = _smooth_up(8 * width, 2 * width, self.norm)
+        self.up3 = _smooth_up(4 * width, width, self.norm)
+        last = nn.Conv2d(2 * width, 2, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        self.last = nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear"), last)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 1, h, w) in [-1, 1] to the same shape and range. Raises `ConfigError` on other sizes."""
-        check_multiple(x, 16)
-        d2 = self.down2(self.down1(x))
-        d3 = self.down3(d2)
-        u = torch.cat([self.up1(self.down4(d3)), d3], dim=1)
-        u = torch.cat([self.up2(u), d2], dim=1)
-        maps = F.interpolate(self.last(u).float(), scale_factor=4, mode="bilinear", align_corners=False)
-        gain, offset = maps.split(1, dim=1)
+        check_multiple(x, 64, 128)
+        m = self.margin
+        cells = F.pad(F.avg_pool2d(x, 4), (m, m, m, m), mode="reflect")
+        maps = torch.tanh(self.body(cells)[:, :, m:-m, m:-m].float())
+        gain, offset = F.interpolate(maps, scale_factor=4.0, mode="bilinear").chunk(2, dim=1)
         # 0.995 keeps the inverse of tanh finite; it is less than one grey level below white.
-        return torch.tanh((1 + gain) * torch.atanh(x.float().clamp(-0.995, 0.995)) + offset)
+        return torch.tanh((1 + gain / 2) * torch.atanh(x.float().clamp(-0.995, 0.995)) + offset)
 
 
 class _Residual(nn.Module):
@@ -252,9 +265,13 @@ class PatchCritic(nn.Module):
     Four stride-2 layers from `width` channels up, the first without norm, and a 4x4 "same" convolution.
     """
 
-    def __init__(self, width: int = 64, norm: Norm = "channel") -> None:
-        """`width` is the number of channels after the first convolution; `norm` is "film" in the original."""
+    def __init__(self, width: int = 64, norm: Norm = "channel", scale: int = 1) -> None:
+        """`width` is the number of channels after the first convolution; `norm` is "film" in the original.
+
+        The critic sees the mean of each `scale` x `scale` pixels.
+        """
         super().__init__()
+        self.scale = scale
         self.layers = nn.Sequential(
             _down(1, width, None),
             _down(width, 2 * width, norm),
@@ -264,8 +281,9 @@ class PatchCritic(nn.Module):
         self.score = nn.Conv2d(8 * width, 1, 4)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, 1, h, w) in [-1, 1] to unbounded scores of shape (n, 1, h / 16, w / 16)."""
-        check_multiple(x, 16)
+        """(n, 1, h, w) in [-1, 1] to unbounded scores of shape (n, 1, h / 16, w / 16), less by `scale`."""
+        check_multiple(x, 16 * self.scale)
+        x = F.avg_pool2d(x, self.scale) if self.scale > 1 else x
         return self.score(F.pad(self.layers(x), (1, 2, 1, 2)))  # type: ignore[no-any-return]
 
 
@@ -282,12 +300,12 @@ def initialise_glorot(*networks: nn.Module) -> None:
                     nn.init.zeros_(layer.bias)
 
 
-def check_multiple(x: Tensor, factor: int) -> None:
-    """Raise `ConfigError` unless `x` is (n, 1, h, w) with h and w multiples of `factor`, at least 32."""
-    if x.ndim != 4 or x.shape[1] != 1 or any(side % factor or side < 32 for side in x.shape[2:]):
+def check_multiple(x: Tensor, factor: int, least: int = 32) -> None:
+    """Raise `ConfigError` unless `x` is (n, 1, h, w) with h and w multiples of `factor`, at least `least`."""
+    if x.ndim != 4 or x.shape[1] != 1 or any(side % factor or side < least for side in x.shape[2:]):
         raise ConfigError(
             "a film of a shape that the network cannot take",
             found=str(tuple(x.shape)),
-            expected=f"(n, 1, height, width) with sides of at least 32 and multiples of {factor}",
+            expected=f"(n, 1, height, width) with sides of at least {least} and multiples of {factor}",
             hint="choose another image size",
         )

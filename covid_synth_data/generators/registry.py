@@ -44,8 +44,10 @@ def build(architecture: str, **options: Any) -> nn.Module:
         raise MissingExtra(error.name or "torch", "generation") from error
     try:
         network: nn.Module = network_class(**options)
-    except TypeError as error:
+    except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError) as error:
         raise ConfigError(
-            f"wrong options for the generator {architecture!r}", found=str(options), expected=str(error)
+            f"wrong options for the generator {architecture!r}",
+            found=str(options)[:200],
+            expected=str(error)[:200],
         ) from error
     return network

@@ -166,13 +166,27 @@ def load(name: str, root: str | Path | None = None, device: str = "auto") -> Tra
 def load_file(path: Path, device: str = "auto") -> Trained:
     """The trained generator of a weights file. Raises `WeightsError`, `UnknownName`."""
     tensors, card = weights.read(path)
+    _check_fit(path, card, tensors)
     network = build(card.architecture, **card.options)
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
+    network.load_state_dict(tensors)
+    return KINDS[card.kind](network, card, machine.pick_device(device))
+
+
+def _check_fit(path: Path, card: weights.Card, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Raise `WeightsError` unless the tensors have the shapes of the network that `card` describes.
+
+    That network is built without memory for its weights: a card may ask for one of any size.
+    """
+    with torch.device("meta"):
+        expected = build(card.architecture, **card.options).state_dict()
+    names = [name for name in {**expected, **tensors} if name not in expected or name not in tensors]
+    names = names or [name for name, tensor in expected.items() if tensor.shape != tensors[name].shape]
+    if names:
+        found = tuple(tensors[names[0]].shape) if names[0] in tensors else "none"
+        wanted = tuple(expected[names[0]].shape) if names[0] in expected else "none"
         raise WeightsError(
             f"{path} does not fit the network {card.architecture!r} that its card names",
-            found=" ".join(str(error).split())[:200],
+            found=f"{len(names)} tensors that differ; the first is {names[0]} of shape {found}",
+            expected=f"{wanted}",
             hint="fetch the release again",
-        ) from error
-    return KINDS[card.kind](network, card, machine.pick_device(device))
+        )

@@ -6,14 +6,37 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 
+from covid_synth_data import schema
 from covid_synth_data.errors import WeightsError
 from covid_synth_data.files import lfs
 from covid_synth_data.files.atomic import replacing, write_text
+from covid_synth_data.files.fields import Line, Name, Sha256, Side
 from covid_synth_data.files.models import FrozenModel, invalid
+from covid_synth_data.release.manifest import Learned
+
+LARGEST: Final = 4096
+"""The largest number among the options of a network that is believed; ours go up to 512."""
+
+
+def _bounded(option: int | float | str | bool) -> int | float | str | bool:
+    within = isinstance(option, str) or -LARGEST <= option <= LARGEST
+    if not within or (isinstance(option, str) and not (option.isprintable() and len(option) <= 200)):
+        raise ValueError(f"a number from -{LARGEST} to {LARGEST}, or one short line")
+    return option
+
+
+def _known(label: str) -> str:
+    if label not in schema.LABELS:
+        raise ValueError("one of " + ", ".join(schema.LABELS))
+    return label
+
+
+Option = Annotated[int | float | str | bool, AfterValidator(_bounded)]
+Label = Annotated[str, AfterValidator(_known)]
 
 
 class Card(FrozenModel):
@@ -26,18 +49,29 @@ class Card(FrozenModel):
     losses.
     """
 
-    name: str
+    name: Annotated[Name, Field(max_length=100)]
     kind: Literal["translator", "sampler", "label-to-image"] = "translator"
-    architecture: str
-    options: dict[str, int | float | str | bool]
-    size: int
-    source_class: str | None = None
-    target_class: str | None = None
-    classes: list[str] = Field(default_factory=list)
-    licences: list[str]
+    architecture: Name
+    options: dict[Name, Option]
+    size: Side
+    source_class: Label | None = None
+    target_class: Label | None = None
+    classes: list[Label] = Field(default_factory=list)
+    licences: list[Line]
     training: dict[str, Any]
-    package_version: str
-    sha256: str
+    package_version: Line
+    sha256: Sha256
+
+    @field_validator("training")
+    @classmethod
+    def _tells_lineage(cls, training: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(training.get("recipe", {}), dict):
+            raise ValueError("a table under recipe")
+        try:
+            Learned.model_validate(training.get("learned_from", {"films": [], "patients": []}))
+        except ValidationError as error:
+            raise ValueError("lists of films and patients under learned_from") from error
+        return training
 
 
 def save(path: Path, tensors: Mapping[str, Any], card: Mapping[str, Any]) -> Card:

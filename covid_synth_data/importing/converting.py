@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from pydantic import ValidationError
 
 from covid_synth_data import catalog, schema
 from covid_synth_data._version import __version__
 from covid_synth_data.errors import BadImage, BadMetadata, ConfigError, UnknownName
 from covid_synth_data.files import pixels
+from covid_synth_data.files.models import invalid
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.importing import card, copies_of_real, lineage, reading
 from covid_synth_data.importing.reading import Images
@@ -217,22 +219,27 @@ def _subset(work: _Work, settings: dict[str, Any], learned_from: manifest.Learne
     """What the manifest says of the set."""
     named = {str(row.lineage.get("generator") or work.stated.generator) for row in work.images.rows}
     height, width = work.shape
-    return manifest.Subset(
-        rows=len(work.ids),
-        generator=named.pop() if len(named) == 1 else "several",
-        recipe=settings,
-        sources={},
-        learned_from=learned_from,
-        licences=sorted({work.licence(number) for number in range(len(work.ids))}),
-        code_version=__version__,
-        git="",
-        libraries={
+    fields: dict[str, Any] = {
+        "rows": len(work.ids),
+        "generator": named.pop() if len(named) == 1 else "several",
+        "recipe": settings,
+        "sources": {},
+        "learned_from": learned_from,
+        "licences": sorted({work.licence(number) for number in range(len(work.ids))}),
+        "code_version": __version__,
+        "git": "",
+        "libraries": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in ("pillow", "pyarrow", "datasets")},
         },
-        imported=manifest.Imported(
+        "imported": manifest.Imported(
             form=work.images.form,
             learned_from="unknown" if work.stated.learned_from is None else "stated",
             size=[width, height],
         ),
-    )
+    }
+    try:
+        return manifest.Subset(**fields)
+    except ValidationError as error:
+        hint = "change the column or the option that states it"
+        raise invalid(BadMetadata, "what is stated of the images", error, manifest.Subset, hint) from error

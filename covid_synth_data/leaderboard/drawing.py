@@ -7,11 +7,11 @@ dark. Whatever a colour says, a place or a shape says too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Final
 
 import numpy as np
 
+from covid_synth_data import escaping
 from covid_synth_data.metrics.calibration import Bin
 from covid_synth_data.metrics.detection import Floats, Ints
 
@@ -66,7 +66,7 @@ def confidence(labels: Ints, scores: Floats, positive: str) -> str:
                     f'<rect class="{kind}" x="{LEFT + place * width + 0.5:.1f}" y="{y:.1f}"'
                     f' width="{width - 1:.1f}" height="{height:.1f}"><title>{description}</title></rect>'
                 )
-    name = escape(positive)
+    name = escaping.html(positive)
     words = "".join(
         f'<text class="key" x="{LEFT + SIDE / 2}" y="{y}" text-anchor="middle">{word}</text>'
         for y, word in ((TOP + 9, f"{name} &#9650;"), (TOP + SIDE - 4, "others &#9660;"))

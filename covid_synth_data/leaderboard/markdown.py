@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from covid_synth_data import escaping
 from covid_synth_data.benchmark.reporting.markdown import markdown_table, signed
 from covid_synth_data.benchmark.reporting.tables import Cell, trained_on
 from covid_synth_data.leaderboard.boards import Block, Board, Entry
@@ -45,7 +46,7 @@ def _board(board: Board) -> str:
         parts += [f"### {block.name}", table(block), block.verdict()]
         if block.missing:
             parts.append(f"Baselines that were not run: {', '.join(block.missing)}.")
-    parts += [f"Note: {note}" for note in board.notes]
+    parts += [f"Note: {escaping.markdown(note)}" for note in board.notes]
     return "\n\n".join(parts)
 
 
@@ -73,7 +74,7 @@ def _cells(entry: Entry, several: bool) -> list[str]:
     row = entry.row
     return [
         row.regime + (" *" if entry.baseline else ""),
-        row.dataset or "",
+        escaping.markdown(row.dataset or ""),
         trained_on(row),
         f"{row.skew:.2f}",
         str(len(row.seeds)),

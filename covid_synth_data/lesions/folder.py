@@ -21,6 +21,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from covid_synth_data import escaping
 from covid_synth_data.errors import BadImage, ConfigError, VersionExists
 from covid_synth_data.files import dicom, pixels
 from covid_synth_data.files.atomic import replacing, write_text
@@ -191,5 +192,9 @@ def _table(rows: list[dict[str, Any]]) -> str:
     buffer = io.StringIO(newline="")
     writer = csv.DictWriter(buffer, FIELDS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**row, "zones": " ".join(row["zones"])} for row in rows)
+    writer.writerows(_cells({**row, "zones": " ".join(row["zones"])}) for row in rows)
     return buffer.getvalue()
+
+
+def _cells(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: escaping.csv(value) if isinstance(value, str) else value for key, value in row.items()}

@@ -28,8 +28,7 @@ from covid_synth_data.metrics.detection import (
     Ints,
     Proportion,
     Share,
-    chunks,
-    draw_patients,
+    draws,
     patient_numbers,
     proportion,
     weighted_auc,
@@ -149,7 +148,7 @@ def evaluate(
         )
     group = patient_numbers(patients, len(truth))
     counts = _confusion(truth, scores)
-    drawn = _bootstrap(truth, scores, group, np.random.default_rng([seed, 0xC1A]), replicates)
+    drawn = _bootstrap(truth, scores, group, (seed, 0xC1A), replicates)
     micro_truth, micro_scores = _pairs(truth, scores)
     aucs = [_auc(truth == k, scores[:, k]) for k in range(len(classes))]
     return Multiclass(
@@ -273,7 +272,7 @@ def _f1(counts: Ints | Floats) -> Floats:
 
 
 def _bootstrap(
-    truth: Ints, scores: Floats, group: Ints, rng: np.random.Generator, replicates: int
+    truth: Ints, scores: Floats, group: Ints, seed: tuple[int, ...], replicates: int
 ) -> dict[str, Floats]:
     """Each statistic in each replicate. Every replicate has every class: each stratum keeps its size."""
     k = scores.shape[1]
@@ -282,10 +281,9 @@ def _bootstrap(
     np.add.at(cells, (group, truth * k + scores.argmax(axis=1)), 1)
     micro_truth, micro_scores = _pairs(truth, scores)
     found: dict[str, list[Floats]] = {}
-    for size in chunks(k * len(truth), replicates):
-        times = draw_patients(strata, rng, size)
+    for times in draws(strata, seed, k * len(truth), replicates):
         weights = times[:, group]
-        tables = (times @ cells).reshape(size, k, k)
+        tables = (times.astype(np.float64) @ cells).reshape(len(times), k, k)
         aucs = {f"auc {label}": weighted_auc(truth == label, scores[:, label], weights) for label in range(k)}
         values = {
             **aucs,

@@ -5,14 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, FiniteFloat, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, FiniteFloat, ValidationError
 
 from covid_synth_data.errors import ResultError
+from covid_synth_data.files.fields import Identifier, Line, Sha256
 from covid_synth_data.files.models import FrozenModel, invalid
 
 Side = Literal["left", "right"]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 PairId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+
+
+def _trimmed(name: str) -> str:
+    if name != name.strip():
+        raise ValueError("a name without spaces around it")
+    return name
 
 
 class KeyPair(FrozenModel):
@@ -20,8 +26,8 @@ class KeyPair(FrozenModel):
 
     id: PairId
     real: Side
-    real_film: str
-    synthetic_film: str
+    real_film: Identifier
+    synthetic_film: Identifier
 
 
 class Key(FrozenModel):
@@ -29,12 +35,12 @@ class Key(FrozenModel):
 
     format: Literal[1] = 1
     study: Sha256
-    title: str
+    title: Line
     seed: Annotated[int, Field(ge=0)]
-    size: Annotated[int, Field(gt=0)]
-    real: list[str]
-    synthetic: str
-    package: str
+    size: Annotated[int, Field(gt=0, le=10**6)]
+    real: list[Line]
+    synthetic: Line
+    package: Line
     pairs: Annotated[list[KeyPair], Field(min_length=1)]
 
 
@@ -52,9 +58,9 @@ class Answers(FrozenModel):
 
     format: Literal[1] = 1
     study: Sha256
-    reader: Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^\S(.*\S)?$")]
-    started: str
-    finished: str
+    reader: Annotated[Line, Field(min_length=1, max_length=40), AfterValidator(_trimmed)]
+    started: Line
+    finished: Line
     answers: list[Answer]
 
 

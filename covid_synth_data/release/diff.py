@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from covid_synth_data.errors import CorruptRelease
+from covid_synth_data.escaping import terminal
 from covid_synth_data.release import card_yaml, manifest, references, shards
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Difference:
             for change in changes:
                 old, new = (value if value is not None else "(none)" for value in (change.old, change.new))
                 lines.append(f"{title}{change.key}: {old} -> {new}")
-        return "\n".join(_printable(line) for line in lines)
+        return "\n".join(terminal(line) for line in lines)
 
 
 KINDS: Final = ("columns", "configs", "weights", "recipe", "sources", "licences", "code", "other_files")
@@ -310,8 +311,3 @@ def _flat(content: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
             waiting += reversed([(f"{key}.{inner}", below) for inner, below in value.items()])
         else:
             yield key, json.dumps(value, sort_keys=True)
-
-
-def _printable(line: str) -> str:
-    """A line without control characters: names of a foreign release do not steer the terminal."""
-    return "".join(character if character.isprintable() else "?" for character in line)

@@ -30,7 +30,7 @@ LATEST: Final = "latest"
 FETCHED: Final = 8
 """Files that are fetched at a time."""
 
-_VERSION: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
+_VERSION: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", re.ASCII)
 _LOG: Final = logging.getLogger(__name__)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError, field_validator
@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator
 from covid_synth_data.errors import CorruptRelease, ReleaseError
 from covid_synth_data.files import lfs
 from covid_synth_data.files.atomic import write_text
+from covid_synth_data.files.fields import Line, Name, PathInside, Sha256
 from covid_synth_data.files.models import FrozenModel, invalid
 
 NAME: Final = "manifest.json"
@@ -29,28 +30,18 @@ Rows = Annotated[int, Field(ge=0, le=MAX_ROWS)]
 class File(FrozenModel):
     """A file of the release: POSIX path relative to its folder, size in bytes, rows where it is a shard."""
 
-    path: str
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    path: PathInside
+    sha256: Sha256
     size: Count
     rows: Rows | None = None
-    subset: str | None = None
-
-    @field_validator("path")
-    @classmethod
-    def _stays_inside(cls, path: str) -> str:
-        parts = PurePosixPath(path)
-        if parts.is_absolute() or ".." in parts.parts or not parts.parts or "\\" in path or "\0" in path:
-            raise ValueError("a path inside the release")
-        if str(parts) != path:
-            raise ValueError("the shortest spelling of a path inside the release")
-        return path
+    subset: Name | None = None
 
 
 class SourceFilms(FrozenModel):
     """The real films of one source: how many, and sha256 over their ids and file contents."""
 
     films: Count
-    sha256: str
+    sha256: Line
 
 
 class Learned(FrozenModel):
@@ -71,7 +62,7 @@ class Imported(FrozenModel):
     width and height of the images in pixels.
     """
 
-    form: str
+    form: Line
     learned_from: Literal["stated", "unknown"]
     size: Annotated[list[Count], Field(min_length=2, max_length=2)]
 
@@ -85,16 +76,16 @@ class Subset(FrozenModel):
     """
 
     rows: Rows
-    generator: str
-    weights: str | None = None
+    generator: Line
+    weights: PathInside | None = None
     recipe: dict[str, Any] = Field(default_factory=dict)
-    sources: dict[str, SourceFilms]
+    sources: dict[Line, SourceFilms]
     learned_from: Learned
-    licences: list[str]
-    code_version: str
-    git: str
-    libraries: dict[str, str]
-    device: str | None = None
+    licences: list[Line]
+    code_version: Line
+    git: Line
+    libraries: dict[Line, Line]
+    device: Line | None = None
     imported: Imported | None = None
 
 
@@ -106,11 +97,11 @@ class Manifest(FrozenModel):
     """
 
     format: Literal[1]
-    name: str
+    name: Line
     version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
-    subsets: dict[str, Subset]
+    subsets: dict[Name, Subset]
     files: list[File]
-    restricted: list[str] = Field(default_factory=list)
+    restricted: list[Line] = Field(default_factory=list)
 
     @field_validator("files")
     @classmethod

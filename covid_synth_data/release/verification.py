@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Final, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from covid_synth_data.errors import CorruptRelease
+from covid_synth_data.escaping import terminal
 from covid_synth_data.files import lfs
 from covid_synth_data.release import manifest
 
@@ -254,6 +255,7 @@ def verify(folder: str | Path, progress: Callable[[int, int], None] | None = Non
         problem = None if card_path(subset) in unlike else training_difference(folder, listed, name)
         if problem:
             report.problems.append(f"{name}: found training on {problem.found}, expected {problem.expected}")
+    report.problems = [terminal(problem) for problem in report.problems]
     return report
 
 

@@ -28,6 +28,8 @@ class Networks(FrozenModel):
     generator: Literal["cyclegan-unet", "cyclegan-unet-original", "cyclegan-unet-tone", "cyclegan-resnet"]
     width: recipes.Positive = 32
     critic_width: recipes.Positive = 64
+    critic_scale: Literal[1, 2, 4] = 1
+    """The critics see the mean of so many pixels a side: with 4, the sharpness of a film does not count."""
     initialisation: Literal["torch", "glorot-uniform"] = "torch"
     """Of the weights of convolutions: PyTorch's default, or Keras' default as in the original code."""
 
@@ -53,6 +55,7 @@ class CycleGANRecipe(recipes.PairRecipe):
     later_keys: ClassVar = (
         *recipes.PairRecipe.later_keys,
         ("network", "initialisation", "torch"),
+        ("network", "critic_scale", 1),
         ("losses", "order", "generators-first"),
         ("losses", "critic_updates", "joint"),
     )
@@ -82,7 +85,7 @@ class CycleGAN(Family[PairBatches]):
         net = self.recipe.network
         g_ab, g_ba = (build(net.generator, width=net.width) for _ in range(2))
         norm: Norm = getattr(g_ab, "norm", "channel")
-        d_a, d_b = (PatchCritic(net.critic_width, norm) for _ in range(2))
+        d_a, d_b = (PatchCritic(net.critic_width, norm, net.critic_scale) for _ in range(2))
         if net.initialisation == "glorot-uniform":
             initialise_glorot(g_ab, g_ba, d_a, d_b)
         return {"g_ab": g_ab, "g_ba": g_ba, "d_a": d_a, "d_b": d_b}

@@ -108,3 +108,9 @@ def test_damaged_files_are_one_line(tmp_path, damage):
         pixels.load_grey(path)
     assert "\n" not in str(caught.value)
     assert "Next:" in str(caught.value)
+
+
+def test_a_pil_image_reads_as_its_file():
+    image = Image.fromarray(RAMP)
+    assert (pixels.load_grey(image) == RAMP).all()
+    assert (pixels.load_grey(image.convert("RGB"), 16) == pixels.resize(RAMP, 16)).all()

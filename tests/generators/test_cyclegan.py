@@ -14,6 +14,7 @@ from covid_synth_data.generators.cyclegan import (
     OriginalUNetGenerator,
     PatchCritic,
     ResNetGenerator,
+    ToneUNetGenerator,
     TransposedUpConv,
     UNetGenerator,
     UpConv,
@@ -48,7 +49,13 @@ def test_upconv_is_upsampling_and_a_same_convolution(shape, kind):
 
 
 @pytest.mark.parametrize(
-    ("network", "size"), [(UNetGenerator(8), 64), (OriginalUNetGenerator(8), 64), (ResNetGenerator(4, 2), 36)]
+    ("network", "size"),
+    [
+        (UNetGenerator(8), 64),
+        (OriginalUNetGenerator(8), 64),
+        (ToneUNetGenerator(8), 128),
+        (ResNetGenerator(4, 2), 36),
+    ],
 )
 def test_generators_keep_shape_and_range(network, size):
     with torch.no_grad():
@@ -65,6 +72,28 @@ def test_the_papers_sizes():
     assert count(UNetGenerator(32)) == convs + norms
     with torch.no_grad():
         assert PatchCritic(64)(torch.zeros(1, 1, 256, 256)).shape == (1, 1, 16, 16)
+
+
+def test_the_tone_generator_starts_at_the_film_itself():
+    film = torch.rand(2, 1, 128, 128) * 2 - 1
+    with torch.no_grad():
+        made = ToneUNetGenerator(8)(film)
+    assert (made - film).abs().max() <= 0.0051  # two thirds of a grey level, at black and at white
+
+
+def test_the_tone_generator_draws_nothing_finer_than_its_maps():
+    """However the last layer is set: on a film of one grey the change is linear within cells of 4 pixels."""
+    torch.manual_seed(0)
+    network = ToneUNetGenerator(8)
+    nn.init.normal_(network.last[1].weight, std=0.01)
+    with torch.no_grad():
+        maps = torch.atanh(network(torch.full((1, 1, 128, 128), 0.5)).double())[0, 0]
+    assert maps.std() > 0.01
+    # Cell centres lie at 1.5, 5.5, ...: pixels 2 to 5 stand between the same two centres.
+    between = maps[2:-2].reshape(31, 4, 128)
+    assert between.diff(n=2, dim=1).abs().max() < 1e-4 * maps.std()
+    between = maps.T[2:-2].reshape(31, 4, 128)
+    assert between.diff(n=2, dim=1).abs().max() < 1e-4 * maps.std()
 
 
 def test_the_original_has_the_size_of_the_published_code():

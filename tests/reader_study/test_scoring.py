@@ -124,7 +124,7 @@ BAD = [
     (change("answers", 0, "note", "x"), "unknown key 'answers.0.note'"),
     (change("reader", ""), "String should have at least 1"),
     (change("reader", " "), "wrong value for 'reader'"),
-    (change("reader", "x" * 41), "String should have at most 40"),
+    (change("reader", "x" * 41), "at most 40 characters"),
     (change("extra", 1), "unknown key 'extra'"),
     (change("format", 2), "wrong value for 'format'"),
     (drop("finished"), "the key 'finished' is missing"),

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from covid_synth_data import escaping
 from covid_synth_data.benchmark.reporting.markdown import markdown_table
 from covid_synth_data.benchmark.reporting.published import jiang2020, load
 from covid_synth_data.benchmark.results import SegmentationResult, find, validate_as
@@ -70,7 +71,7 @@ def _block(groups: Sequence[Group]) -> list[str]:
     )
     suite = load_suite(first.suite) if first.suite in list_suites() else None
     remarks = [*([suite.caution] if suite and suite.caution else [])]
-    remarks += [note for group in groups for result in group for note in result.notes]
+    remarks += [escaping.markdown(note) for group in groups for result in group for note in result.notes]
     theirs = (
         ["Theirs beside ours", _versus_paper(groups), f"Note: {jiang2020.NOTE}"] if first.suite == _OF else []
     )

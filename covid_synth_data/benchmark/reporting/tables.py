@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from covid_synth_data import escaping
 from covid_synth_data.benchmark.reporting.collect import Group, collect
 from covid_synth_data.benchmark.reporting.markdown import markdown_table
 from covid_synth_data.benchmark.suite import list_suites, load_suite
@@ -125,7 +126,10 @@ def section(rows: Sequence[Row]) -> list[str]:
         *([f"> {caution}"] if caution else []),
         *([f"> {warning}"] if (warning := films_warning(row)) else []),
         _markdown(rows),
-        *(f"Note: {text}" for text in dict.fromkeys(note for row in rows for note in row.notes)),
+        *(
+            f"Note: {escaping.markdown(text)}"
+            for text in dict.fromkeys(note for row in rows for note in row.notes)
+        ),
     ]
 
 

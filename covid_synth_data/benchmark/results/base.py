@@ -13,6 +13,7 @@ from pydantic import Field, FiniteFloat, ValidationError
 from covid_synth_data.benchmark.suite import AnySuite, BaseRegime, Name, Version, list_suites, load_suite
 from covid_synth_data.errors import ResultError
 from covid_synth_data.files import atomic
+from covid_synth_data.files.fields import Line, Sha256
 from covid_synth_data.files.models import FrozenModel, invalid
 from covid_synth_data.machine import Code, Hardware
 
@@ -21,16 +22,15 @@ TOLERANCE: Final = 1e-9
 
 AnyModel = TypeVar("AnyModel", bound=FrozenModel)
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=10**12)]
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Dataset(FrozenModel):
     """The released dataset that the synthetic images came from; null what older results do not tell."""
 
-    name: str
-    version: str | None
+    name: Line
+    version: Line | None
     manifest_sha256: Sha256 | None
 
 
@@ -50,9 +50,9 @@ class Result(FrozenModel, ABC):
     regime_rule: BaseRegime
     seed: Count
     inputs: Sha256
-    limit: int | None
+    limit: Count | None
     dataset: Dataset | None
-    notes: list[str]
+    notes: list[Line]
     code: Code
     hardware: Hardware
     seconds: Annotated[FiniteFloat, Field(ge=0)]

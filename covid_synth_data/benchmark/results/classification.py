@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, FiniteFloat
 
-from covid_synth_data.benchmark.results.base import TOLERANCE, Count, Result, Sha256, Share, differences
+from covid_synth_data.benchmark.results.base import TOLERANCE, Count, Result, Share, differences
 from covid_synth_data.benchmark.suite import (
     ClassificationSuite,
     Name,
@@ -20,6 +20,7 @@ from covid_synth_data.benchmark.suite import (
     derived,
 )
 from covid_synth_data.errors import MetricError
+from covid_synth_data.files.fields import Identifier, Line, Sha256, Side
 from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.metrics import calibration, detection, multiclass
 
@@ -31,7 +32,7 @@ class Weights(FrozenModel):
     """The initial weights: "imagenet", "xrv" or "none", and the file they came from."""
 
     name: Literal["imagenet", "xrv", "none"]
-    file: str | None = None
+    file: Line | None = None
     sha256: Sha256 | None = None
 
 
@@ -42,7 +43,7 @@ class Composition(FrozenModel):
 
     real_negatives: Count
     real_positives: Count
-    synthetic: dict[str, Count]
+    synthetic: dict[Name, Count]
     negatives: Annotated[int, Field(gt=0)]
     positives: Annotated[int, Field(gt=0)]
     skew: Annotated[FiniteFloat, Field(gt=0)]
@@ -61,8 +62,8 @@ class FilmCounts(FrozenModel):
 class LeftOut(FrozenModel):
     """Films of a source that the task did not use, and why."""
 
-    source: str
-    reason: str
+    source: Line
+    reason: Line
     films: Count
 
 
@@ -83,8 +84,8 @@ class Prediction(FrozenModel):
     """One film of the test set: `label` and the places of `probabilities` are those of the result's
     `classes`."""
 
-    image_id: str
-    patient_id: str
+    image_id: Identifier
+    patient_id: Identifier
     label: Annotated[int, Field(ge=0)]
     probabilities: Annotated[list[Share], Field(min_length=2)]
 
@@ -108,14 +109,14 @@ class ClassificationResult(Result):
     task: Name
     classes: Annotated[list[Name], Field(min_length=2)]
     positive: Name
-    image_size: int
+    image_size: Side
     preprocessing: Preprocessing
     model: Name
     weights: Weights
     regime_rule: Regime
     training: Training
     fold: Count | None
-    folds: Annotated[int, Field(ge=1)]
+    folds: Annotated[int, Field(ge=1, le=1000)]
     composition: Composition
     validation: FilmCounts
     test: FilmCounts

@@ -13,6 +13,7 @@ from covid_synth_data.benchmark.results.base import Count, Result, differences
 from covid_synth_data.benchmark.suite import Name, SegmentationSuite
 from covid_synth_data.benchmark.suite.segmentation import Network, Protocol, Regime, Training
 from covid_synth_data.errors import MetricError
+from covid_synth_data.files.fields import MAX_SIDE, Identifier, Line
 from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.metrics import segmentation
 
@@ -25,8 +26,8 @@ Pixels = Annotated[list[Count], Field(min_length=4, max_length=4)]
 class Slice(FrozenModel):
     """One test slice: for each structure the pixels tp, fp, fn, tn."""
 
-    image_id: str
-    patient_id: str
+    image_id: Identifier
+    patient_id: Identifier
     slice: Count
     ggo: Pixels
     consolidation: Pixels
@@ -37,7 +38,7 @@ class SliceCounts(FrozenModel):
     """The slices of training, validation or test."""
 
     slices: Annotated[int, Field(gt=0)]
-    patients: Annotated[list[str], Field(min_length=1)]
+    patients: Annotated[list[Identifier], Field(min_length=1)]
 
 
 class Fitting(FrozenModel):
@@ -59,7 +60,7 @@ class Composition(FrozenModel):
     synthetic: Count
     repeated: Count
     augmented: Count
-    generators: list[str]
+    generators: list[Line]
 
     @property
     def total(self) -> int:
@@ -79,7 +80,7 @@ class SegmentationResult(Result):
     protocol_rule: Protocol
     profile: Name
     regime_rule: Regime
-    size: Annotated[int, Field(ge=32)]
+    size: Annotated[int, Field(ge=32, le=MAX_SIDE)]
     network: Network
     training: Training
     source: Name

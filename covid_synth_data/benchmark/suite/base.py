@@ -13,7 +13,7 @@ from pydantic import StringConstraints, model_validator
 from covid_synth_data.errors import UnknownName
 from covid_synth_data.files.models import FrozenModel
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+._@-]*$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+._@-]*$", max_length=200)]
 """Names become folders of the results, so they are kept to what is safe in a path."""
 
 Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]

@@ -11,6 +11,7 @@ from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
+from covid_synth_data import escaping
 from covid_synth_data.errors import CorruptRelease
 from covid_synth_data.sources import licences, list_sources, read_source
 from generation.releasing import licensing
@@ -84,6 +85,10 @@ def _pages(source: str, root: Path | None) -> Mapping[str, Mapping[str, Any]]:
     return {row[0]: dict(zip(columns[1:], row[1:], strict=True)) for row in cells}
 
 
+def _read_row(row: dict[str, str]) -> dict[str, str]:
+    return {key: escaping.csv_read(cell) for key, cell in row.items()}
+
+
 def _text(value: Any) -> str:
     return " ".join(value.split()) if isinstance(value, str) else ""
 
@@ -104,7 +109,7 @@ def to_csv(rows: Iterable[Credit]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(field.name for field in fields(Credit))
-    writer.writerows(astuple(row) for row in rows)
+    writer.writerows(map(escaping.csv, astuple(row)) for row in rows)
     return text.getvalue()
 
 
@@ -115,7 +120,7 @@ def read(folder: Path) -> list[Credit]:
         return []
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return [Credit(**row) for row in csv.DictReader(file)]
+            return [Credit(**_read_row(row)) for row in csv.DictReader(file)]
     except (OSError, TypeError, ValueError, csv.Error) as error:
         raise CorruptRelease(
             f"{path} cannot be read",

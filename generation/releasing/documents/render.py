@@ -8,6 +8,8 @@ from typing import Any, Final
 import jinja2
 import yaml
 
+from covid_synth_data import escaping
+
 TEMPLATES: Final = Path(__file__).resolve().parents[3] / "dataset_cards"
 
 
@@ -27,6 +29,7 @@ def environment() -> jinja2.Environment:
         autoescape=False,  # noqa: S701 - Markdown, not HTML
     )
     made.filters["count"] = count
+    made.filters["markdown"] = escaping.markdown
     return made
 
 

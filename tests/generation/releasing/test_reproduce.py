@@ -254,7 +254,7 @@ def rows(**cells: str) -> Callable[[Path], None]:
     [
         (subset(lambda s: s["recipe"].update(family="cyclgan")), CovidSynthError, "did you mean"),
         (subset(lambda s: s["recipe"].pop("release")), CorruptRelease, "found None"),
-        (subset(lambda s: s.update(weights="../x.safetensors")), CorruptRelease, "does not list"),
+        (subset(lambda s: s.update(weights="../x.safetensors")), CorruptRelease, "inside the release"),
         (recipe("data", size=7), CorruptRelease, "data.size"),
         (recipe("data", phantom={"size": 32, "patients": 3}), MissingSource, "--root"),
         (recipe("release", subset="x"), CorruptRelease, "another subset"),
