@@ -148,7 +148,7 @@ class TaskPlan:
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """The names of the feature `label`: `schema.LABELS` if they contain all classes, else `classes`."""
+        """The names that `label` of the splits is made of: `schema.LABELS` where they do, else `classes`."""
         return schema.LABELS if set(self.task.classes) <= set(schema.LABELS) else self.classes
 
     @property
