@@ -1,19 +1,23 @@
 # Two commands set everything up on a machine that has Python 3.11+, make and git:
 #   make quickstart   the whole path on phantoms: train, release, verify, load, mix, benchmark, report
-#   make test         the tests
+#   make test         the tests; make test-slow runs those that take long
 # make docs builds the documentation site into build/docs.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: quickstart test lint types docs pythons clean
+.PHONY: quickstart test test-slow lint types docs pythons clean
 
 quickstart: $(READY)
 	$(BIN)/covid-synth quickstart --out quickstart
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+# Killed processes, simulations, the wheel in an empty environment, the real sets where they are.
+test-slow: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check .

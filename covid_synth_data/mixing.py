@@ -52,8 +52,7 @@ def mix(
 
     - `skew` (default 1.0): negatives / positives of the result, met to the nearest image. Only rows of the
       class that is short are drawn.
-    - `synthetic_count`: the number of synthetic rows, of all classes.
-    - `synthetic_fraction`: the share of synthetic rows in the result, in [0, 1), of all classes.
+    - `synthetic_count` or `synthetic_fraction`: the number of synthetic rows, or their share in [0, 1).
     - `counts`: class name to number of rows in the result, for classes that have fewer real rows.
 
     `synthetic` may be several datasets; a row that is in several of them, by its `image_id`, counts once. The
@@ -100,8 +99,8 @@ def replace(
 ) -> datasets.Dataset:
     """Replace the share `fraction` of the real positives by synthetic positives; shuffled.
 
-    The number of rows does not change. jiang2020, Tables III and IV, replaces 0 to 50 % of the real data.
-    Raises `ImpossibleMix` for too few synthetic positives and for a fraction outside [0, 1].
+    As in jiang2020, Tables III and IV. The number of rows does not change. Raises `ImpossibleMix` for too few
+    synthetic positives and for a fraction outside [0, 1].
     """
     _check_fraction(fraction, 1.0)
     pool = _one(synthetic, _label_names(real))
@@ -164,13 +163,11 @@ def _for_counts(real: Any, pool: Any, counts: Mapping[str, int], random: np.rand
     chosen = [np.empty(0, np.int64)]
     # In the order of the classes, so that the order of the mapping does not matter.
     for name in sorted(counts, key=names.index):
-        real_count = int(_is_positive(real, name).sum())
+        have = int(_is_positive(real, name).sum())
         rows = np.flatnonzero(_is_positive(pool, name))
         _check_count(counts[name], f"a count of {name} rows")
-        more = max(counts[name] - real_count, 0)
-        chosen.append(
-            _draw(rows, more, random, f"{counts[name]:,} {name} rows beside {real_count:,} real ones")
-        )
+        more = max(counts[name] - have, 0)
+        chosen.append(_draw(rows, more, random, f"{counts[name]:,} {name} rows beside {have:,} real ones"))
     return np.concatenate(chosen)
 
 

@@ -1,4 +1,4 @@
-"""The columns of a row and the names of the labels: what every part of the package agrees on.
+"""The columns of a row and the names of the labels, for all parts of the package.
 
 Real and synthetic rows share their columns as far as they apply, so that they can be concatenated; a
 column that does not apply to a row is null. `datasets` is imported inside the functions because importing
@@ -105,11 +105,11 @@ def synthetic_columns(dataset: str, subset: str = "") -> tuple[str, ...]:
 
 
 def rows(dataset: Any, *needed: str) -> Any:
-    """The Dataset (or stream) without the format that its owner gave it, so that all its columns are there.
+    """The Dataset (or stream) without the user's format, so that it has all its columns.
 
-    A format (torch, numpy, some of the columns) is how rows are shown to their owner; what is computed from
-    them does not depend on it. Raises `ConfigError` for several splits at once, for what is no Dataset, and
-    where a column of `needed` is not there.
+    A format (torch, numpy, some of the columns) determines only how rows are shown; computations do not
+    depend on it. Raises `ConfigError` for several splits at once, for what is no Dataset, and where a column
+    of `needed` is missing.
     """
     import datasets
 

@@ -1,4 +1,4 @@
-"""Tasks: which films are told apart, and who is trained and tested on.
+"""Tasks: the classes to separate, and the patients of training, validation and test.
 
 plan = plan_task("normal-vs-covid", root)       what would be used, what not, and why; no pixels kept
 splits = load_task("normal-vs-covid", root)     the same as a DatasetDict of train, validation, test
@@ -165,7 +165,7 @@ class TaskPlan:
         return found
 
     def report(self) -> str:
-        """Films and patients per part, class and source; what was left out and why; notes. For people."""
+        """As text: films and patients per part, class and source; films left out, with reasons; notes."""
         fold = "" if self.fold is None else f", fold {self.fold} of {self.folds}"
         lines = [f"{self.task.name}, protocol {self.protocol}, seed {self.seed}{fold}", ""]
         lines += [f"{'part':<12}{'class':<21}{'source':<28}{'films':>7}{'patients':>10}"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import film, write_root
+from tests.support import film, tree, write_root
 
 # Read when huggingface_hub and datasets are imported.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -189,3 +189,17 @@ def world(made_release: Path, tmp_path: Path) -> World:
     for number in range(3):
         film(folder / "films" / f"film-{number}.png", 2000 + number)
     return World(folder)
+
+
+@pytest.fixture
+def refused(shell, maintain, world, capfd):
+    """Run a command that must fail: one line with `parts`, and the world as it was before."""
+
+    def run(*arguments: object, says: list[str], by=shell) -> None:
+        before = tree(world.folder)
+        line = by(*arguments).error(*says)
+        assert "expected" in line
+        assert "Next:" in line
+        assert tree(world.folder) == before
+
+    return run

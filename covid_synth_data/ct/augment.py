@@ -26,7 +26,7 @@ R = TypeVar("R")
 
 PREFIX: Final = "augment:"
 FULL: Final = "full"
-"""The variant of a slice that nothing was done to."""
+"""The variant of an unchanged slice."""
 
 _PATTERN: Final = re.compile(
     r"^augment:crop=(\d+),(\d+),(\d+);rotate=(-?\d+\.\d+);elastic=(\d+\.\d+),(\d+),(\d+)"

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old content or the new, never a half."""
+"""Atomic writing of files: a reader sees either the old content or the new content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where what is slow to compute is kept between calls."""
+"""The cache folder for results that are slow to compute."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def has_magic(content: bytes) -> bool:
 
 
 def register() -> None:
-    """Teach Pillow to open DICOM files; doing it again changes nothing.
+    """Register the DICOM plugin with Pillow; repeated calls have no effect.
 
     Raises `MissingExtra` without pydicom. Holds for this process: a worker process that is started anew,
     not forked, has to call it too.

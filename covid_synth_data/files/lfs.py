@@ -1,4 +1,4 @@
-"""Pointers of Git LFS: small texts that stand where a clone without `git lfs` has the files."""
+"""Pointers of Git LFS: small text files that a clone without `git lfs` has instead of the files."""
 
 from __future__ import annotations
 

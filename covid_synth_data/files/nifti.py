@@ -256,8 +256,11 @@ def _square(
 
 
 def reference(path: Path, number: int, window: Window | None = None, lungs: Path | None = None) -> bytes:
-    """What stands in a Dataset for slice `number` (from 1): of an image with a `window`, or, with `lungs`, of
-    the label map that the infection file `path` and the lung file make."""
+    """The reference that a Dataset holds for slice `number` (from 1).
+
+    With a `window` it refers to an image; with `lungs` to the label map made of the infection file `path` and
+    the lung file.
+    """
     content = {"path": str(path), "number": number, "window": window, "lungs": str(lungs) if lungs else None}
     return MAGIC + json.dumps(content).encode()
 
@@ -296,7 +299,7 @@ def decode(content: bytes) -> npt.NDArray[np.uint8]:
 
 
 def register() -> None:
-    """Teach Pillow to open references; doing it again changes nothing. Holds for this process.
+    """Register the plugin for references with Pillow; repeated calls have no effect. Holds for this process.
 
     Raises `MissingExtra` without nibabel.
     """

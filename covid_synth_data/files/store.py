@@ -1,11 +1,11 @@
-"""Arrays on disk, one row per film, found by the content of the film: what is decoded once stays decoded.
+"""A store of arrays on disk, one row per film, indexed by the content of the film.
 
 A store is a folder of shards. A shard is `NAME.npy`, an array of shape (rows, ...), `NAME.sha256`, the digest
 of that file, and `NAME.keys`, one key per row; NAME is the digest of the keys. The keys are written last and
-each file appears whole or not at all, so a shard counts once all three are there: whoever is killed loses the
-shard in work and nothing else, and two processes that make the same shard write the same bytes. As a key is
-the hash of the film's encoded bytes, and the rows are held against their digest before the first of them is
-given out, a store does not answer with the pixels of other data.
+each file appears whole or not at all, so a shard counts once all three exist. A killed process loses only the
+shard that it was writing, and two processes that make the same shard write the same bytes. A key is
+the hash of the film's encoded bytes, and the rows of a shard are checked against their digest before first
+use, so a store never returns the pixels of other data.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `covid-synth sample` does: images of a trained generator as PNG files, or as a release."""
+"""The functions of `covid-synth sample`: images of a trained generator as PNG files, or as a release."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the weights of a trained generator lie: on this machine, in the wheel, on the Hub (without torch)."""
+"""Find the weights of a trained generator: on this machine, in the wheel, on the Hub (without torch)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Who is trained and tested on: classes, duplicates, leaks, and one protocol per paper."""
+"""Splits of tasks: classes, duplicates, leaks, and one protocol per paper."""

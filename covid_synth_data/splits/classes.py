@@ -1,4 +1,4 @@
-"""The classes that tasks tell apart: the labels of `schema.LABELS`, and finer or wider ones.
+"""The classes of tasks: the labels of `schema.LABELS`, and finer or wider ones.
 
 What a film is in a task follows from its label, its source and what the source states (`source_class`).
 """

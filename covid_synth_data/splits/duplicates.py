@@ -29,10 +29,10 @@ from covid_synth_data.files.pixels import load_grey
 from covid_synth_data.splits import copies
 
 SAME_FILM: Final = 0.90
-"""From this likeness on two films count as one film."""
+"""Films with at least this likeness count as one film."""
 
 SAME_PATIENT: Final = 0.82
-"""From this likeness on two films count as one patient's."""
+"""Films with at least this likeness count as one patient's."""
 
 Pairs = npt.NDArray[np.int64]
 

@@ -1,4 +1,4 @@
-"""Whether the parts of a split are separate: patients, films, files, and films that look alike."""
+"""The leak check: patients, films, files and copies that two parts of a split share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LeakReport:
-    """What stands on both sides, per pair of parts; true when there is anything."""
+    """What each pair of parts shares. It is true if there is a leak."""
 
     found: dict[tuple[str, str], dict[str, list[str]]] = field(default_factory=dict)
 

@@ -12,6 +12,7 @@ from covid_synth_data.leaderboard import building
 from covid_synth_data.leaderboard.boards import Board, boards
 from tests import chromium
 from tests.leaderboard import made
+from tests.leaderboard.edits import SKILLS
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +47,20 @@ def browser() -> Iterator[chromium.Browser]:
         pytest.skip("no Chromium on this machine; CHROMIUM may name one")
     with chromium.running() as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """Three seeds of one regime, as text by file name."""
+    folder = tmp_path_factory.mktemp("sound")
+    return {path.name: path.read_text() for path in made.regimes(folder, "quickstart", SKILLS)}
+
+
+@pytest.fixture
+def files(sound, tmp_path):
+    """A submission of its own for each test."""
+    folder = tmp_path / "submitted"
+    folder.mkdir()
+    for name, text in sound.items():
+        (folder / name).write_text(text)
+    return sorted(folder.iterdir())

@@ -157,6 +157,7 @@ def test_seeds_that_do_not_fit_are_refused(case):
 # By simulation: sizes are chosen so that a wrong rule fails far outside the binomial error.
 
 
+@pytest.mark.slow
 def test_intervals_cover():
     """95 % intervals of the mean over trainings and patients hold it in at least 92 % of 200 test sets; those
     over patients alone, with one seed taken for all, would hold it in about 80."""
@@ -182,6 +183,7 @@ def test_intervals_cover():
     assert all(count >= 184 for count in covered.values()), covered
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pairing", ["paired", "independent"])
 def test_identical_regimes_are_rarely_told_apart(pairing):
     """Two draws of the same training: at most 5 % are told apart, within the binomial error of 200 draws."""
@@ -196,6 +198,7 @@ def test_identical_regimes_are_rarely_told_apart(pairing):
     assert all(count <= limit for count in flagged.values()), flagged
 
 
+@pytest.mark.slow
 def test_the_detectable_gain_is_detected():
     """A gain of that size, made by moving the films of the positives, is found in at least 60 % of 24
     draws."""

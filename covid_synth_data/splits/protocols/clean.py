@@ -80,9 +80,9 @@ PASSED_OVER: Final = (
 def clean(request: Request) -> Outcome:
     """Patient-disjoint, frontal, without duplicates, with a validation part: 70 / 10 / 20 % of patients.
 
-    A patient's part follows from a hash of the seed and the patient's name (`placing`): other sources and
-    other patients move nobody, but for classes of a source with fewer than `placing.SMALL` patients. Patients
-    are joined where a source says two rows are one film, and where films look like one patient's
+    A patient's part follows from a hash of the seed and the patient's name (`placing`). It does not depend on
+    other sources and patients, except for classes of a source with fewer than `placing.SMALL` patients.
+    Patients are joined where a source says two rows are one film, and where films look like one patient's
     (`duplicates.SAME_PATIENT`); of films that are the same (`duplicates.SAME_FILM`) one is kept, that of the
     source listed first in `CLEAN`.
     """
@@ -93,7 +93,7 @@ def clean(request: Request) -> Outcome:
 
 
 def split_films(request: Request) -> tuple[pd.DataFrame, Joined, list[str]]:
-    """The films of `clean`, split, whatever their licence; which of them are joined; notes."""
+    """The films of `clean`, split, of all licences; the joined films; notes."""
     notes: list[str] = []
     frame = _gather(request, notes)
     frame["class"] = frame["label"]
@@ -106,7 +106,7 @@ def split_films(request: Request) -> tuple[pd.DataFrame, Joined, list[str]]:
 
 
 def _gather(request: Request, notes: list[str]) -> pd.DataFrame:
-    """Rows of both classes from every pool that takes part, and of what was passed over, with the reason."""
+    """Rows of both classes from every used pool, and rows of unused pools with the reason."""
     if request.wants_phantoms:
         options: dict[str, Any] = dict(request.phantom or {})
         drawn = read_source("phantom", None, **options)

@@ -20,8 +20,7 @@ COVID: Final = "covid-19"
 HOME: Final = "covid-chestxray"
 AWAY: Final = "radiography"
 KNOWN: Final = ("covid-chestxray", "covid-19-image-repository")
-"""Sets that no tested COVID-19 film may look like, whatever their films are used for: a generator may have
-learned from any."""
+"""Sets that no tested COVID-19 film may look like, used or not, since generators may be trained on them."""
 
 SHARED: Final = 1900
 """Up to this number the COVID files of radiography mix collections, `KNOWN` among them, often cropped.

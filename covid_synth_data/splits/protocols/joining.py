@@ -1,4 +1,4 @@
-"""Which rows are one film, and which are one patient's, by what sources say and by what films look like."""
+"""Join rows of one film and rows of one patient, by statements of the sources and by likeness."""
 
 from __future__ import annotations
 
@@ -91,9 +91,9 @@ def _repeated(frame: pd.DataFrame, joined: Joined, by: str) -> list[pd.DataFrame
 
 
 def refuse_licences(frame: pd.DataFrame) -> None:
-    """Take out of the splits what is not permissively licensed.
+    """Remove films without a permissive licence from the splits.
 
-    To be called after the split, so that a patient is on the same side whatever licences were asked for: a
+    To be called after the split, so that the part of a patient does not depend on the choice of licences: a
     generator trained on permissive training films must not have seen another benchmark's test patient.
     """
     refused = ~frame["source_license"].map(licences.is_permissive) & (frame["reason"] == "")

@@ -1,4 +1,4 @@
-"""The protocol `menon2020`: 68 films of each class held out, once for all tasks."""
+"""The protocol `menon2020`: 68 films of each class are held out, the same for all tasks."""
 
 from __future__ import annotations
 

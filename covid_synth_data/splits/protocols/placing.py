@@ -1,4 +1,4 @@
-"""Which part a patient falls into: by a hash of the seed and the patient's own name.
+"""The part of a patient: a hash of the seed and the patient's name determines it.
 
 A patient's number is the hash of (seed, purpose, name), between 0 and 1, and nothing else: neither other
 patients nor other sources, neither the class nor the order of files. Protocols that share a seed share the

@@ -26,7 +26,7 @@ Ints = npt.NDArray[np.int64]
 def source_matched(request: Request) -> Outcome:
     """Fold `request.fold` of `request.folds` of covid-chestxray's frontal films is tested on.
 
-    Both classes come from one collection of figures of publications, so that the source gives nothing away.
+    Both classes come from one collection of figures of publications, so the source does not reveal the class.
     Other findings are all that the metadata state, "No Finding", ARDS alone and lipoid pneumonia included;
     films of which they say nothing ("todo", "Unknown") are left out. Patients and films are joined, and
     repeated films kept once, as by `clean`. Folds are of whole patients, in equal shares of the patients of

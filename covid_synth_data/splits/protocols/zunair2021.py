@@ -1,4 +1,4 @@
-"""The protocol `zunair2021`: by the order of the files, with the leak of the original."""
+"""The protocol `zunair2021`: a split by the order of the files, with the leak of the original."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def zunair2021(request: Request) -> Outcome:
 
     Normals are RSNA rows with Target 0 (16,537 / 4,135 films), pneumonia the films of its rows with Target
     1 (4,758 / 1,254 of 7,644 / 1,911 rows), COVID-19 the X-rays of covid-chestxray as of 2020-04-19 (180 /
-    46). Patient 166 stands on both sides and 20 of the films are lateral, as in the original. The counts
+    46). Patient 166 is on both sides and 20 of the films are lateral, as in the original. The counts
     are of the metadata; films without a file are in their part with a reason. The paper has no validation
     part: 10 % of the training patients are marked "validation" besides, by the seed, and `published` keeps
     the paper's part.

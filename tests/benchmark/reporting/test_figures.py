@@ -96,6 +96,7 @@ def test_neighbours_of_the_own_kind():
     assert abs(mixed["made"]["share"] - mixed["made"]["chance"]) < 0.15
 
 
+@pytest.mark.slow
 def test_the_map_of_features(bench, tmp_path):
     pytest.importorskip("umap")
     options = {**bench.arguments}

@@ -83,7 +83,7 @@ def make_release(folder: Path, configs: list[str]) -> Path:
         name: manifest.Subset(
             rows=ROWS,
             generator=f"{name}.v1",
-            weights="",
+            weights=None,
             recipe={},
             sources={},
             licences=["CC BY 4.0"],

@@ -102,7 +102,7 @@ def make_release(plan, rows) -> Make:
         subset = manifest.Subset(
             rows=len(made),
             generator="grey.v1",
-            weights="",
+            weights=None,
             recipe={},
             sources={},
             licences=["CC0 1.0"],
