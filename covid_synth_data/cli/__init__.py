@@ -8,7 +8,17 @@ from __future__ import annotations
 
 import typer
 
-from covid_synth_data.cli import audit, benchmark, data, datasets, importing, leaderboard, paint, reader_study
+from covid_synth_data.cli import (
+    audit,
+    benchmark,
+    data,
+    datasets,
+    explore,
+    importing,
+    leaderboard,
+    paint,
+    reader_study,
+)
 from covid_synth_data.cli.common import guarded, progress_bar, say, table
 
 __all__ = ["app", "guarded", "main", "progress_bar", "say", "table"]
@@ -24,6 +34,7 @@ app.add_typer(data.app)
 app.add_typer(audit.app)
 app.add_typer(paint.app)
 app.add_typer(importing.app)
+app.add_typer(explore.app)
 app.add_typer(benchmark.app, name="benchmark")
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(reader_study.app, name="reader-study")
