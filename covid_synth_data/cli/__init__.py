@@ -11,7 +11,17 @@ from typing import Annotated
 import typer
 
 from covid_synth_data._version import __version__
-from covid_synth_data.cli import audit, benchmark, data, datasets, importing, leaderboard, paint, reader_study
+from covid_synth_data.cli import (
+    audit,
+    benchmark,
+    data,
+    datasets,
+    explore,
+    importing,
+    leaderboard,
+    paint,
+    reader_study,
+)
 from covid_synth_data.cli.common import guarded, progress_bar, say, table
 
 __all__ = ["app", "guarded", "main", "progress_bar", "say", "table"]
@@ -27,6 +37,7 @@ app.add_typer(data.app)
 app.add_typer(audit.app)
 app.add_typer(paint.app)
 app.add_typer(importing.app)
+app.add_typer(explore.app)
 app.add_typer(benchmark.app, name="benchmark")
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(reader_study.app, name="reader-study")
