@@ -13,19 +13,20 @@ from covid_synth_data.generators import remote, weights
 from covid_synth_data.release import places
 
 BUNDLED: Final = Path(__file__).resolve().parents[1] / "weights"
-"""Small weights that travel in the wheel, one folder per dataset; a checkout has its `releases/` instead."""
+"""Weights that travel in the wheel; a checkout has its `releases/` instead."""
 
 
 def find(root: str | Path | None = None) -> Mapping[str, Path]:
     """Names "architecture.tag" to weights files: in the release `root`, or anywhere on this machine.
 
-    Without `root` these are the places of `release.places` (cache, checkout, named folders), then the wheel.
+    Without `root` these are the places of `release.places` (cache, checkout, named folders), the checkout's
+    `releases/weights` (trained generators of which nothing is released), then the wheel.
     """
     if root is not None:
         folders = [Path(root).expanduser()]
     else:
         folders = [folder for name in catalog.REPOSITORIES for _, folder in places.candidates(name)]
-        folders += [BUNDLED / name for name in catalog.REPOSITORIES]
+        folders += [places.CHECKOUT / "weights", BUNDLED]
     paths: dict[str, Path] = {}
     for folder in folders:
         for path in sorted([*folder.glob("*.safetensors"), *folder.glob("weights/*.safetensors")]):
