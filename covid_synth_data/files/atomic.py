@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
+import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Final
 
 from covid_synth_data.errors import OutputError
 
@@ -39,11 +44,16 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it over `path` when the block ends without an error.
 
     The file is flushed to disk before the move, so that a power cut leaves the old content or the new. On
-    an error the temporary file is removed and `path` is untouched. Raises `OutputError`.
+    an error the temporary file is removed and `path` is untouched; those that killed processes left in the
+    folder are removed too. Raises `OutputError`.
     """
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent)
+        if path.parent not in _swept:
+            _swept.add(path.parent)
+            remove_leftovers(path.parent)
+        mark = f".{path.name[:40]}.{_host()}-{os.getpid()}."
+        handle, name = tempfile.mkstemp(prefix=mark, suffix=".tmp", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         try:
@@ -53,6 +63,43 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+_swept: set[Path] = set()
+"""Folders that this process has looked through for leftovers: once is enough."""
+
+_LEFTOVER: Final = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)\.[^.]+\.tmp", re.ASCII)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of `replacing` that processes of this machine left when they were killed.
+
+    Those of processes that live, and of other machines that share the folder, stay. Raises `OSError`.
+    """
+    for entry in os.scandir(folder):
+        found = _LEFTOVER.fullmatch(entry.name)
+        if found and found[1] == _host() and not _lives(int(found[2])):
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                Path(entry.path).unlink()
+
+
+@cache
+def _host() -> str:
+    """This machine, and this container of it, in eight letters."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process of that number runs; always True on Windows, where asking would end it."""
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def flush(path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from covid_synth_data import schema
 from covid_synth_data._version import __version__
 from covid_synth_data.errors import ConfigError, VersionExists
-from covid_synth_data.files.atomic import copy_file, replacing, write_text
+from covid_synth_data.files.atomic import copy_file, remove_leftovers, replacing, write_text
 from covid_synth_data.release import manifest, writing
 
 if TYPE_CHECKING:
@@ -95,6 +95,8 @@ def _claim(out: Path, job: dict[str, Any]) -> None:
         made = next(iter(manifest.read(out).subsets.values())).recipe.get("samples")
         if made == job:
             return
+    if out.is_dir():
+        remove_leftovers(out)
     if out.is_dir() and any(out.iterdir()):
         raise VersionExists(
             f"{out} is not empty",

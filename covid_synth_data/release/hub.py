@@ -213,10 +213,10 @@ def git_hash(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def _obtain(repo: str, snapshot: Snapshot, files: list[manifest.File]) -> None:
+def _obtain(repo: str, snapshot: Snapshot, files: list[manifest.File], *, again: bool = False) -> None:
     """Fetch each file that is not there and compare it with the manifest.
 
-    Not again, where that was done and the file has not been touched since. A file is hashed while others
+    Not `again`, where that was done and the file has not been touched since. A file is hashed while others
     are still on their way.
     """
     notes = cache_folder() / "checked" / f"{snapshot.folder.name}.json"
@@ -228,7 +228,8 @@ def _obtain(repo: str, snapshot: Snapshot, files: list[manifest.File]) -> None:
 
     def check(file: manifest.File) -> Difference | None:
         path = snapshot.folder / file.path
-        return None if before.get(file.path) == _mark(path, file) else difference(snapshot.folder, file)
+        known = not again and before.get(file.path) == _mark(path, file)
+        return None if known else difference(snapshot.folder, file)
 
     with ThreadPoolExecutor(FETCHED) as fetching, ThreadPoolExecutor(HASHED) as hashing:
         arrived = zip(files, fetching.map(get, files), strict=True)
@@ -250,6 +251,14 @@ def _obtain(repo: str, snapshot: Snapshot, files: list[manifest.File]) -> None:
             expected=expected,
             hint="the file was removed; load again to fetch it again",
         )
+
+
+def check_again(repo: str, snapshot: Snapshot, files: list[manifest.File]) -> None:
+    """Compare files with the manifest, every byte, whatever was noted of them before.
+
+    One that differs is removed, so that the next call fetches it again. Raises `CorruptRelease`.
+    """
+    _obtain(repo, snapshot, files, again=True)
 
 
 def _mark(path: Path, file: manifest.File) -> str:

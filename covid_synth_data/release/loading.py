@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +21,7 @@ from covid_synth_data.errors import (
 )
 from covid_synth_data.files.atomic import output_errors
 from covid_synth_data.files.cache import cache_folder
-from covid_synth_data.release import card_yaml, hub, manifest, places, shards
+from covid_synth_data.release import arrow_copy, card_yaml, hub, manifest, places, shards
 from covid_synth_data.release.verification import difference
 
 if TYPE_CHECKING:
@@ -126,11 +128,12 @@ def load_dataset(
     folder = place.folder if place is not None else _folder(Path(str(root)).expanduser(), chosen.dataset)
     listed = _listed(folder, version)
     _check_subsets(str(folder), listed, chosen)
-    _check_shards(folder, listed, chosen.subsets)
+    check = partial(_check_shards, folder, listed, chosen.subsets)
+    check(content=False)
     card_yaml.check(folder, listed, chosen.config, chosen.subsets)
     files = [file for subset in chosen.subsets for file in shards.of(listed, subset)]
     promised = _promised(folder, chosen.config)
-    return _read(folder, chosen.config, files, streaming=streaming, features=promised)
+    return _read(folder, chosen.config, files, streaming=streaming, check=check, features=promised)
 
 
 def _promised(folder: Path, config: str) -> Any:
@@ -173,7 +176,9 @@ def _from_hub(repo: str, chosen: catalog.DatasetEntry, version: str | None, stre
     if streaming and not found.holds(chosen.subsets):
         return _stream(repo, found, chosen)
     found = hub.fetch(repo, exact, chosen.subsets)
-    return _read(found.folder, chosen.config, found.files(chosen.subsets), streaming=streaming)
+    files = found.files(chosen.subsets)
+    check = partial(hub.check_again, repo, found, files)
+    return _read(found.folder, chosen.config, files, streaming=streaming, check=check)
 
 
 def _stream(repo: str, found: hub.Snapshot, chosen: catalog.DatasetEntry) -> Any:
@@ -189,12 +194,19 @@ def _stream(repo: str, found: hub.Snapshot, chosen: catalog.DatasetEntry) -> Any
 
 
 def _read(
-    folder: Path, config: str, files: list[manifest.File], *, streaming: bool, features: Any = None
+    folder: Path,
+    config: str,
+    files: list[manifest.File],
+    *,
+    streaming: bool,
+    check: Callable[[], None],
+    features: Any = None,
 ) -> Any:
     """The shards `files` of the release `folder`; what `datasets` raises becomes one line about the config.
 
     They are handed over as files that are known to be there, with the hashes by which a copy of them is known
-    again. As names they would be patterns, in which brackets mean something else.
+    again. As names they would be patterns, in which brackets mean something else. `check` compares them with
+    the manifest, every byte, before they are copied (`arrow_copy`).
     """
     import datasets
     import yaml
@@ -205,9 +217,16 @@ def _read(
     paths = [_without_hops(folder) / file.path for file in files]
     known = [(file.sha256, str(path.stat().st_mtime_ns)) for file, path in zip(files, paths, strict=True)]
     data = DataFilesDict({"train": DataFilesList([str(path) for path in paths], origin_metadata=known)})
+    options = {"data_files": data, "features": features}
+    key = hashlib.sha256(repr((config, list(map(str, paths)), known, features)).encode()).hexdigest()[:32]
+    home = Path(datasets.config.HF_DATASETS_CACHE) / "covid-synth-data" / key
     try:
-        return datasets.load_dataset(
-            "parquet", config, data_files=data, split="train", streaming=streaming, features=features
+        if streaming:
+            return datasets.load_dataset("parquet", config, split="train", streaming=True, **options)
+        return arrow_copy.read(
+            lambda: datasets.load_dataset_builder("parquet", config, cache_dir=str(home), **options),
+            home,
+            check,
         )
     except (OSError, ValueError, yaml.YAMLError, datasets.exceptions.DatasetsError) as error:
         raise _unreadable(folder, config, error) from error
@@ -281,10 +300,13 @@ def _unreadable(folder: Path, config: str, error: Exception) -> CovidSynthError:
     )
 
 
-def _check_shards(folder: Path, listed: manifest.Manifest, subsets: tuple[str, ...]) -> None:
-    """The quick part of `verify`, done on every load: where each shard lies, its size, rows and columns."""
+def _check_shards(
+    folder: Path, listed: manifest.Manifest, subsets: tuple[str, ...], *, content: bool = True
+) -> None:
+    """Compare each shard with the manifest; without `content` the quick part, which is done on every load:
+    where it lies, its size, rows and columns. Raises `CorruptRelease`."""
     for file in listed.files:
-        problem = difference(folder, file, content=False) if file.subset in subsets else None
+        problem = difference(folder, file, content=content) if file.subset in subsets else None
         if problem:
             raise CorruptRelease(
                 f"{folder / file.path} is not as released",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
+import sys
 
 import pytest
 
 from covid_synth_data.errors import OutputError
-from covid_synth_data.files.atomic import copy_file, replacing, write_text
+from covid_synth_data.files.atomic import copy_file, remove_leftovers, replacing, write_text
 
 
 def test_replacing(tmp_path):
@@ -50,3 +53,52 @@ def test_a_read_only_folder(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="permission denied"):
         write_text(tmp_path / "x", "x")
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from covid_synth_data.files.atomic import replacing
+with replacing(Path(sys.argv[1])) as temporary:
+    temporary.write_bytes(b"half")
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+@contextlib.contextmanager
+def writer(path):
+    """A process in the middle of writing `path`."""
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+        process.kill()
+
+
+def hidden(folder):
+    return [path for path in folder.iterdir() if path.name.endswith(".tmp")]
+
+
+def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path):
+    with writer(tmp_path / "set.parquet") as process:
+        process.kill()
+    assert len(hidden(tmp_path)) == 1
+    write_text(tmp_path / "other.txt", "x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.txt"]
+
+
+def test_what_a_living_process_writes_stays(tmp_path):
+    with writer(tmp_path / "set.parquet"):
+        write_text(tmp_path / "other.txt", "x")
+        assert len(hidden(tmp_path)) == 1
+        remove_leftovers(tmp_path)
+        assert len(hidden(tmp_path)) == 1
+    remove_leftovers(tmp_path)
+    assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", [".set.parquet.00000000-4194399.abcd.tmp", ".mine.tmp", ".a.b.tmp", "a.tmp"])
+def test_files_of_other_machines_and_of_others_stay(tmp_path, name):
+    (tmp_path / name).write_text("x")
+    remove_leftovers(tmp_path)
+    assert (tmp_path / name).is_file()

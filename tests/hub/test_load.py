@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -186,6 +187,25 @@ def test_a_corrupted_byte_is_noticed_and_not_kept(both, client, first, path):
     assert path in line
     assert "removed; load again" in line
     assert len(client.python(load("version='1.0.0'")).value) == 13
+
+
+def test_a_file_that_rots_in_the_cache_is_noticed_and_fetched_again(both, client):
+    """At the size and time that it had when it was checked."""
+    expected = client.python(load("version='1.0.0'")).value
+    blob = next(path.resolve() for path in client.home.rglob("snapshots/*/cyclegan/gnc-00001-of-*.parquet"))
+    times = (blob.stat().st_atime_ns, blob.stat().st_mtime_ns)
+    content = bytearray(blob.read_bytes())
+    content[len(content) // 2] ^= 4
+    blob.chmod(0o644)
+    blob.write_bytes(content)
+    os.utime(blob, ns=times)
+    assert client.python(load("version='1.0.0'")).value == expected  # from the copy, which is whole
+    for copy in client.home.rglob("*.arrow"):
+        copy.unlink()
+    line = client.python(caught(load("version='1.0.0'"))).error
+    assert "is not as released" in line
+    assert "removed; load again" in line
+    assert client.python(load("version='1.0.0'")).value == expected
 
 
 def test_a_hub_that_has_other_bytes_than_its_manifest_says(both, client, first):
