@@ -185,7 +185,7 @@ DATASETS: Final = (
     DatasetEntry(
         "covid-synth-cxr",
         "pairs",
-        2_000,
+        4_000,
         256,
         "lesions",
         ("pairs",),

@@ -189,12 +189,11 @@ def _sheets(loaded: dict[str, datasets.Dataset]) -> list[tuple[str, list[str]]]:
     """Rows of films as data URLs: sources, their translations, and real COVID-19 phantoms."""
     import numpy as np
 
-    from covid_synth_data.schema import COVID
-
     synthetic, real = loaded["synthetic"].select(range(SHOWN)), loaded["all"]
     where = {name: row for row, name in enumerate(real["source_id"])}
     sources = real.select([where[name] for name in synthetic["source_id"]])
-    covid = real.select(np.flatnonzero(np.asarray(real["label"]) == COVID)[:SHOWN])
+    code = real.features["label"].str2int("covid-19")
+    covid = real.select(np.flatnonzero(np.asarray(real["label"]) == code)[:SHOWN])
     return [
         ("Normal phantoms (real, for this suite)", [_data_url(image) for image in sources["image"]]),
         (

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from covid_synth_data import schema
 from covid_synth_data.errors import ConfigError, EmptySplit, UnknownName
 from covid_synth_data.escaping import terminal
 from covid_synth_data.sources import list_sources, table
@@ -145,11 +144,6 @@ class TaskPlan:
     classes: tuple[str, ...]
     fold: int | None = None
     folds: int = 1
-
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        """The names that `label` of the splits is made of: `schema.LABELS` where they do, else `classes`."""
-        return schema.LABELS if set(self.task.classes) <= set(schema.LABELS) else self.classes
 
     @property
     def used(self) -> pd.DataFrame:
@@ -302,7 +296,8 @@ def load_task(
     """The task as a DatasetDict of train, validation and test in `schema.REAL_COLUMNS`.
 
     Arguments and errors are those of `plan_task`, and `EmptySplit` where a part has no film of a class;
-    images are decoded when a row is read. `label` is a `ClassLabel` of `TaskPlan.label_names`.
+    images are decoded when a row is read. `label` is a `ClassLabel` of the task's classes, 0 to
+    n - 1; those of a released dataset may be others, and `mix` matches them by name.
     """
     plan = plan_task(
         name,
@@ -318,8 +313,11 @@ def load_task(
     return to_splits(plan)
 
 
-def to_splits(plan: TaskPlan) -> datasets.DatasetDict:
-    """The films of a plan as a DatasetDict. Raises `EmptySplit`."""
+def to_splits(plan: TaskPlan, names: Sequence[str] | None = None) -> datasets.DatasetDict:
+    """The films of a plan as a DatasetDict; `label` is a code of `names`, by default of the plan's classes.
+
+    Raises `EmptySplit`.
+    """
     import datasets
 
     parts = {}
@@ -338,5 +336,5 @@ def to_splits(plan: TaskPlan) -> datasets.DatasetDict:
                     hint="covid-synth sources shows what the root lacks",
                 )
         rows = rows.assign(label=rows["class"]).reset_index(drop=True)
-        parts[split] = table.to_dataset(rows, plan.label_names)
+        parts[split] = table.to_dataset(rows, tuple(names or plan.classes))
     return datasets.DatasetDict(parts)

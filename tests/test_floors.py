@@ -25,7 +25,7 @@ FLOORS: dict[str, list[str]] = {
         "ct generators importing lesions tasks",
         "classifiers",
         "audit benchmark",
-        "leaderboard quickstart reader_study",
+        "explore leaderboard quickstart reader_study",
         "cli",
     ],
     "covid_synth_data.benchmark": [

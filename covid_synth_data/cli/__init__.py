@@ -6,9 +6,22 @@ once.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from covid_synth_data.cli import audit, benchmark, data, datasets, importing, leaderboard, paint, reader_study
+from covid_synth_data._version import __version__
+from covid_synth_data.cli import (
+    audit,
+    benchmark,
+    data,
+    datasets,
+    explore,
+    importing,
+    leaderboard,
+    paint,
+    reader_study,
+)
 from covid_synth_data.cli.common import guarded, progress_bar, say, table
 
 __all__ = ["app", "guarded", "main", "progress_bar", "say", "table"]
@@ -24,9 +37,25 @@ app.add_typer(data.app)
 app.add_typer(audit.app)
 app.add_typer(paint.app)
 app.add_typer(importing.app)
+app.add_typer(explore.app)
 app.add_typer(benchmark.app, name="benchmark")
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(reader_study.app, name="reader-study")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        say(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    """Synthetic COVID-19 chest X-rays: load, mix with real films, measure whether they help."""
 
 
 def main() -> None:

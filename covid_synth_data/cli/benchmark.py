@@ -165,11 +165,14 @@ def print_report(
     figures: Annotated[
         Path | None, typer.Option(help="draw the figures into this folder and name them in the report")
     ] = None,
+    suite: Annotated[str | None, typer.Option(help="one suite alone")] = None,
 ) -> None:
-    """Print the tables of all result files, each validated against its own predictions."""
+    """Print a summary and the tables of all result files, each validated against its own predictions."""
     from covid_synth_data.benchmark import report
 
-    say(report(results, published=published, figures=figures))
+    with progress_bar("report:") as tick:
+        text = report(results, published=published, figures=figures, suite=suite, progress=tick)
+    say(text)
 
 
 @app.command("saliency")

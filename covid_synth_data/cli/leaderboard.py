@@ -27,7 +27,9 @@ def build(
     """Write LEADERBOARD.md and one self-contained HTML page from result files."""
     from covid_synth_data import leaderboard
 
-    for path in leaderboard.build(results, out, hub_format):
+    with progress_bar("leaderboard:") as tick:
+        paths = leaderboard.build(results, out, hub_format, tick)
+    for path in paths:
         say(str(path))
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from covid_synth_data.benchmark.reporting import comparisons, gains, tables
-from covid_synth_data.benchmark.reporting.collect import Group, collect, comparable
+from covid_synth_data.benchmark.reporting.collect import Group, Progress, collect, comparable
 from covid_synth_data.benchmark.suite import ClassificationSuite, list_suites, load_classifiers
 from covid_synth_data.leaderboard import testsets
 from covid_synth_data.metrics.detection import Floats, Ints
@@ -131,13 +131,21 @@ class Board:
         return [*([warning] if warning else []), *task_notes]
 
 
-def boards(results_dir: str | Path) -> list[Board]:
-    """The boards of all result files below `results_dir`, each validated first. Raises `ResultError`."""
+def boards(results_dir: str | Path, progress: Progress | None = None) -> list[Board]:
+    """The boards of all result files below `results_dir`, each validated first. Raises `ResultError`.
+
+    `progress` gets (done, all, what is done).
+    """
     by_task: dict[tuple[str, str, str], list[Group]] = defaultdict(list)
-    for group in collect(results_dir):
+    for group in collect(results_dir, progress):
         suite, version, task = group.key[:3]
         by_task[suite, version, task].append(group)
-    return [_board(key, groups) for key, groups in by_task.items()]
+    made = []
+    for number, (key, groups) in enumerate(by_task.items()):
+        if progress:
+            progress(number, len(by_task), "comparing")
+        made.append(_board(key, groups))
+    return made
 
 
 def _board(key: tuple[str, str, str], groups: Sequence[Group]) -> Board:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from covid_synth_data.benchmark.reporting.collect import Progress
 from covid_synth_data.files import atomic
 from covid_synth_data.leaderboard import hub_results, markdown, page
 from covid_synth_data.leaderboard.boards import Board, boards
@@ -13,14 +14,19 @@ MARKDOWN = "LEADERBOARD.md"
 PAGE = "leaderboard.html"
 
 
-def build(results_dir: str | Path, out: str | Path, hub_format: str | Path | None = None) -> list[Path]:
+def build(
+    results_dir: str | Path,
+    out: str | Path,
+    hub_format: str | Path | None = None,
+    progress: Progress | None = None,
+) -> list[Path]:
     """Write `out`/LEADERBOARD.md and `out`/leaderboard.html from the result files below `results_dir`.
 
     With `hub_format`, a folder, the Hub's files for the same results too (see `hub_results`). Returns the
     paths written. Every file is validated first, and nothing is written where one is wrong. The same results
-    give the same bytes. Raises `ResultError`, `OutputError`.
+    give the same bytes. `progress` gets (done, all, what is done). Raises `ResultError`, `OutputError`.
     """
-    return write(boards(results_dir), Path(results_dir).name, out, hub_format)
+    return write(boards(results_dir, progress), Path(results_dir).name, out, hub_format)
 
 
 def write(

@@ -24,6 +24,10 @@ from generation.recipe import HostRecipe
 PREFIX: Final = "lesions:"
 """Variant of a painted film: this and the number of its pair. The film as it is has the variant "full"."""
 
+STEP: Final = 17
+"""Masks have 16 levels, 0 to 255 in steps of this: a PNG of them has less than half the bytes. They are
+rounded up, so that 0 still means that nothing was painted."""
+
 
 class Painting(Kind):
     """Lesions painted into normal films of training patients (`covid_synth_data.lesions`)."""
@@ -110,7 +114,8 @@ class Pairs(Maker):
         mask, columns = np.zeros_like(film), {"pattern": "", "extent": 0.0}
         if row.variant != "full":
             film, mask, columns = self._paint(film, int(row.variant.removeprefix(PREFIX)))
-        cell = {"bytes": encode_image(mask, "png", 0), "path": f"{self.subset}-{row.index:05d}-mask.png"}
+        coarse = (np.ceil(mask / STEP) * STEP).astype(np.uint8)
+        cell = {"bytes": encode_image(coarse, "png", 0), "path": f"{self.subset}-{row.index:05d}-mask.png"}
         return film, {"mask": cell, **columns}
 
     def columns(self, row: Row) -> dict[str, Any]:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from covid_synth_data.benchmark.reporting.samples import Sample, sample
-from covid_synth_data.benchmark.results import (
-    ClassificationResult,
-    Metrics,
-    Prediction,
-    find,
-    measure,
-    validate_as,
-)
+from covid_synth_data.benchmark.results import ClassificationResult, Metrics, Prediction, find, measure
+from covid_synth_data.benchmark.results.checked import checked_once
 from covid_synth_data.benchmark.suite import ClassificationSuite, Regime, list_suites, load_suite
 from covid_synth_data.errors import ResultError
 
@@ -68,25 +63,52 @@ class Group:
         return self.seeds[0].results[0]
 
     @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all its results."""
+        every = hashlib.sha256()
+        for seed in self.seeds:
+            for one in seed.results:
+                every.update(one.model_dump_json().encode() + b"\n")
+        return every.hexdigest()
+
+    @cached_property
     def sample(self) -> Sample:
         """Its predictions with every statistic, resampled once for all tables."""
         return sample(self.seeds, positive=self.first.classes.index(self.first.positive))
 
 
-def collect(results_dir: str | Path) -> list[Group]:
-    """The groups of all result files below `results_dir`, in the order of the suites.
+Progress = Callable[[int, int, str], None]
+"""Gets (done, all, what is done)."""
 
-    Every file is validated first. Raises `ResultError` when there is none, when one is wrong, when a fold is
-    missing, and when the seeds of a group were not tested on the same films or used different data.
+
+def collect(
+    results_dir: str | Path, progress: Progress | None = None, suite: str | None = None
+) -> list[Group]:
+    """The groups of all result files below `results_dir`, or of one `suite`, in the order of the suites.
+
+    Every file is validated first, once for its content (`results.checked`). Raises `ResultError` when there
+    is none, when one is wrong, when a fold is missing, and when the seeds of a group were not tested on the
+    same films or used different data.
     """
     files: dict[Key, dict[int, list[ClassificationResult]]] = defaultdict(lambda: defaultdict(list))
-    for path in find(Path(results_dir), "classification"):
-        result = validate_as(path, ClassificationResult)
+    paths = find(Path(results_dir), "classification")
+    for number, path in enumerate(paths, 1):
+        result = checked_once(path, ClassificationResult)
         key = (
             *(result.suite, result.suite_version, result.task),
             *(result.preprocessing, result.model, result.regime),
         )
-        files[key][result.seed].append(result)
+        if suite in (None, result.suite):
+            files[key][result.seed].append(result)
+        if progress:
+            progress(number, len(paths), "reading results")
+    if not files:
+        raise ResultError(
+            f"no results of the suite {suite!r} in {results_dir}",
+            found=f"{len(paths)} files of other suites",
+            expected="a suite that was run",
+            hint="leave --suite out to see all",
+        )
     groups = [
         Group(key, tuple(pool(results) for _, results in sorted(seeds.items())))
         for key, seeds in files.items()

@@ -6,15 +6,17 @@ reliability diagrams, and the sensitivity against the skew of what was trained o
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from PIL import Image
 
-from covid_synth_data.benchmark.reporting.collect import Group
+from covid_synth_data.benchmark.reporting.collect import Group, Progress
 from covid_synth_data.errors import MissingExtra
 from covid_synth_data.files import atomic
 
@@ -22,37 +24,51 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS: Final = 4
+_INPUTS: Final = "Inputs"
+"""Key of the text in the PNG that says what it was drawn from."""
 _REST, _POSITIVE, _OURS = "#0072b2", "#d55e00", "#333333"
 """Colours that readers with any kind of colour vision can tell apart."""
 
 
-def draw(groups: Sequence[Group], folder: Path) -> dict[str, Path]:
-    """Draw all figures of `groups` into `folder` as PNG; titles to paths. Raises `OutputError`,
-    `MissingExtra`."""
+def draw(groups: Sequence[Group], folder: Path, progress: Progress | None = None) -> dict[str, Path]:
+    """Draw all figures of `groups` into `folder` as PNG; titles to paths.
+
+    `progress` gets (test sets and models drawn, all, what is done). A file that was drawn from the same
+    results stays. Raises `OutputError`, `MissingExtra`.
+    """
     together: dict[tuple[str, ...], list[Group]] = {}
     for group in groups:
         together.setdefault(group.key[:5], []).append(group)
     made: dict[str, Path] = {}
-    for (suite, version, task, kind, model), rows in together.items():
+    for number, ((suite, version, task, kind, model), rows) in enumerate(together.items()):
+        if progress:
+            progress(number, len(together), "drawing")
         name = f"{suite} {version}, {task}, {kind} films, {model}"
         stem = "-".join((suite, task, kind, model))
-        for what, text, panel, size in (
-            ("confidence", "confidence (first seed)", confidence, (3.1, 2.4)),
-            (
-                "confusion",
-                "confusion matrices: share of the row, films (mean over the seeds)",
-                confusion,
-                (3.1, 3.0),
-            ),
-            ("reliability", "reliability (first seed)", reliability, (3.1, 2.9)),
-        ):
-            path = folder / f"{stem}-{what}.png"
-            _save(_panels(rows, panel, size, f"{name}: {text}"), path)
-            made[f"{name}: {text}"] = path
-        path = folder / f"{stem}-skew.png"
-        _save(skews(rows, name), path)
-        made[f"{name}: sensitivity against skew"] = path
+        for what, (text, figure) in _FIGURES.items():
+            path, title = folder / f"{stem}-{what}.png", f"{name}: {text}"
+            inputs = _digest(title, rows)
+            if _drawn_from(path) != inputs:
+                _save(figure(rows, title), path, inputs)
+            made[title] = path
     return made
+
+
+def _digest(title: str, rows: Sequence[Group]) -> str:
+    """Of all that a figure shows and of what draws it."""
+    from importlib.metadata import version
+
+    named = [title, version("matplotlib"), Path(__file__).read_text(encoding="utf-8")]
+    return hashlib.sha256("\n".join([*named, *(group.digest for group in rows)]).encode()).hexdigest()
+
+
+def _drawn_from(path: Path) -> str | None:
+    """The digest in a figure that is there; None for any other file."""
+    try:
+        with Image.open(path) as figure:
+            return figure.info.get(_INPUTS)
+    except (OSError, ValueError):
+        return None
 
 
 def confidence(axes: Axes, group: Group) -> None:
@@ -119,17 +135,17 @@ def reliability(axes: Axes, group: Group) -> None:
 
 def skews(groups: Sequence[Group], title: str) -> Any:
     """Sensitivity at 0.5 and at a specificity of 0.90 against the skew of the training films: the mean of the
-    seeds, with the lowest and highest limit of their intervals. Each regime has a sign of its own."""
+    seeds, with the lowest and highest limit of their intervals. Each regime has a sign of its own. Points lie
+    at their true values, so those of equal skew share a line."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     figure = _figure(8.6, 3.6)
     axes = figure.subplots(1, 2, sharey=True)
     signs = {True: itertools.cycle(_SQUARE_SIGNS), False: itertools.cycle(_ROUND_SIGNS)}
-    for number, group in enumerate(groups):
+    for group in groups:
         real = group.first.regime_rule.baseline
         sign, filled = next(signs[real])
-        # Regimes of the same skew would lie on one another.
-        skew = group.first.composition.skew * 1.04 ** (number - len(groups) / 2)
+        skew = group.first.composition.skew
         for at, side in enumerate(axes):
             every = [
                 seed.metrics.sensitivity if at == 0 else seed.metrics.sensitivity_at[0].sensitivity
@@ -147,6 +163,7 @@ def skews(groups: Sequence[Group], title: str) -> Any:
                 color=colour,
                 markerfacecolor=colour if filled else "white",
                 linewidth=0.8,
+                alpha=0.8,
                 label=group.key[5],
             )
     for side, text in zip(axes, ("at 0.5", "at specificity 0.90"), strict=True):
@@ -160,7 +177,7 @@ def skews(groups: Sequence[Group], title: str) -> Any:
         side.xaxis.set_minor_formatter(NullFormatter())
     axes[0].set_ylabel("sensitivity")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=6.5)
-    figure.suptitle(f"{title}: sensitivity against skew, with 95 % limits", fontsize=8)
+    figure.suptitle(title, fontsize=8)
     return figure
 
 
@@ -193,8 +210,30 @@ def _figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _save(figure: Any, path: Path) -> None:
+def _save(figure: Any, path: Path, inputs: str) -> None:
     from matplotlib import rc_context
 
+    metadata = {"Software": None, _INPUTS: inputs}
     with rc_context({"font.size": 7}), atomic.replacing(path) as temporary, temporary.open("wb") as file:
-        figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
+        # The layout is made once: with it, matplotlib would draw everything a second time to no end.
+        figure.get_layout_engine().execute(figure)
+        figure.set_layout_engine("none")
+        figure.savefig(file, format="png", dpi=110, metadata=metadata)
+
+
+_FIGURES: Final[dict[str, tuple[str, Callable[[Sequence[Group], str], Any]]]] = {
+    "confidence": (
+        "confidence (first seed)",
+        lambda rows, title: _panels(rows, confidence, (3.1, 2.4), title),
+    ),
+    "confusion": (
+        "confusion matrices: share of the row, films (mean over the seeds)",
+        lambda rows, title: _panels(rows, confusion, (3.1, 3.0), title),
+    ),
+    "reliability": (
+        "reliability (first seed)",
+        lambda rows, title: _panels(rows, reliability, (3.1, 2.9), title),
+    ),
+    "skew": ("sensitivity against skew, with 95 % limits", lambda rows, title: skews(rows, title)),
+}
+"""The figures of one test set and model: file name to what is shown and how it is drawn."""

@@ -8,8 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from covid_synth_data.benchmark import results
-from covid_synth_data.benchmark.reporting import comparisons, gains, gap, recipes, segmentation, tables
-from covid_synth_data.benchmark.reporting.collect import Group, collect, comparable
+from covid_synth_data.benchmark.reporting import (
+    comparisons,
+    gains,
+    gap,
+    recipes,
+    segmentation,
+    summary,
+    tables,
+)
+from covid_synth_data.benchmark.reporting.collect import Group, Progress, collect, comparable
+from covid_synth_data.benchmark.reporting.summary import Compared
+from covid_synth_data.benchmark.suite import list_suites, load_suite
 
 
 def report(
@@ -18,35 +28,45 @@ def report(
     comparing: bool = True,
     published: bool = True,
     figures: str | Path | None = None,
+    suite: str | None = None,
+    progress: Progress | None = None,
 ) -> str:
     """The report of all results below `results_dir`, of whichever kinds, each validated first.
 
-    `comparing` adds the gains of each regime over the baselines, `published` the papers' tables beside ours;
-    `figures` is a folder that the figures are drawn into, named in the report relative to the working folder.
+    `comparing` adds a summary and the gains of each regime over the baselines, `published` the papers' tables
+    beside ours; `figures` is a folder that the figures are drawn into, named in the report relative to the
+    working folder. `suite` leaves all other suites out. `progress` gets (done, all, what is done).
     Raises `ResultError`, `ConfigError` for published tables that cannot be read, `MissingExtra` for figures.
     """
     folder, parts = Path(results_dir), []
-    slices = results.has(folder, "segmentation")
-    if results.has(folder, "classification") or not slices:
-        parts.append(_of_classifiers(folder, comparing=comparing, published=published, figures=figures))
+    # A suite is of one kind; a name that no suite has is answered by the results of classifiers.
+    kind = load_suite(suite).kind if suite in list_suites() and suite is not None else None
+    slices = results.has(folder, "segmentation") and (suite is None or kind == "segmentation")
+    if not slices or (suite is None and results.has(folder, "classification")):
+        groups = collect(folder, progress, suite)
+        parts.append(_of_classifiers(groups, comparing, published, figures, progress))
     if slices:
-        parts.append(segmentation.report(folder))
+        parts.append(segmentation.report(folder, suite))
     return "\n".join(parts)
 
 
 def _of_classifiers(
-    results_dir: Path, *, comparing: bool, published: bool, figures: str | Path | None
+    groups: Sequence[Group],
+    comparing: bool,
+    published: bool,
+    figures: str | Path | None,
+    progress: Progress | None,
 ) -> str:
     """The report of the results of classifiers."""
-    groups = collect(results_dir)
     rows = [tables.row_of(group) for group in groups]
-    compared = _gains(groups) if comparing else {}
-    parts = ["# Benchmark report"]
+    compared = _compared(groups, progress) if comparing else []
+    found = _gains(compared)
+    parts = ["# Benchmark report", *(summary.section(compared) if compared else ())]
     for block in tables.blocks(rows):
         row = block[0]
         parts += tables.section(block)
-        parts += compared.get((row.suite, row.suite_version, row.task, row.preprocessing), [])
-    notes = [*tables.NOTES, *(gains.NOTES if compared else ())]
+        parts += found.get((row.suite, row.suite_version, row.task, row.preprocessing), [])
+    notes = [*tables.NOTES, *(gains.NOTES if found else ())]
     parts += ["## How to read the tables", "\n".join(f"- {note}" for note in notes)]
     if published:
         from covid_synth_data.benchmark.reporting import published as papers
@@ -55,31 +75,41 @@ def _of_classifiers(
     if figures is not None:
         from covid_synth_data.benchmark.reporting import figures as drawing
 
-        made = drawing.draw(groups, Path(figures))
+        made = drawing.draw(groups, Path(figures), progress)
         parts.append("## Figures\n\n" + "\n\n".join(f"![{t}]({os.path.relpath(p)})" for t, p in made.items()))
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
-def _gains(groups: Sequence[Group]) -> dict[tuple[str, ...], list[str]]:
+def _compared(groups: Sequence[Group], progress: Progress | None) -> list[Compared]:
+    """The groups that stand in one table, with their comparisons where there is a baseline."""
+    together = comparable(groups)
+    found = []
+    for number, mine in enumerate(together):
+        if progress:
+            progress(number, len(together), "comparing")
+        usable = len(mine) > 1 and any(group.first.regime_rule.baseline for group in mine)
+        pairs = comparisons.compare([group.sample for group in mine]) if usable else []
+        found.append(Compared(mine, pairs, gains.gains(pairs)))
+    return found
+
+
+def _gains(compared: Sequence[Compared]) -> dict[tuple[str, ...], list[str]]:
     """What each regime gains over the real films alone and over the baseline to beat, by test set and
     preprocessing: a table and a verdict for each model."""
     parts: dict[tuple[str, ...], list[str]] = {}
-    for mine in comparable(groups):
-        first = mine[0].first
-        if len(mine) < 2 or not any(group.first.regime_rule.baseline for group in mine):
+    for one in compared:
+        if not one.gains:
             continue
-        samples = [group.sample for group in mine]
-        pairs = comparisons.compare(samples)
-        found = gains.gains(pairs)
-        if found:
-            limit = "" if first.limit is None else f", at most {first.limit:,} real negatives"
-            parts.setdefault(mine[0].key[:4], []).extend(
-                [
-                    f"### Gains, {first.model} ({first.weights.name}){limit}",
-                    *recipes.section(samples, pairs),
-                    *gap.section(samples),
-                    gains.table(pairs),
-                    f"**{gains.verdict(found)}**",
-                ]
-            )
+        first = one.groups[0].first
+        samples = [group.sample for group in one.groups]
+        limit = "" if first.limit is None else f", at most {first.limit:,} real negatives"
+        parts.setdefault(one.groups[0].key[:4], []).extend(
+            [
+                f"### Gains, {first.model} ({first.weights.name}){limit}",
+                *recipes.section(samples, one.pairs),
+                *gap.section(samples),
+                gains.table(one.pairs),
+                f"**{gains.verdict(one.gains)}**",
+            ]
+        )
     return parts

@@ -12,7 +12,8 @@ import numpy as np
 from covid_synth_data import escaping
 from covid_synth_data.benchmark.reporting.markdown import markdown_table
 from covid_synth_data.benchmark.reporting.published import jiang2020, load
-from covid_synth_data.benchmark.results import SegmentationResult, find, validate_as
+from covid_synth_data.benchmark.results import SegmentationResult, find
+from covid_synth_data.benchmark.results.checked import checked_once
 from covid_synth_data.benchmark.suite import list_suites, load_suite
 from covid_synth_data.errors import ResultError
 from covid_synth_data.metrics import segmentation
@@ -46,17 +47,20 @@ def summarise(results_dir: str | Path) -> list[Group]:
     """
     groups: dict[tuple[str, ...], Group] = defaultdict(list)
     for path in find(Path(results_dir), "segmentation"):
-        result = validate_as(path, SegmentationResult)
+        result = checked_once(path, SegmentationResult)
         groups[(*_table(result), result.regime, *result.composition.generators)].append(result)
     rows = [sorted(group, key=lambda result: result.seed) for group in groups.values()]
     _check(rows)
     return sorted(rows, key=_rank)
 
 
-def report(results_dir: str | Path) -> str:
-    """The tables of all results below `results_dir` as Markdown, with what their cells mean below them."""
+def report(results_dir: str | Path, suite: str | None = None) -> str:
+    """The tables of all results below `results_dir`, or of one `suite`, as Markdown; what the cells mean
+    stands below them."""
     blocks: dict[tuple[str, ...], list[Group]] = defaultdict(list)
     for group in summarise(results_dir):
+        if suite not in (None, group[0].suite):
+            continue
         blocks[_table(group[0])].append(group)
     parts = [text for groups in blocks.values() for text in _block(groups)]
     return "\n\n".join([*parts, *(f"Note: {note}" for note in NOTES)]) + "\n"

@@ -47,13 +47,11 @@ class FilmSplit(Split):
 
 @dataclass(frozen=True)
 class PreparedFilms(Prepared):
-    """A run with its training films and what they consist of. `notes` are on the regime's generators.
-    `scores_added` says that two classifiers are trained and their scores added."""
+    """A run with its training films and what they consist of. `notes` are on the regime's generators."""
 
     train: composition.Films
     made_of: results.Composition
     notes: list[str]
-    scores_added: bool = False
 
 
 class Classification(Kind[FilmSplit, PreparedFilms]):
@@ -153,7 +151,6 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
             train=films,
             made_of=made_of,
             notes=notes,
-            scores_added=regime.join == "scores",
         )
 
     def _digest(self, run: Run, films: composition.Films, split: FilmSplit) -> str:
@@ -298,7 +295,7 @@ def trained_together(jobs: Sequence[PreparedFilms]) -> list[list[PreparedFilms]]
     pieces: dict[object, list[PreparedFilms]] = {}
     for job in jobs:
         counts = tuple(job.train.counts().items())
-        head = CLASSIFIERS[job.run.model].learner == "head" and not job.scores_added
+        head = CLASSIFIERS[job.run.model].learner == "head"
         pieces.setdefault(
             (job.run.model, job.run.regime, job.run.fold, counts) if head else job.run, []
         ).append(job)

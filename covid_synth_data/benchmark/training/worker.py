@@ -28,6 +28,8 @@ from covid_synth_data.metrics import detection
 from covid_synth_data.preprocessing import films as preprocessing
 
 Array = npt.NDArray[Any]
+Found = tuple[fit.Trained, WeightsUsed, dict[str, Array]]
+"""A training, its initial weights, and the probabilities of the films of each part."""
 
 FEATURE_BATCH: Final = 32
 LIBRARIES: Final = (
@@ -91,10 +93,7 @@ class Worker:
         if regime.join == "films":
             return self._outcome(train, parts, *work(model, regime, seed, train, parts, what))
         done = [work(model, regime, seed, part, parts, what) for part in added.halves(train)]
-        trained, probabilities = added.add(
-            [(one, found) for one, _, found in done], {name: films.labels for name, films in parts.items()}
-        )
-        return self._outcome(train, parts, trained, done[0][1], probabilities)
+        return self._outcome(train, parts, *_sum(done, parts))
 
     def train_heads(
         self,
@@ -110,6 +109,24 @@ class Worker:
 
         `trains` are the films of each seed, equally many of each class. Needs `fill`.
         """
+        if regime.join == "films":
+            found = self._fit_heads(model, regime, seeds, trains, parts, what)
+        else:
+            halves = zip(*(added.halves(films) for films in trains), strict=True)
+            both = [self._fit_heads(model, regime, seeds, half, parts, what) for half in halves]
+            found = [_sum(done, parts) for done in zip(*both, strict=True)]
+        return [self._outcome(films, parts, *one) for films, one in zip(trains, found, strict=True)]
+
+    def _fit_heads(
+        self,
+        model: str,
+        regime: Regime,
+        seeds: Sequence[int],
+        trains: Sequence[Films],
+        parts: Mapping[str, Films],
+        what: str,
+    ) -> list[Found]:
+        """A dense layer for each seed, learned from its own of `trains`."""
         settings = self.suite.training_of(model)
         ids = list(dict.fromkeys(name for films in trains for name in films.ids))
         where = {name: place for place, name in enumerate(ids)}
@@ -139,8 +156,8 @@ class Worker:
                 for layer in layers
             ]
         return [
-            self._outcome(films, parts, record, networks[0].weights, probabilities)
-            for films, record, probabilities in zip(trains, trained, found, strict=True)
+            (record, networks[0].weights, probabilities)
+            for record, probabilities in zip(trained, found, strict=True)
         ]
 
     def _outcome(
@@ -180,7 +197,7 @@ class Worker:
 
     def _fit(
         self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
-    ) -> tuple[fit.Trained, WeightsUsed, dict[str, Array]]:
+    ) -> Found:
         network, trained = self.learn(model, regime, seed, train, parts["validation"], what)
         learner = network.head if CLASSIFIERS[model].frozen else network
         with machine.one_thread() if CLASSIFIERS[model].frozen else contextlib.nullcontext():
@@ -225,7 +242,7 @@ class Worker:
 
     def _estimate(
         self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
-    ) -> tuple[fit.Trained, WeightsUsed, dict[str, Array]]:
+    ) -> Found:
         """Fit bagged trees or a logistic regression to fixed features."""
         self.progress(0, 1, what)
         fitted, trained = trees.fit(
@@ -341,6 +358,13 @@ class Worker:
         base, _, view = key.partition(":plain")
         film = torch.from_numpy(self.pixels.rows([base])).float().unsqueeze(1) / 255.0
         return (augment.plain(film, augment.rng_of_view(base, int(view))) if view else film)[0]
+
+
+def _sum(done: Sequence[Found], parts: Mapping[str, Films]) -> Found:
+    """The classifiers of the real and of the synthetic films as one (`added.add`)."""
+    labels = {name: films.labels for name, films in parts.items()}
+    trained, probabilities = added.add([(one, found) for one, _, found in done], labels)
+    return trained, done[0][1], probabilities
 
 
 def _auc(films: Films, probabilities: Array) -> float | None:

@@ -8,10 +8,11 @@ import pytest
 from covid_synth_data.benchmark import results, run
 from covid_synth_data.benchmark.data import composition
 from covid_synth_data.benchmark.reporting.tables import films_warning, summarise
+from covid_synth_data.benchmark.suite import ClassificationSuite
 from covid_synth_data.benchmark.training.worker import Worker
 from covid_synth_data.errors import LeakError
 from covid_synth_data.metrics import detection
-from tests.benchmark.conftest import synthetic
+from tests.benchmark.conftest import SUITE, synthetic
 
 HEAD = {"models": ["lite0-frozen"]}
 
@@ -21,8 +22,14 @@ def ran(bench, out, **changes):
     return [results.validate_result(path) for path in paths]
 
 
-@pytest.mark.parametrize("regime", ["skewed", "augmented"])
+SCORES = {"title": "Scores", "mix": "add", "synthetic": ["gnc"], "join": "scores"}
+
+
+@pytest.mark.parametrize("regime", ["skewed", "augmented", "scores"])
 def test_two_seeds_at_once_predict_what_each_does_alone(bench, regime, monkeypatch):
+    bench.suite = ClassificationSuite.model_validate(
+        {**SUITE, "regimes": {**SUITE["regimes"], "scores": SCORES}}
+    )
     pieces = []
     together = Worker.train_heads
     monkeypatch.setattr(

@@ -37,6 +37,7 @@ def paint(films, seed=0, pattern="covid-19", *, indices):
         left, top = np.random.default_rng([seed, index]).integers(8, 40, 2)
         film[top : top + 12, left : left + 12] = 255
         shown[top : top + 12, left : left + 12] = 255
+        shown[top, left] = 1  # the least that counts as painted
         records.append(SimpleNamespace(pattern="ground-glass", extent=0.04, reason=""))
     return SimpleNamespace(films=made, maps=maps, records=tuple(records))
 
@@ -75,6 +76,7 @@ def test_rows_come_in_pairs_of_a_film_and_the_same_film_with_lesions(released, t
         assert changed.any()
         assert not changed[np.asarray(ill["mask"]) == 0].any()
         assert not np.asarray(plain["mask"]).any()
+        assert set(np.unique(ill["mask"])) == {0, 17, 255}
 
 
 def test_hosts_are_training_films(released):
