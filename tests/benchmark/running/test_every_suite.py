@@ -16,6 +16,8 @@ from covid_synth_data.release import loading, manifest, verification, writing
 
 SIDE = 32
 CLASSIFIERS = [name for name in list_suites() if load_suite(name).kind == "classification"]
+FAST = ("external", "quickstart")
+"""Suites that every test run covers; `make test-slow` covers all others, about 10 s each."""
 ROWS = 20
 PHANTOM = {"size": SIDE, "patients": 10}
 PAINTED = {"size": 64, "patients": 10}
@@ -106,7 +108,9 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_release(folder, [entry.config for entry in catalog.DATASETS])
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in CLASSIFIERS]
+)
 def test_a_suite_runs_and_reports_every_regime(name, release, tmp_path):
     suite = tiny(name)
     paths = run(

@@ -108,12 +108,25 @@ def test_four_classes(tmp_path):
     assert "mean sensitivity of the classes" in report(tmp_path / "out")
 
 
+TWO_FOLDS = suite_of(folds=2)
+ONE_REGIME = {"device": "cpu", "seeds": 1, "regimes": ["real"]}
+
+
+@pytest.fixture(scope="module")
+def plain_folds(tmp_path_factory):
+    """The results of `TWO_FOLDS` on unprocessed films, to be copied: their folder and paths."""
+    folder = tmp_path_factory.mktemp("plain")
+    return folder / "out", run(TWO_FOLDS, out=folder / "out", cache_dir=folder / "cache", **ONE_REGIME)
+
+
 @pytest.mark.parametrize("kind", ["harmonised", "lungs"])
-def test_a_suite_under_another_preprocessing(tmp_path, kind):
-    suite = suite_of(folds=3)
-    asked = {"out": tmp_path / "out", "cache_dir": tmp_path / "cache", "device": "cpu", "seeds": 1}
-    plain = run(suite, **asked, regimes=["real"])
-    other = run(suite, **asked, regimes=["real"], preprocessing=kind)
+def test_a_suite_under_another_preprocessing(plain_folds, tmp_path, kind):
+    folder, plain = plain_folds
+    shutil.copytree(folder, tmp_path / "out")
+    plain = [tmp_path / "out" / path.relative_to(folder) for path in plain]
+    other = run(
+        TWO_FOLDS, out=tmp_path / "out", cache_dir=tmp_path / "cache", preprocessing=kind, **ONE_REGIME
+    )
     assert {path.parts[-4] for path in other} == {kind}
     assert not set(plain) & set(other)
     a, b = results.validate_result(plain[0]), results.validate_result(other[0])
