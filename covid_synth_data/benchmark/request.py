@@ -26,7 +26,8 @@ from covid_synth_data.benchmark.suite import (
     load_classifiers,
     load_suite,
 )
-from covid_synth_data.classifiers.registry import CLASSIFIERS
+from covid_synth_data.benchmark.suite import own as own_models
+from covid_synth_data.classifiers.registry import entry
 from covid_synth_data.errors import ConfigError
 from covid_synth_data.files.models import FrozenModel, invalid
 from covid_synth_data.release import loading, places
@@ -121,10 +122,10 @@ class ClassificationRequest(Request):
     def _models_can_start(self) -> ClassificationRequest:
         for model in dict.fromkeys(run.model for run in self.runs()):
             weights = self.weights_of(model)
-            if weights not in CLASSIFIERS[model].weights:
+            if weights not in entry(model).weights:
                 raise ConfigError(
                     f"classifier {model} cannot start from weights {weights!r}",
-                    expected=" or ".join(CLASSIFIERS[model].weights),
+                    expected=" or ".join(entry(model).weights),
                     hint="leave that model or those weights out",
                 )
         return self
@@ -201,7 +202,8 @@ def make_request(
 
     A number n of `seeds` stands for the seeds 0 to n - 1; an option of None or False is not given. `configs`
     are synthetic configs that the suite need not name: regimes are derived for them (`suite.derived`) and run
-    beside the baselines of real films, unless `regimes` says otherwise. Raises
+    beside the baselines of real films, unless `regimes` says otherwise. `models` may name classifiers of the
+    user (`classifiers.own`). Raises
     `UnknownName` for a name that the suite does not have, `ConfigError` for an option that suites of its kind
     do not have and for a value that cannot be.
     """
@@ -212,6 +214,8 @@ def make_request(
         given.setdefault("regimes", derived.names_for(loaded, configs))
         given.setdefault("release", _release_with(loaded.release_name, configs))
         loaded = derived.with_configs(loaded, configs)
+    if isinstance(loaded, ClassificationSuite) and "models" in given:
+        loaded, given["models"] = own_models.with_models(loaded, given["models"])
     allowed = [name for name in model.model_fields if name != "suite"]
     for name in given:
         if name not in allowed:
@@ -231,7 +235,7 @@ def make_request(
 
 def _release_with(dataset: str, configs: Sequence[str]) -> Path | None:
     """The folder of the release with these configs, where COVID_SYNTH_RELEASES names it; else None."""
-    own = [name for name in configs if name not in {entry.config for entry in catalog.DATASETS}]
+    own = [name for name in configs if name not in {item.config for item in catalog.DATASETS}]
     if not own:
         return None
     for name in own:

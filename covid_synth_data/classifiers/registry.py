@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Weights = Literal["imagenet", "xrv", "none"]
 """Initial weights: learned from ImageNet, from chest X-rays (torchxrayvision), or drawn at random."""
 
-Learner = Literal["head", "network", "trees", "logistic"]
+Learner = Literal["head", "network", "trees", "logistic", "own"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Classifier:
 
     `learner` is what learns: the whole `network`, or, on fixed features that are computed once per film and
     kept on disk, its dense layer (`head`) or an estimator without epochs (`trees`, `logistic`; module
-    `trees`). `weights` are the initial weights that make sense for it.
+    `trees`); `own` is a classifier of the user (module `own`). `weights` are the initial weights that make
+    sense for it.
     """
 
     title: str
@@ -34,7 +35,7 @@ class Classifier:
     @property
     def frozen(self) -> bool:
         """True where the body is not trained."""
-        return self.learner != "network"
+        return self.learner not in ("network", "own")
 
 
 _IMAGENET: Final[tuple[Weights, ...]] = ("imagenet", "none")
@@ -76,6 +77,15 @@ CLASSIFIERS: Final = {
     ),
 }
 """The table. A new classifier is its body in `networks` and one line here."""
+
+
+OWN: Final = Classifier("A classifier of the user", "", "own", ("none",))
+
+
+def entry(name: str) -> Classifier:
+    """The table's line for `name`; `OWN` for a name that the table lacks, which a suite gives a classifier of
+    the user alone."""
+    return CLASSIFIERS.get(name, OWN)
 
 
 def build(name: str, weights: Weights, seed: int, classes: int = 2) -> Network:

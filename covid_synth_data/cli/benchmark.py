@@ -47,7 +47,10 @@ def run_suite(
     release: Release = None,
     version: Annotated[str | None, typer.Option(help="of the dataset, where no --release is given")] = None,
     task: Annotated[list[str] | None, typer.Option(help="a task; again for more")] = None,
-    model: Annotated[list[str] | None, typer.Option(help="a model; again for more")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="a model of the suite, or your own MODULE:ATTRIBUTE; again for more"),
+    ] = None,
     regime: Annotated[list[str] | None, typer.Option(help="a regime; again for more")] = None,
     config: Annotated[
         list[str] | None,
@@ -154,7 +157,7 @@ def _print_plan(lines: list[Line], as_json: bool) -> None:
     total = sum(line.seconds for line in lines) / 60
     say(
         f"at most {total:,.1f} minutes, from one batch of each network timed here; early stopping makes it"
-        " less, and a dense layer on fixed features is not counted"
+        " less, and neither a dense layer on fixed features nor a classifier of your own is counted"
     )
 
 

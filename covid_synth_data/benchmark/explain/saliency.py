@@ -16,7 +16,7 @@ from covid_synth_data.benchmark.request import Progress, request_classifiers
 from covid_synth_data.benchmark.running.classification import Classification
 from covid_synth_data.benchmark.running.kind import load_synthetic, no_progress
 from covid_synth_data.benchmark.suite import ClassificationSuite
-from covid_synth_data.classifiers.registry import CLASSIFIERS
+from covid_synth_data.classifiers.registry import entry
 from covid_synth_data.errors import ConfigError, MissingExtra
 from covid_synth_data.files import atomic
 
@@ -57,7 +57,7 @@ def saliency(
         **options,
     )
     chosen, runs = request.suite, request.runs()[:1]
-    if CLASSIFIERS[runs[0].model].learner not in ("head", "network"):
+    if entry(runs[0].model).learner not in ("head", "network"):
         raise ConfigError(
             f"{runs[0].model} is no network that could be looked into", hint="choose one without trees"
         )

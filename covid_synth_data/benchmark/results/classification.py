@@ -19,6 +19,7 @@ from covid_synth_data.benchmark.suite import (
     Training,
     derived,
 )
+from covid_synth_data.classifiers.own import Origin
 from covid_synth_data.errors import MetricError
 from covid_synth_data.files.fields import Identifier, Line, Sha256, Side
 from covid_synth_data.files.models import FrozenModel
@@ -102,7 +103,8 @@ class ClassificationResult(Result):
     """The whole file.
 
     `limit` is the largest number of real negatives that was allowed; `notes` repeat what the task says of its
-    data. Where the task has `folds`, a file is of one `fold`, from 0.
+    data. Where the task has `folds`, a file is of one `fold`, from 0. `own` says which classifier of the user
+    `model` stands for; None for one of the package.
     """
 
     format: Literal[2] = 2
@@ -112,6 +114,7 @@ class ClassificationResult(Result):
     image_size: Side
     preprocessing: Preprocessing
     model: Name
+    own: Origin | None = None
     weights: Weights
     regime_rule: Regime
     training: Training
@@ -252,7 +255,7 @@ def _against_suite(result: ClassificationResult) -> Iterator[str]:
     ):
         if limit is not None and count > limit:
             yield f"suite {suite.name} {suite.version} allows {limit} real {kind}, not {count}"
-    if result.model not in suite.models:
+    if result.model not in suite.models and result.own is None:
         yield f"suite {suite.name} {suite.version} has no model {result.model!r}"
     stated = (result.protocol, result.positive, result.image_size, result.folds)
     expected = (suite.protocol, suite.positive, suite.image_size, suite.folds)

@@ -16,7 +16,8 @@ from covid_synth_data.benchmark.results import classification as results
 from covid_synth_data.benchmark.running.kind import Kind, Prepared, Split, Synthetic
 from covid_synth_data.benchmark.suite import digest_of
 from covid_synth_data.benchmark.training.cost import Cost, time_network
-from covid_synth_data.classifiers.registry import CLASSIFIERS
+from covid_synth_data.classifiers.own import origin_of
+from covid_synth_data.classifiers.registry import entry
 from covid_synth_data.errors import MissingExtra
 from covid_synth_data.machine import pick_device
 from covid_synth_data.preprocessing import films as preprocessing
@@ -156,10 +157,12 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
     def _digest(self, run: Run, films: composition.Films, split: FilmSplit) -> str:
         suite = self.suite
         used = self.synthetic.dataset if suite.configs_of(run.regime) else None
+        own = suite.models[run.model].own
         by_hand = {name: one.model_dump() for name, one in suite.made_for(run.regime).items()}
         return digest_of(
             {
                 **({"made": by_hand} if by_hand else {}),
+                **({"own": origin_of(own).model_dump()} if own else {}),
                 "suite": [suite.name, suite.version, suite.protocol, suite.positive, suite.image_size],
                 "run": [run.task, run.model, run.regime, run.seed, run.fold, suite.folds],
                 "classes": list(split.classes),
@@ -231,6 +234,7 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         seconds: float,
     ) -> results.ClassificationResult:
         suite, run = self.suite, job.run
+        own = suite.models[run.model].own
         regime = suite.regimes[run.regime]
         return results.ClassificationResult(
             suite=suite.name,
@@ -242,6 +246,7 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
             image_size=suite.image_size,
             preprocessing=self.request.films,
             model=run.model,
+            own=origin_of(own) if own else None,
             weights=trained.weights,
             regime=run.regime,
             regime_rule=regime,
@@ -266,12 +271,17 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         )
 
     def cost(self, model: str, pending: Sequence[PreparedFilms], held_out: frozenset[str]) -> Cost:
-        """Fixed features of a frozen network, or all epochs of a network that is trained as a whole."""
+        """Fixed features of a frozen network, or all epochs of a network that is trained as a whole.
+
+        Nothing is known of a classifier of the user but the films that it reads.
+        """
         if not pending:
             return Cost()
-        suite, frozen = self.suite, CLASSIFIERS[model].frozen
+        suite, frozen = self.suite, entry(model).frozen
         settings = suite.training_of(model)
         films = {name for job in pending for name in job.train.ids} | held_out
+        if entry(model).learner == "own":
+            return Cost(len(films))
         classes, device = len(pending[0].train.classes), pick_device(self.request.device)
         step, film = time_network(self.request, model, classes, device)
         if not frozen:
@@ -295,7 +305,7 @@ def trained_together(jobs: Sequence[PreparedFilms]) -> list[list[PreparedFilms]]
     pieces: dict[object, list[PreparedFilms]] = {}
     for job in jobs:
         counts = tuple(job.train.counts().items())
-        head = CLASSIFIERS[job.run.model].learner == "head"
+        head = entry(job.run.model).learner == "head"
         pieces.setdefault(
             (job.run.model, job.run.regime, job.run.fold, counts) if head else job.run, []
         ).append(job)

@@ -111,10 +111,20 @@ class Regime(BaseRegime):
 
 
 class Model(FrozenModel):
-    """A classifier of the suite: its initial weights and what its training changes."""
+    """A classifier of the suite: its initial weights and what its training changes.
+
+    `own` is MODULE:ATTRIBUTE of a classifier that is in no table; see `classifiers.own`.
+    """
 
     weights: Weights = "imagenet"
     training: TrainingChange = TrainingChange()
+    own: str | None = None
+
+    @model_validator(mode="after")
+    def _own_starts_from_nothing(self) -> Model:
+        if self.own is not None and self.weights != "none":
+            raise ValueError('weights = "none" where own names a classifier')
+        return self
 
 
 class Profile(BaseProfile):
@@ -224,7 +234,9 @@ class ClassificationSuite(Suite):
         """An error for the first model that is in no table of classifiers."""
         from covid_synth_data.classifiers.registry import CLASSIFIERS
 
-        unknown = [model for model in self.models if model not in CLASSIFIERS]
+        unknown = [
+            name for name, model in self.models.items() if (name in CLASSIFIERS) == (model.own is not None)
+        ]
         return UnknownName("classifier", unknown[0], CLASSIFIERS) if unknown else None
 
     def regimes_of(self, task: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from covid_synth_data.benchmark.request import ClassificationRequest
-from covid_synth_data.classifiers.registry import CLASSIFIERS, build
+from covid_synth_data.classifiers.registry import build, entry
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +45,7 @@ def time_network(
         with torch.inference_mode():
             network.features(films)
 
-    step_seconds = 0.0 if CLASSIFIERS[model].frozen else better_of_two(step, device)
+    step_seconds = 0.0 if entry(model).frozen else better_of_two(step, device)
     return step_seconds, better_of_two(features, device) / batch
 
 

@@ -18,10 +18,10 @@ from covid_synth_data.benchmark.data.composition import Films, Pool
 from covid_synth_data.benchmark.request import ClassificationRequest, Progress
 from covid_synth_data.benchmark.results import classification as results
 from covid_synth_data.benchmark.suite import Regime
-from covid_synth_data.benchmark.training import added, augment, fit, heads, trees
+from covid_synth_data.benchmark.training import added, augment, fit, heads, own, trees
 from covid_synth_data.classifiers.networks import Network
-from covid_synth_data.classifiers.registry import CLASSIFIERS, build
-from covid_synth_data.classifiers.weights import WeightsUsed
+from covid_synth_data.classifiers.registry import build, entry
+from covid_synth_data.classifiers.weights import NO_WEIGHTS, WeightsUsed
 from covid_synth_data.files.pixels import load_grey
 from covid_synth_data.files.store import Store, default_folder
 from covid_synth_data.metrics import detection
@@ -75,7 +75,7 @@ class Worker:
         for number, name in enumerate(ids, 1):
             keys.append(self.pool.key(name))
             self.progress(number, len(ids), "read")
-        if not CLASSIFIERS[model].frozen:
+        if not entry(model).frozen:
             self._decode(keys)
             return
         augmented = dict.fromkeys(
@@ -88,8 +88,8 @@ class Worker:
         self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
     ) -> TrainedClassifier:
         """Train on `train`, stop by `parts["validation"]`, then predict `parts["test"]`. Needs `fill`."""
-        learner = CLASSIFIERS[model].learner in ("head", "network")
-        work = self._fit if learner else self._estimate
+        works = {"head": self._fit, "network": self._fit, "own": self._fit_own}
+        work = works.get(entry(model).learner, self._estimate)
         if regime.join == "films":
             return self._outcome(train, parts, *work(model, regime, seed, train, parts, what))
         done = [work(model, regime, seed, part, parts, what) for part in added.halves(train)]
@@ -199,8 +199,8 @@ class Worker:
         self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
     ) -> Found:
         network, trained = self.learn(model, regime, seed, train, parts["validation"], what)
-        learner = network.head if CLASSIFIERS[model].frozen else network
-        with machine.one_thread() if CLASSIFIERS[model].frozen else contextlib.nullcontext():
+        learner = network.head if entry(model).frozen else network
+        with machine.one_thread() if entry(model).frozen else contextlib.nullcontext():
             probabilities = {
                 name: fit.class_probabilities(learner, self._feed(model, films))
                 for name, films in parts.items()
@@ -214,9 +214,9 @@ class Worker:
         settings = self.suite.training_of(model)
         network = self._build(model, seed, len(train.classes)).to(self.device)
         # One dense layer is too small to share out, and one thread gives the same digits on every machine.
-        with machine.one_thread() if CLASSIFIERS[model].frozen else contextlib.nullcontext():
+        with machine.one_thread() if entry(model).frozen else contextlib.nullcontext():
             trained = fit.fit(
-                network.head if CLASSIFIERS[model].frozen else network,
+                network.head if entry(model).frozen else network,
                 self._feed(model, train, regime),
                 self._feed(model, validation),
                 settings,
@@ -250,7 +250,7 @@ class Worker:
             self._features_of(model, parts["validation"]),
             classes=len(train.classes),
             seed=seed,
-            learner=CLASSIFIERS[model].learner,
+            learner=entry(model).learner,
             sampling=regime.sampling,
             loss=regime.loss,
             monitor=self.suite.training_of(model).monitor,
@@ -261,6 +261,30 @@ class Worker:
         }
         self.progress(1, 1, what)
         return trained, self._build(model, 0).weights, found
+
+    def _fit_own(
+        self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
+    ) -> tuple[fit.Trained, WeightsUsed, dict[str, Array]]:
+        """Fit a classifier of the user to pixels of films and, where the regime augments, of variants."""
+        self.progress(0, 1, what)
+        views = range(1, self.suite.augment_views + 1) if regime.augment == "plain" else ()
+        keys = [self.pool.key(name) for name in train.ids]
+        variants = [fit.view_key(key, view) for view in views for key in keys]
+        films = [self.pixels.rows(keys), *(self._pixels_of(key)[None] for key in variants)]
+        trained, found = own.fit(
+            self.suite.models[model].own or "",
+            np.concatenate(films),
+            np.tile(train.labels, 1 + len(views)),
+            {name: self.films(part) for name, part in parts.items()},
+            parts["validation"].labels,
+            classes=len(train.classes),
+            seed=seed,
+            sampling=regime.sampling,
+            loss=regime.loss,
+            monitor=self.suite.training_of(model).monitor,
+        )
+        self.progress(1, 1, what)
+        return trained, NO_WEIGHTS, dict(found)
 
     def _notes(self, parts: Sequence[Films]) -> list[str]:
         """What became of films whose lungs were not found."""
@@ -275,7 +299,7 @@ class Worker:
 
     def _feed(self, model: str, films: Films, regime: Regime | None = None) -> fit.Feed:
         """The films for training by `regime`, or as they are without one."""
-        if CLASSIFIERS[model].frozen:
+        if entry(model).frozen:
             return self._features_of(model, films, regime)
         keys = [self.pool.key(name) for name in films.ids]
         augmented = regime is not None and regime.augment == "plain"
@@ -288,7 +312,7 @@ class Worker:
 
     def _features(self, model: str, network: Network | None = None) -> Store:
         network = network or self._build(model, 0)
-        made_by = f"{CLASSIFIERS[model].body}-{(network.weights.sha256 or 'none')[:12]}"
+        made_by = f"{entry(model).body}-{(network.weights.sha256 or 'none')[:12]}"
         name = f"features-{made_by}-{self.made_by}-{self.device.type}"
         return Store(self.cache_dir / name, (network.width,), np.float32)
 
@@ -352,6 +376,11 @@ class Worker:
                     )
                 ),
             )
+
+    def _pixels_of(self, key: str) -> Array:
+        """A variant of a film as uint8 (side, side)."""
+        grey: Array = np.rint(self._variant(key)[0].numpy() * 255).clip(0, 255).astype(np.uint8)
+        return grey
 
     def _variant(self, key: str) -> torch.Tensor:
         """The film (1, side, side) in [0, 1] that `key` names, augmented where it names a variant."""
