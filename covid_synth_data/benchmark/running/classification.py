@@ -62,6 +62,7 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         """`progress` is called as `request.Progress` says."""
         self.request, self.suite = request, request.suite
         self.synthetic, self.progress = synthetic, progress
+        self._made: dict[tuple[str, ...], datasets.Dataset] = {}
 
     def split(self, task: str, fold: int | None) -> FilmSplit:
         """The three parts of a task; training films are thinned out as suite and request say."""
@@ -112,15 +113,18 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         return [self._prepare(run, split) for run in runs]
 
     def _make(self, split: FilmSplit, runs: Sequence[Run]) -> None:
-        """Make the configs that these runs need from the training films of `split`, each once."""
+        """Make the configs that these runs need from the training films of `split`, each once; folds that
+        train on the same films share them."""
         needed = {name: one for run in runs for name, one in self.suite.made_for(run.regime).items()}
         missing = [name for name in needed if name not in split.configs]
         for number, name in enumerate(missing, 1):
             self.progress(number, len(missing), f"make {name}")
             positive, findings = self.suite.positive, self.suite.data.held_findings
             hosts = composition.without_held(False, split.splits["train"], positive, findings)
-            rows = made.make(name, needed[name], hosts, positive)
-            split.configs[name] = composition.as_task(rows, split.classes)
+            key = (name, positive, *hosts["image_id"][:])
+            if key not in self._made:
+                self._made[key] = made.make(name, needed[name], hosts, positive)
+            split.configs[name] = composition.as_task(self._made[key], split.classes)
 
     def _prepare(self, run: Run, split: FilmSplit) -> PreparedFilms:
         suite, splits, synthetic = self.suite, split.splits, self.synthetic
