@@ -44,7 +44,7 @@ def read(
             builder().download_and_prepare()
             write_text(home / NOTE, json.dumps(_hashes(home)))
         rows: Any = builder().as_dataset(split="train")
-    return rows  # type: ignore[no-any-return]
+    return rows
 
 
 def _is_whole(home: Path) -> bool:

@@ -73,7 +73,8 @@ def damage(copy: Path, how: str) -> None:
     elif how == "info":
         (copy.parent / "dataset_info.json").write_text("{")
     elif how == "note":
-        next(up for up in copy.parents if (up / arrow_copy.NOTE).is_file()).joinpath(arrow_copy.NOTE).write_text("{")
+        home = next(up for up in copy.parents if (up / arrow_copy.NOTE).is_file())
+        (home / arrow_copy.NOTE).write_text("{")
 
 
 @pytest.mark.parametrize("how", ["cut", "empty", "gone", "info", "note"])
