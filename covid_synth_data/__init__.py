@@ -31,6 +31,8 @@ _WHERE = {
     "replace": "mixing",
     "extend": "mixing",
     "write_parquet": "files.films",
+    "write_image_folder": "release.exporting",
+    "write_npz": "release.exporting",
 }
 _MODULES = ("benchmark", "errors", "generators", "lesions", "metrics", "schema")
 
@@ -55,6 +57,8 @@ __all__ = [
     "schema",
     "skew",
     "verify",
+    "write_image_folder",
+    "write_npz",
     "write_parquet",
 ]
 
@@ -64,6 +68,7 @@ if TYPE_CHECKING:
     from covid_synth_data.files.films import write_parquet
     from covid_synth_data.mixing import extend, mix, replace, skew
     from covid_synth_data.release.diff import diff
+    from covid_synth_data.release.exporting import write_image_folder, write_npz
     from covid_synth_data.release.loading import load_dataset
     from covid_synth_data.release.verification import verify
     from covid_synth_data.sources import list_sources, load_source

@@ -1,4 +1,4 @@
-"""The whole path on phantoms: train, release, verify, load, mix, benchmark, and a page that shows it.
+"""The whole path: the released images, then on phantoms train, release, verify, load, mix and benchmark.
 
 Every step is a command or call that a user would run; training and releasing are the maintainers' side of
 the project, which is in a checkout but not in the pip package, so they run as commands of their own.
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from covid_synth_data.errors import CorruptRelease, CovidSynthError, MissingCheckout
 from covid_synth_data.files.atomic import write_text
+from covid_synth_data.release import places
 
 if TYPE_CHECKING:
     import datasets
@@ -64,6 +65,13 @@ def run(out: Path, say: Callable[[str], None], progress: Callable[[str], Any]) -
         page.steps.append(Step(title, command, outcome, time.monotonic() - start))
         say(f"   {outcome} ({page.steps[-1].seconds:.0f} s)")
 
+    loaded: dict[str, datasets.Dataset] = {}
+    if places.find("covid-synth-cxr", ("gnc", "gpc")):
+        step(
+            "Load the released images of this checkout, and save a sheet of them",
+            'covid_synth_data.load_dataset("covid-synth-cxr")',
+            lambda: _released(loaded, out / "released.png"),
+        )
     shown = f"generation/recipes/{recipe.name}"
     step(
         "Train a small CycleGAN, normal to COVID-19, on phantoms",
@@ -78,7 +86,6 @@ def run(out: Path, say: Callable[[str], None], progress: Callable[[str], Any]) -
         ),
     )
     step("Verify every byte and count", f"covid-synth verify {release}", lambda: _verify(release))
-    loaded: dict[str, datasets.Dataset] = {}
     step(
         "Load it with the datasets library alone",
         f'datasets.load_dataset("{release}", "gnc", split="train")',
@@ -104,6 +111,24 @@ def run(out: Path, say: Callable[[str], None], progress: Callable[[str], Any]) -
     write_text(path, _render(page))
     say(f"page: {path}")
     return path
+
+
+def _released(loaded: dict[str, datasets.Dataset], out: Path) -> str:
+    """Load the release and save four rows of it, spread evenly, as a PNG file."""
+    import numpy as np
+    from PIL import Image
+
+    import covid_synth_data as csd
+
+    rows = csd.load_dataset("covid-synth-cxr")
+    shown = rows.select([len(rows) * place // (4 * SHOWN) for place in range(4 * SHOWN)])
+    films = np.stack([np.asarray(image) for image in shown["image"]])
+    side = films.shape[1]
+    sheet = films.reshape(4, SHOWN, side, side).transpose(0, 2, 1, 3).reshape(4 * side, SHOWN * side)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(sheet).save(out)
+    loaded["released"] = shown.select(range(0, 4 * SHOWN, 4))
+    return f"{len(rows):,} rows; the sheet is {out}"
 
 
 def _recipe() -> Path:
@@ -186,7 +211,7 @@ def _benchmark(release: Path, out: Path, progress: Callable[[str], Any]) -> str:
 
 
 def _sheets(loaded: dict[str, datasets.Dataset]) -> list[tuple[str, list[str]]]:
-    """Rows of films as data URLs: sources, their translations, and real COVID-19 phantoms."""
+    """Rows of films as data URLs: released ones, sources, their translations, and real COVID-19 phantoms."""
     import numpy as np
 
     synthetic, real = loaded["synthetic"].select(range(SHOWN)), loaded["all"]
@@ -194,7 +219,14 @@ def _sheets(loaded: dict[str, datasets.Dataset]) -> list[tuple[str, list[str]]]:
     sources = real.select([where[name] for name in synthetic["source_id"]])
     code = real.features["label"].str2int("covid-19")
     covid = real.select(np.flatnonzero(np.asarray(real["label"]) == code)[:SHOWN])
+    released = loaded.get("released")
+    first = (
+        [("Released images (covid-synth-cxr)", [_data_url(image) for image in released["image"]])]
+        if released
+        else []
+    )
     return [
+        *first,
         ("Normal phantoms (real, for this suite)", [_data_url(image) for image in sources["image"]]),
         (
             "The same films translated to COVID-19 (synthetic)",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from covid_synth_data.errors import ConfigError
+from covid_synth_data.errors import ConfigError, UnknownName
 
 if TYPE_CHECKING:
     import datasets
@@ -95,6 +95,16 @@ STRING_COLUMNS: Final = (
     "pair_id",
     "pattern",
 )
+
+
+def label_named(name: str, where: str) -> str:
+    """The label of `LABELS` that `name` spells, case, "_" and spaces aside. Raises `UnknownName`."""
+    plain = name.strip().casefold().replace("_", "-").replace(" ", "-")
+    known = {label.replace("-", ""): label for label in LABELS}
+    found = known.get(plain.replace("-", ""))
+    if found is None:
+        raise UnknownName(f"label in {where}", name, LABELS)
+    return found
 
 
 def synthetic_columns(dataset: str, subset: str = "") -> tuple[str, ...]:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
+from covid_synth_data import schema
 from covid_synth_data.errors import ConfigError, EmptySplit, UnknownName
 from covid_synth_data.escaping import terminal
-from covid_synth_data.sources import list_sources, table
+from covid_synth_data.sources import list_sources, own, table
 from covid_synth_data.splits import protocols
 from covid_synth_data.splits.leaks import LeakReport, check_leaks, find_leaks, near_duplicates
 
@@ -46,12 +47,14 @@ _BINARY: Final = ("clean", "zunair2021", "menon2020")
 @dataclass(frozen=True)
 class TaskInfo:
     """A task: its `classes` (names of `classes.CLASSES`), that of interest last, and how it can be split, the
-    default first."""
+    default first. A task with a `source` is one that the user declared: of the films of that source alone.
+    """
 
     name: str
     classes: tuple[str, ...]
     description: str
     protocols: tuple[str, ...] = _BINARY
+    source: str | None = None
 
     @property
     def positive(self) -> str:
@@ -122,8 +125,15 @@ TASKS: Final = (
 
 
 def list_tasks() -> tuple[TaskInfo, ...]:
-    """All tasks, in the order of the table."""
-    return TASKS
+    """All tasks, in the order of the table; then those of sources that the user declared."""
+    mine = [
+        TaskInfo(
+            source.task.name, tuple(source.task.classes), f"films of {source.name}", ("own",), source.name
+        )
+        for source in own.declared().values()
+        if source.task is not None
+    ]
+    return (*TASKS, *mine)
 
 
 @dataclass(frozen=True)
@@ -144,6 +154,11 @@ class TaskPlan:
     classes: tuple[str, ...]
     fold: int | None = None
     folds: int = 1
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The names that `label` of the splits is made of: `schema.LABELS` where they do, else `classes`."""
+        return schema.LABELS if set(self.task.classes) <= set(schema.LABELS) else self.classes
 
     @property
     def used(self) -> pd.DataFrame:
@@ -205,13 +220,13 @@ def plan_task(
     `root` holds the real sets (None: the folder that COVID_SYNTH_SOURCES names). `protocol` is one of the
     task's (None: its first): "clean" (patient-disjoint, frontal, de-duplicated), "zunair2021" (the paper's),
     "menon2020" (the paper's films and counts, by patient), "hussain2022", "external", "source-matched",
-    "same-source".
+    "same-source", "own" (a declared source).
     `seed` shuffles patients. `sources` narrows "clean" to these sets; ["phantom"] needs no root and takes
     the options `phantom` (size, patients, seed). `licences` "permissive" keeps public-domain and CC BY films
     only. `fold` of `folds` is tested on, by "source-matched" and "same-source" alone (None: fold 0). Raises
     `UnknownName`, `ConfigError`, `MissingSource`, `MissingExtra`, `BadMetadata`.
     """
-    known = {task.name: task for task in TASKS}
+    known = {task.name: task for task in list_tasks()}
     if name not in known:
         raise UnknownName("task", name, known)
     task = known[name]
@@ -221,6 +236,12 @@ def plan_task(
     if licences not in _LICENCES:
         raise UnknownName("choice of licences", licences, _LICENCES)
     sources = [sources] if isinstance(sources, str) else sources
+    if task.source is not None:
+        if sources is not None and list(sources) != [task.source]:
+            raise ConfigError(
+                f"the task {name} is of one source", found=", ".join(sources), expected=task.source
+            )
+        sources = [task.source]
     _check_sources(sources, phantom)
     folds, fold = _folds(chosen, folds, fold)
     request = protocols.Request(task.classes, root, seed, sources, licences, phantom, folds, fold)
@@ -296,8 +317,7 @@ def load_task(
     """The task as a DatasetDict of train, validation and test in `schema.REAL_COLUMNS`.
 
     Arguments and errors are those of `plan_task`, and `EmptySplit` where a part has no film of a class;
-    images are decoded when a row is read. `label` is a `ClassLabel` of the task's classes, 0 to
-    n - 1; those of a released dataset may be others, and `mix` matches them by name.
+    images are decoded when a row is read. `label` is a `ClassLabel` of `TaskPlan.label_names`.
     """
     plan = plan_task(
         name,
@@ -313,11 +333,8 @@ def load_task(
     return to_splits(plan)
 
 
-def to_splits(plan: TaskPlan, names: Sequence[str] | None = None) -> datasets.DatasetDict:
-    """The films of a plan as a DatasetDict; `label` is a code of `names`, by default of the plan's classes.
-
-    Raises `EmptySplit`.
-    """
+def to_splits(plan: TaskPlan) -> datasets.DatasetDict:
+    """The films of a plan as a DatasetDict. Raises `EmptySplit`."""
     import datasets
 
     parts = {}
@@ -336,5 +353,5 @@ def to_splits(plan: TaskPlan, names: Sequence[str] | None = None) -> datasets.Da
                     hint="covid-synth sources shows what the root lacks",
                 )
         rows = rows.assign(label=rows["class"]).reset_index(drop=True)
-        parts[split] = table.to_dataset(rows, tuple(names or plan.classes))
+        parts[split] = table.to_dataset(rows, plan.label_names)
     return datasets.DatasetDict(parts)

@@ -60,6 +60,7 @@ def _own_caches(
     """The caches of whoever runs the tests are left alone; real sets are there only where asked for."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("COVID_SYNTH_CACHE", str(folder))
+    monkeypatch.setenv("COVID_SYNTH_CONFIG", str(folder / "config"))
     monkeypatch.setenv("HF_DATASETS_CACHE", str(folder / "datasets"))
     monkeypatch.setenv("HF_HUB_CACHE", str(folder / "hub"))
     if "huggingface_hub.constants" in sys.modules:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +86,17 @@ def sampler_weights(path: Path, architecture: str = "dcgan", **card: Any) -> Pat
         },
     )
     return path
+
+
+def write_weights(release: Path, learned_from: dict[str, list[str]]) -> list[dict[str, Any]]:
+    """Bytes for `weights/fake.safetensors`, and their card; the entries of both for a manifest."""
+    (release / "weights").mkdir(exist_ok=True)
+    content = {"weights/fake.safetensors": b"fake"}
+    card = {"sha256": hashlib.sha256(b"fake").hexdigest(), "training": {"learned_from": learned_from}}
+    content["weights/fake.json"] = json.dumps(card).encode()
+    for name, data in content.items():
+        (release / name).write_bytes(data)
+    return [
+        {"path": name, "sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+        for name, data in content.items()
+    ]

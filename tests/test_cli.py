@@ -37,6 +37,11 @@ def command(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_the_version(shell):
+    outcome = shell("--version")
+    assert (outcome.code, outcome.out.strip()) == (0, csd.__version__)
+
+
 def test_import_is_light():
     code = """
 import json, sys, time

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import datasets
 import numpy as np
 import pytest
@@ -106,3 +108,15 @@ def test_streams_are_batched_too(splits):
     streamed = list(batches(splits["test"].to_iterable_dataset(), 4))
     plain = list(batches(splits["test"], 4))
     assert all(np.array_equal(a, b) for (a, _), (b, _) in zip(streamed, plain, strict=True))
+
+
+def test_the_recipe_for_images_of_two_sizes_works(splits):
+    """The last block of the page about mixing, as it stands there."""
+    text = (Path(__file__).resolve().parents[1] / "docs/how-to/mixing.md").read_text(encoding="utf-8")
+    block = next(part for part in text.split("```python\n") if "with_transform" in part).partition("```")[0]
+    other = csd.load_source("phantom", size=48, patients=4)
+    names = {"mixed": csd.extend(splits["train"], other.select_columns(["image", "label"]), 0.2)}
+    exec(block, names)
+    images = [batch["image"] for batch in names["loader"]]
+    assert {tuple(image.shape[1:]) for image in images} == {(256, 256)}
+    assert sum(map(len, images)) == len(names["mixed"])

@@ -31,6 +31,8 @@ def test_the_surface_is_exactly_what_is_promised():
         "extend",
         "skew",
         "verify",
+        "write_image_folder",
+        "write_npz",
         "write_parquet",
         "diff",
         "find_leaks",

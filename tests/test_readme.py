@@ -14,16 +14,15 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 
 
-def block(language: str) -> str:
-    """The first fenced block of a language."""
-    found = re.search(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-    assert found is not None
-    return found[1]
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 
-def test_the_code_prints_what_the_readme_says(tmp_path):
+@pytest.mark.parametrize("number", range(2))
+def test_the_code_prints_what_the_readme_says(tmp_path, number):
     done = subprocess.run(
-        [sys.executable, "-c", block("python")],
+        [sys.executable, "-c", blocks("python")[number]],
         capture_output=True,
         text=True,
         check=False,
@@ -31,7 +30,7 @@ def test_the_code_prints_what_the_readme_says(tmp_path):
         env={"PYTHONPATH": str(ROOT), "HF_DATASETS_DISABLE_PROGRESS_BARS": "1", "HOME": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == block("text")
+    assert done.stdout == blocks("text")[number]
 
 
 def prose(text: str) -> str:

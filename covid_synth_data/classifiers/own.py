@@ -30,6 +30,7 @@ import numpy.typing as npt
 
 from covid_synth_data.classifiers.registry import CLASSIFIERS
 from covid_synth_data.errors import ConfigError, UnknownName
+from covid_synth_data.files.fields import Line, Sha256
 from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.files.pixels import Grey
 
@@ -56,8 +57,8 @@ class Estimator(Protocol):
 class Origin(FrozenModel):
     """Which classifier a result is of: MODULE:ATTRIBUTE, and the sha256 of the file of the module."""
 
-    origin: str
-    sha256: str
+    origin: Line
+    sha256: Sha256
 
 
 def named(asked: str) -> tuple[str, str] | None:

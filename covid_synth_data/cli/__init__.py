@@ -17,10 +17,12 @@ from covid_synth_data.cli import (
     data,
     datasets,
     explore,
+    exporting,
     importing,
     leaderboard,
     paint,
     reader_study,
+    source,
 )
 from covid_synth_data.cli.common import guarded, progress_bar, say, table
 
@@ -38,9 +40,11 @@ app.add_typer(audit.app)
 app.add_typer(paint.app)
 app.add_typer(importing.app)
 app.add_typer(explore.app)
+app.add_typer(exporting.app)
 app.add_typer(benchmark.app, name="benchmark")
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(reader_study.app, name="reader-study")
+app.add_typer(source.app, name="source")
 
 
 def _print_version(asked: bool) -> None:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from covid_synth_data import schema
-from covid_synth_data.errors import BadMetadata, ConfigError, UnknownName
+from covid_synth_data.errors import BadMetadata, ConfigError
 from covid_synth_data.release import manifest
+from covid_synth_data.schema import label_named
 from covid_synth_data.sources import disk, licences
+
+__all__ = ["COLUMNS", "UNKNOWN", "Stated", "label_named", "learned", "licence_named", "restricted"]
 
 UNKNOWN: Final = "unknown"
 
@@ -38,16 +40,6 @@ class Stated:
     generator: str = UNKNOWN
     licence: str = UNKNOWN
     learned_from: str | None = None
-
-
-def label_named(name: str, where: str) -> str:
-    """The label of `schema.LABELS` that `name` spells, case, "_" and spaces aside. Raises `UnknownName`."""
-    plain = name.strip().casefold().replace("_", "-").replace(" ", "-")
-    known = {label.replace("-", ""): label for label in schema.LABELS}
-    found = known.get(plain.replace("-", ""))
-    if found is None:
-        raise UnknownName(f"label in {where}", name, schema.LABELS)
-    return found
 
 
 def learned(stated: str | None) -> manifest.Learned:

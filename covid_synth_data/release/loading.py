@@ -22,7 +22,7 @@ from covid_synth_data.errors import (
 from covid_synth_data.files.atomic import output_errors
 from covid_synth_data.files.cache import cache_folder
 from covid_synth_data.release import arrow_copy, card_yaml, hub, manifest, places, shards
-from covid_synth_data.release.verification import difference
+from covid_synth_data.release.verification import card_path, difference
 
 if TYPE_CHECKING:
     import datasets
@@ -84,6 +84,20 @@ def release_folder(name: str, version: str | None = None, root: str | Path | Non
         return place.folder
     repo = repository(name)
     return hub.fetch(repo, hub.resolve(repo, version)).folder
+
+
+def folder_with_cards(name: str, version: str | None = None, root: str | Path | None = None) -> Path:
+    """`release_folder`, with the cards of the weights of all subsets: fetched where the release is cached.
+
+    The cards say what the generators learned from (`verification.trained_on`). Raises what `fetch` raises.
+    """
+    folder = release_folder(name, version, root)
+    place = _here(name, (), version) if root is None else None
+    if root is None and (place is None or place.kind == "cache"):
+        listed = manifest.read(folder)
+        cards = [path for subset in listed.subsets.values() if (path := card_path(subset)) is not None]
+        return hub.fetch(repository(name), listed.version, (), cards).folder
+    return folder
 
 
 def release_manifest(

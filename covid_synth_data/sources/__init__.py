@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from covid_synth_data.errors import ConfigError, MissingExtra, MissingSource, SourceError, UnknownName
-from covid_synth_data.sources import disk, table
+from covid_synth_data.sources import disk, own, table
 from covid_synth_data.sources.info import SourceInfo, SourceStatus
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ _VIEWS: Final = ("frontal", "all")
 
 
 def list_sources() -> tuple[SourceInfo, ...]:
-    """What is known of each source, in the order of the table."""
-    return tuple(_info(name) for name in _MODULES)
+    """What is known of each source, in the order of the table; then those that the user declared."""
+    return (*(_info(name) for name in _MODULES), *(source.info for source in own.declared().values()))
 
 
 def read_source(name: str, root: str | Path | None = None, **options: Any) -> pd.DataFrame:
@@ -63,6 +63,10 @@ def read_source(name: str, root: str | Path | None = None, **options: Any) -> pd
     of ct-phantom. Reads no pixels, but those of covid-ct unless `check` is False. Raises `UnknownName`,
     `ConfigError` for an unknown option, `MissingSource`, `BadMetadata`, `MissingExtra`.
     """
+    if name in (mine := own.declared()):
+        if options:
+            raise ConfigError(f"the source {name} has no option {next(iter(options))!r}", hint="remove it")
+        return own.read(mine[name])
     module = _module(name)
     allowed = [option for option in inspect.signature(module.read).parameters if option != "root"]
     for option in options:
@@ -128,7 +132,7 @@ def load_source(
             _info(name), f"no usable image in {len(frame)} rows ({', '.join(reason) or 'empty'})"
         )
     to_dataset: Callable[[pd.DataFrame], datasets.Dataset]
-    to_dataset = getattr(_module(name), "to_dataset", table.to_dataset)
+    to_dataset = getattr(_MODULES.get(name) and _module(name), "to_dataset", table.to_dataset)
     return to_dataset(rows)
 
 
@@ -138,6 +142,8 @@ def source_status(name: str, root: str | Path | None = None) -> SourceStatus:
     Raises `UnknownName` and, where the root itself does not exist, `MissingSource`.
     """
     info = _info(name)
+    if name in (mine := own.declared()):
+        return _own_status(mine[name])
     if name in _BUILT_IN:
         return SourceStatus(
             name, None, info.expected_images, info.expected_images, 0, "built in, made when asked for"
@@ -160,6 +166,24 @@ def source_status(name: str, root: str | Path | None = None) -> SourceStatus:
     return SourceStatus(name, folder, images, info.expected_images, absent, f"{summary}, {usable:,} usable")
 
 
+def _own_status(source: own.Declared) -> SourceStatus:
+    folder = Path(source.folder)
+    try:
+        frame = own.read(source)
+    except SourceError as error:
+        return SourceStatus(source.name, folder, 0, 0, 0, f"unreadable: {error}", problem=str(error))
+    images, usable = int((frame["path"] != "").sum()), int((frame["excluded"] == "").sum())
+    missing = int((frame["excluded"] == table.MISSING).sum())
+    return SourceStatus(
+        source.name,
+        folder,
+        images,
+        len(frame),
+        missing,
+        f"{images:,} of {len(frame):,} images, {usable:,} usable",
+    )
+
+
 def _quick(name: str) -> dict[str, Any]:
     """The options with which a source is read without decoding its files."""
     return {"check": False} if "check" in inspect.signature(_module(name).read).parameters else {}
@@ -168,10 +192,12 @@ def _quick(name: str) -> dict[str, Any]:
 def _module(name: str) -> ModuleType:
     """The module of a source. Raises `UnknownName`."""
     if name not in _MODULES:
-        raise UnknownName("source", name, _MODULES)
+        raise UnknownName("source", name, [*_MODULES, *own.declared()])
     return importlib.import_module(f"{__name__}.{_MODULES[name]}")
 
 
 def _info(name: str) -> SourceInfo:
+    if name in (mine := own.declared()):
+        return mine[name].info
     info: SourceInfo = _module(name).INFO
     return info

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from covid_synth_data import schema, tasks
+from covid_synth_data import tasks
 from covid_synth_data.errors import EmptySplit
 from covid_synth_data.files.pixels import Grey, load_grey
 from generation.data.crops import THOUSANDTHS, WHOLE, Crop, cut
@@ -66,9 +66,7 @@ def _rows(data: Chosen, plans: Sequence[tasks.TaskPlan]) -> datasets.Dataset:
     for plan in plans:
         outside = plan.frame[~plan.frame["split"].isin(data.parts) | (plan.frame["reason"] != "")]
         held_out |= {*outside["image_id"], *outside.loc[outside["reason"] == "", "patient_id"]}
-        # Rows of several tasks are put together, so their labels are those that all tasks share.
-        shared = schema.LABELS if set(plan.classes) <= set(schema.LABELS) else None
-        parts = tasks.to_splits(plan, shared)
+        parts = tasks.to_splits(plan)
         pieces.append(datasets.concatenate_datasets([parts[name] for name in data.parts]))
     rows = datasets.concatenate_datasets(pieces).cast_column("image", datasets.Image(decode=False))
     seen: set[str] = set()

@@ -25,6 +25,7 @@ from covid_synth_data.files.atomic import copy_file, output_errors, write_text
 from covid_synth_data.files.lock import locked
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.release import manifest, writing
+from covid_synth_data.release.hub import order
 from generation.kinds.maker import Maker, Row
 from generation.recipe import Recipe, Release
 from generation.releasing import documents, licensing
@@ -67,7 +68,8 @@ def release(
     `maker` is that of the recipe (`kinds.kind.maker_of`); `root` holds the real sets, which name the authors
     to credit. `licences` "permissive" refuses films whose licence does not allow publishing the result, "any"
     labels the release as restricted where there are such. Other subsets of the folder stay as they are.
-    Raises `VersionExists` when the folder holds this subset made otherwise, or another version;
+    Where `recipe` has a later version than the folder and a subset that the folder lacks, the folder becomes
+    that version. Raises `VersionExists` when the folder holds this subset made otherwise, or another version;
     `CorruptRelease` when a file of it is damaged; `ReleaseError` for a licence; `BadImage`; `OutputError`
     also where another process works in the folder.
     """
@@ -127,14 +129,16 @@ def _existing(out: Path, job: Job) -> manifest.Manifest | None:
         return None
     before = manifest.read(out)
     identity = (job.release.dataset, job.release.version)
-    if (before.name, before.version) != identity:
+    subset = before.subsets.get(job.release.subset)
+    # A subset that is new makes the folder the next version; the others stay in it byte for byte.
+    next_version = subset is None and order(job.release.version) > order(before.version)
+    if before.name != job.release.dataset or not (next_version or before.version == job.release.version):
         raise VersionExists(
             f"{out} holds another release",
             found=f"{before.name} {before.version}",
             expected=" ".join(identity),
             hint="choose another folder with --out; a version never changes",
         )
-    subset = before.subsets.get(job.release.subset)
     if subset is not None:
         same = (
             subset.recipe == job.recipe.model_dump()

@@ -15,7 +15,7 @@ from covid_synth_data.release import building, manifest, writing
 from tests import chromium
 from tests.support import film
 
-ODD = "</script><img src=x onerror=alert(1)>&amp; \u2028"
+ODD = '</script><img src=x onerror=alert(1)>&amp; " $x'
 """A string that would be markup where it is not escaped."""
 
 

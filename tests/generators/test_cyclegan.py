@@ -103,6 +103,17 @@ def test_the_original_has_the_size_of_the_published_code():
         assert PatchCritic(64, "film")(torch.zeros(1, 1, 256, 256)).shape == (1, 1, 16, 16)
 
 
+def test_a_scaled_critic_sees_means_of_pixels():
+    torch.manual_seed(0)
+    critic, film = PatchCritic(8, scale=4), torch.rand(1, 1, 128, 128)
+    blurred = nn.functional.interpolate(nn.functional.avg_pool2d(film, 4), scale_factor=4)
+    with torch.no_grad():
+        assert critic(film).shape == (1, 1, 2, 2)
+        assert torch.allclose(critic(film), critic(blurred), atol=1e-5)
+    with pytest.raises(ConfigError, match="multiples of 64"):
+        critic(torch.rand(1, 1, 96, 96))
+
+
 def test_film_norm_takes_all_values_of_a_film_together():
     """Against the definition: epsilon is added to the standard deviation; one scale and one shift."""
     random = np.random.default_rng(0)

@@ -11,6 +11,7 @@ from covid_synth_data.benchmark.suite import load_suite
 from covid_synth_data.leaderboard import classification
 from tests.leaderboard import made
 from tests.leaderboard.edits import edit, put
+from tests.support import write_weights
 
 
 @pytest.fixture(scope="module")
@@ -93,14 +94,16 @@ def test_more_real_films_than_there_are(planned, tmp_path, shell):
 
 
 def release_of(folder, films=(), patients=()):
-    """A release that has nothing but its manifest."""
+    """A release that has nothing but its manifest and the card of its weights."""
+    learned_from = {"films": list(films), "patients": list(patients)}
+    folder.mkdir()
     subset = {
         "rows": 12,
         "generator": "fake.v1",
         "weights": "weights/fake.safetensors",
         "recipe": {},
         "sources": {},
-        "learned_from": {"films": list(films), "patients": list(patients)},
+        "learned_from": learned_from,
         "licences": [],
         "code_version": "0",
         "git": "",
@@ -110,10 +113,9 @@ def release_of(folder, films=(), patients=()):
         "format": 1,
         "name": "covid-synth-cxr",
         "version": "1.0.0",
-        "files": [],
+        "files": write_weights(folder, learned_from),
         "subsets": {"gnc": subset},
     }
-    folder.mkdir()
     (folder / "manifest.json").write_text(json.dumps(content))
     return folder
 

@@ -69,6 +69,13 @@ def test_a_release_whose_shards_are_not_all_there_is_passed_over(world, monkeypa
     assert places.here("covid-synth-cxr") == []
 
 
+@pytest.fixture
+def no_checkout(monkeypatch, tmp_path):
+    """The release of this checkout is out of sight."""
+    monkeypatch.setattr(places, "CHECKOUT", tmp_path / "none")
+
+
+@pytest.mark.usefixtures("no_checkout")
 @pytest.mark.parametrize("error", [OSError("offline"), ValueError("no such name\nmore"), ConnectionError()])
 @pytest.mark.parametrize("streaming", [False, True])
 def test_what_the_hub_answers_is_one_line(monkeypatch, error, streaming):
@@ -82,6 +89,7 @@ def test_what_the_hub_answers_is_one_line(monkeypatch, error, streaming):
     assert "more" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("no_checkout")
 def test_a_full_disk_under_the_cache_of_the_hub(monkeypatch):
     def fail(*_args, **_options):
         raise OSError(28, "No space left on device")

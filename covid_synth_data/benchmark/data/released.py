@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from covid_synth_data.benchmark import results
 from covid_synth_data.errors import CorruptRelease, LeakError, ReleaseError
-from covid_synth_data.release import loading, manifest
+from covid_synth_data.release import loading, manifest, verification
 from covid_synth_data.sources.patients import canonical_id
 
 if TYPE_CHECKING:
@@ -65,15 +65,20 @@ def _reason(error: ReleaseError) -> str:
 def trained_on(
     name: str, configs: Sequence[str], release: str | Path | None, version: str | None = None
 ) -> dict[str, manifest.Learned]:
-    """The films and patients that the generators of the configs were trained on, by its manifest.
+    """The films and patients that the generators of the configs were trained on.
 
-    Patients come in today's writing (`patients.canonical_id`), whatever that of the release.
+    Patients come in today's writing (`patients.canonical_id`), whatever that of the release. Raises
+    `CorruptRelease` where the manifest names others than the cards of the weights.
     """
     if not configs:
         return {}
-    subsets = loading.release_manifest(name, version, release).subsets
+    folder = loading.folder_with_cards(name, version, release)
+    listed = manifest.read(folder)
     parts = {
-        config: [subsets[s].learned_from for s in loading.entry(name, config, release).subsets]
+        config: [
+            verification.trained_on(folder, listed, subset)
+            for subset in loading.entry(name, config, release).subsets
+        ]
         for config in configs
     }
     return {

@@ -24,6 +24,8 @@ NOTES: Final = (
     " Skew: negatives / positives of all of them.",
     "FN: false negatives, positives below a probability of 0.5; one number per seed.",
     "SE@SP: sensitivity at the threshold that gives that specificity on the same test films.",
+    "AUC, mean of folds: mean over the folds of the AUC within each, then over the seeds {lowest to highest"
+    " seed}. AUC ranks the films of all folds together, though each fold has a classifier of its own.",
     "ECE: expected calibration error of the class called, in 15 bins, mean over the seeds; 0 is best.",
 )
 
@@ -57,7 +59,8 @@ class Row(FrozenModel):
     that of the class called. Where there are more than two classes, `macro_sensitivity` is the mean over
     them, and the micro-averages are those of all pairs of a film and a class; their limits are those of the
     seeds. `films_as_patients` counts the test films whose source names no patient: each stands for a patient
-    of its own.
+    of its own. `auc_of_folds` is the mean over the folds of the AUC within each, one per seed; None without
+    folds, and where a fold has films of one class alone.
     """
 
     suite: str
@@ -84,6 +87,7 @@ class Row(FrozenModel):
     sensitivity: Cell
     specificity: Cell
     auc: Cell
+    auc_of_folds: list[float] | None
     sensitivity_at: dict[str, Cell]
     accuracy: Cell
     macro_sensitivity: Cell | None
@@ -188,6 +192,7 @@ def row_of(group: Group) -> Row:
         sensitivity=_cell(statistics["sensitivity"], sick),
         specificity=_cell(statistics["specificity"], well),
         auc=_cell(statistics["auc"]),
+        auc_of_folds=_auc_of_folds(group),
         sensitivity_at={
             f"{target:.2f}": _cell(statistics[resampling.specificity_name(target)], sick)
             for target in (point.target for point in metrics[0].sensitivity_at)
@@ -200,6 +205,23 @@ def row_of(group: Group) -> Row:
         calibration_error=sum(one.calibration.error for one in metrics) / len(metrics),
         notes=list(dict.fromkeys(note for one in results for note in one.notes if not _FOLD.match(note))),
     )
+
+
+def _auc_of_folds(group: Group) -> list[float] | None:
+    """The mean AUC of the folds of each seed; None without folds, and where one of them has no AUC."""
+    each = [[one.metrics.auc.value for one in seed.results] for seed in group.seeds]
+    if group.first.folds == 1 or any(value is None for folds in each for value in folds):
+        return None
+    return [sum(value for value in folds if value is not None) / len(folds) for folds in each]
+
+
+def fold_means(row: Row) -> str:
+    """The AUC of a row as mean of its folds, over the seeds, as printed in the table."""
+    values = row.auc_of_folds
+    if values is None:
+        return "not defined"
+    mean, lowest, highest = (f"{one:.3f}" for one in (sum(values) / len(values), min(values), max(values)))
+    return mean if lowest == highest else f"{mean} {{{lowest} to {highest}}}"
 
 
 def _bare(values: Sequence[float | None]) -> Cell | None:
@@ -225,7 +247,7 @@ def _cell(statistic: Statistic, films: int | None = None) -> Cell:
 
 def _markdown(rows: Sequence[Row]) -> str:
     points = list(rows[0].sensitivity_at)
-    several = len(rows[0].classes) > 2
+    several, folds = len(rows[0].classes) > 2, rows[0].folds > 1
     header = [
         "model (weights)",
         "regime",
@@ -236,6 +258,7 @@ def _markdown(rows: Sequence[Row]) -> str:
         "sensitivity at 0.5",
         "specificity at 0.5",
         "AUC",
+        *(["AUC, mean of folds"] if folds else []),
         *(f"SE@SP {point}" for point in points),
         "ECE",
         *(["accuracy", "mean sensitivity of the classes"] if several else []),
@@ -251,6 +274,7 @@ def _markdown(rows: Sequence[Row]) -> str:
             str(row.sensitivity),
             str(row.specificity),
             str(row.auc),
+            *([fold_means(row)] if folds else []),
             *(str(row.sensitivity_at[point]) for point in points),
             f"{row.calibration_error:.3f}",
             *([str(row.accuracy), str(row.macro_sensitivity)] if several else []),

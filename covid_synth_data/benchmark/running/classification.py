@@ -139,7 +139,8 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         notes = released.check_generators(splits, trained_on, suite.data.generators_saw)
         version = synthetic.dataset.version if synthetic.dataset else None
         release = self.request.release
-        notes += released.unknown_training(suite.release_name, regime.synthetic, release, version)
+        of_release = suite.configs_of(run.regime)
+        notes += released.unknown_training(suite.release_name, of_release, release, version)
         # What the result file will say of them.
         films = composition.films(mixed, split.classes, suite.positive)
         made_of = composition.describe(

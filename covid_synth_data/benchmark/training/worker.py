@@ -359,6 +359,9 @@ class Worker:
             self.progress(done, len(missing), f"features of {model}")
             return found[: len(part)]
 
+        def batches(part: Sequence[str]) -> list[Sequence[str]]:
+            return [part[start : start + size] for start in range(0, len(part), size)]
+
         # On a CPU films go one by one through as many single threads as there are cores: the features then
         # depend on neither number, and small maps stay in the cores' own caches, which is twice as fast.
         size, workers = (1, torch.get_num_threads()) if self.device.type == "cpu" else (FEATURE_BATCH, 1)
@@ -366,16 +369,7 @@ class Worker:
             machine.one_thread(),
             ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as threads,
         ):
-            store.add(
-                missing,
-                lambda part: np.concatenate(
-                    list(
-                        threads.map(
-                            batch, (part[start : start + size] for start in range(0, len(part), size))
-                        )
-                    )
-                ),
-            )
+            store.add(missing, lambda part: np.concatenate(list(threads.map(batch, batches(part)))))
 
     def _pixels_of(self, key: str) -> Array:
         """A variant of a film as uint8 (side, side)."""

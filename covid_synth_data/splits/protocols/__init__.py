@@ -15,6 +15,7 @@ from covid_synth_data.splits.protocols import (
     external,
     hussain2022,
     menon2020,
+    own,
     same_source,
     source_matched,
     zunair2021,
@@ -31,6 +32,7 @@ PROTOCOLS: Final[dict[str, Callable[[Request], Outcome]]] = {
     "external": external.external,
     "source-matched": source_matched.source_matched,
     "same-source": same_source.same_source,
+    "own": own.own,
 }
 """The table of protocols."""
 

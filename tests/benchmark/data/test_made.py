@@ -11,7 +11,8 @@ from covid_synth_data.benchmark import results, run
 from covid_synth_data.benchmark.data import composition, made
 from covid_synth_data.benchmark.suite import ClassificationSuite
 from covid_synth_data.benchmark.suite.made import Made
-from covid_synth_data.errors import EmptySplit
+from covid_synth_data.errors import EmptySplit, ReleaseError
+from covid_synth_data.release import loading
 from covid_synth_data.sources import load_source
 from tests.benchmark.conftest import SUITE, real
 
@@ -84,6 +85,17 @@ def test_a_regime_of_copies_runs_without_a_release(bench):
     assert copies.composition.synthetic == {"copies": 12}
     assert (copies.composition.positives, copies.dataset) == (18, None)
     assert copies.inputs != found["real"].inputs
+
+
+def test_made_configs_need_no_release(bench, monkeypatch):
+    def nowhere(*given):
+        raise ReleaseError("no release is here", found=str(given))
+
+    monkeypatch.setattr(loading, "release_manifest", nowhere)
+    del bench.arguments["release"]
+    regimes = {"real+copies": {"title": "Copies", "mix": "add", "synthetic": ["copies"]}}
+    found = ran(bench, regimes, made={"copies": {"kind": "copies", "each": 2}})
+    assert found["real+copies"].composition.synthetic == {"copies": 12}
 
 
 def test_scores_of_two_classifiers(bench):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
+import numpy as np
 import pytest
 
 from covid_synth_data.benchmark import report, results, run
@@ -67,6 +69,17 @@ def test_the_table_pools_the_folds_of_a_seed(folded):
     assert rows[0].false_negatives[0] == one.metrics.confusion.fn == wrong
     assert rows[0].test_positives == sum(result.test.positives for result in one.results)
     assert "in 3 folds by patient" in report(folded)
+
+
+def test_the_mean_of_the_folds_stands_beside_the_pooled_auc(folded):
+    for row in summarise(folded):
+        for seed, stated in zip(row.seeds, row.auc_of_folds, strict=True):
+            paths = [path for path in results.find(folded) if path.name.startswith(f"seed-{seed}.")]
+            found = [results.validate_result(path) for path in paths]
+            within = [one.metrics.auc.value for one in found if one.regime == row.regime]
+            assert len(within) == row.folds
+            assert stated == pytest.approx(np.mean(within))
+    assert "| AUC, mean of folds |" in re.sub(" +", " ", report(folded))
 
 
 def test_a_missing_fold_is_named(folded, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import datasets
 import pytest
 from pydantic import ValidationError
@@ -155,3 +157,18 @@ def test_a_suite_may_limit_its_negatives(bench, suite, limit, negatives):
     result = one(bench, "real+gnc", limit=limit)
     assert (result.composition.real_negatives, result.composition.positives) == (negatives, 18)
     assert result.test.negatives == 12
+
+
+@pytest.mark.parametrize("kind", ["films", "patients"])
+def test_a_manifest_that_hides_what_the_generator_learned_from_is_refused(bench, kind):
+    """The card of the weights names a test film; the manifest no longer does."""
+    row = bench.splits["test"][1]
+    learned = {"films": [row["image_id"]], "patients": [row["patient_id"]]}
+    write_manifest(bench.arguments["release"], **learned)
+    path = bench.arguments["release"] / "manifest.json"
+    content = json.loads(path.read_text())
+    content["subsets"]["gnc"]["learned_from"][kind] = []
+    path.write_text(json.dumps(content))
+    with pytest.raises(CorruptRelease, match=f"about the training of 'gnc'; found 0 {kind}"):
+        one(bench, "real+gnc")
+    one(bench, "real")

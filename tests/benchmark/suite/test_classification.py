@@ -32,6 +32,7 @@ def test_zunair2021_trains_as_the_paper_does():
         "real+gnc",
         "real+gnc+gpc",
         "synthetic-only",
+        "real+copies",
         "real-balanced",
         "real-weighted",
         "real-augmented",

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from covid_synth_data import benchmark
 from covid_synth_data.benchmark.request import make_request
-from covid_synth_data.benchmark.suite import ClassificationSuite
+from covid_synth_data.benchmark.suite import ClassificationSuite, load_classifiers
 from tests.benchmark.conftest import SUITE
 
 REGIMES = {
@@ -86,3 +86,16 @@ def test_every_suite_with_a_generator_crosses_it():
                 (one.sampling, one.loss, one.augment) for one in loaded.regimes.values() if one.baseline
             }
             assert baselines <= recipes, (name, base)
+
+
+def test_copies_without_content_reach_the_skew_of_the_synthetic_regime() -> None:
+    """In `external`, `real+copies-skew4` differs from `real+gnc-skew4` in the config alone."""
+    external = load_classifiers("external")
+    copies, gnc = external.regimes["real+copies-skew4"].rule(), external.regimes["real+gnc-skew4"].rule()
+    assert {**copies, "synthetic": ["gnc"]} == gnc
+    for name in ("external", "zunair2021"):
+        found = load_classifiers(name)
+        regimes = [regime for regime, rule in found.regimes.items() if "copies" in rule.synthetic]
+        assert found.made["copies"].kind == "copies"
+        assert len(regimes) == 4  # the natural recipe and those of the three baselines
+        assert all(found.configs_of(regime) == [] for regime in regimes)

@@ -26,12 +26,13 @@ def original(altered):
 
 
 @pytest.mark.parametrize("name", ["cyclegan-nc", "cyclegan-pc"])
-def test_the_release_recipes_are_the_original_codes(name, films):
+def test_recipes_that_are_the_original_codes(name, films):
     recipe = load_recipe(RECIPES / f"{name}.toml")
     assert recipe.network.model_dump() | {"width": 32, "critic_width": 64} == {
         **ORIGINAL["network"],
         "width": 32,
         "critic_width": 64,
+        "critic_scale": 1,
     }
     assert recipe.losses.model_dump() == {"cycle": 10.0, "identity": 1.0, **ORIGINAL["losses"]}
     schedule, data = recipe.training, recipe.data
@@ -39,6 +40,14 @@ def test_the_release_recipes_are_the_original_codes(name, films):
     per_epoch = data.per_domain // schedule.batch_size - data.leave_out_batches
     assert per_epoch * schedule.epochs == 1000
     assert (schedule.learning_rate, schedule.beta1, schedule.ema, recipe.seed) == (2e-4, 0.5, 0.0, 0)
+
+
+@pytest.mark.parametrize("name", ["cyclegan-nc-tone", "cyclegan-pc-tone"])
+def test_the_recipes_of_the_release_take_the_papers_losses_and_steps(name):
+    recipe = load_recipe(RECIPES / f"{name}.toml")
+    assert (recipe.network.generator, recipe.network.critic_scale) == ("cyclegan-unet-tone", 4)
+    assert (recipe.losses.cycle, recipe.losses.identity, recipe.training.steps) == (10.0, 1.0, 1000)
+    assert (recipe.data.per_domain, recipe.data.size, recipe.data.licences) == (180, 256, "permissive")
 
 
 def test_an_epoch_leaves_batches_out(altered, films):

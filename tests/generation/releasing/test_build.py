@@ -215,6 +215,19 @@ def test_a_second_subset_joins_the_release(altered, weights, copy):
     assert len(plain) == 39
 
 
+def test_a_second_subset_of_a_later_version_makes_the_folder_that_version(altered, weights, copy):
+    before = digests(copy)
+    with pytest.raises(VersionExists, match=r"found covid-synth-cxr 0\.0\.1"):
+        make(altered(release={"subset": "gpc", "version": "0.0.0"}), weights, copy)
+    make(altered(release={"subset": "gpc", "version": "0.1.0"}), weights, copy)
+    listed = manifest.read(copy)
+    assert (listed.version, sorted(listed.subsets)) == ("0.1.0", ["gnc", "gpc"])
+    assert csd.verify(copy).whole
+    kept = {name: digest for name, digest in before.items() if "gnc-" in name}
+    assert kept
+    assert kept.items() <= digests(copy).items()
+
+
 def test_verify_is_content_with_a_whole_release(released):
     report = csd.verify(released)
     assert report.whole

@@ -1,0 +1,50 @@
+"""The release in this repository: whole, found without being told, and as its cards say."""
+
+from __future__ import annotations
+
+import collections
+
+import numpy as np
+import pytest
+
+import covid_synth_data as csd
+from covid_synth_data.release import places
+
+RELEASE = places.CHECKOUT / "covid-synth-cxr"
+
+
+def test_every_byte_is_as_the_manifest_says():
+    report = csd.verify(RELEASE)
+    assert report.problems == []
+    assert report.rows == {"gnc": 16_537, "gpc": 4_758, "pairs": 4_000}
+
+
+def test_it_is_found_without_being_told():
+    rows = csd.load_dataset("covid-synth-cxr")
+    assert collections.Counter(rows["subset"]) == {"gnc": 16_537, "gpc": 4_758}
+    assert {rows.features["label"].int2str(label) for label in set(rows["label"])} == {"covid-19"}
+    assert np.asarray(rows[0]["image"]).shape[:2] == (256, 256)
+
+
+@pytest.mark.parametrize("config", ["cyclegan", "pairs"])
+def test_every_row_has_a_source_and_a_licence_that_allows_it(config):
+    rows = csd.load_dataset("covid-synth-cxr", config)
+    assert all(rows["source_id"])
+    allowed = {"public domain (NIH)"}
+    if config == "cyclegan":
+        allowed |= {"CC BY", "CC BY 3.0", "CC BY 4.0"}
+    assert set(rows["source_license"]) <= allowed
+
+
+def test_pairs_differ_inside_their_mask_alone():
+    """As far as the codec lets one say: far from the mask both films of a pair are nearly the same."""
+    rows = csd.load_dataset("covid-synth-cxr", "pairs")
+    assert set(collections.Counter(rows["pair_id"]).values()) == {2}
+    for first in range(0, 4_000, 500):
+        films = rows[first : first + 2]
+        painted = films["label"].index(rows.features["label"].str2int("covid-19"))
+        pixels = [np.asarray(image.convert("L")).astype(float) for image in films["image"]]
+        mask = np.asarray(films["mask"][painted].convert("L")) > 0
+        change = np.abs(pixels[0] - pixels[1])
+        assert change[mask].mean() > 2 * change[~mask].mean()
+        assert change[~mask].mean() < 3
