@@ -15,9 +15,11 @@ from tests.benchmark.segmentation.conftest import changed
 
 STORED = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 
+# The digest of a regime with synthetic films covers the bytes of the release's manifest. That of the tests'
+# release lists a card of weights now, so this one digest was pinned anew. Those of real films are old.
 INPUTS = {
     "real": "15b5ef0bbc17563c26d1f5b91e31e3a8f16c79d9c5ef65daeec918191d4ee9ee",
-    "real+gnc": "1753083c899fc9eb4c06f7b357f74b48b1085547501cacfe540d1915cea1aae1",
+    "real+gnc": "cb4b90551872af6bc7aa7cad3a0458ba197fd25499ea64378983bf3d6d1a7914",
     "augmented": "cae1197ec4fc5ef888469290776c9d0589681e4a35e7fed242c9f9d5650c32f1",
 }
 SLICE_INPUTS = {
