@@ -122,7 +122,7 @@ def _released(loaded: dict[str, datasets.Dataset], out: Path) -> str:
 
     rows = csd.load_dataset("covid-synth-cxr")
     shown = rows.select([len(rows) * place // (4 * SHOWN) for place in range(4 * SHOWN)])
-    films = np.stack([np.asarray(image) for image in shown["image"]])
+    films = np.stack([np.asarray(image.convert("L")) for image in shown["image"]])
     side = films.shape[1]
     sheet = films.reshape(4, SHOWN, side, side).transpose(0, 2, 1, 3).reshape(4 * side, SHOWN * side)
     out.parent.mkdir(parents=True, exist_ok=True)
