@@ -66,11 +66,11 @@ def run(out: Path, say: Callable[[str], None], progress: Callable[[str], Any]) -
         say(f"   {outcome} ({page.steps[-1].seconds:.0f} s)")
 
     loaded: dict[str, datasets.Dataset] = {}
-    if places.find("covid-synth-cxr", ("gnc", "gpc")):
+    if place := places.find("covid-synth-cxr", ("gnc", "gpc")):
         step(
             "Load the released images of this checkout, and save a sheet of them",
             'covid_synth_data.load_dataset("covid-synth-cxr")',
-            lambda: _released(loaded, out / "released.png"),
+            lambda: _released(place.folder, loaded, out / "released.png"),
         )
     shown = f"generation/recipes/{recipe.name}"
     step(
@@ -113,21 +113,14 @@ def run(out: Path, say: Callable[[str], None], progress: Callable[[str], Any]) -
     return path
 
 
-def _released(loaded: dict[str, datasets.Dataset], out: Path) -> str:
-    """Load the release and save four rows of it, spread evenly, as a PNG file."""
-    import numpy as np
-    from PIL import Image
-
+def _released(folder: Path, loaded: dict[str, datasets.Dataset], out: Path) -> str:
+    """Load the release, keep a row of it for the page, and save a sheet as a PNG file."""
     import covid_synth_data as csd
 
     rows = csd.load_dataset("covid-synth-cxr")
-    shown = rows.select([len(rows) * place // (4 * SHOWN) for place in range(4 * SHOWN)])
-    films = np.stack([np.asarray(image.convert("L")) for image in shown["image"]])
-    side = films.shape[1]
-    sheet = films.reshape(4, SHOWN, side, side).transpose(0, 2, 1, 3).reshape(4 * side, SHOWN * side)
+    loaded["released"] = rows.select([len(rows) * place // SHOWN for place in range(SHOWN)])
     out.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(sheet).save(out)
-    loaded["released"] = shown.select(range(0, 4 * SHOWN, 4))
+    _generation("sheet", str(folder), "gnc", "--out", str(out))
     return f"{len(rows):,} rows; the sheet is {out}"
 
 

@@ -88,6 +88,22 @@ def sampler_weights(path: Path, architecture: str = "dcgan", **card: Any) -> Pat
     return path
 
 
+def fake_subset(learned_from: dict[str, list[str]]) -> dict[str, Any]:
+    """A manifest's entry of a subset whose generator learned from these; for `write_weights`."""
+    return {
+        "rows": 12,
+        "generator": "fake.v1",
+        "weights": "weights/fake.safetensors",
+        "recipe": {},
+        "sources": {},
+        "learned_from": learned_from,
+        "licences": [],
+        "code_version": "0",
+        "git": "",
+        "libraries": {},
+    }
+
+
 def write_weights(release: Path, learned_from: dict[str, list[str]]) -> list[dict[str, Any]]:
     """Bytes for `weights/fake.safetensors`, and their card; the entries of both for a manifest."""
     (release / "weights").mkdir(exist_ok=True)

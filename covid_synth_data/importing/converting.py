@@ -176,11 +176,11 @@ def _label(own: str, given: str | None, form: str, name: str) -> str:
             hint="add --label, a column label, or folders named like labels",
         )
     if given is None:
-        return lineage.label_named(own, name)
-    wanted = lineage.label_named(given, "--label")
+        return schema.label_named(own, name)
+    wanted = schema.label_named(given, "--label")
     if own:
         try:
-            stated = lineage.label_named(own, name)
+            stated = schema.label_named(own, name)
         except UnknownName:
             if form != "folder":
                 raise

@@ -8,22 +8,14 @@ from typing import Final
 
 from covid_synth_data.errors import BadMetadata, ConfigError
 from covid_synth_data.release import manifest
-from covid_synth_data.schema import label_named
+from covid_synth_data.schema import SYNTHETIC_COLUMNS
 from covid_synth_data.sources import disk, licences
 
-__all__ = ["COLUMNS", "UNKNOWN", "Stated", "label_named", "learned", "licence_named", "restricted"]
+__all__ = ["COLUMNS", "UNKNOWN", "Stated", "learned", "licence_named", "restricted"]
 
 UNKNOWN: Final = "unknown"
 
-COLUMNS: Final = (
-    "generator",
-    "seed",
-    "source_dataset",
-    "source_id",
-    "source_class",
-    "source_license",
-    "variant",
-)
+COLUMNS: Final = SYNTHETIC_COLUMNS[SYNTHETIC_COLUMNS.index("generator") :]
 """Columns of a table that are taken over where they are stated."""
 
 

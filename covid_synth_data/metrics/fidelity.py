@@ -9,7 +9,7 @@ defined raise `MetricError`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from covid_synth_data.errors import MetricError
 from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.metrics import intervals
 from covid_synth_data.metrics.intervals import Interval
+from covid_synth_data.metrics.neighbours import valid
 
 Matrix = npt.NDArray[np.float64]
 
@@ -183,7 +184,8 @@ def _kernel(first: Matrix, second: Matrix) -> Matrix:
 
 def _pair(real: npt.ArrayLike, fake: npt.ArrayLike) -> tuple[Matrix, Matrix]:
     """Both as float64. Raises `MetricError`."""
-    first, second = _features(real, "real"), _features(fake, "fake")
+    first = valid(real, "real films", least=2).astype(np.float64)
+    second = valid(fake, "fake films", least=2).astype(np.float64)
     if first.shape[1] != second.shape[1]:
         raise MetricError(
             "features of different extractors",
@@ -192,25 +194,3 @@ def _pair(real: npt.ArrayLike, fake: npt.ArrayLike) -> tuple[Matrix, Matrix]:
             hint="take the features of both with one extractor",
         )
     return first, second
-
-
-def _features(values: npt.ArrayLike, name: str) -> Matrix:
-    """`values` as float64 (n, d), n >= 2, d >= 1, finite. Raises `MetricError` naming the set."""
-    given: npt.NDArray[Any] = np.asarray(values)
-    if given.ndim != 2 or given.dtype.kind not in "fiu" or given.shape[1] == 0:
-        raise MetricError(
-            f"features of the {name} films of a wrong kind",
-            found=f"{given.dtype} {given.shape}",
-            expected="numbers (n, d)",
-        )
-    if len(given) < 2:
-        raise MetricError(f"too few {name} films", found=str(len(given)), expected="at least 2")
-    rows = given.astype(np.float64)
-    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-    if len(bad):
-        raise MetricError(
-            f"features of the {name} films that are not finite",
-            found=f"{len(bad)} rows, first row {bad[0]}",
-            expected="finite numbers",
-        )
-    return rows

@@ -124,6 +124,11 @@ def _measured(
 
 def checked(values: npt.ArrayLike, name: str, least: int = 1) -> npt.NDArray[np.float32]:
     """`values` as float32 (n, d) with `least` rows or more, finite. Raises `MetricError` naming the set."""
+    return np.ascontiguousarray(valid(values, name, least), dtype=np.float32)
+
+
+def valid(values: npt.ArrayLike, name: str, least: int = 1) -> npt.NDArray[Any]:
+    """`values` as they are, where `checked` would take them. Raises `MetricError` naming the set."""
     given: npt.NDArray[Any] = np.asarray(values)
     if given.ndim != 2 or given.dtype.kind not in "fiu" or given.shape[1] == 0:
         raise MetricError(
@@ -140,7 +145,7 @@ def checked(values: npt.ArrayLike, name: str, least: int = 1) -> npt.NDArray[np.
             found=f"{len(bad)} rows, first row {bad[0]}",
             expected="finite numbers",
         )
-    return np.ascontiguousarray(given, dtype=np.float32)
+    return given
 
 
 def _groups(values: npt.ArrayLike | None, n: int) -> npt.NDArray[Any] | None:

@@ -19,7 +19,7 @@ from covid_synth_data.benchmark.suite import ClassificationSuite
 from covid_synth_data.errors import ReleaseError
 from covid_synth_data.release import loading
 from covid_synth_data.schema import COVID, REAL_COLUMNS, SYNTHETIC_COLUMNS, features
-from tests.support import write_weights
+from tests.support import fake_subset, write_weights
 
 SIDE = 24
 
@@ -99,18 +99,7 @@ def suite():
 def write_manifest(release: Path, films: list[str], patients: list[str]) -> None:
     """A manifest whose generator learned from these, and the card of its weights."""
     learned_from = {"films": films, "patients": patients}
-    subset = {
-        "rows": 12,
-        "generator": "fake.v1",
-        "weights": "weights/fake.safetensors",
-        "recipe": {},
-        "sources": {},
-        "learned_from": learned_from,
-        "licences": [],
-        "code_version": "0",
-        "git": "",
-        "libraries": {},
-    }
+    subset = fake_subset(learned_from)
     files = write_weights(release, learned_from)
     content = {"format": 1, "name": "covid-synth-cxr", "version": "0.1.0", "files": files}
     (release / "manifest.json").write_text(json.dumps({**content, "subsets": {"gnc": subset, "gpc": subset}}))

@@ -11,7 +11,7 @@ from covid_synth_data.benchmark.suite import load_suite
 from covid_synth_data.leaderboard import classification
 from tests.leaderboard import made
 from tests.leaderboard.edits import edit, put
-from tests.support import write_weights
+from tests.support import fake_subset, write_weights
 
 
 @pytest.fixture(scope="module")
@@ -97,18 +97,7 @@ def release_of(folder, films=(), patients=()):
     """A release that has nothing but its manifest and the card of its weights."""
     learned_from = {"films": list(films), "patients": list(patients)}
     folder.mkdir()
-    subset = {
-        "rows": 12,
-        "generator": "fake.v1",
-        "weights": "weights/fake.safetensors",
-        "recipe": {},
-        "sources": {},
-        "learned_from": learned_from,
-        "licences": [],
-        "code_version": "0",
-        "git": "",
-        "libraries": {},
-    }
+    subset = fake_subset(learned_from)
     content = {
         "format": 1,
         "name": "covid-synth-cxr",

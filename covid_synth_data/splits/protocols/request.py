@@ -62,6 +62,17 @@ class Outcome:
     classes: tuple[str, ...] | None = None
 
 
+def check_any_licence(request: Request, protocol: str, films: str) -> None:
+    """Raise `ConfigError` where permissive licences alone are asked for: `protocol` tests on `films`."""
+    if request.licences == "permissive":
+        raise ConfigError(
+            f"{protocol} tests on {films}",
+            found="licences permissive",
+            expected="any",
+            hint="leave licences out",
+        )
+
+
 def check_fixed_sources(request: Request, protocol: str) -> None:
     """Raise `ConfigError` where sources other than phantom alone are named; `protocol` fixes its own."""
     if request.sources is not None and list(request.sources) != ["phantom"]:

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from covid_synth_data.errors import ConfigError, MissingSource
+from covid_synth_data.errors import MissingSource
 from covid_synth_data.sources import read_source, table
 from covid_synth_data.splits.classes import OPACITY
 from covid_synth_data.splits.protocols import joining, placing
 from covid_synth_data.splits.protocols.clean import split_films
-from covid_synth_data.splits.protocols.request import Outcome, Request, check_fixed_sources
+from covid_synth_data.splits.protocols.request import Outcome, Request, check_any_licence, check_fixed_sources
 
 SOURCE: Final = "covid-qu-ex"
 HOME: Final = "covid-chestxray"
@@ -48,13 +48,7 @@ def same_source(request: Request) -> Outcome:
     `MissingSource`.
     """
     check_fixed_sources(request, "same-source")
-    if request.licences == "permissive":
-        raise ConfigError(
-            "same-source tests on films that state no licence",
-            found="licences permissive",
-            expected="any",
-            hint="leave licences out",
-        )
+    check_any_licence(request, "same-source", "films that state no licence")
     notes: list[str] = []
     if request.wants_phantoms:
         own = read_source("phantom", None, **(request.phantom or {}))

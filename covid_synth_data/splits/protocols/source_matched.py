@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from covid_synth_data.errors import ConfigError
 from covid_synth_data.sources import licences, read_source, table
 from covid_synth_data.splits import classes
 from covid_synth_data.splits.protocols import joining, placing
-from covid_synth_data.splits.protocols.request import Outcome, Request, check_fixed_sources
+from covid_synth_data.splits.protocols.request import Outcome, Request, check_any_licence, check_fixed_sources
 
 SOURCE: Final = "covid-chestxray"
 
@@ -36,13 +35,7 @@ def source_matched(request: Request) -> Outcome:
     them. `sources` is None, or ["phantom"].
     """
     check_fixed_sources(request, "source-matched")
-    if request.licences == "permissive":
-        raise ConfigError(
-            "source-matched tests on films that are not permissively licensed",
-            found="licences permissive",
-            expected="any",
-            hint="leave licences out",
-        )
+    check_any_licence(request, "source-matched", "films that are not permissively licensed")
     phantom = request.wants_phantoms
     frame = (
         read_source("phantom", None, **(request.phantom or {}))
