@@ -231,7 +231,7 @@ def _sheets(loaded: dict[str, datasets.Dataset]) -> list[tuple[str, list[str]]]:
 
 def _data_url(image: Any) -> str:
     buffer = io.BytesIO()
-    image.convert("L").save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -19,6 +19,9 @@ LABELS: Final = ("normal", "pneumonia", "covid-19")
 
 COVID: Final = LABELS.index("covid-19")
 
+IMAGE_MODE: Final = "L"
+"""Pillow's mode of `image` in every Dataset: 8-bit grey, one channel."""
+
 MASK_LABELS: Final = ("background", "lung", "ground-glass opacity", "consolidation")
 """What the values 0, 1, 2, 3 of a label map (`mask`) of a CT slice mean."""
 
@@ -149,17 +152,31 @@ def rows(dataset: Any, *needed: str) -> Any:
     return plain
 
 
+def as_grey(dataset: Any) -> Any:
+    """The Dataset (or stream) with its `image` decoded in `IMAGE_MODE`; no image is read or copied.
+
+    Itself where it has no `image`, or one that is not decoded or is in that mode already.
+    """
+    import datasets
+
+    kind = (dataset.features or {}).get("image")
+    if not isinstance(kind, datasets.Image) or not kind.decode or kind.mode == IMAGE_MODE:
+        return dataset
+    return dataset.cast_column("image", datasets.Image(mode=IMAGE_MODE))
+
+
 def features(columns: tuple[str, ...]) -> datasets.Features:
     """`datasets.Features` of the named columns, in that order.
 
-    `image` and `mask` are `Image`s that are decoded lazily, `label` a `ClassLabel` over `LABELS`, `seed` and
-    `slice` are int64, `extent` is float64; the rest are strings. Raises
-    `KeyError` for a name that is not a column.
+    `image` is an `Image` of mode "L", so that a codec that decodes grey as RGB (lossy WebP) gives one channel
+    too. `mask` and `lungs` are `Image`s of their own mode, since the indices of a palette are labels. All are
+    decoded lazily. `label` is a `ClassLabel` over `LABELS`, `seed` and `slice` are int64, `extent` is
+    float64; the rest are strings. Raises `KeyError` for a name that is not a column.
     """
     import datasets
 
     kinds: dict[str, Any] = {
-        "image": datasets.Image(),
+        "image": datasets.Image(mode=IMAGE_MODE),
         "mask": datasets.Image(),
         "lungs": datasets.Image(),
         "label": datasets.ClassLabel(names=list(LABELS)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections import Counter
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from covid_synth_data import extend, find_leaks, mix, mixing, replace, schema, skew
 from covid_synth_data.errors import ConfigError, ImpossibleMix, UnknownName
@@ -320,6 +322,21 @@ def test_rows_without_a_source_film_mix_like_others() -> None:
     streamed = mixing.stream(real.to_iterable_dataset(), synthetic.to_iterable_dataset(), 0.5, seed=1)
     assert {row["source_id"] is None for row in streamed} == {True, False}
     assert len(mix(real, [synthetic.select(range(5)), made.select(range(5, 30))], synthetic_count=30)) == 54
+
+
+def test_a_set_that_states_no_mode_is_mixed_as_grey() -> None:
+    """As other loaders give released images: `Image()`, whose WebP decodes as RGB."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((2, 2), 90, np.uint8)).save(buffer, "WEBP", quality=90)
+    real, synthetic = rows("real", 6, 2), rows("synthetic", 0, 4).remove_columns("image")
+    cells = [{"bytes": buffer.getvalue(), "path": None}] * 4
+    synthetic = synthetic.add_column("image", cells, feature=datasets.Image())
+    assert synthetic[0]["image"].mode == "RGB"
+    for mixed in (mix(real, synthetic), mix(synthetic, real, synthetic_count=2), extend(real, synthetic)):
+        assert mixed.features["image"] == datasets.Image(mode="L")
+        assert {image.mode for image in mixed["image"]} == {"L"}
+    streams = real.to_iterable_dataset(), synthetic.to_iterable_dataset()
+    assert {row["image"].mode for row in mixing.stream(*streams, 0.5, seed=1)} == {"L"}
 
 
 def test_rows_without_a_source_film_leak_nothing_but_themselves() -> None:

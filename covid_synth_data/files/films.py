@@ -85,7 +85,8 @@ def write_parquet(
 
     plain = schema.rows(rows).with_format("arrow")
     images = [name for name, kind in rows.features.items() if isinstance(kind, datasets.Image)]
-    features = datasets.Features({**rows.features, **dict.fromkeys(images, datasets.Image())})
+    kinds = {name: datasets.Image(mode=schema.IMAGE_MODE if name == "image" else None) for name in images}
+    features = datasets.Features({**rows.features, **kinds})
     with replacing(Path(path)) as temporary, pq.ParquetWriter(temporary, features.arrow_schema) as writer:
         done = 0
         for batch in plain.iter(_BATCH):
@@ -114,9 +115,9 @@ def _embedded(cell: dict[str, Any] | None, *, labels: bool) -> dict[str, Any] | 
 
 
 def _is_plain(cell: dict[str, Any], content: bytes | None) -> bool:
-    """Whether the encoded image goes as it is. Bytes are ours, or a user's own: DICOM alone is decoded."""
+    """Whether the encoded image goes as it is: readers that convert it to "L" get what `load_grey` gives."""
     if content is not None:
-        return not dicom.has_magic(content)
+        return not dicom.has_magic(content) and pixels.is_flat(content)
     return not cell["path"].startswith(f"{pixels.ADDRESS}://")
 
 

@@ -160,6 +160,19 @@ def is_plain(path: str) -> bool:
     return whole and mode == "L" and "exif" not in info and "transparency" not in info
 
 
+def is_flat(content: bytes) -> bool:
+    """Whether Pillow's conversion to "L" gives from these bytes what `to_grey` does: no deep grey, no alpha.
+
+    Reads the header, no pixels. True for what is no image, so that the error is raised where it is decoded.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return image.mode in ("L", "RGB") and "transparency" not in image.info
+    except Exception:
+        # Pillow's readers of headers raise many kinds of errors.
+        return True
+
+
 def load_grey(
     file: str | Path | bytes | Mapping[str, Any] | Image.Image,
     size: int | None = None,

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from covid_synth_data import catalog
+from covid_synth_data import catalog, schema
 from covid_synth_data.errors import (
     CorruptRelease,
     CovidSynthError,
@@ -115,7 +115,8 @@ def load_dataset(
     root: str | Path | None = None,
     streaming: bool = False,
 ) -> datasets.Dataset:
-    """A config of a released dataset, in `schema.SYNTHETIC_COLUMNS`, images decoded when they are read.
+    """A config of a released dataset, in `schema.SYNTHETIC_COLUMNS`; `image` is decoded when it is read, as
+    8-bit grey ("L"), whatever its codec.
 
     `name` is a dataset, or a repository of it (ORG/DATASET). `root` is a release folder, or a folder that
     holds one named like the dataset. Without `root` a dataset is looked for in the cache, in the `releases/`
@@ -202,9 +203,10 @@ def _stream(repo: str, found: hub.Snapshot, chosen: catalog.DatasetEntry) -> Any
     where = f"hf://datasets/{repo}@{found.folder.name}"
     files = [f"{where}/{file.path}" for file in found.files(chosen.subsets)]
     with hub.explained(f"{repo} v{found.listed.version} cannot be streamed"):
-        return datasets.load_dataset(
+        rows = datasets.load_dataset(
             "parquet", chosen.config, data_files=files, split="train", streaming=True
         )
+        return schema.as_grey(rows)
 
 
 def _read(
@@ -236,12 +238,15 @@ def _read(
     home = Path(datasets.config.HF_DATASETS_CACHE) / "covid-synth-data" / key
     try:
         if streaming:
-            return datasets.load_dataset("parquet", config, split="train", streaming=True, **options)
-        return arrow_copy.read(
-            lambda: datasets.load_dataset_builder("parquet", config, cache_dir=str(home), **options),
-            home,
-            check,
-        )
+            rows: Any = datasets.load_dataset("parquet", config, split="train", streaming=True, **options)
+        else:
+            rows = arrow_copy.read(
+                lambda: datasets.load_dataset_builder("parquet", config, cache_dir=str(home), **options),
+                home,
+                check,
+            )
+        # Cards of releases before this rule say `image` alone, which gives RGB for lossy WebP.
+        return schema.as_grey(rows)
     except (OSError, ValueError, yaml.YAMLError, datasets.exceptions.DatasetsError) as error:
         raise _unreadable(folder, config, error) from error
 

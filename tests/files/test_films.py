@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pytest
 from PIL import Image
@@ -51,8 +53,6 @@ def test_the_dataset_shows_what_load_grey_does(tmp_path: Path, kind: str) -> Non
 
 def test_plain_files_stay_as_they_are(tmp_path: Path) -> None:
     """Their bytes, and with them every digest, are those of the file."""
-    import datasets
-
     for kind in ("8-bit grey PNG", "8-bit grey JPEG", "JPEG named .jfif"):
         path = inputs.write(kind, tmp_path, kind)
         assert films.cells([str(path)]) == [str(path)]
@@ -142,6 +142,32 @@ def test_a_mix_over_dicom_stands_alone(tmp_path: Path) -> None:
     films.write_parquet(mixed.with_format("torch"), tmp_path / "out.parquet")
     assert inputs.PATIENT_ID.encode() not in (tmp_path / "out.parquet").read_bytes()
     assert len(opened_elsewhere(tmp_path / "out.parquet", tmp_path / "cache")) == len(real) + 3
+
+
+def test_bytes_that_grey_readers_show_otherwise_are_written_as_grey(tmp_path: Path) -> None:
+    """A user's own set may hold deep grey or transparency; lossy WebP of grey levels stays as it is."""
+    deep = np.linspace(0, 60_000, 64).reshape(8, 8).astype(np.uint16)
+    alpha = np.stack([np.full((8, 8), 200, np.uint8), np.full((8, 8), 128, np.uint8)], axis=-1)
+    kinds = {"deep": (deep, "PNG"), "alpha": (alpha, "PNG"), "webp": (deep.astype(np.uint8), "WEBP")}
+    stored = {}
+    for kind, (values, codec) in kinds.items():
+        buffer = io.BytesIO()
+        Image.fromarray(values).save(buffer, codec)
+        stored[kind] = buffer.getvalue()
+    cells = {"image": [{"bytes": content, "path": None} for content in stored.values()], "label": [0] * 3}
+    labels = datasets.ClassLabel(names=["normal"])
+    features = datasets.Features({"image": datasets.Image(), "label": labels})
+    films.write_parquet(datasets.Dataset.from_dict(cells, features=features), tmp_path / "own.parquet")
+    read = datasets.Dataset.from_parquet(str(tmp_path / "own.parquet"))
+    for shown, content in zip(read["image"], stored.values(), strict=True):
+        assert shown.mode == "L"
+        np.testing.assert_array_equal(np.asarray(shown), pixels.load_grey(content))
+    written = read.cast_column("image", datasets.Image(decode=False))["image"]
+    assert [cell["bytes"] == content for cell, content in zip(written, stored.values(), strict=True)] == [
+        False,
+        False,
+        True,
+    ]
 
 
 def test_addresses() -> None:

@@ -44,6 +44,7 @@ def test_a_folder_becomes_a_release_that_everything_reads(tmp_path, images, shel
     plain = datasets.load_dataset(str(out), "mine", split="train")
     ours = csd.load_dataset("covid-synth-cxr", "mine", root=out)
     assert plain["image_id"] == ours["image_id"]
+    assert plain[0]["image"].mode == ours[0]["image"].mode == "L"
     assert ours["image_id"][:2] == ["mine-sample-0", "mine-sample-1"]
     assert tuple(ours.column_names) == schema.SYNTHETIC_COLUMNS
     assert set(ours["label"]) == {schema.COVID}

@@ -81,7 +81,8 @@ def test_plain_datasets_loads_it(released):
     assert len(plain) == 30
     assert tuple(plain.features) == csd.schema.SYNTHETIC_COLUMNS
     assert set(plain.unique("label")) == {csd.schema.COVID}
-    assert plain[0]["image"].size == (32, 32)
+    assert plain.features["image"] == datasets.Image(mode="L")
+    assert (plain[0]["image"].size, plain[0]["image"].mode) == ((32, 32), "L")
     assert len(set(plain["image_id"])) == 30
     streamed = datasets.load_dataset(str(released), "gnc", split="train", streaming=True)
     assert [row["image_id"] for row in streamed] == plain["image_id"][:]

@@ -1,0 +1,200 @@
+"""Rows of several datasets as one: classes matched by name, repeated rows once, `image` as grey in all.
+
+Rows are selected and joined by index, so no image is read. Where the codes of the synthetic rows mean other
+classes than those of the real rows, they are translated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from covid_synth_data import schema
+from covid_synth_data.errors import ConfigError, ImpossibleMix, UnknownName
+from covid_synth_data.mixing.arguments import is_number, seeded
+
+if TYPE_CHECKING:
+    import datasets
+
+Index = npt.NDArray[np.int64]
+
+
+def is_positive(dataset: Any, positive: str) -> npt.NDArray[np.bool_]:
+    """Which rows are of the positive class. Raises `ConfigError` without a label column of known names."""
+    names = label_names(dataset)
+    if positive not in names:
+        raise UnknownName("label", positive, names)
+    # From the table itself: a format of the dataset (torch, numpy, ...) does not apply, nulls stay nulls.
+    labels = dataset.with_format("arrow").select_columns(["label"])[:]["label"]
+    if labels.null_count:
+        raise ConfigError(
+            "rows without a label",
+            found=f"{labels.null_count:,} of {len(dataset):,}",
+            expected="a label on each row",
+            hint="filter them out first",
+        )
+    chosen: npt.NDArray[np.bool_] = labels.to_numpy() == names.index(positive)
+    return chosen
+
+
+def label_names(dataset: Any) -> list[str]:
+    """The names of the classes. Raises `ConfigError` for streams and without a label column of names."""
+    import datasets
+
+    if isinstance(dataset, datasets.IterableDataset):
+        raise ConfigError(
+            "a stream cannot be mixed to a composition",
+            found="an IterableDataset",
+            expected="a Dataset",
+            hint="load without streaming, or use mixing.stream, which joins streams in given shares",
+        )
+    dataset = schema.rows(dataset)
+    names = getattr(getattr(dataset, "features", None) or {}, "get", lambda _: None)("label")
+    names = getattr(names, "names", None)
+    if names is None:
+        columns = getattr(dataset, "column_names", None)
+        found = ", ".join(columns) if columns else type(dataset).__name__
+        raise ConfigError(
+            "rows without a label column of named classes",
+            found=found,
+            expected="a ClassLabel of " + ", ".join(schema.LABELS),
+            hint="use load_task or load_dataset",
+        )
+    return list(names)
+
+
+def as_one(synthetic: Any, names: list[str]) -> Any:
+    """One dataset of one or several, with `label` a code of `names`."""
+    parts = list(synthetic) if isinstance(synthetic, (list, tuple)) else [synthetic]
+    if not parts:
+        raise ConfigError("nothing to mix in", found="no synthetic dataset", expected="at least one")
+    parts = [_aligned(part, names) for part in parts]
+    return parts[0] if len(parts) == 1 else _concatenated(_without_repeats(parts))
+
+
+def _without_repeats(parts: Sequence[Any]) -> list[Any]:
+    """Each row once: if several parts hold a row, by its `image_id`, the first is kept.
+
+    Raises `ConfigError` if rows of two classes share one id.
+    """
+    labels: dict[str, int | None] = {}
+    kept = []
+    for part in parts:
+        if "image_id" not in part.column_names:
+            kept.append(part)
+            continue
+        table = part.with_format("arrow").select_columns(["image_id", "label"])[:]
+        rows = list(zip(table["image_id"].to_pylist(), table["label"].to_pylist(), strict=True))
+        for name, label in rows:
+            if labels.get(name, label) != label:
+                raise ConfigError(
+                    "two synthetic rows share an image id and differ",
+                    found=f"{name} under two classes",
+                    expected="one row for each id",
+                    hint="mix sets of one release",
+                )
+        fresh = [place for place, (name, _) in enumerate(rows) if name not in labels]
+        kept.append(part if len(fresh) == len(rows) else part.select(fresh))
+        labels.update(rows)
+    return kept
+
+
+def _aligned(part: Any, names: list[str]) -> Any:
+    """`part` with labels that are codes of `names`. Raises `ConfigError` for a row of another class."""
+    own = label_names(part)
+    if own == names:
+        return part
+    import datasets
+    from datasets.table import InMemoryTable, concat_tables
+
+    rows = part.with_format("arrow").select_columns(["label"])[:]["label"]
+    used = {own[code] for code in rows.unique().to_pylist() if code is not None}
+    strange = [name for name in own if name in used and name not in names]
+    if strange:
+        raise ConfigError(
+            "synthetic rows of a class that the task does not have",
+            found=", ".join(strange),
+            expected="rows of " + ", ".join(names),
+            hint="filter them out, or choose another task",
+        )
+    # Only the column is made anew, beside the table that is there; add_column would copy all images of a
+    # dataset that was selected from.
+    codes = part.data.column("label").to_pylist()
+    column = [None if code is None or own[code] not in names else names.index(own[code]) for code in codes]
+    label = datasets.Features({"label": datasets.ClassLabel(names=names)})
+    rest = part.data.remove_column(part.data.column_names.index("label"))
+    fresh = InMemoryTable.from_pydict({"label": column}, schema=label.arrow_schema)
+    info = part.info.copy()
+    info.features = datasets.Features({**part.features, **label})
+    return datasets.Dataset(
+        concat_tables([rest, fresh], axis=1),
+        info=info,
+        split=part.split,
+        indices_table=part._indices,
+        fingerprint=datasets.fingerprint.Hasher.hash([part._fingerprint, names]),
+    )
+
+
+def join(real: Any, kept: Index, pool: Any, chosen: Index, seed: int) -> Any:
+    """The chosen rows of both, shuffled by the seed; only indices are made."""
+    label_names(real)
+    joined = _concatenated([real.select(kept), pool.select(chosen)])
+    return joined.select(seeded(seed, 3).permutation(len(joined)))
+
+
+def _concatenated(parts: list[Any]) -> Any:
+    """The rows of all, null where a part lacks a column, `image` as grey in all.
+
+    Raises `ConfigError` where columns do not fit.
+    """
+    import datasets
+
+    try:
+        return datasets.concatenate_datasets([schema.as_grey(part) for part in parts])
+    except ValueError as error:
+        raise ConfigError(
+            "datasets whose columns do not fit",
+            found=str(error)[:300],
+            expected="the same type in columns of the same name",
+            hint="cast one to the type of the other",
+        ) from error
+
+
+def stream(
+    real: datasets.IterableDataset,
+    synthetic: datasets.IterableDataset,
+    synthetic_share: float = 0.5,
+    seed: int = 0,
+) -> datasets.IterableDataset:
+    """Real and synthetic streams interleaved: each row is synthetic with probability `synthetic_share`.
+
+    The rows of a stream cannot be counted before it is read, so the skew cannot be set. The share holds in
+    expectation. The result ends with the shorter stream. Both must name the same classes, since labels of a
+    stream are not translated. Raises `ImpossibleMix`, `ConfigError`.
+    """
+    import datasets
+
+    if not (is_number(synthetic_share) and 0 < synthetic_share < 1):
+        raise ImpossibleMix("no such share", found=repr(synthetic_share), expected="between 0 and 1")
+    seeded(seed, 0)
+    if not all(isinstance(part, datasets.IterableDataset) for part in (real, synthetic)):
+        raise ConfigError(
+            "stream joins streams", found="a Dataset", expected="two IterableDatasets", hint="use mix"
+        )
+    names = [list(getattr((part.features or {}).get("label"), "names", [])) for part in (real, synthetic)]
+    if all(names) and names[0] != names[1]:
+        raise ConfigError(
+            "streams whose classes differ",
+            found=f"{', '.join(names[0])} and {', '.join(names[1])}",
+            expected="the same names in the same order",
+            hint="use mix, which matches them by name",
+        )
+    joined: datasets.IterableDataset = datasets.interleave_datasets(
+        [schema.as_grey(real), schema.as_grey(synthetic)],
+        probabilities=[1 - synthetic_share, synthetic_share],
+        seed=seed,
+    )
+    return joined
