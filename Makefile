@@ -1,5 +1,5 @@
 # Two commands set everything up on a machine that has Python 3.11+, make and git:
-#   make quickstart   a sheet of the release, then the whole path on phantoms: train, release, verify, load, mix, benchmark, report
+#   make quickstart   the whole path on phantoms with lesion pairs, then a sheet of the release, and a CycleGAN from training to benchmark
 #   make test         the tests; make test-slow runs those that take long
 # make docs builds the documentation site into build/docs.
 PYTHON ?= python3

@@ -4,7 +4,6 @@
     ├── UnknownName                 a name that is in no table; says "did you mean"
     ├── ConfigError                 a recipe, suite or manifest with a wrong key, type or value
     ├── MissingExtra                an optional dependency is not installed
-    ├── MissingCheckout             a command needs files that only a checkout of the repository has
     ├── SourceError                 real data on disk
     │   ├── MissingSource           the root or a file that must be there is not
     │   ├── BadMetadata             a table of a source that cannot be read as what it claims to be
@@ -105,18 +104,6 @@ class MissingExtra(CovidSynthError):
             f"the module {module!r}{f', which {purpose},' if purpose else ''} is not installed",
             expected=f"the extra [{extra}]",
             hint=f'pip install "covid-synth-data[{extra}]"',
-        )
-
-
-class MissingCheckout(CovidSynthError):
-    """A command needs files that are in a checkout of the repository and not in the pip package."""
-
-    def __init__(self, command: str) -> None:
-        """`command` is what was asked for, as a user types it."""
-        super().__init__(
-            f"{command} trains a generator, and the trainers are not in the pip package",
-            expected="a checkout of the repository",
-            hint="run make quickstart in a checkout",
         )
 
 

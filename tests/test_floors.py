@@ -25,7 +25,8 @@ FLOORS: dict[str, list[str]] = {
         "ct generators importing lesions tasks",
         "classifiers",
         "audit benchmark",
-        "explore leaderboard quickstart reader_study",
+        "explore leaderboard reader_study",
+        "quickstart",
         "cli",
     ],
     "covid_synth_data.benchmark": [

@@ -190,9 +190,8 @@ print(load_suite(list_suites()[0]).name)
         (["benchmark", "run", "quickstart", "--release", "RELEASE", "--out", "results"], "[benchmark]"),
         (["benchmark", "map", "zunair2021", "--config", "gnc", "-o", "map.png"], "[figures]"),
         (["benchmark", "saliency", "quickstart", "--regime", "real", "-o", "saliency.png"], "[figures]"),
-        (["quickstart"], "checkout"),
     ],
-    ids=["sample", "benchmark run", "benchmark map", "benchmark saliency", "quickstart"],
+    ids=["sample", "benchmark run", "benchmark map", "benchmark saliency"],
 )
 def test_what_needs_more_says_so_in_one_line(installed, release, command, expected):
     done = installed.shell(*(release if part == "RELEASE" else part for part in command))
@@ -201,3 +200,24 @@ def test_what_needs_more_says_so_in_one_line(installed, release, command, expect
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("error: ")
     assert expected in lines[0]
+
+
+def test_the_quickstart_takes_the_whole_path_with_lesion_pairs(installed, tmp_path):
+    done = installed.shell("quickstart", "--out", tmp_path / "quickstart")
+    assert done.returncode == 0, done.stderr
+    steps = [line for line in done.stdout.splitlines() if line[:1].isdigit()]
+    assert len(steps) == 6
+    assert "[benchmark]" in done.stdout
+    assert "make quickstart" in done.stdout
+    page = (tmp_path / "quickstart/index.html").read_text()
+    assert page.count("With your own data") == 6
+    assert (tmp_path / "quickstart/explore.html").is_file()
+    checked = installed.shell("verify", tmp_path / "quickstart/lesion-pairs", "--json")
+    assert json.loads(checked.stdout)["whole"]
+    mixed = installed.run(
+        installed.python,
+        "-c",
+        "import datasets, sys; print(len(datasets.load_dataset(sys.argv[1], split='train')))",
+        tmp_path / "quickstart/lesion-pairs",
+    )
+    assert mixed.stdout == "252\n", mixed.stderr

@@ -212,7 +212,8 @@ def make_request(
     given = {name: value for name, value in options.items() if value is not None and value is not False}
     if isinstance(loaded, ClassificationSuite) and (configs := given.pop("configs", None)):
         given.setdefault("regimes", derived.names_for(loaded, configs))
-        given.setdefault("release", _release_with(loaded.release_name, configs))
+        if "release" not in given:
+            given["release"] = _release_with(loaded.release_name, configs)
         loaded = derived.with_configs(loaded, configs)
     if isinstance(loaded, ClassificationSuite) and "models" in given:
         loaded, given["models"] = own_models.with_models(loaded, given["models"])

@@ -188,7 +188,7 @@ def sample(
 
 @app.command()
 def quickstart(out: Annotated[Path, typer.Option(help="where everything goes")] = Path("quickstart")) -> None:
-    """The whole path on phantoms, from training to a page with films and the table."""
+    """The whole path on phantoms in a minute, and a page that says how to do it with your own data."""
     from covid_synth_data import quickstart as path
 
     path.run(out, say, progress_bar)

@@ -5,30 +5,26 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import re
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
-from covid_synth_data import catalog, schema
+from covid_synth_data import schema
 from covid_synth_data._version import __version__
 from covid_synth_data.errors import BadImage, BadMetadata, ConfigError, UnknownName
 from covid_synth_data.files import pixels
 from covid_synth_data.files.models import invalid
 from covid_synth_data.files.pixels import Grey
-from covid_synth_data.importing import card, copies_of_real, lineage, reading
+from covid_synth_data.importing import copies_of_real, lineage, reading
 from covid_synth_data.importing.reading import Images
-from covid_synth_data.release import building, manifest, writing
-
-NAME: Final = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
-"""A config's name becomes a folder of the release and of the results."""
+from covid_synth_data.release import building, imported_card, manifest, writing
 
 Tick = Callable[[int, int], None]
 
@@ -51,7 +47,7 @@ def import_images(
     `BadImage`, `UnknownName` for a label, `ConfigError`, `VersionExists`, `OutputError`.
     """
     tick = progress or (lambda done, total: None)
-    _check_name(config)
+    building.check_name(config)
     images = reading.read(path)
     labels = [_label(row.label, stated.label, images.form, row.name) for row in images.rows]
     ids = _ids(images, config)
@@ -70,7 +66,7 @@ def import_images(
             copies_of_real.check([folder / name for name in paths], root)
         subset = _subset(work, settings, learned_from)
         restricted = lineage.restricted(set(subset.licences))
-        return building.finish(folder, out, paths, config, subset, restricted, card.text)
+        return building.finish(folder, out, paths, config, subset, restricted, imported_card.text)
 
 
 class _Work:
@@ -149,22 +145,6 @@ def in_threads(
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def _check_name(config: str) -> None:
-    if not NAME.match(config):
-        raise ConfigError(
-            "no such name of a config",
-            found=repr(config)[:80],
-            expected="small letters, digits, '.', '_' and '-'",
-            hint="change --config",
-        )
-    if config in {entry.config for entry in catalog.DATASETS}:
-        raise ConfigError(
-            f"the config {config!r} is one of this project's releases",
-            expected="a name of your own",
-            hint="change --config",
-        )
 
 
 def _label(own: str, given: str | None, form: str, name: str) -> str:

@@ -13,7 +13,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,11 +26,13 @@ from covid_synth_data.errors import BadImage, ConfigError, VersionExists
 from covid_synth_data.files import dicom, pixels
 from covid_synth_data.files.atomic import replacing, write_text
 from covid_synth_data.files.pixels import Grey
+from covid_synth_data.lesions import hosts
 from covid_synth_data.lesions.coordinates import Mask
+from covid_synth_data.lesions.hosts import Host
 from covid_synth_data.lesions.painting import LEAST_SIDE, Record, paint
 from covid_synth_data.lesions.rows import to_grey
 from covid_synth_data.sources.disk import list_images
-from covid_synth_data.sources.table import unique_ids
+from covid_synth_data.sources.table import stem
 
 MARK: Final = "paint.json"
 KEY: Final = "covid-synth-lesion"
@@ -41,8 +43,8 @@ FIELDS: Final = ("pair_id", "film", "lesion", "mask", "index", "seed", *Record._
 
 @dataclass(frozen=True)
 class Job:
-    """What is painted: `films` is the folder, `lungs` a folder of masks of the same names or None; `size` the
-    side of the pairs, None for that of each film."""
+    """What is painted: `films` is the folder (`hosts`), `lungs` a folder of masks of the same names or None;
+    `size` the side of the pairs, None for that of each film."""
 
     films: Path
     out: Path
@@ -54,35 +56,52 @@ class Job:
     force: bool = False
 
 
-def write_pairs(job: Job, tick: Callable[[int, int], None]) -> list[Record]:
+def write_pairs(job: Job, tick: Callable[[int, int], None], *, one_size: bool = False) -> list[Record]:
     """Paint every film of a folder; the same call goes on after a stop. Returns the records in their order.
 
-    Every film is checked before the first is painted. Raises `ConfigError`, `BadImage`, `UnknownName`,
-    `VersionExists` where `out` holds anything else, `OutputError`.
+    Every film is checked before the first is painted; with `one_size` all must have the size of the first.
+    Raises `ConfigError`, `BadImage`, `UnknownName`, `VersionExists` where `out` holds anything else,
+    `OutputError`.
     """
-    names = _names(job)
-    identities = unique_ids(names)
-    for name in names:
-        _read(job, name)
+    films = hosts.read(job.films).films
+    if job.out.resolve() == job.films.resolve():
+        raise ConfigError("the pairs would lie among the films", found=str(job.out), hint="change -o")
+    masks = _masks(job)
+    _check(job, films, masks, one_size)
     paint(np.zeros((0, LEAST_SIDE, LEAST_SIDE), np.uint8), job.seed, job.pattern, control=job.control)
-    _claim(job, names)
+    _claim(job, [host.name for host in films])
     rows = []
-    for index, (name, identity) in enumerate(zip(names, identities, strict=True)):
-        done = job.out / "records" / f"{identity}.json"
+    for index, host in enumerate(films):
+        done = job.out / "records" / f"{host.identity}.json"
         if not done.is_file():
-            _paint_one(job, index, name, identity, done)
+            _paint_one(job, index, host, masks, done)
         rows.append(json.loads(done.read_text(encoding="utf-8")))
-        tick(index + 1, len(names))
+        tick(index + 1, len(films))
     write_text(job.out / "pairs.csv", _table(rows))
     fields = Record.__dataclass_fields__
     return [Record(**{key: row[key] for key in fields} | {"zones": tuple(row["zones"])}) for row in rows]
 
 
-def _paint_one(job: Job, index: int, name: str, identity: str, done: Path) -> None:
-    film, lungs = _read(job, name)
-    masks = None if lungs is None else lungs[None]
-    painted = paint(film[None], job.seed, job.pattern, masks, job.control, indices=[index])
-    record = painted.records[0]
+def _check(job: Job, films: list[Host], masks: Mapping[str, Path] | None, one_size: bool) -> None:
+    """Read every film once. Raises `BadImage`, `ConfigError`."""
+    first: tuple[int, ...] = ()
+    for host in films:
+        shape = _read(job, host.name, masks)[0].shape
+        first = first or shape
+        if one_size and shape != first:
+            raise BadImage(
+                f"{job.films / host.name} has another size than {films[0].name}",
+                found=f"{shape[1]} x {shape[0]} pixels",
+                expected=f"{first[1]} x {first[0]}",
+                hint="add --size N, which resizes every film to N x N",
+            )
+
+
+def _paint_one(job: Job, index: int, host: Host, masks: Mapping[str, Path] | None, done: Path) -> None:
+    film, lungs = _read(job, host.name, masks)
+    given = None if lungs is None else lungs[None]
+    painted = paint(film[None], job.seed, job.pattern, given, job.control, indices=[index])
+    record, identity = painted.records[0], host.identity
     row: dict[str, Any] = {"pair_id": identity, "film": f"films/{identity}.png", "index": index}
     _save(job.out / "films" / f"{identity}.png", film)
     if not record.reason:
@@ -93,25 +112,7 @@ def _paint_one(job: Job, index: int, name: str, identity: str, done: Path) -> No
     write_text(done, json.dumps({"lesion": "", "mask": "", **row, "seed": job.seed, **asdict(record)}))
 
 
-def _names(job: Job) -> list[str]:
-    """The films of the folder. Raises `ConfigError`."""
-    if not job.films.is_dir():
-        raise ConfigError(
-            f"no folder {job.films}", expected="a folder of normal films", hint="check the path"
-        )
-    if job.out.resolve() == job.films.resolve():
-        raise ConfigError("the pairs would lie among the films", found=str(job.out), hint="change -o")
-    names = list_images(job.films)
-    if not names:
-        raise ConfigError(
-            f"no film in {job.films}",
-            expected="files ending in .png, .jpg, .jpeg or .dcm",
-            hint="check the path",
-        )
-    return names
-
-
-def _read(job: Job, name: str) -> tuple[Grey, Mask | None]:
+def _read(job: Job, name: str, masks: Mapping[str, Path] | None) -> tuple[Grey, Mask | None]:
     """A film and its lungs. Raises `BadImage`, `ConfigError`."""
     path = job.films / name
     image = pixels.open_image(path)
@@ -131,19 +132,27 @@ def _read(job: Job, name: str) -> tuple[Grey, Mask | None]:
             expected=f"at least {LEAST_SIDE} on each side",
             hint="take the film at a larger size",
         )
-    lungs = None if job.lungs is None else _lungs(job.lungs, name, film)
+    lungs = None if masks is None else _lungs(job, masks, name, film)
     if job.size is None:
         return film, lungs
     small = None if lungs is None else pixels.resize(lungs.astype(np.uint8) * 255, job.size) >= 128
     return pixels.resize(film, job.size), small
 
 
-def _lungs(folder: Path, name: str, film: Grey) -> Mask:
+def _masks(job: Job) -> dict[str, Path] | None:
+    """Stem to file of the lung masks; None where none are given. Of one stem the first in natural order."""
+    if job.lungs is None:
+        return None
+    return {stem(name): job.lungs / name for name in reversed(list_images(job.lungs))}
+
+
+def _lungs(job: Job, masks: Mapping[str, Path], name: str, film: Grey) -> Mask:
     """The lung mask of the film `name`: a picture of the same stem and size, 0 outside the lungs."""
-    stem = Path(name).stem
-    path = next((folder / mask for mask in list_images(folder) if Path(mask).stem == stem), None)
+    path = masks.get(stem(name))
     if path is None:
-        raise BadImage(f"no lung mask of {name}", expected=f"{folder}/{stem}.png", hint="leave out --lungs")
+        raise BadImage(
+            f"no lung mask of {name}", expected=f"{job.lungs}/{stem(name)}.png", hint="leave out --lungs"
+        )
     mask = pixels.load_grey(path) > 0
     if mask.shape != film.shape:
         raise BadImage(

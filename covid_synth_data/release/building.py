@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from covid_synth_data import schema
-from covid_synth_data.errors import CovidSynthError, OutputError, ReleaseError, VersionExists
+from covid_synth_data import catalog, schema
+from covid_synth_data.errors import ConfigError, CovidSynthError, OutputError, ReleaseError, VersionExists
 from covid_synth_data.files.atomic import output_errors, write_text
 from covid_synth_data.release import card_yaml, manifest, writing
 
@@ -23,8 +24,28 @@ SHARD_ROWS: Final = 2048
 MARK: Final = ".job.json"
 """In the hidden folder: the settings that its shards were made with."""
 
+NAME: Final = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
+"""A config's name becomes a folder of the release and of the results."""
+
 Rows = Callable[[int, int], Iterable[dict[str, Any]]]
 """The rows `start` to `stop` of a config."""
+
+
+def check_name(config: str) -> None:
+    """Raise `ConfigError` for what cannot be the name of a user's config."""
+    if not NAME.match(config):
+        raise ConfigError(
+            "no such name of a config",
+            found=repr(config)[:80],
+            expected="small letters, digits, '.', '_' and '-'",
+            hint="change --config",
+        )
+    if config in {entry.config for entry in catalog.DATASETS}:
+        raise ConfigError(
+            f"the config {config!r} is one of this project's releases",
+            expected="a name of your own",
+            hint="change --config",
+        )
 
 
 @contextlib.contextmanager

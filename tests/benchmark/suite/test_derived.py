@@ -37,6 +37,12 @@ def test_a_config_that_is_nowhere_is_refused(tmp_path, monkeypatch) -> None:
         make_request("external", out=tmp_path / "out", configs=["mine"])
 
 
+def test_a_release_that_is_named_needs_no_environment(tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("COVID_SYNTH_RELEASES", raising=False)
+    request = make_request("external", out=tmp_path / "out", configs=["mine"], release=tmp_path / "mine")
+    assert request.release == tmp_path / "mine"
+
+
 def test_imported_images_become_results(tmp_path, monkeypatch) -> None:
     from covid_synth_data import benchmark
 
