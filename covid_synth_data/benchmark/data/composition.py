@@ -99,6 +99,13 @@ def without_held(
     return train.select(np.flatnonzero(~held))
 
 
+def joined(real: datasets.Dataset, more: datasets.Dataset) -> datasets.Dataset:
+    """The rows of `real`, then those of `more`, both of one task."""
+    import datasets
+
+    return datasets.concatenate_datasets([real, more.select_columns(real.column_names)])
+
+
 def compose(
     regime: Regime,
     train: datasets.Dataset,

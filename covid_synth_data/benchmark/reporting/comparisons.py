@@ -5,8 +5,11 @@ or the scarcity that costs no generator. Two baselines matter for a regime, and 
 
 - The one to beat for a gain: of all baselines the one with the highest AUC on the validation films, mean over
   the seeds; the lower validation loss decides between equals, and where older results tell no AUC.
-- The one that a loss is measured against: the same recipe (sampling, loss, augmentation) without synthetic
-  films. The suite names it before any film is tested; without one it is `real`.
+- The one that a loss is measured against: the same recipe (sampling, loss, augmentation) and the same real
+  films without synthetic ones. The suite names it before any film is tested; without one it is `real`.
+
+A third answers another question. With equal data, the classifier of real films has those that the generator
+was trained on as well (`Regime.generator_films`): what a regime gains over that is not owed to more films.
 
 Seed s of a regime and seed s of a baseline start from the same weights, so seeds are paired. What a gain is,
 and when it is claimed, is in `gains`; the resampling is described in `metrics.crossed`.
@@ -32,7 +35,8 @@ class Pair(FrozenModel):
 
     `seeds` are those that both have. `honest` says that the baseline does something about the imbalance (see
     `suite.Regime.honest`), `chosen` that it is the one to beat, `named` that it is the one a loss is measured
-    against, `regime_is_baseline` that no gain is claimed for the regime: it is trained on real films alone
+    against, `equal_data` that it is of the same recipe and has the films of the regime's generator too,
+    `regime_is_baseline` that no gain is claimed for the regime: it is trained on real films alone
     too, or on films that are held back from all others (a ceiling).
     """
 
@@ -41,6 +45,7 @@ class Pair(FrozenModel):
     honest: bool
     chosen: bool
     named: bool
+    equal_data: bool
     regime_is_baseline: bool
     seeds: list[int]
     contrasts: dict[str, Contrast]
@@ -63,7 +68,10 @@ def compare(samples: Sequence[Sample]) -> list[Pair]:
             expected='a regime of real films alone (mix = "real")',
             hint="run the baselines too",
         )
-    chosen = best_on_validation(baselines)
+    chosen = {
+        films: best_on_validation([one for one in baselines if one.rule.generator_films in (None, films)])
+        for films in {sample.rule.generator_films for sample in samples}
+    }
     pairs = []
     for baseline in baselines:
         for sample in samples:
@@ -76,8 +84,9 @@ def compare(samples: Sequence[Sample]) -> list[Pair]:
                     baseline=baseline.regime,
                     regime=sample.regime,
                     honest=baseline.rule.honest,
-                    chosen=baseline is chosen,
+                    chosen=baseline is chosen[sample.rule.generator_films],
                     named=baseline.regime == named_for(sample.rule, baselines),
+                    equal_data=_equal_data(sample.rule, baseline.rule),
                     regime_is_baseline=sample.rule.baseline or sample.rule.held,
                     seeds=shared,
                     contrasts={name: crossed.contrast(a[name], b[name]) for name in a},
@@ -97,16 +106,20 @@ def best_on_validation(baselines: Sequence[Sample]) -> Sample | None:
 
 
 def named_for(rule: Regime, baselines: Sequence[Sample]) -> str | None:
-    """The baseline with the recipe of `rule`; without one, `real`; None where that was not run either."""
-    recipe = (rule.sampling, rule.loss, rule.augment)
-    same = [
-        sample.regime
-        for sample in baselines
-        if (sample.rule.sampling, sample.rule.loss, sample.rule.augment) == recipe
-    ]
-    if same:
-        return same[0]
+    """The baseline with the recipe and the real films of `rule`; without one, `real`; None where that was not
+    run either."""
+    for sample in baselines:
+        if _recipe(sample.rule) == _recipe(rule) and sample.rule.generator_films == rule.generator_films:
+            return sample.regime
     return REAL if any(sample.regime == REAL for sample in baselines) else None
+
+
+def _equal_data(rule: Regime, baseline: Regime) -> bool:
+    return baseline.generator_films in rule.synthetic and _recipe(baseline) == _recipe(rule)
+
+
+def _recipe(rule: Regime) -> tuple[str, str, str]:
+    return rule.sampling, rule.loss, rule.augment
 
 
 def _same_films(samples: Sequence[Sample]) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from covid_synth_data import tasks
-from covid_synth_data.benchmark.data import composition, made, released
+from covid_synth_data.benchmark.data import composition, equal_data, made, released
 from covid_synth_data.benchmark.request import ClassificationRequest, Progress, Run
 from covid_synth_data.benchmark.results import classification as results
 from covid_synth_data.benchmark.running.kind import Kind, Prepared, Split, Synthetic
@@ -36,9 +36,12 @@ class FilmSplit(Split):
     splits: datasets.DatasetDict
     left_out: list[results.LeftOut]
     notes: list[str]
+    plan: tasks.TaskPlan
     configs: dict[str, datasets.Dataset]
     """The synthetic configs with the classes of the task; those made from the training films join them when a
     run asks for them."""
+    generator_films: dict[str, datasets.Dataset] = field(default_factory=dict)
+    """By config, the real positives of its generator that are no training films of the task."""
 
     @cached_property
     def ids(self) -> dict[str, list[str]]:
@@ -97,7 +100,7 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         configs = {
             name: composition.as_task(rows, plan.classes) for name, rows in self.synthetic.configs.items()
         }
-        return FilmSplit(held_out, plan.classes, splits, left_out, notes, configs)
+        return FilmSplit(held_out, plan.classes, splits, left_out, notes, plan, configs)
 
     def prepare(self, split: FilmSplit, runs: Sequence[Run]) -> list[PreparedFilms]:
         """Choose the training films of each run; raises `LeakError` where they meet validation or test.
@@ -107,10 +110,21 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         tasks.check_leaks(split.splits)
         self._make(split, runs)
         used = dict.fromkeys(name for run in runs for name in self.suite.regimes[run.regime].synthetic)
-        if used:
-            every = released.together([split.configs[name] for name in used])
+        taught = self._join_generator_films(split, runs)
+        if used or taught:
+            every = released.together([*(split.configs[name] for name in used), *taught])
             tasks.check_leaks({**split.splits, "train": every})
         return [self._prepare(run, split) for run in runs]
+
+    def _join_generator_films(self, split: FilmSplit, runs: Sequence[Run]) -> list[datasets.Dataset]:
+        """Find the films of the generators that these runs ask for, each once; all that the split has."""
+        asked = dict.fromkeys(self.suite.regimes[run.regime].generator_films for run in runs)
+        for config in asked:
+            if config is not None and config not in split.generator_films:
+                split.generator_films[config] = equal_data.generator_films(
+                    config, self.synthetic.trained_on[config], split.plan, self.suite.positive
+                )
+        return list(split.generator_films.values())
 
     def _make(self, split: FilmSplit, runs: Sequence[Run]) -> None:
         """Make the configs that these runs need from the training films of `split`, each once; folds that
@@ -133,9 +147,14 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         real = composition.without_held(
             regime.held, splits["train"], suite.positive, suite.data.held_findings
         )
+        real_ids = frozenset(split.ids["train"])
+        if regime.generator_films is not None:
+            joined = split.generator_films[regime.generator_films]
+            real = composition.joined(real, joined)
+            real_ids |= frozenset(joined["image_id"][:])
         mixed = composition.compose(regime, real, split.configs, suite.positive, run.seed)
         tasks.check_leaks({**splits, "train": mixed}, pixels=False)
-        trained_on = [synthetic.trained_on[name] for name in regime.synthetic if name in synthetic.trained_on]
+        trained_on = [synthetic.trained_on[name] for name in regime.configs if name in synthetic.trained_on]
         notes = released.check_generators(splits, trained_on, suite.data.generators_saw)
         version = synthetic.dataset.version if synthetic.dataset else None
         release = self.request.release
@@ -145,7 +164,7 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         films = composition.films(mixed, split.classes, suite.positive)
         made_of = composition.describe(
             films,
-            frozenset(split.ids["train"]),
+            real_ids,
             {config: frozenset(split.configs[config]["image_id"][:]) for config in regime.synthetic},
         )
         names = (suite.name, run.task, self.request.films, run.model, run.regime)
@@ -189,7 +208,9 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
             from covid_synth_data.benchmark.training import worker
         except ModuleNotFoundError as error:
             raise MissingExtra(str(error.name), "benchmark") from error
-        pool = composition.Pool([*split.splits.values(), *split.configs.values()])
+        pool = composition.Pool(
+            [*split.splits.values(), *split.configs.values(), *split.generator_films.values()]
+        )
         return worker.Worker(self.request, pool, self.progress)
 
     def others(self, split: FilmSplit) -> dict[str, composition.Films]:

@@ -63,7 +63,9 @@ class Regime(BaseRegime):
     rotations, shifts, zooms, brightness; never flips: the heart would change side). `join` says whether one
     classifier learns from all films, or one from the real films and one from the synthetic ones, whose scores
     are added (`training.added`). With `held`, the positives that `Data.held_findings` holds back are trained
-    on as well. `tasks` are those of the suite that the regime belongs to; null means all.
+    on as well. With `generator_films`, the real positives that the generator of that released config was
+    trained on join the real films: whoever has the generator could have had them too (equal data). `tasks`
+    are those of the suite that the regime belongs to; null means all.
     """
 
     synthetic: list[Name] = Field(default_factory=list)
@@ -75,6 +77,7 @@ class Regime(BaseRegime):
     augment: Literal["none", "plain"] = "none"
     join: Literal["films", "scores"] = "films"
     held: bool = False
+    generator_films: Name | None = None
     tasks: list[Name] | None = None
 
     @model_validator(mode="after")
@@ -99,8 +102,16 @@ class Regime(BaseRegime):
     @property
     def baseline(self) -> bool:
         """Whether this is real films alone, none held back: what a regime with synthetic films is compared
-        with."""
+        with. Films that a generator was trained on may be among them."""
         return self.mix == "real" and not self.held
+
+    @property
+    def configs(self) -> list[str]:
+        """The configs that the regime names: those that it trains on, and that whose generator's films it
+        trains on."""
+        return list(
+            dict.fromkeys([*self.synthetic, *([self.generator_films] if self.generator_films else [])])
+        )
 
     @property
     def honest(self) -> bool:
@@ -196,6 +207,8 @@ class ClassificationSuite(Suite):
         for name, regime in self.regimes.items():
             if set(regime.tasks or []) - set(self.tasks):
                 raise ValueError(f"regime {name} to name tasks of the suite, but not {regime.tasks}")
+            if regime.generator_films in self.made:
+                raise ValueError(f"regime {name} to name a released config in generator_films")
         for name, profile in self.profiles.items():
             check_names(f"profile {name}", "models", profile.models, self.models)
         return self
@@ -214,8 +227,8 @@ class ClassificationSuite(Suite):
         return [name for name in names if recipes.AT not in name]
 
     def configs_of(self, regime: str) -> list[str]:
-        """The synthetic configs of `regime` that come from the release."""
-        return [name for name in self.regimes[regime].synthetic if name not in self.made]
+        """The configs of the release that `regime` needs, its synthetic ones first."""
+        return [name for name in self.regimes[regime].configs if name not in self.made]
 
     def made_for(self, regime: str) -> dict[str, Made]:
         """The synthetic configs of `regime` that are made from the training films."""

@@ -24,7 +24,8 @@ def cross(content: Any) -> Any:
 
     A baseline called real-NAME gives the recipe NAME. A regime that is there already, by its name or with
     the same rule under another, is not made again, so that crossing twice changes nothing. Raises
-    `ValueError` for a name in `cross` that is no synthetic regime of the natural recipe.
+    `ValueError` for a name in `cross` that is no regime of the natural recipe with synthetic films, or with
+    those that a generator was trained on.
     """
     if not isinstance(content, Mapping) or not content.get("cross"):
         return content
@@ -34,12 +35,16 @@ def cross(content: Any) -> Any:
     recipes = {
         name.removeprefix(_REAL): rule
         for name, rule in regimes.items()
-        if rule.get("mix") == "real" and not rule.get("held") and recipe_of(rule) != RECIPE
+        if rule.get("mix") == "real"
+        and not rule.get("held")
+        and not rule.get("generator_films")
+        and recipe_of(rule) != RECIPE
     }
     made: dict[str, Any] = {}
     existing = [_without_title(rule) for rule in regimes.values()]
     for name in content["cross"]:
-        if recipe_of(regimes.get(name, {})) != RECIPE or not regimes.get(name, {}).get("synthetic"):
+        rule = regimes.get(name, {})
+        if recipe_of(rule) != RECIPE or not (rule.get("synthetic") or rule.get("generator_films")):
             raise ValueError(f"cross to name synthetic regimes without a recipe, but not {name!r}")
     for name, rule in regimes.items():
         made[name] = rule
