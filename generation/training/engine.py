@@ -28,7 +28,8 @@ Precision = Literal["32-true", "bf16-mixed"]
 
 RECORD: Final = "engine.json"
 TIMED_BATCH: Final = 2
-"""Films in a batch of the timed steps: enough to tell the precisions apart, and seconds at full size."""
+"""Fewest films in a batch of the timed steps: enough to tell the precisions apart, and seconds at full
+size."""
 
 
 class Engine(FrozenModel):
@@ -112,8 +113,8 @@ def _precision(
 def _time_step(recipe: TrainedRecipe, films: Sequence[TrainingImages], precision: Precision) -> float:
     """CPU seconds of the second step on a small batch. CPU time, so that other processes do not count."""
     schedule: dict[str, Any] = {"precision": precision, "compile": False, "ema": 0.0}
-    schedule["batch_size"] = min(TIMED_BATCH, recipe.training.batch_size)
-    small = recipe.model_copy(update={"training": recipe.training.model_copy(update=schedule)})
+    small = _smallest(recipe)
+    small = small.model_copy(update={"training": small.training.model_copy(update=schedule)})
     trainee = family(small.family)(small, Fabric(accelerator="cpu", devices=1, precision=precision))
     batches = trainee.batches(films)
     with torch.random.fork_rng(devices=[]):
@@ -122,3 +123,17 @@ def _time_step(recipe: TrainedRecipe, films: Sequence[TrainingImages], precision
         start = time.process_time()
         trainee.step(*batches.batch(0))
     return time.process_time() - start
+
+
+def _smallest(recipe: TrainedRecipe) -> TrainedRecipe:
+    """The recipe with the smallest batch of `TIMED_BATCH` or more that its own rules allow: a discriminator
+    that compares the films of a group needs whole groups."""
+    content = recipe.model_dump()
+    for size in range(min(TIMED_BATCH, recipe.training.batch_size), recipe.training.batch_size):
+        try:
+            return type(recipe).model_validate(
+                {**content, "training": {**content["training"], "batch_size": size}}
+            )
+        except ValidationError:
+            continue
+    return recipe

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from covid_synth_data.errors import ConfigError
+from generation.recipe import load_recipe
 from generation.training import engine
 
 
@@ -34,6 +36,14 @@ def test_a_step_of_each_precision_is_timed(undecided, films, tmp_path):
     assert not (tmp_path / "engine.json").exists()
     engine.record(tmp_path, decided)
     assert json.loads((tmp_path / "engine.json").read_text())["precision"] == decided.precision
+
+
+def test_the_timed_batch_is_one_that_the_recipe_allows():
+    """DiffAug-GAN compares films of one class in groups: a batch of two cannot be grouped."""
+    recipe = load_recipe(Path("generation/recipes/diffaug-gan-cpu.toml"))
+    assert engine._smallest(recipe).training.batch_size == recipe.network.group * len(recipe.data.classes)
+    alone = recipe.model_copy(update={"network": recipe.network.model_copy(update={"group": 1})})
+    assert engine._smallest(alone).training.batch_size == engine.TIMED_BATCH
 
 
 def test_a_named_precision_is_not_timed(altered, films, tmp_path):
