@@ -20,18 +20,22 @@ if TYPE_CHECKING:
     import datasets
 
 
-def make(name: str, made: Made, train: datasets.Dataset, positive: str) -> datasets.Dataset:
-    """The config `name` from the films of `train`, of which those called `positive` are the positives.
+def make(
+    name: str, made: Made, train: datasets.Dataset, positive: str, held_back: datasets.Dataset | None = None
+) -> datasets.Dataset:
+    """The config `name` from the films of `train`, of which those called `positive` are the positives, or
+    from the real positives `held_back` where there are such.
 
-    Painted films carry the label that the pattern has in `schema.LABELS`; controls are normal; copies and
-    mislabelled films carry `positive`. A film in which no two lungs are found is not painted and left out.
-    Raises `EmptySplit` where no film is left, and what `lesions.paint` raises.
+    Films that were held back keep their label. Painted films carry the label that the pattern has in
+    `schema.LABELS`; controls are normal; copies and mislabelled films carry `positive`. A film in which no
+    two lungs are found is not painted and left out. Raises `EmptySplit` where no film is left, and what
+    `lesions.paint` raises.
     """
     import datasets
 
     names = list(train.features["label"].names)
     is_positive = np.asarray(train["label"][:]) == names.index(positive)
-    hosts = train.select(np.flatnonzero(is_positive if made.kind == "copies" else ~is_positive))
+    hosts = held_back or train.select(np.flatnonzero(is_positive if made.kind == "copies" else ~is_positive))
     rows = hosts.cast_column("image", datasets.Image(decode=False))
     if made.kind == "painted":
         labels, found = list(schema.LABELS), _painted(name, made, rows)

@@ -10,11 +10,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from covid_synth_data import tasks
-from covid_synth_data.benchmark.data import composition, equal_data, made, released
+from covid_synth_data.benchmark.data import composition, made, more_real, released
 from covid_synth_data.benchmark.request import ClassificationRequest, Progress, Run
 from covid_synth_data.benchmark.results import classification as results
 from covid_synth_data.benchmark.running.kind import Kind, Prepared, Split, Synthetic
 from covid_synth_data.benchmark.suite import digest_of
+from covid_synth_data.benchmark.suite.made import Made
 from covid_synth_data.benchmark.training.cost import Cost, time_network
 from covid_synth_data.classifiers.own import origin_of
 from covid_synth_data.classifiers.registry import entry
@@ -121,7 +122,7 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         asked = dict.fromkeys(self.suite.regimes[run.regime].generator_films for run in runs)
         for config in asked:
             if config is not None and config not in split.generator_films:
-                split.generator_films[config] = equal_data.generator_films(
+                split.generator_films[config] = more_real.generator_films(
                     config, self.synthetic.trained_on[config], split.plan, self.suite.positive
                 )
         return list(split.generator_films.values())
@@ -137,8 +138,15 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
             hosts = composition.without_held(False, split.splits["train"], positive, findings)
             key = (name, positive, *hosts["image_id"][:])
             if key not in self._made:
-                self._made[key] = made.make(name, needed[name], hosts, positive)
+                self._made[key] = made.make(
+                    name, needed[name], hosts, positive, self._held_back(name, needed[name], split)
+                )
             split.configs[name] = composition.as_task(self._made[key], split.classes)
+
+    def _held_back(self, name: str, one: Made, split: FilmSplit) -> datasets.Dataset | None:
+        if one.kind != "held-back":
+            return None
+        return more_real.held_back(name, one, split.plan, split.ids["train"], self.suite.positive)
 
     def _prepare(self, run: Run, split: FilmSplit) -> PreparedFilms:
         suite, splits, synthetic = self.suite, split.splits, self.synthetic
@@ -182,7 +190,7 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         suite = self.suite
         used = self.synthetic.dataset if suite.configs_of(run.regime) else None
         own = suite.models[run.model].own
-        by_hand = {name: one.model_dump() for name, one in suite.made_for(run.regime).items()}
+        by_hand = {name: one.rule() for name, one in suite.made_for(run.regime).items()}
         return digest_of(
             {
                 **({"made": by_hand} if by_hand else {}),

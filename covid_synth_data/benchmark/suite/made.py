@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,13 +16,18 @@ class Made(FrozenModel):
     `kind` is "painted": the training negatives with opacities of `pattern` (`lesions.paint`), `each` times,
     or negatives that went through the same steps where there is a `control`; "copies": the training
     positives as they are, `each` times, a control without any content of its own; "mislabelled": the training
-    negatives under the label of the positives, a control that must do harm. `seed` is that of the painting.
+    negatives under the label of the positives, a control that must do harm; "held-back": `count` real
+    positives that no other regime trains on, posing as synthetic films, to learn what a gain of that size
+    looks like. They are of the training part, where `Data.max_positives` left them out, or of the `source`
+    that the protocol leaves out. `seed` is that of the painting, or of the choice.
     """
 
-    kind: Literal["painted", "copies", "mislabelled"]
+    kind: Literal["painted", "copies", "mislabelled", "held-back"]
     pattern: str = "covid-19"
     control: str | None = None
     each: Annotated[int, Field(ge=1, le=1000)] = 1
+    count: Annotated[int, Field(ge=1)] | None = None
+    source: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
@@ -31,4 +36,16 @@ class Made(FrozenModel):
             raise ValueError('a control only where kind = "painted"')
         if self.kind == "mislabelled" and self.each != 1:
             raise ValueError("each negative called a positive once")
+        if (self.count is not None) != (self.kind == "held-back"):
+            raise ValueError('a count exactly where kind = "held-back"')
+        if self.kind != "held-back" and self.source is not None:
+            raise ValueError('a source only where kind = "held-back"')
+        if self.kind == "held-back" and self.each != 1:
+            raise ValueError("each film that was held back once")
         return self
+
+    def rule(self) -> dict[str, Any]:
+        """What the films depend on, for a digest. Keys that came later are left out where they say nothing,
+        so that the results of older suites stay what they are."""
+        later = {"count", "source"}
+        return self.model_dump(exclude={key for key in later if getattr(self, key) is None})

@@ -1,4 +1,4 @@
-"""The films of a generator join the training films: each once, none that is trained on already."""
+"""Real films beside the training films: those of a generator, and those held back to pose as synthetic."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from covid_synth_data import schema
-from covid_synth_data.benchmark.data import equal_data
+from covid_synth_data import schema, tasks
+from covid_synth_data.benchmark.data import more_real
 from covid_synth_data.benchmark.suite import ClassificationSuite
-from covid_synth_data.errors import EmptySplit, LeakError
+from covid_synth_data.benchmark.suite.made import Made
+from covid_synth_data.errors import EmptySplit, ImpossibleMix, LeakError
 from covid_synth_data.release.manifest import Learned
 from tests.benchmark.conftest import SUITE, film, write_manifest
 from tests.benchmark.running.single import one
@@ -55,7 +56,7 @@ def learned(*names):
 
 
 def test_films_join_once_and_copies_of_training_films_do_not():
-    found = equal_data.generator_films(
+    found = more_real.generator_films(
         "gnc", learned("trained", "away", "copy", "twice", "normal"), plan_of(*ROWS), "covid-19"
     )
     assert found["image_id"][:] == ["phantom/away"]
@@ -64,7 +65,7 @@ def test_films_join_once_and_copies_of_training_films_do_not():
 
 def test_where_all_are_trained_on_there_is_no_such_arm():
     with pytest.raises(EmptySplit, match="no film of the generator of gnc can join"):
-        equal_data.generator_films("gnc", learned("trained", "copy"), plan_of(*ROWS), "covid-19")
+        more_real.generator_films("gnc", learned("trained", "copy"), plan_of(*ROWS), "covid-19")
 
 
 def equal_data_bench(bench, monkeypatch, plan):
@@ -75,10 +76,12 @@ def equal_data_bench(bench, monkeypatch, plan):
     }
     bench.suite = ClassificationSuite.model_validate({**SUITE, "regimes": regimes})
     write_manifest(bench.arguments["release"], films=["phantom/away", "phantom/stranger"], patients=[])
-    from covid_synth_data import tasks
+    with_plan(monkeypatch, plan)
 
-    held = {"left_out": pd.DataFrame({"source_dataset": [], "reason": []}), "notes": (), "folds": 1}
-    plan = types.SimpleNamespace(**vars(plan), classes=("normal", "covid-19"), **held)
+
+def with_plan(monkeypatch, plan):
+    more = {"left_out": pd.DataFrame({"source_dataset": [], "reason": []}), "notes": (), "folds": 1}
+    plan = types.SimpleNamespace(**vars(plan), classes=("normal", "covid-19"), **more)
     monkeypatch.setattr(tasks, "plan_task", lambda *_args, **_options: plan)
 
 
@@ -102,6 +105,85 @@ def test_a_film_of_the_generator_that_is_tested_on_is_a_leak(bench, monkeypatch)
     equal_data_bench(bench, monkeypatch, plan)
     with pytest.raises(LeakError):
         one(bench, "equal-data")
+
+
+def held(**options):
+    return Made(kind="held-back", **options)
+
+
+def test_films_that_a_limit_left_out_are_held_back_and_no_others():
+    rows = [(f"train-{n}", "covid-19", "train", n, "") for n in range(8)]
+    plan = plan_of(*rows, ("test", "covid-19", "test", 20, ""), ("away", "covid-19", "", 21, "elsewhere"))
+    trained_on = [f"phantom/train-{n}" for n in range(3)]
+    found = more_real.held_back("more", held(count=4), plan, trained_on, "covid-19")
+    ids = found["image_id"][:]
+    assert len(set(ids)) == 4
+    assert set(ids) < {f"phantom/train-{n}" for n in range(3, 8)}
+    assert ids == more_real.held_back("more", held(count=4), plan, trained_on, "covid-19")["image_id"][:]
+    drawn = {
+        tuple(more_real.held_back("more", held(count=4, seed=seed), plan, trained_on, "covid-19")["image_id"])
+        for seed in range(6)
+    }
+    assert len(drawn) > 1
+    with pytest.raises(ImpossibleMix, match="cannot hold back 6 films"):
+        more_real.held_back("more", held(count=6), plan, trained_on, "covid-19")
+
+
+def test_films_of_another_source_are_no_copies_of_films_in_use():
+    plan = plan_of(
+        ("trained", "covid-19", "train", 1, ""),
+        ("tested", "covid-19", "test", 2, ""),
+        ("new", "covid-19", "", 3, "elsewhere"),
+        ("copy-of-trained", "covid-19", "", 1, "elsewhere"),
+        ("copy-of-tested", "covid-19", "", 2, "elsewhere"),
+        ("normal", "normal", "", 4, "elsewhere"),
+    )
+    plan.frame.loc[2:, "source_dataset"] = "hospital"
+    found = more_real.held_back("more", held(count=1, source="hospital"), plan, [], "covid-19")
+    assert found["image_id"][:] == ["phantom/new"]
+    with pytest.raises(ImpossibleMix, match="films of hospital that are not used"):
+        more_real.held_back("more", held(count=2, source="hospital"), plan, [], "covid-19")
+
+
+def test_a_regime_takes_held_back_films_as_a_config(bench, monkeypatch):
+    regimes = {
+        "real": SUITE["regimes"]["real"],
+        "more": {"title": "More", "mix": "add", "synthetic": ["held"]},
+    }
+    content = {**SUITE, "regimes": regimes, "made": {"held": {"kind": "held-back", "count": 2}}}
+    bench.suite = ClassificationSuite.model_validate(content)
+    with_plan(
+        monkeypatch, plan_of(("spare", "covid-19", "train", 31, ""), ("other", "covid-19", "train", 32, ""))
+    )
+    result = one(bench, "more")
+    assert (result.composition.real_positives, result.composition.synthetic) == (6, {"held": 2})
+    assert result.dataset is None  # no release is needed
+
+
+def test_older_configs_have_the_digests_that_they_had():
+    """Result files of 2026-11 name this rule of copies; a later key must not make them another run's."""
+    assert Made(kind="copies", each=6).rule() == {
+        "kind": "copies",
+        "pattern": "covid-19",
+        "control": None,
+        "each": 6,
+        "seed": 0,
+    }
+    assert held(count=2).rule()["count"] == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"kind": "held-back"},
+        {"kind": "copies", "count": 3},
+        {"kind": "copies", "source": "rsna"},
+        {"kind": "held-back", "count": 3, "each": 2},
+    ],
+)
+def test_counts_and_sources_are_of_held_back_films(content):
+    with pytest.raises(ValidationError):
+        Made.model_validate(content)
 
 
 def test_a_suite_refuses_the_films_of_a_generator_that_is_made_on_the_spot():
