@@ -35,7 +35,7 @@ def tiny(name: str) -> ClassificationSuite:
     for regime in content["regimes"].values():
         regime |= {"positives": POSITIVES} if "positives" in regime else {}
         regime |= {"skew": 1.0} if "skew" in regime else {}
-    # No phantom is left out by a protocol, so no generator can have films of its own: test_more_real has that.
+    # No phantom is left out by a protocol, so no generator has films of its own; test_more_real makes some.
     content["regimes"] = {
         name: regime for name, regime in content["regimes"].items() if not regime.get("generator_films")
     }
