@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import Field, FiniteFloat, ValidationError
 
+from covid_synth_data.benchmark.results import archives
 from covid_synth_data.benchmark.suite import AnySuite, BaseRegime, Name, Version, list_suites, load_suite
 from covid_synth_data.errors import ResultError
 from covid_synth_data.files import atomic
@@ -78,13 +79,17 @@ class Result(FrozenModel, ABC):
 
 
 def files_named(folder: Path, *patterns: str) -> list[Path]:
-    """The files below `folder` that fit one of `patterns`, sorted. Raises `ResultError` for none."""
-    files = sorted(path for pattern in patterns for path in folder.rglob(pattern)) if folder.is_dir() else []
+    """The files below `folder` that fit one of `patterns`, those in archives (`archives`) included, sorted.
+
+    Raises `ResultError` for none.
+    """
+    folders = [folder, *archives.unpacked(folder)] if folder.is_dir() else []
+    files = [path for one in folders for path in sorted(p for name in patterns for p in one.rglob(name))]
     if not files:
         raise ResultError(
             f"no results in {folder}",
             found=f"no files {' or '.join(patterns)}" if folder.is_dir() else "no such folder",
-            expected="the folder that a benchmark run wrote to",
+            expected="the folder that a benchmark run wrote to, or one with archives of its files",
             hint="run a benchmark first, or give its output folder",
         )
     return files

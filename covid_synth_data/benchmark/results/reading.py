@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic_core import from_json
 
+from covid_synth_data.benchmark.results import archives
 from covid_synth_data.benchmark.results.base import Result, check, files_named, parse, read_bytes
 from covid_synth_data.benchmark.results.classification import ClassificationResult
 from covid_synth_data.benchmark.results.segmentation import SegmentationResult
@@ -23,7 +24,7 @@ _MODELS: Final[dict[str, type[Result]]] = {
 
 
 def find(folder: Path, kind: str | None = None) -> list[Path]:
-    """All result files of `kind` (None: of all kinds) below `folder`, sorted.
+    """All result files of `kind` (None: of all kinds) below `folder`, those in archives too, sorted.
 
     Raises `ResultError` when there is none.
     """
@@ -31,8 +32,9 @@ def find(folder: Path, kind: str | None = None) -> list[Path]:
 
 
 def has(folder: Path, kind: str) -> bool:
-    """Whether there is a result file of `kind` below `folder`."""
-    return folder.is_dir() and any(folder.rglob(PATTERNS[kind]))
+    """Whether there is a result file of `kind` below `folder`, in an archive perhaps."""
+    folders = [folder, *archives.unpacked(folder)] if folder.is_dir() else []
+    return any(True for one in folders for _ in one.rglob(PATTERNS[kind]))
 
 
 def parse_result(path: Path, content: bytes | str) -> Any:
