@@ -38,6 +38,9 @@ NOTES: Final = (
     "Train: real + synthetic slices of an epoch; repeated and augmented are real slices again.",
 )
 
+WIDEST_HALF: Final = 0.5
+"""An interval of a share with this half on each side covers all of [0, 1]."""
+
 
 def summarise(results_dir: str | Path) -> list[Group]:
     """The results below `results_dir`, one group for each row of the table, its seeds in order.
@@ -134,12 +137,17 @@ def _honest_rows(groups: Sequence[Group]) -> list[list[str]]:
 
 
 def _cell(means: Sequence[segmentation.Mean]) -> str:
-    """Mean over the seeds ± the widest half, with the seeds' range where there is one."""
+    """Mean over the seeds ± the widest half, with the seeds' range where there is one.
+
+    Two or three parts can give a half that is wider than all values that a share can have; it is not shown.
+    """
     values = [mean.value for mean in means if mean.value is not None]
     if not values:
         return DASH
     halves = [mean.half for mean in means if mean.half is not None]
     half = f" ± {100 * max(halves):.2f}" if halves else ""
+    if halves and max(halves) > WIDEST_HALF:
+        half = " (too few parts for an interval)"
     left_out = max(mean.left_out for mean in means)
     without = f" ({left_out} left out)" if left_out else ""
     return f"{100 * float(np.mean(values)):.2f}{half}{_range(values)}{without}"
