@@ -133,6 +133,9 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         needed = {name: one for run in runs for name, one in self.suite.made_for(run.regime).items()}
         missing = [name for name in needed if name not in split.configs]
         for number, name in enumerate(missing, 1):
+            if (released_as := needed[name].config) is not None:
+                split.configs[name] = split.configs[released_as]
+                continue
             self.progress(number, len(missing), f"make {name}")
             positive, findings = self.suite.positive, self.suite.data.held_findings
             hosts = composition.without_held(False, split.splits["train"], positive, findings)
@@ -162,7 +165,11 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
             real_ids |= frozenset(joined["image_id"][:])
         mixed = composition.compose(regime, real, split.configs, suite.positive, run.seed)
         tasks.check_leaks({**splits, "train": mixed}, pixels=False)
-        trained_on = [synthetic.trained_on[name] for name in regime.configs if name in synthetic.trained_on]
+        trained_on = [
+            synthetic.trained_on[name]
+            for name in suite.configs_of(run.regime)
+            if name in synthetic.trained_on
+        ]
         notes = released.check_generators(splits, trained_on, suite.data.generators_saw)
         version = synthetic.dataset.version if synthetic.dataset else None
         release = self.request.release

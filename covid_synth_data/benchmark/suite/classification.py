@@ -228,7 +228,10 @@ class ClassificationSuite(Suite):
 
     def configs_of(self, regime: str) -> list[str]:
         """The configs of the release that `regime` needs, its synthetic ones first."""
-        return [name for name in self.regimes[regime].configs if name not in self.made]
+        names = [
+            self.made[name].config if name in self.made else name for name in self.regimes[regime].configs
+        ]
+        return list(dict.fromkeys(name for name in names if name is not None))
 
     def made_for(self, regime: str) -> dict[str, Made]:
         """The synthetic configs of `regime` that are made from the training films."""

@@ -19,15 +19,17 @@ class Made(FrozenModel):
     negatives under the label of the positives, a control that must do harm; "held-back": `count` real
     positives that no other regime trains on, posing as synthetic films, to learn what a gain of that size
     looks like. They are of the training part, where `Data.max_positives` left them out, or of the `source`
-    that the protocol leaves out. `seed` is that of the painting, or of the choice.
+    that the protocol leaves out; "released": the released `config` under another name, because the suite
+    makes one of that name itself. `seed` is that of the painting, or of the choice.
     """
 
-    kind: Literal["painted", "copies", "mislabelled", "held-back"]
+    kind: Literal["painted", "copies", "mislabelled", "held-back", "released"]
     pattern: str = "covid-19"
     control: str | None = None
     each: Annotated[int, Field(ge=1, le=1000)] = 1
     count: Annotated[int, Field(ge=1)] | None = None
     source: str | None = None
+    config: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
@@ -40,12 +42,14 @@ class Made(FrozenModel):
             raise ValueError('a count exactly where kind = "held-back"')
         if self.kind != "held-back" and self.source is not None:
             raise ValueError('a source only where kind = "held-back"')
-        if self.kind == "held-back" and self.each != 1:
-            raise ValueError("each film that was held back once")
+        if (self.config is not None) != (self.kind == "released"):
+            raise ValueError('a config exactly where kind = "released"')
+        if self.kind in ("held-back", "released") and self.each != 1:
+            raise ValueError("each film that was held back or released once")
         return self
 
     def rule(self) -> dict[str, Any]:
         """What the films depend on, for a digest. Keys that came later are left out where they say nothing,
         so that the results of older suites stay what they are."""
-        later = {"count", "source"}
+        later = {"count", "source", "config"}
         return self.model_dump(exclude={key for key in later if getattr(self, key) is None})

@@ -124,3 +124,19 @@ def test_held_findings_are_for_their_regimes_alone(bench):
     )
     suite = ClassificationSuite.model_validate({**SUITE, "regimes": regimes})
     assert [name for name, rule in suite.regimes.items() if rule.baseline] == ["real"]
+
+
+def test_a_released_config_under_another_name(bench):
+    """The suite makes a config `gnc` itself, and takes the released one besides."""
+    regimes = {
+        "own": {"title": "", "mix": "add", "synthetic": ["gnc"]},
+        "shipped": {"title": "", "mix": "add", "synthetic": ["released-gnc"]},
+    }
+    made_here = {"gnc": {"kind": "copies"}, "released-gnc": {"kind": "released", "config": "gnc"}}
+    suite = ClassificationSuite.model_validate({**SUITE, "regimes": regimes, "made": made_here})
+    assert (suite.configs_of("own"), suite.configs_of("shipped")) == ([], ["gnc"])
+    run(suite, **{**bench.arguments, "regimes": ["shipped"]})
+    (path,) = results.find(bench.arguments["out"])
+    result = results.validate_result(path)
+    assert result.composition.synthetic == {"released-gnc": 12}
+    assert result.dataset.version == "0.1.0"

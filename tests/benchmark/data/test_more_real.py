@@ -176,6 +176,8 @@ def test_older_configs_have_the_digests_that_they_had():
     "content",
     [
         {"kind": "held-back"},
+        {"kind": "released"},
+        {"kind": "copies", "config": "gnc"},
         {"kind": "copies", "count": 3},
         {"kind": "copies", "source": "rsna"},
         {"kind": "held-back", "count": 3, "each": 2},
