@@ -21,7 +21,7 @@ from machine import peak_mib, ratio, seconds, write
 
 from covid_synth_data.generators.trained import load_file
 from covid_synth_data.release import writing
-from generation.data.crops import WHOLE
+from covid_synth_data.release.crops import WHOLE
 from generation.kinds.kind import maker_of
 from generation.kinds.maker import cut
 from generation.recipe import load_recipe

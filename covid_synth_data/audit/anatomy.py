@@ -1,4 +1,4 @@
-"""Are the bodies plausible? Lungs, heart side and field of view against the distribution of real films.
+"""Are the bodies plausible? Lungs, heart side, field of view and lesions against those of real films.
 
 The limits are the 1st and 99th percentile of one half of the real patients, so about 2 in 100 real films of
 the other half lie outside; that half is measured beside the images.
@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from covid_synth_data.audit import outlines
+from covid_synth_data.audit import lesion_maps, outlines
 from covid_synth_data.audit.contract import SHOWN, Context, Findings, Section
 from covid_synth_data.audit.films import FilmSet, joined
 from covid_synth_data.audit.outlines import Outlines
@@ -46,7 +46,7 @@ def measure(context: Context) -> Findings:
     for subject, films in sets.items():
         if findings.enough(films, f"anatomy, {subject}"):
             _subject(findings, context, subject, films, limits, len(halves[0]))
-    findings.miss("lesion extent and zone", "no map of lesions comes with the images")
+    lesion_maps.measure(findings, context)
     return findings
 
 

@@ -20,13 +20,23 @@ SHOWN: Final = 12
 
 
 @dataclass(frozen=True)
+class Encoding:
+    """How the images of a release were written: a codec of `writing.encode_image`, and its quality."""
+
+    codec: str
+    quality: int
+
+
+@dataclass(frozen=True)
 class Material:
     """The films of an audit, all of one class but `sources`.
 
     `synthetic` is the set that is audited. `training` are the real films that its generator learned from,
     `held_out` real films of the same sets and other patients, `elsewhere` real films of other sets,
-    `sources` the films that were translated. Where the training films are unknown, `training_known` is
-    False and `training` a random half of the real patients.
+    `sources` the films that were translated, `mapped` real films with maps of their lesions. Where the
+    training films are unknown, `training_known` is False and `training` a random half of the real patients;
+    so it is where no film was learned from, which `untrained` says. `encoding` is that of the images where it
+    is known.
     """
 
     subject: Subject
@@ -35,12 +45,15 @@ class Material:
     held_out: FilmSet
     elsewhere: FilmSet
     sources: FilmSet
+    mapped: FilmSet
     training_known: bool
+    untrained: bool = False
+    encoding: Encoding | None = None
 
     @property
     def sets(self) -> dict[str, FilmSet]:
         """The sets by name."""
-        names = ("synthetic", "training", "held_out", "elsewhere", "sources")
+        names = ("synthetic", "training", "held_out", "elsewhere", "sources", "mapped")
         return {name: getattr(self, name) for name in names}
 
 

@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from covid_synth_data.audit.contract import SHOWN, Context, Findings, Section, need
+from covid_synth_data.audit import origins
+from covid_synth_data.audit.contract import SHOWN, Context, Findings, Section, names, need
 from covid_synth_data.audit.fidelity import protocol
 from covid_synth_data.audit.films import FilmSet
 from covid_synth_data.audit.protocol import Protocol
@@ -28,6 +29,14 @@ CANDIDATES: Final = 3
 
 PLANTED: Final = 50
 LEAST_HELD_OUT: Final = 20
+UNTRAINED: Final = "The images were made by rules, without a network that learned from films."
+
+OWN_SOURCE: Final = (
+    "Each image is a changed film, and it is like that film by design: to that film it is a copy, and the"
+    " search for copies of this package takes it for one as often as the first table says. The other tables"
+    " ask whether it copies films that the generator learned from."
+)
+
 _WHOLE: Final = (0.0, 1.0, 0.0, 1.0)
 
 
@@ -52,6 +61,7 @@ class Described(NamedTuple):
 def measure(context: Context) -> Findings:
     """The section."""
     findings, material = Findings(), context.material
+    _own_source(findings, context)
     if not len(material.training):
         findings.miss("copies", "there are no real films that the generator may have learned from")
         return findings
@@ -77,11 +87,69 @@ def measure(context: Context) -> Findings:
     for subject, described, near_training in sets:
         _of_subject(findings, context, subject, described, near_training, held_out, held_out_near, training)
     if not material.training_known:
+        why = UNTRAINED if material.untrained else "Nobody says which films the generator learned from."
         findings.notes.append(
-            "Nobody says which films the generator learned from. Half of the real patients stand in for them,"
-            " the other half for held-out ones."
+            f"{why} Half of the real patients stand in for them, the other half for held-out ones."
         )
     return findings
+
+
+def _own_source(findings: Findings, context: Context) -> None:
+    """How like an image is to the film that it was made of; beside it, how like another source film is."""
+    material = context.material
+    images = material.synthetic.take(origins.known(material)).draw(MOST, context.seed)
+    if len(images) < LEAST_HELD_OUT:
+        return
+    findings.notes.append(OWN_SOURCE)
+    at = {name: place for place, name in enumerate(material.sources.ids)}
+    own = np.array([at[name] for name in images.origins])
+    # Turned by half of them, so that each image meets a film that is not its own but as often used.
+    owners = np.asarray(material.sources.groups, dtype=object)
+    other = np.roll(own, len(own) // 2)
+    strange = owners[other] != owners[own]
+    thumbs, theirs = (context.looks.thumbnails(films) for films in (images, material.sources))
+    both = np.concatenate([thumbs, theirs])
+    where = Protocol(
+        extractor="aligned local contrast",
+        layer="pixels",
+        resize="64 x 64 without uniform borders",
+        n=len(images),
+        seed=context.seed,
+        reference="the source film",
+    )
+    for subject, answers, kept in (
+        ("synthetic", own, np.ones(len(own), bool)),
+        ("the source film of another image in its place", other, strange),
+    ):
+        places = np.flatnonzero(kept)
+        values = _alike(both, places, answers[places] + len(images)).astype(np.float64)
+        groups = names(images.groups, places)
+        for key, metric, rows in (
+            ("own-source-likeness", "mean likeness to the source film", values),
+            (
+                "own-source-same",
+                f"taken for the source film (likeness {SAME_FILM} or more)",
+                values >= SAME_FILM,
+            ),
+        ):
+            findings.add(
+                key,
+                metric,
+                subject,
+                intervals.mean(rows.astype(np.float64), groups),
+                where,
+                n=len(places),
+                better="lower",
+                yardstick=subject != "synthetic",
+            )
+
+
+def _alike(thumbs: npt.NDArray[np.uint8], first: Any, second: Any) -> npt.NDArray[np.float32]:
+    """The likeness (n,) of pairs of thumbnails; a crop of either film may be like the other film."""
+    box = np.tile(np.array(_WHOLE, np.float32), (len(first), 1))
+    return np.maximum(
+        alignment.likeness(thumbs, first, second, box), alignment.likeness(thumbs, second, first, box)
+    )
 
 
 def _new_films(findings: Findings, context: Context, training: Described) -> tuple[Described, Near]:
@@ -116,11 +184,7 @@ def near(films: Described, training: Described) -> Near:
     both = np.concatenate([films.thumbs, training.thumbs])
     first = np.repeat(np.arange(len(films.films)), rows.shape[1])
     second = rows.ravel() + len(films.films)
-    box = np.tile(np.array(_WHOLE, np.float32), (len(first), 1))
-    # A crop of either film may be like the other film.
-    alike = np.maximum(
-        alignment.likeness(both, first, second, box), alignment.likeness(both, second, first, box)
-    ).reshape(rows.shape)
+    alike = _alike(both, first, second).reshape(rows.shape)
     best = alike.argmax(axis=1)
     at = np.arange(len(rows))
     return Near(

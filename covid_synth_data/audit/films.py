@@ -31,7 +31,8 @@ class FilmSet:
     `groups` names the patient of a real film, of a translation that of its source, and of other synthetic
     films the film itself. `datasets` names the real set. `origins` are the `image_id`s of the translated
     films and "" elsewhere; `variants` what was translated of them. `cell` gives the undecoded image at a
-    place. `change` is applied after decoding; `changed` is its name, which is part of the key of a film.
+    place, `map_cell` the map of its lesions: 0 outside of them, up to 255 within. `change` is applied after
+    decoding; `changed` is its name, which is part of the key of a film.
     """
 
     what: str
@@ -41,6 +42,7 @@ class FilmSet:
     cell: Callable[[int], Cell]
     origins: tuple[str, ...] = ()
     variants: tuple[str, ...] = ()
+    map_cell: Callable[[int], Cell] | None = None
     change: Change | None = None
     changed: tuple[str, ...] = ()
 
@@ -66,10 +68,19 @@ class FilmSet:
         film = load_grey(self.cell(place), None if self.change else size, name=self.ids[place])
         return film if self.change is None else self.change(film, place)
 
+    def lesions(self, place: int) -> Grey:
+        """The map of the lesions of the film at a place, uint8 (h, w); 0 where there are none.
+
+        Raises `ConfigError` for films without maps, `BadImage`.
+        """
+        if self.map_cell is None:
+            raise ConfigError("films without maps of lesions", found=self.what, expected="films with maps")
+        return load_grey(self.map_cell(place), name=f"the map of {self.ids[place]}")
+
     def take(self, places: Sequence[int] | Rows) -> FilmSet:
         """The films at these places."""
         at = [int(place) for place in places]
-        cell, change = self.cell, self.change
+        cell, change, map_cell = self.cell, self.change, self.map_cell
         return replace(
             self,
             ids=tuple(self.ids[i] for i in at),
@@ -78,6 +89,7 @@ class FilmSet:
             origins=tuple(self.origins[i] for i in at) if self.origins else (),
             variants=tuple(self.variants[i] for i in at) if self.variants else (),
             cell=lambda place: cell(at[place]),
+            map_cell=None if map_cell is None else (lambda place: map_cell(at[place])),
             change=None if change is None else (lambda film, place: change(film, at[place])),
             changed=tuple(self.changed[i] for i in at) if self.changed else (),
         )

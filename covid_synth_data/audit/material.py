@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from covid_synth_data import catalog, schema, sources
-from covid_synth_data.audit.contract import Material
+from covid_synth_data.audit.contract import Encoding, Material
 from covid_synth_data.audit.films import Cell, FilmSet, of_frame
 from covid_synth_data.audit.result import Subject
 from covid_synth_data.errors import ConfigError, EmptySplit, MissingSource, UnknownName
+from covid_synth_data.lesions import priors
 from covid_synth_data.metrics import intervals
 from covid_synth_data.release import loading, manifest
 from covid_synth_data.sources import table
 from covid_synth_data.sources.disk import IMAGE_SUFFIXES
+from covid_synth_data.splits.protocols import joining
 
 if TYPE_CHECKING:
     import datasets
     import pandas as pd
 
 PHANTOM: Final = "phantom"
+
+PAINTING: Final = "lesions"
+"""The family of recipes that paint by rules and learn from no film."""
 
 
 def gather(
@@ -48,25 +54,32 @@ def gather(
     if config not in configs and not Path(config).is_dir():
         raise UnknownName("config, or folder of images,", config, configs)
     trained_on: _Learned | None = None
+    encoding: Encoding | None = None
     if config in configs:
-        subject, made, trained_on = _released(config, release, version, label)
+        subject, made, trained_on, encoding = _released(config, release, version, label)
     else:
         subject, made = _folder(Path(config), label or "covid-19")
-    frame = _real(root, trained_on[1] if trained_on else None)
+    frame = _real(root, trained_on.phantom if trained_on else None)
     synthetic = made if limit is None else made.draw(limit, seed)
-    return _sorted(subject, synthetic, frame, trained_on, limit, seed)
+    return replace(_sorted(subject, synthetic, frame, trained_on, limit, seed), encoding=encoding)
 
 
 # The synthetic set
 
-_Learned = tuple[manifest.Learned, dict[str, Any] | None]
-"""Whom a generator learned from; the options of the phantoms where it learned from phantoms, else None."""
+
+class _Learned(NamedTuple):
+    """Whom a generator learned from; the options of the phantoms where it learned from phantoms, else None;
+    whether nothing was learned at all."""
+
+    listed: manifest.Learned
+    phantom: dict[str, Any] | None
+    untrained: bool
 
 
 def _released(
     config: str, release: str | Path | None, version: str | None, label: str | None
-) -> tuple[Subject, FilmSet, _Learned]:
-    """The images of a config, and the training films and patients of its generators."""
+) -> tuple[Subject, FilmSet, _Learned, Encoding | None]:
+    """The images of a config, the training films and patients of its generators, and how it is encoded."""
     entry = next(item for item in catalog.DATASETS if item.config == config)
     rows = loading.load_dataset(entry.dataset, config, version=version, root=release)
     folder = loading.release_folder(entry.dataset, version, release)
@@ -87,7 +100,20 @@ def _released(
         manifest_sha256=hashlib.sha256((folder / manifest.NAME).read_bytes()).hexdigest(),
         label=name,
     )
-    return subject, of_dataset(f"{config} images", chosen), (trained_on, options)
+    untrained = all(subset.recipe.get("family") == PAINTING for subset in subsets)
+    made_by = _Learned(trained_on, options, untrained)
+    return subject, of_dataset(f"{config} images", chosen), made_by, _encoding(subsets)
+
+
+def _encoding(subsets: Sequence[manifest.Subset]) -> Encoding | None:
+    """The encoding that all recipes state, None where they state none or several."""
+    stated = {
+        tuple((subset.recipe.get("release") or {}).get(key) for key in ("codec", "quality"))
+        for subset in subsets
+    }
+    codec, quality = stated.pop()
+    known = not stated and codec in ("png", "jpeg", "webp") and isinstance(quality, int)
+    return Encoding(codec, quality) if known else None
 
 
 def _of_label(rows: datasets.Dataset, what: str, label: str | None) -> tuple[datasets.Dataset, str]:
@@ -119,6 +145,15 @@ def of_dataset(what: str, rows: datasets.Dataset) -> FilmSet:
         return found
 
     ids = tuple(map(str, rows["image_id"][:]))
+    maps = None
+    if "mask" in rows.column_names:
+        undecoded_maps = rows.select_columns(["mask"]).cast_column("mask", datasets.Image(decode=False))
+
+        def map_cell(place: int) -> Cell:
+            found: Cell = undecoded_maps[place]["mask"]
+            return found
+
+        maps = map_cell
     pairs = zip(rows["source_dataset"][:], rows["source_id"][:], strict=True)
     origins = tuple(f"{dataset}/{name}" if dataset and name else "" for dataset, name in pairs)
     return FilmSet(
@@ -129,6 +164,7 @@ def of_dataset(what: str, rows: datasets.Dataset) -> FilmSet:
         cell,
         origins if any(origins) else (),
         tuple(str(variant or "full") for variant in rows["variant"][:]),
+        maps,
     )
 
 
@@ -191,35 +227,34 @@ def _sorted(
     seed: int,
 ) -> Material:
     """The real films by their part in the audit. Raises `MissingSource`."""
-    of_class = frame[frame["label"] == subject.label]
-    if not len(of_class):
-        raise MissingSource(
-            f"no real {subject.label} films to compare with",
-            found=", ".join(sorted(set(frame["source_dataset"]))),
-            expected=f"a set with {subject.label} films",
-            hint="give another --root or --label",
-        )
+    of_class = _of_class(frame, subject.label)
     films, patients = (
-        (set(trained_by[0].films), set(trained_by[0].patients)) if trained_by else (set(), set())
+        (set(trained_by.listed.films), set(trained_by.listed.patients)) if trained_by else (set(), set())
     )
     trained_on = of_class["image_id"].isin(films)
     known = bool(trained_on.any())
     if known:
         # Training and held-out films of one set, so that they differ by the training and not by the hospital.
         same_set = of_class["source_dataset"].isin(set(of_class.loc[trained_on, "source_dataset"]))
-        new = ~trained_on & ~of_class["patient_id"].isin(patients)
+        learned = trained_on | of_class["patient_id"].isin(patients)
     else:
         largest = of_class["source_dataset"].value_counts().index[0]
         same_set = of_class["source_dataset"] == largest
-        half = intervals.parts_of(of_class["patient_id"].tolist(), 2, seed)
-        trained_on, new = same_set & (half == 0), (half == 1) | ~same_set
+        half = intervals.parts_of(of_class["person"].tolist(), 2, seed)
+        trained_on, learned = same_set & (half == 0), same_set & (half == 0)
+    # A person counts wherever their films lie: one with a training film is not held out, and one with a film
+    # in the sets of the training films is not of another hospital.
+    new = ~of_class["person"].isin(set(of_class.loc[learned, "person"]))
+    foreign = ~of_class["person"].isin(set(of_class.loc[same_set, "person"]))
+    # The name under which a training film is listed stands for the film.
+    once = ~of_class.sort_index(key=lambda rows: ~trained_on[rows])["film"].duplicated().sort_index()
     sets = {
-        "training": ("training films", trained_on),
-        "held_out": ("held-out films", same_set & new & ~trained_on),
-        "elsewhere": ("films of other sets", ~same_set & new & ~trained_on),
+        "training": ("training films", trained_on & once),
+        "held_out": ("held-out films", same_set & new & once),
+        "elsewhere": ("films of other sets", foreign & once),
     }
     limited = {
-        name: _at_most(of_frame(f"real {what}", of_class[rows]), limit, seed)
+        name: _at_most(_persons(f"real {what}", of_class[rows]), limit, seed)
         for name, (what, rows) in sets.items()
     }
     translated = _sources(synthetic, frame)
@@ -230,8 +265,52 @@ def _sorted(
         for origin, group in zip(synthetic.origins or ("",) * len(synthetic), synthetic.groups, strict=True)
     )
     return Material(
-        subject, replace(synthetic, groups=owners), **limited, sources=translated, training_known=known
+        subject,
+        replace(synthetic, groups=owners),
+        **limited,
+        sources=translated,
+        mapped=_at_most(_mapped(of_class), limit, seed),
+        training_known=known,
+        untrained=trained_by is not None and trained_by.untrained,
     )
+
+
+def _of_class(frame: pd.DataFrame, label: str) -> pd.DataFrame:
+    """The films of a class with numbers `film` and `person`, equal where two rows are one film, or one
+    person's (`joining.join`): public sets publish each other's films under names of their own.
+
+    Films that cannot be read or show nothing are left out. Raises `MissingSource` where none is left.
+    """
+    of_class = frame[frame["label"] == label].reset_index(drop=True).assign(reason="")
+    joined = joining.join(of_class, []) if len(of_class) else None
+    if joined is not None:
+        of_class = of_class.iloc[joined.used].assign(film=joined.films, person=joined.patients)
+        of_class = of_class[of_class["reason"] == ""].reset_index(drop=True)
+    if not len(of_class):
+        raise MissingSource(
+            f"no real {label} films to compare with",
+            found=", ".join(sorted(set(frame["source_dataset"]))),
+            expected=f"a set with {label} films",
+            hint="give another --root or --label",
+        )
+    return of_class
+
+
+def _persons(what: str, rows: pd.DataFrame) -> FilmSet:
+    """Films whose groups are persons across all sets, each named after the first patient of the rows."""
+    named = rows.groupby("person")["patient_id"].transform("first")
+    return replace(of_frame(what, rows), groups=tuple(named))
+
+
+def _mapped(rows: pd.DataFrame) -> FilmSet:
+    """The films of which a set gives a map of the lesions, without those that the priors were fitted to."""
+    if "mask_path" not in rows.columns:
+        return _persons("real films with maps of lesions", rows[:0])
+    there = rows["mask_path"].map(lambda path: isinstance(path, str) and path != "")
+    kept = rows[there & ~rows["image_id"].map(priors.fitted_on)]
+    paths = kept["mask_path"].tolist()
+    films = _persons("real films with maps of lesions", kept)
+    return replace(films, map_cell=lambda place: {"bytes": None, "path": paths[place]})
 
 
 def _at_most(films: FilmSet, limit: int | None, seed: int) -> FilmSet:

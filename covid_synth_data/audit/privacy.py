@@ -10,12 +10,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from covid_synth_data.audit import origins
 from covid_synth_data.audit.contract import Context, Findings, Section, names
 from covid_synth_data.audit.fidelity import protocol
 from covid_synth_data.audit.films import FilmSet
 from covid_synth_data.audit.looks import Looks
 from covid_synth_data.audit.protocol import Protocol
-from covid_synth_data.files.pixels import Grey
 from covid_synth_data.metrics import privacy
 
 QUERIES: Final = 2000
@@ -82,7 +82,7 @@ def _reidentified(findings: Findings, context: Context) -> None:
     """Top-1 and top-10 of the source film and of its patient, before and after translation."""
     material = context.material
     sources = {name: place for place, name in enumerate(material.sources.ids)}
-    known = [place for place, name in enumerate(material.synthetic.origins) if name in sources]
+    known = origins.known(material)
     if len(known) < LEAST or len(sources) < LEAST:
         findings.miss(
             "re-identification of sources",
@@ -92,7 +92,7 @@ def _reidentified(findings: Findings, context: Context) -> None:
         return
     queries = material.synthetic.take(known).draw(QUERIES, context.seed)
     answer = np.array([sources[name] for name in queries.origins])
-    before = _before(material.sources, queries, answer)
+    before = origins.as_translated(material.sources, queries)
     reference = f"all {len(sources):,} source films"
     for space in _spaces(context, len(queries), reference):
         gallery = space.rows(material.sources)
@@ -100,33 +100,6 @@ def _reidentified(findings: Findings, context: Context) -> None:
             rows = space.rows(films)
             _film(findings, subject, space, rows, gallery, answer, queries)
             _patient(findings, subject, space, rows, gallery, answer, material.sources)
-
-
-def _before(sources: FilmSet, queries: FilmSet, answer: npt.NDArray[np.int64]) -> FilmSet:
-    """The part of the source film that was translated, at the size of the image, not translated."""
-    crops = [_crop(text) for text in queries.variants or [""] * len(queries)]
-    sides = [queries.grey(place).shape for place in range(min(1, len(queries)))]
-    side = min(sides[0])
-
-    def change(film: Grey, place: int) -> Grey:
-        from PIL import Image
-
-        height, width = film.shape
-        left, top, right, bottom = crops[place]
-        box = (left * width, top * height, right * width, bottom * height)
-        # At least 16 pixels, so that a crop of nothing is an image still.
-        size = (max(side, 16), max(side, 16))
-        return np.asarray(Image.fromarray(film).resize(size, Image.Resampling.BILINEAR, box=box))
-
-    details = [f"{crop} {side}" for crop in crops]
-    return sources.take(answer).altered("as translated 1", change, details)
-
-
-def _crop(variant: str) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom, as shares, of a crop as `variant` names it; of the whole film else."""
-    kind, _, numbers = variant.partition(":")
-    shares = [int(text) / 1000 for text in numbers.split(",")] if kind == "crop" else [0.0, 0.0, 1.0, 1.0]
-    return shares[0], shares[1], shares[2], shares[3]
 
 
 def _film(
@@ -197,7 +170,12 @@ def _members(findings: Findings, context: Context) -> None:
     material = context.material
     what = "membership inference"
     if not material.training_known:
-        findings.miss(what, "nobody says which films the generator learned from")
+        why = (
+            "no film was learned from"
+            if material.untrained
+            else "nobody says which films the generator learned from"
+        )
+        findings.miss(what, why)
         return
     enough = [findings.enough(films, what, LEAST) for films in (material.training, material.held_out)]
     if not all(enough):

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from covid_synth_data.audit import outlines, probes
+from covid_synth_data.audit import origins, outlines, probes
 from covid_synth_data.audit.contract import Context, Findings, Section
 from covid_synth_data.audit.films import FilmSet, joined
 from covid_synth_data.audit.protocol import Protocol
@@ -106,35 +106,74 @@ def _metadata(films: FilmSet) -> npt.NDArray[np.float64]:
     return np.column_stack([logs, logs[:, 0] - logs[:, 1]])
 
 
+class Pair(NamedTuple):
+    """Two sets that a probe tells apart, and whether that is a yardstick."""
+
+    subject: str
+    first: FilmSet
+    second: FilmSet
+    yardstick: bool = True
+
+
 def _synthetic(findings: Findings, context: Context, real: FilmSet) -> None:
-    """Probes that separate synthetic from real films; for reference, two halves of the real patients."""
+    """Probes that separate synthetic from real films; for reference, two halves of the real patients.
+
+    Images that were made of real films differ from the real films of their class in two ways: by what the
+    source films were, and by what the generator did. Pairs of sets tell the two apart.
+    """
     looks, seed = context.looks, context.seed
-    made = context.material.synthetic.draw(MOST, seed)
-    chosen = real.draw(MOST, seed)
+    made, chosen = context.material.synthetic.draw(MOST, seed), real.draw(MOST, seed)
+    half = intervals.parts_of(chosen.groups, 2, seed)
+    pairs = [Pair("synthetic told from real", chosen, made, False)]
+    pairs += _of_sources(findings, context, chosen)
+    first, second = (chosen.take(np.flatnonzero(half == part)) for part in (0, 1))
+    pairs.append(Pair("real half told from the other half", first, second))
     ways = {
         **inputs(context),
         "features of the film": looks.features,
         "features of the lungs": looks.inside,
         "features outside the lungs": looks.outside,
     }
-    groups = [*(f"film {name}" for name in chosen.groups), *(f"film {name}" for name in made.groups)]
-    labels = np.repeat([0, 1], [len(chosen), len(made)])
-    half = intervals.parts_of(chosen.groups, 2, seed)
     for way, make in ways.items():
-        first, second = make(chosen), make(made)
-        rows = np.concatenate([first, second])
-        _probe(findings, context, "synthetic", "synthetic told from real", way, rows, labels, groups)
-        _probe(
-            findings,
-            context,
-            "synthetic",
-            "real half told from the other half",
-            way,
-            first,
-            half,
-            list(chosen.groups),
-            yardstick=True,
-        )
+        for pair in pairs:
+            rows = np.concatenate([make(pair.first), make(pair.second)])
+            labels = np.repeat([0, 1], [len(pair.first), len(pair.second)])
+            groups = [f"film {name}" for name in (*pair.first.groups, *pair.second.groups)]
+            _probe(
+                findings,
+                context,
+                "synthetic",
+                pair.subject,
+                way,
+                rows,
+                labels,
+                groups,
+                yardstick=pair.yardstick,
+            )
+
+
+def _of_sources(findings: Findings, context: Context, real: FilmSet) -> list[Pair]:
+    """The pairs of sets with the source films: the part of each that the image shows, at its size."""
+    material = context.material
+    images = material.synthetic.take(origins.known(material)).draw(MOST, context.seed)
+    if len(images) < LEAST:
+        return []
+    before = origins.as_translated(material.sources, images)
+    pairs = [
+        Pair("source films told from real", real, before),
+        Pair("synthetic told from their source films", before, images, False),
+    ]
+    if material.encoding is not None:
+        encoded = origins.as_translated(material.sources, images, material.encoding)
+        pairs += [
+            Pair("synthetic told from their source films in the same encoding", encoded, images, False),
+            Pair("source films in that encoding told from the same without it", before, encoded),
+        ]
+    findings.notes.append(
+        "What tells the source films from the real ones was there before the generator: another hospital,"
+        " another class. What tells the images from their source films is the generator and the encoding."
+    )
+    return pairs
 
 
 def _probe(

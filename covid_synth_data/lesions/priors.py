@@ -6,6 +6,7 @@ A `Range` is drawn from uniformly; an `Extent` is a scaled beta distribution of 
 from __future__ import annotations
 
 import functools
+import hashlib
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -15,10 +16,19 @@ from covid_synth_data.files.models import FrozenModel, read_toml
 
 FILE: Final = Path(__file__).parent / "priors.toml"
 
+FITTED_SHARE: Final = 1 / 3
+"""Real films whose hash is below this share were fitted on; the others stay for tests."""
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Range = Annotated[tuple[float, float], BeforeValidator(lambda value: _pair(value))]
 Shape = Literal["patches", "focus", "lobe", "base", "veil"]
+
+
+def fitted_on(image_id: str, share: float = FITTED_SHARE) -> bool:
+    """Whether a real film is one of those that the priors are fitted to: by the hash of its id, so that the
+    choice is the same everywhere."""
+    return int(hashlib.sha256(image_id.encode()).hexdigest()[:8], 16) < share * 2**32
 
 
 class Extent(FrozenModel):

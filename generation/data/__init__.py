@@ -1,1 +1,1 @@
-"""Training data of the generators: images, slices, batches, crops."""
+"""Training data of the generators: images, slices, batches."""

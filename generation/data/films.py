@@ -14,7 +14,7 @@ import numpy as np
 from covid_synth_data import tasks
 from covid_synth_data.errors import EmptySplit
 from covid_synth_data.files.pixels import Grey, load_grey
-from generation.data.crops import THOUSANDTHS, WHOLE, Crop, cut
+from covid_synth_data.release.crops import THOUSANDTHS, WHOLE, Crop, cut
 from generation.recipe import Data, FilmData, FilmRecipe, HostData, PairData, PairRecipe
 
 if TYPE_CHECKING:

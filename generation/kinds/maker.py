@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from covid_synth_data import machine
 from covid_synth_data.errors import BadImage, CorruptRelease, MissingSource, WeightsError
 from covid_synth_data.files.pixels import Grey, bytes_of, file_of, load_grey
+from covid_synth_data.release import crops
+from covid_synth_data.release.crops import WHOLE, Crop
 from covid_synth_data.release.manifest import Learned, SourceFilms
-from generation.data import crops
-from generation.data.crops import WHOLE, Crop
 
 if TYPE_CHECKING:
     import datasets

@@ -15,9 +15,9 @@ from lightning_fabric import Fabric
 from covid_synth_data.errors import CorruptRelease
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.generators.trained import Translator
-from generation.data import crops
+from covid_synth_data.release import crops
+from covid_synth_data.release.crops import THOUSANDTHS, WHOLE
 from generation.data.batches import PairBatches
-from generation.data.crops import THOUSANDTHS, WHOLE
 from generation.data.films import Progress, TrainingImages, of_class, read_pair, training_rows
 from generation.kinds.kind import TrainedKind, required
 from generation.kinds.maker import WORKERS, Made, Row, SourceImages, TrainedMaker, no_lineage

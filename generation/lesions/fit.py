@@ -6,7 +6,6 @@ priors.toml: how much of the lungs is infected, where, and how often both lungs 
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -22,9 +21,6 @@ from covid_synth_data.lesions.coordinates import LEFT, RIGHT, Mask
 app = typer.Typer(help="The distributions that lesions are painted from.", no_args_is_help=True)
 
 SOURCE: Final = "covid-qu-ex"
-SHARE: Final = 1 / 3
-"""Films whose hash is below this share are fitted on; the others stay for tests."""
-
 ROWS, COLUMNS = 6, 4
 """Places in a lung that the table tells apart, down and out."""
 
@@ -48,11 +44,6 @@ class Fit(NamedTuple):
     table: Grid
     extents: Grid
     both: float
-
-
-def chosen(image_id: str, share: float = SHARE) -> bool:
-    """Whether a film is fitted on: by the hash of its id, so that the choice is the same everywhere."""
-    return int(hashlib.sha256(image_id.encode()).hexdigest()[:8], 16) < share * 2**32
 
 
 def measure(infections: list[Mask], lungs: list[Mask]) -> Fit:
@@ -99,7 +90,7 @@ def changes(fit: Fit) -> dict[str, Any]:
         "anatomy": {
             "table": [[round(float(value), 3) for value in row] for row in table],
             "films": fit.films,
-            "source": f"infection masks of {SOURCE}, films with a hash below {SHARE:.3f}",
+            "source": f"infection masks of {SOURCE}, films with a hash below {priors.FITTED_SHARE:.3f}",
         },
     }
 
@@ -120,7 +111,9 @@ def fit(
     from covid_synth_data.sources import read_source
 
     frame = read_source(SOURCE, root)
-    frame = frame[(frame["mask_path"] != "") & (frame["lung_path"] != "") & frame["image_id"].map(chosen)]
+    frame = frame[
+        (frame["mask_path"] != "") & (frame["lung_path"] != "") & frame["image_id"].map(priors.fitted_on)
+    ]
     if not len(frame):
         raise MissingSource(
             f"no infection masks in {SOURCE}",

@@ -74,6 +74,7 @@ def material(
     held_out: FilmSet,
     elsewhere: FilmSet | None = None,
     sources: FilmSet | None = None,
+    mapped: FilmSet | None = None,
     known: bool = True,
 ) -> Material:
     """The films of an audit."""
@@ -87,6 +88,7 @@ def material(
         held_out,
         elsewhere or empty,
         sources or empty,
+        mapped or empty,
         known,
     )
 

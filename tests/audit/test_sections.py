@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from covid_synth_data.audit import anatomy, copies, fidelity, outlines, privacy, probes, sections, shortcuts
-from covid_synth_data.audit.contract import Context
+from covid_synth_data.audit import (
+    anatomy,
+    copies,
+    fidelity,
+    lesion_maps,
+    outlines,
+    privacy,
+    probes,
+    sections,
+    shortcuts,
+)
+from covid_synth_data.audit.contract import Context, Encoding, Findings
 from covid_synth_data.errors import MetricError, UnknownName
+from covid_synth_data.lesions import coordinates
 from covid_synth_data.metrics import diversity
 from covid_synth_data.sources import phantom
 from tests.audit.conftest import film_set, material, noise
@@ -115,6 +130,30 @@ def test_unknown_training_films_are_no_members(context, real):
     assert found.missing[-1].what == "membership inference"
 
 
+def test_an_image_is_like_its_source_film_and_not_like_another(context, real):
+    sources = film_set("sources", noise(60, 7), "o")
+    faint = [np.clip(film.astype(int) + 15, 0, 255).astype(np.uint8) for film in noise(60, 7)]
+    for films, same in ((faint, 1.0), (noise(60, 8), 0.0)):
+        made = film_set("made", films, "s", origins=sources.ids, groups=sources.groups)
+        found = copies.measure(context(material(made, sources=sources, **real)))
+        taken = values(found, "own-source-same")
+        assert taken["synthetic"].value == same
+        other = taken["the source film of another image in its place"]
+        assert (other.value, other.n, other.yardstick) == (0, 60, True)
+        assert found.notes[0] == copies.OWN_SOURCE
+
+
+def test_images_that_nobody_learned_for_say_so(context, real):
+    made = material(film_set("made", noise(30, 5), "s"), **real, known=False)
+    for films, text in (
+        (made, "Nobody says which films"),
+        (replace(made, untrained=True), "made by rules, without a network"),
+    ):
+        assert any(text in note for note in copies.measure(context(films)).notes)
+    missing = privacy.measure(context(replace(made, untrained=True))).missing
+    assert missing[-1].why == "no film was learned from"
+
+
 # Shortcuts and anatomy look for lungs, so these films are phantoms.
 
 
@@ -159,6 +198,93 @@ def test_a_marker_in_the_lungs_is_told_from_inside_them(context, drawn):
     assert values(found, "synthetic-inside-the-lungs")["synthetic told from real"].value > 0.9
     half = values(found, "synthetic-borders")["real half told from the other half"]
     assert half.yardstick
+
+
+def test_what_the_generator_did_is_told_apart_from_what_the_sources_were(context, drawn):
+    """Sources that are darker than the real films, images with a mark that their sources lack."""
+    sources = film_set("sources", [film // 2 for film in drawn[:30]], "o")
+    marked = [film // 2 for film in drawn[:30]]
+    for film in marked:
+        film[:6, :6] = 255
+    films = material(
+        film_set("made", marked, "s", origins=sources.ids, groups=sources.groups),
+        film_set("training", drawn[30:45], "t"),
+        film_set("held-out", drawn[45:], "h"),
+        sources=sources,
+    )
+    found = shortcuts.measure(context(replace(films, encoding=Encoding("webp", 90))))
+    border, inside = values(found, "synthetic-borders"), values(found, "synthetic-inside-the-lungs")
+    assert inside["source films told from real"].value > 0.95
+    assert inside["synthetic told from their source films"].low < 0.6
+    assert border["synthetic told from their source films"].value > 0.95
+    assert border["synthetic told from their source films in the same encoding"].value > 0.95
+    assert border["source films in that encoding told from the same without it"].low < 0.6
+    assert not border["synthetic told from their source films"].yardstick
+
+
+# Maps of lesions.
+
+
+def mapped(films: list[np.ndarray], name: str, lower: bool, dataset: str = "set-a"):
+    """Films with a map each: a spot of the lower or of the upper half of the right lung."""
+    maps = []
+    for film in films:
+        part = np.zeros(film.shape, np.uint8)
+        part[36:50, 12:24] = 255
+        maps.append(part if lower else part[::-1].copy())
+    contents = []
+    for plane in maps:
+        file = io.BytesIO()
+        Image.fromarray(plane).save(file, "PNG")
+        contents.append(file.getvalue())
+    return replace(
+        film_set("films", films, name, dataset=dataset),
+        map_cell=lambda place: {"bytes": contents[place], "path": None},
+    )
+
+
+def test_lesions_in_the_wrong_zone_are_outside_the_real_distribution(context, drawn, monkeypatch):
+    monkeypatch.setattr(lesion_maps, "LEAST", 10)
+    reals = mapped(drawn, "r", True)
+    for lower in (True, False):
+        made = mapped(drawn[:30], "s", lower)
+        films = material(made, film_set("t", drawn, "t"), film_set("h", [], "h"), mapped=reals)
+        findings = Findings()
+        lesion_maps.measure(findings, context(films))
+        share = values(findings, "lesion-lower-mean")
+        real = share[lesion_maps.OTHER]
+        assert (share["synthetic"].value > real.value - 0.1) == lower
+        outside = values(findings, "lesion-lower-outside")
+        assert (outside["synthetic"].value < 0.3) == lower
+        assert outside["synthetic"].chance == 0.02
+        assert bool(findings.shown) or lower
+        assert "without a lesion" in findings.notes[0]
+
+
+def test_the_numbers_of_a_map():
+    lungs = np.zeros((64, 64), bool)
+    lungs[10:55, 6:28] = lungs[10:55, 36:58] = True
+    where = coordinates.locate(lungs)
+    ill = np.zeros((64, 64), np.float32)
+    ill[12:20, 8:12] = 1  # the upper third, near the wall, of the lung at the left of the picture
+    ill[45:53, 38:42] = 1  # the lower third, near the hilum, of the other one
+    ill[:5] = 1  # outside the lungs
+    numbers = dict(zip(lesion_maps.MEASURES, lesion_maps.of_map(ill, where), strict=True))
+    assert numbers["extent"] == pytest.approx(64 / lungs.sum(), rel=0.05)
+    assert numbers["right"] == numbers["upper"] == numbers["lower"] == numbers["outer"] == 0.5
+    assert numbers["pieces"] == 2
+    assert lesion_maps.of_map(ill * 0, where) is None
+
+
+def test_images_without_maps_and_too_few_real_maps(context, drawn):
+    films = material(film_set("m", drawn[:30], "s"), film_set("t", [], "t"), film_set("h", [], "h"))
+    for synthetic, why in (
+        (films.synthetic, "no map of lesions"),
+        (mapped(drawn[:30], "s", True), "100 are needed"),
+    ):
+        findings = Findings()
+        lesion_maps.measure(findings, context(replace(films, synthetic=synthetic)))
+        assert why in findings.missing[0].why
 
 
 def test_probes_leave_patients_whole():
