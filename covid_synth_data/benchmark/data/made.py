@@ -1,6 +1,7 @@
 """Configs made from the training films of a task: painted lesions, copies, and negatives with a wrong label.
 
 The rows have the columns of a release (`schema.SYNTHETIC_COLUMNS`), so a regime cannot tell them from one.
+Films in the encoding of a release are still films of their patients, and have `schema.REAL_COLUMNS`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import numpy as np
 from PIL import Image
 
 from covid_synth_data import schema
-from covid_synth_data.benchmark.suite.made import Made
+from covid_synth_data.benchmark.suite.made import Encoding, Made
 from covid_synth_data.errors import EmptySplit
 from covid_synth_data.files.pixels import Grey, load_grey
+from covid_synth_data.release.writing import encode_image
 
 if TYPE_CHECKING:
     import datasets
@@ -27,12 +29,14 @@ def make(
     from the real positives `held_back` where there are such.
 
     Films that were held back keep their label. Painted films carry the label that the pattern has in
-    `schema.LABELS`; controls are normal; copies and mislabelled films carry `positive`. A film in which no
-    two lungs are found is not painted and left out. Raises `EmptySplit` where no film is left, and what
-    `lesions.paint` raises.
+    `schema.LABELS`; controls are normal; copies and mislabelled films carry `positive`; retraced films are
+    those of `train`, in their order, as `retraced` makes them. A film in which no two lungs are found is not
+    painted and left out. Raises `EmptySplit` where no film is left, and what `lesions.paint` raises.
     """
     import datasets
 
+    if made.encoding is not None:
+        return retraced(name, made.encoding, train)
     names = list(train.features["label"].names)
     is_positive = np.asarray(train["label"][:]) == names.index(positive)
     hosts = held_back or train.select(np.flatnonzero(is_positive if made.kind == "copies" else ~is_positive))
@@ -52,6 +56,27 @@ def make(
     features["label"] = datasets.ClassLabel(names=labels)
     columns = {column: [row[column] for row in found] for column in schema.SYNTHETIC_COLUMNS}
     return datasets.Dataset.from_dict(columns, features=features)
+
+
+def retraced(name: str, encoding: Encoding, train: datasets.Dataset) -> datasets.Dataset:
+    """The films of `train` resized, encoded and decoded as a release does it, with their columns.
+
+    `image_id` becomes NAME/`image_id`. What a resize and a codec leave in an image is then in all of them, as
+    it is in the images of the release. What else a generator leaves is not.
+    """
+    import datasets
+
+    def trace(row: dict[str, Any]) -> dict[str, Any]:
+        film = load_grey(row["image"], encoding.size)
+        content = encode_image(film, encoding.codec, encoding.quality)
+        return {"image": {"bytes": content, "path": None}, "image_id": f"{name}/{row['image_id']}"}
+
+    undecoded = train.cast_column("image", datasets.Image(decode=False))
+    columns = {column: undecoded[column][:] for column in undecoded.column_names if column != "image"}
+    changed = [trace(row) for row in undecoded.select_columns(["image", "image_id"])]
+    columns |= {column: [row[column] for row in changed] for column in ("image", "image_id")}
+    ordered = {column: columns[column] for column in train.column_names}
+    return datasets.Dataset.from_dict(ordered, features=train.features)
 
 
 def _painted(name: str, made: Made, hosts: datasets.Dataset) -> list[dict[str, Any]]:

@@ -118,8 +118,8 @@ def _equal_data(rule: Regime, baseline: Regime) -> bool:
     return baseline.generator_films in rule.synthetic and _recipe(baseline) == _recipe(rule)
 
 
-def _recipe(rule: Regime) -> tuple[str, str, str]:
-    return rule.sampling, rule.loss, rule.augment
+def _recipe(rule: Regime) -> tuple[str, str, str, bool]:
+    return rule.sampling, rule.loss, rule.augment, rule.retraced is not None
 
 
 def _same_films(samples: Sequence[Sample]) -> None:

@@ -163,6 +163,9 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
             joined = split.generator_films[regime.generator_films]
             real = composition.joined(real, joined)
             real_ids |= frozenset(joined["image_id"][:])
+        if regime.retraced is not None:
+            real = split.configs[regime.retraced]
+            real_ids = frozenset(real["image_id"][:])
         mixed = composition.compose(regime, real, split.configs, suite.positive, run.seed)
         tasks.check_leaks({**splits, "train": mixed}, pixels=False)
         trained_on = [

@@ -64,8 +64,10 @@ class Regime(BaseRegime):
     classifier learns from all films, or one from the real films and one from the synthetic ones, whose scores
     are added (`training.added`). With `held`, the positives that `Data.held_findings` holds back are trained
     on as well. With `generator_films`, the real positives that the generator of that released config was
-    trained on join the real films: whoever has the generator could have had them too (equal data). `tasks`
-    are those of the suite that the regime belongs to; null means all.
+    trained on join the real films: whoever has the generator could have had them too (equal data). With
+    `retraced`, the films of that made config take the place of the real films that they were made of, so that
+    what the encoding of a release leaves in an image is in films of all classes. `tasks` are those of the
+    suite that the regime belongs to; null means all.
     """
 
     synthetic: list[Name] = Field(default_factory=list)
@@ -78,6 +80,7 @@ class Regime(BaseRegime):
     join: Literal["films", "scores"] = "films"
     held: bool = False
     generator_films: Name | None = None
+    retraced: Name | None = None
     tasks: list[Name] | None = None
 
     @model_validator(mode="after")
@@ -90,6 +93,8 @@ class Regime(BaseRegime):
             raise ValueError('positives only where mix = "add" or "synthetic-only"')
         if self.join == "scores" and self.mix != "add":
             raise ValueError('join = "scores" only where mix = "add"')
+        if self.retraced is not None and (self.held or self.generator_films is not None):
+            raise ValueError("retraced films of the training part alone, without held ones or generator_films")
         if len(set(self.synthetic)) != len(self.synthetic):
             raise ValueError("each synthetic config once")
         return self
@@ -209,6 +214,11 @@ class ClassificationSuite(Suite):
                 raise ValueError(f"regime {name} to name tasks of the suite, but not {regime.tasks}")
             if regime.generator_films in self.made:
                 raise ValueError(f"regime {name} to name a released config in generator_films")
+            kinds = {config: one.kind for config, one in self.made.items()}
+            if regime.retraced is not None and kinds.get(regime.retraced) != "retraced":
+                raise ValueError(f'regime {name} to name a made config of kind "retraced" in retraced')
+            if any(kinds.get(config) == "retraced" for config in regime.synthetic):
+                raise ValueError(f"regime {name} to name retraced films in retraced, not in synthetic")
         for name, profile in self.profiles.items():
             check_names(f"profile {name}", "models", profile.models, self.models)
         return self
@@ -234,8 +244,10 @@ class ClassificationSuite(Suite):
         return list(dict.fromkeys(name for name in names if name is not None))
 
     def made_for(self, regime: str) -> dict[str, Made]:
-        """The synthetic configs of `regime` that are made from the training films."""
-        return {name: self.made[name] for name in self.regimes[regime].synthetic if name in self.made}
+        """The configs of `regime` that are made from the training films."""
+        rule = self.regimes[regime]
+        names = [*rule.synthetic, *([rule.retraced] if rule.retraced else [])]
+        return {name: self.made[name] for name in names if name in self.made}
 
     def lists(self) -> dict[str, Sequence[str]]:
         """Tasks, models, regimes and profiles."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datasets
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -9,10 +10,12 @@ from pydantic import ValidationError
 from covid_synth_data import schema
 from covid_synth_data.benchmark import results, run
 from covid_synth_data.benchmark.data import composition, made
-from covid_synth_data.benchmark.suite import ClassificationSuite
+from covid_synth_data.benchmark.suite import ClassificationSuite, load_suite
 from covid_synth_data.benchmark.suite.made import Made
 from covid_synth_data.errors import EmptySplit, ReleaseError
-from covid_synth_data.release import loading
+from covid_synth_data.files.pixels import load_grey, resize
+from covid_synth_data.release import loading, manifest, places
+from covid_synth_data.release.writing import encode_image
 from covid_synth_data.sources import load_source
 from tests.benchmark.conftest import SUITE, real
 
@@ -58,6 +61,49 @@ def test_copies_and_mislabelled_films(kind, each, count, hosts):
     assert pixels == {np.asarray(train[n]["image"]).tobytes() for n in hosts}
 
 
+WEBP = {"size": 48, "codec": "webp", "quality": 60}
+
+
+def test_retraced_films_are_the_training_films_in_another_encoding():
+    train = real("train", 20, 6, 1)
+    rows = made.make("traced", Made(kind="retraced", encoding=WEBP), train, "covid-19")
+    assert rows.features == train.features
+    assert rows["image_id"][:] == [f"traced/{name}" for name in train["image_id"][:]]
+    for column in ("label", "patient_id", "source_dataset"):
+        assert rows[column][:] == train[column][:]
+    image = rows.cast_column("image", datasets.Image(decode=False))[7]["image"]["bytes"]
+    expected = resize(load_grey(train.cast_column("image", datasets.Image(decode=False))[7]["image"]), 48)
+    assert image == encode_image(expected, "webp", 60)
+    assert load_grey(image).shape == (48, 48)
+    assert not np.array_equal(load_grey(image), expected)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"kind": "retraced"}, "an encoding exactly where"),
+        ({"kind": "copies", "encoding": WEBP}, "an encoding exactly where"),
+        ({"kind": "retraced", "encoding": WEBP, "each": 2}, "each film once"),
+        ({"kind": "retraced", "encoding": WEBP | {"codec": "gif"}}, "codec"),
+    ],
+)
+def test_tables_of_retraced_films_that_say_too_little_or_too_much(table, message):
+    with pytest.raises(ValidationError, match=message):
+        Made.model_validate(table)
+
+
+def test_older_made_configs_keep_their_digests():
+    """A key that came later is no part of what older results were made with."""
+    assert Made(kind="copies", each=6).rule() == {
+        "kind": "copies",
+        "pattern": "covid-19",
+        "control": None,
+        "each": 6,
+        "seed": 0,
+    }
+    assert Made(kind="retraced", encoding=WEBP).rule()["encoding"] == WEBP
+
+
 def test_a_control_is_painted():
     with pytest.raises(ValidationError, match="a control only where"):
         Made(kind="copies", control="neutral")
@@ -96,6 +142,56 @@ def test_made_configs_need_no_release(bench, monkeypatch):
     regimes = {"real+copies": {"title": "Copies", "mix": "add", "synthetic": ["copies"]}}
     found = ran(bench, regimes, made={"copies": {"kind": "copies", "each": 2}})
     assert found["real+copies"].composition.synthetic == {"copies": 12}
+
+
+def test_retraced_films_take_the_place_of_the_real_ones(bench):
+    regimes = {
+        "real": {"title": "Real", "mix": "real"},
+        "real-traced": {"title": "Traced", "mix": "real", "retraced": "traced"},
+        "fingerprint-matched": {
+            "title": "Traced, with synthetic films",
+            "mix": "add",
+            "synthetic": ["gnc"],
+            "retraced": "traced",
+        },
+    }
+    found = ran(bench, regimes, made={"traced": {"kind": "retraced", "encoding": WEBP}})
+    plain, traced, matched = (found[name] for name in regimes)
+    assert traced.composition == plain.composition
+    assert traced.inputs != plain.inputs
+    assert traced.predictions != plain.predictions
+    assert matched.composition.real_negatives == plain.composition.real_negatives
+    assert matched.composition.real_positives == plain.composition.real_positives
+    assert matched.composition.positives > plain.composition.positives
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({"mix": "real", "retraced": "copies"}, 'of kind "retraced" in retraced'),
+        ({"mix": "real", "retraced": "gnc"}, 'of kind "retraced" in retraced'),
+        ({"mix": "real", "retraced": "traced", "held": True}, "without held ones"),
+        ({"mix": "add", "synthetic": ["traced"]}, "retraced films in retraced"),
+    ],
+)
+def test_regimes_that_name_retraced_films_where_they_do_not_belong(rule, message):
+    kinds = {"traced": {"kind": "retraced", "encoding": WEBP}, "copies": {"kind": "copies"}}
+    with pytest.raises(ValidationError, match=message):
+        ClassificationSuite.model_validate(
+            {**SUITE, "regimes": {"one": {"title": "One", **rule}}, "made": kinds}
+        )
+
+
+def test_the_trace_of_a_suite_is_that_of_the_release():
+    """The codec, its quality and the size of `external` are those that gnc was released with."""
+    suite = load_suite("external")
+    recipe = manifest.read(places.CHECKOUT / "covid-synth-cxr").subsets["gnc"].recipe
+    encoding = suite.made["retraced"].encoding
+    assert (encoding.size, encoding.codec, encoding.quality) == (
+        recipe["data"]["size"],
+        recipe["release"]["codec"],
+        recipe["release"]["quality"],
+    )
 
 
 def test_scores_of_two_classifiers(bench):
