@@ -107,13 +107,12 @@ def _released(
 
 def _encoding(subsets: Sequence[manifest.Subset]) -> Encoding | None:
     """The encoding that all recipes state, None where they state none or several."""
-    stated = {
-        tuple((subset.recipe.get("release") or {}).get(key) for key in ("codec", "quality"))
-        for subset in subsets
-    }
-    codec, quality = stated.pop()
-    known = not stated and codec in ("png", "jpeg", "webp") and isinstance(quality, int)
-    return Encoding(codec, quality) if known else None
+    settings = [subset.recipe.get("release") or {} for subset in subsets]
+    codecs, qualities = ({one.get(key) for one in settings} for key in ("codec", "quality"))
+    codec, quality = codecs.pop(), qualities.pop()
+    if codecs or qualities or codec not in ("png", "jpeg", "webp") or not isinstance(quality, int):
+        return None
+    return Encoding(codec, quality)
 
 
 def _of_label(rows: datasets.Dataset, what: str, label: str | None) -> tuple[datasets.Dataset, str]:
@@ -253,10 +252,9 @@ def _sorted(
         "held_out": ("held-out films", same_set & new & once),
         "elsewhere": ("films of other sets", foreign & once),
     }
-    limited = {
-        name: _at_most(_persons(f"real {what}", of_class[rows]), limit, seed)
-        for name, (what, rows) in sets.items()
-    }
+    training, held_out, elsewhere = (
+        _at_most(_persons(f"real {what}", of_class[rows]), limit, seed) for what, rows in sets.values()
+    )
     translated = _sources(synthetic, frame)
     patient = dict(zip(translated.ids, translated.groups, strict=True))
     # A translation belongs to the patient of its source, so that probes never see a patient on both sides.
@@ -267,7 +265,9 @@ def _sorted(
     return Material(
         subject,
         replace(synthetic, groups=owners),
-        **limited,
+        training,
+        held_out,
+        elsewhere,
         sources=translated,
         mapped=_at_most(_mapped(of_class), limit, seed),
         training_known=known,

@@ -1,8 +1,9 @@
-"""`croissant.json`: the release in the vocabulary of MLCommons Croissant 1.0, for tools that search for data.
+"""`croissant.json`: the release in the vocabulary of MLCommons Croissant 1.1, for tools that search for data.
 
 `mlcroissant`, the reference implementation, writes it. Each shard is a file with its sha256; each config a
 set of records whose fields are columns of the shards. The date of publication, which the vocabulary
-recommends, is left out, so that the bytes depend on the release alone.
+recommends, is left out, so that the bytes depend on the release alone. `responsible` and `provenance` have
+the terms on biases, use and persons, and on where the images come from.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from typing import Any, Final
 from covid_synth_data import catalog, schema
 from covid_synth_data.release.manifest import Manifest
 from generation.releasing import licensing
-from generation.releasing.documents import dataset
+from generation.releasing.documents import dataset, provenance, responsible
 
 NAME: Final = "croissant.json"
-VERSION: Final = "http://mlcommons.org/croissant/1.0"
+VERSION: Final = "http://mlcommons.org/croissant/1.1"
 SCHEMA: Final = "https://schema.org/"
 PARQUET: Final = "application/x-parquet"
 LABELS: Final = "labels"
@@ -110,6 +111,7 @@ def describe(listed: Manifest) -> dict[str, Any]:
             ],
             creators=[mlcroissant.Organization(ctx=ctx, name="The covid-synth-data developers")],
             cite_as="; ".join(papers),
+            **responsible.fields(listed),
             distribution=_files(mlcroissant, ctx, listed, configs),
             record_sets=[
                 _labels(mlcroissant, ctx),
@@ -117,7 +119,7 @@ def describe(listed: Manifest) -> dict[str, Any]:
             ],
         )
         content: dict[str, Any] = metadata.to_json()
-    return content
+    return provenance.added(content, listed, configs)
 
 
 def _about(listed: Manifest) -> str:

@@ -137,7 +137,11 @@ def header(listed: Manifest) -> dict[str, Any]:
             "covid-19",
             "synthetic",
             "gan",
+            # The modality, and readers of the files: the Hub's filters know these names.
+            "image",
             "croissant",
+            "mlcroissant",
+            "fiftyone",
         ],
         "configs": [],
         "dataset_info": [],

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from covid_synth_data import catalog, schema
-from covid_synth_data.release import manifest
-from generation.releasing.documents import complete, croissant
+from covid_synth_data.release import manifest, places
+from generation.releasing.documents import complete, croissant, provenance, responsible
 
 pytestmark = [
     # What mlcroissant and its RDF library say of their own use of other libraries.
@@ -63,6 +63,64 @@ def test_mlcroissant_finds_no_fault(release, caplog):
     assert rows[0]["gnc/image_id"] == b"gnc-00000"
     assert len(list(dataset.records("cyclegan"))) == 48
     assert [row["labels/name"] for row in dataset.records("labels")] == list(schema.LABELS)
+
+
+def test_what_is_said_of_biases_uses_and_persons(release):
+    """Read back by mlcroissant under the vocabulary's own names."""
+    metadata = load(release / croissant.NAME).metadata
+    assert metadata.conforms_to == ["http://mlcommons.org/croissant/1.1"]
+    assert any("Age, sex, origin" in sentence for sentence in metadata.data_biases)
+    assert any("not independent" in sentence for sentence in metadata.data_limitations)
+    assert any("diagnosis" in sentence for sentence in metadata.data_use_cases)
+    assert any("No anonymity" in sentence for sentence in metadata.personal_sensitive_information)
+    assert metadata.machine_annotation_tools == ["cyclegan-unet.quickstart"]
+    assert metadata.data_preprocessing_protocol[0].startswith("gnc: 24 images")
+    text = (release / croissant.NAME).read_text()
+    assert "children" not in text
+    assert "pair" not in text
+
+
+def test_sentences_stand_where_the_release_has_what_they_speak_of():
+    found = responsible.fields(manifest.read(places.CHECKOUT / "covid-synth-cxr"))
+    assert any("children" in sentence for sentence in found["data_biases"])
+    assert any("infection masks" in sentence for sentence in found["data_limitations"])
+    assert any("real film in the public domain" in text for text in found["personal_sensitive_information"])
+
+
+def test_where_the_images_come_from_as_rdf(release):
+    """The triples that a reader of linked data gets: sources and runs, of the dataset and of each config."""
+    import rdflib
+
+    graph = rdflib.Graph().parse(release / croissant.NAME, format="json-ld")
+    prov = rdflib.Namespace(provenance.ADDRESS)
+    (dataset,) = graph.subjects(rdflib.RDF.type, rdflib.URIRef("https://schema.org/Dataset"))
+    shards = [node for node in graph.subjects() if str(node).endswith("/gnc-shards")]
+    for node in (dataset, shards[0]):
+        entities = set(graph.objects(node, prov.wasDerivedFrom))
+        assert {str(label) for one in entities for label in graph.objects(one, prov.label)} == {"phantom"}
+        (run,) = graph.objects(node, prov.wasGeneratedBy)
+        assert (run, rdflib.RDF.type, prov.Activity) in graph
+        assert "translation of real films" in str(graph.value(run, prov.label))
+        assert "24 images" in str(graph.value(run, prov.label))
+        weights = graph.value(graph.value(run, prov.used), prov.label)
+        assert (release / str(weights)).is_file()
+        (agent,) = graph.objects(run, prov.wasAssociatedWith)
+        assert "covid-synth-data" in str(graph.value(agent, prov.label))
+
+
+def test_painting_and_translation_are_different_runs():
+    listed = manifest.read(places.CHECKOUT / "covid-synth-cxr")
+    content = croissant.describe(listed)
+    labels = [run["prov:label"] for run in content["prov:wasGeneratedBy"]]
+    assert labels == [
+        "translation of real films by a generator: cyclegan-unet-tone.nc, 16,537 images",
+        "translation of real films by a generator: cyclegan-unet-tone.pc, 4,758 images",
+        "painting of lesions by rules: lesions.pairs, 4,000 images",
+    ]
+    parts = {part["@id"]: part for part in content["distribution"]}
+    assert [one["prov:label"] for one in parts["pairs-shards"]["prov:wasDerivedFrom"]] == ["radiography"]
+    assert "prov:used" not in parts["pairs-shards"]["prov:wasGeneratedBy"][0]
+    assert not any("prov:wasGeneratedBy" in part for name, part in parts.items() if name.endswith(".parquet"))
 
 
 def test_mlcroissant_does_find_faults(release):
