@@ -7,18 +7,25 @@ A page marks the place of a table with two comments; the text between them belon
 
     <!-- table SUITE TASK PREPROCESSING -->
     <!-- end of table -->
+
+    <!-- audit KEY KEY -->       values of these keys in benchmarks/results/audit, a column for each config
+    <!-- audit films -->         how many films each audit had
+    <!-- end of table -->
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from covid_synth_data.audit.protocol import Value, number
+from covid_synth_data.audit.result import Audit, read
 from covid_synth_data.benchmark.reporting.tables import Cell, Row, blocks, fold_means, summarise
 
 ROOT = Path(__file__).resolve().parents[2]
+AUDIT = re.compile(r"(<!-- audit ([a-z0-9.@ -]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 PLACE = re.compile(r"(<!-- table (\S+) (\S+) (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
@@ -59,6 +66,69 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(["", title, "", *("| " + " | ".join(line) + " |" for line in lines), "", ""])
 
 
+def audits(folder: Path) -> dict[str, list[Audit]]:
+    """The result files of audits below a folder, by config, those of all films before those of a draw."""
+    found: dict[str, list[Audit]] = {}
+    for path in sorted(folder.rglob("*.json")):
+        one = read(path)
+        found.setdefault(one.subject.config, []).append(one)
+    return {
+        name: sorted(some, key=lambda one: one.limit or 10**9, reverse=True) for name, some in found.items()
+    }
+
+
+def audit_table(by_config: Mapping[str, Sequence[Audit]], keys: Sequence[str]) -> str:
+    """A Markdown table of these keys; a row for each subject, the synthetic ones first."""
+    if keys == ["films"]:
+        return _films(by_config)
+    found: dict[tuple[str, str], dict[str, Value]] = {}
+    for config, some in by_config.items():
+        values = [value for one in some for section in one.sections for value in section.values]
+        for key in keys:
+            for value in (value for value in values if value.key == key):
+                # The first is that of most films.
+                found.setdefault((key, value.subject), {}).setdefault(config, value)
+    order = sorted(found, key=lambda row: (keys.index(row[0]), next(iter(found[row].values())).yardstick))
+    lines = [["what", "of", *by_config], ["---", "---", *["---:"] * len(by_config)]]
+    for key, subject in order:
+        row = found[key, subject]
+        first = next(iter(row.values()))
+        named = subject if first.yardstick else f"**{subject}**"
+        lines.append([first.metric, named, *(_value(row.get(config)) for config in by_config)])
+    return "\n".join(["", *("| " + " | ".join(line) + " |" for line in lines), "", ""])
+
+
+def _value(value: Value | None) -> str:
+    if value is None:
+        return ""
+    ends = "" if value.low is None or value.high is None else f" [{number(value.low)}, {number(value.high)}]"
+    return number(value.value) + ends
+
+
+def _films(by_config: Mapping[str, Sequence[Audit]]) -> str:
+    """How many films of how many patients or sources each audit had, and how long it took."""
+    names = list(dict.fromkeys(name for some in by_config.values() for one in some for name in one.films))
+    lines = [["config", "sections", "most of a set", *names, "minutes"], ["---"] * (len(names) + 4)]
+    for config, some in by_config.items():
+        for one in some:
+            sets = [one.films.get(name) for name in names]
+            lines.append(
+                [
+                    f"`{config}`",
+                    ", ".join(section.name for section in one.sections),
+                    "all" if one.limit is None else f"{one.limit:,}",
+                    *("" if films is None else f"{films.films:,} of {films.groups:,}" for films in sets),
+                    f"{one.seconds / 60:.0f}",
+                ]
+            )
+    return "\n".join(["", *("| " + " | ".join(line) + " |" for line in lines), "", ""])
+
+
+def with_audits(text: str, by_config: Mapping[str, Sequence[Audit]]) -> str:
+    """A page with the tables of audits as the result files have them."""
+    return AUDIT.sub(lambda place: place[1] + audit_table(by_config, place[2].split()) + place[3], text)
+
+
 def main() -> None:
     """Write the pages, or compare them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -70,9 +140,11 @@ def main() -> None:
     for suite in sorted(named):
         for rows in blocks(summarise(ROOT / "benchmarks/results" / suite)):
             made[suite, rows[0].task, rows[0].preprocessing] = table(rows)
+    measured = audits(ROOT / "benchmarks/results/audit")
     different = []
     for page, text in pages.items():
         new = PLACE.sub(lambda place: place[1] + made[place[2], place[3], place[4]] + place[5], text)
+        new = with_audits(new, measured)
         if new != text:
             different.append(page.name)
             if not options.check:

@@ -94,7 +94,9 @@ class Regime(BaseRegime):
         if self.join == "scores" and self.mix != "add":
             raise ValueError('join = "scores" only where mix = "add"')
         if self.retraced is not None and (self.held or self.generator_films is not None):
-            raise ValueError("retraced films of the training part alone, without held ones or generator_films")
+            raise ValueError(
+                "retraced films of the training part alone, without held ones or generator_films"
+            )
         if len(set(self.synthetic)) != len(self.synthetic):
             raise ValueError("each synthetic config once")
         return self

@@ -25,8 +25,8 @@ SOCIAL: Final = (
 )
 
 MAINTENANCE: Final = (
-    "A version is a tag of the repository and never changes. Corrections, and removals on request of a patient"
-    " or a source, come with a new version; manifest.json lists every film that was used."
+    "A version is a tag of the repository and never changes. Corrections, and removals on request of a"
+    " patient or a source, come with a new version; manifest.json lists every film that was used."
 )
 
 
@@ -57,8 +57,8 @@ def _collection(listed: Manifest) -> str:
 def _biases(listed: Manifest) -> list[str]:
     used = dataset.used_sources(listed)
     found = [
-        "Images of different classes come from different collections; exposure, borders, markers and devices of"
-        " these tell the class beside the disease.",
+        "Images of different classes come from different collections; exposure, borders, markers and devices"
+        " of these tell the class beside the disease.",
         "Age, sex, origin and severity follow the collections and were not balanced; most do not state them.",
     ]
     if "kermany" in used:
@@ -84,8 +84,8 @@ def _persons(listed: Manifest) -> list[str]:
     found = ["No name, date or number of a person is in the rows; source_id names a public film."]
     if any("source_class" in (subset.recipe.get("data") or {}) for subset in listed.subsets.values()):
         found.append(
-            "A translation keeps the anatomy of the patient of its source film, who can be found again by whoever"
-            " has that film. No anonymity is claimed."
+            "A translation keeps the anatomy of the patient of its source film, who can be found again by"
+            " whoever has that film. No anonymity is claimed."
         )
     if _pairs(listed):
         found.append("One film of each pair is a real film in the public domain; both show the same person.")
