@@ -73,7 +73,7 @@ def test_what_is_said_of_biases_uses_and_persons(release):
     assert any("not independent" in sentence for sentence in metadata.data_limitations)
     assert any("diagnosis" in sentence for sentence in metadata.data_use_cases)
     assert any("No anonymity" in sentence for sentence in metadata.personal_sensitive_information)
-    assert metadata.machine_annotation_tools == ["cyclegan-unet.quickstart"]
+    assert metadata.machine_annotation_tools == ["cyclegan-unet.tiny"]
     assert metadata.data_preprocessing_protocol[0].startswith("gnc: 24 images")
     text = (release / croissant.NAME).read_text()
     assert "children" not in text
