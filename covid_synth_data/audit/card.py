@@ -27,6 +27,11 @@ class Table:
     reading: str
     rows: tuple[Value, ...]
 
+    @property
+    def protocols(self) -> list[str]:
+        """The different protocols of the rows, in their order."""
+        return list(dict.fromkeys(str(row.protocol) for row in self.rows))
+
 
 def tables(section: SectionResult) -> list[Table]:
     """The values of a section by metric, in the order in which they were measured."""

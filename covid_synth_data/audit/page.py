@@ -82,11 +82,12 @@ def strip(rows: Sequence[Value]) -> Markup:
     def x(value: float) -> float:
         return round(_TEXT + 10 + (value - low) / span * (_WIDTH - _TEXT - 20), 1)
 
-    height = _HIGH * len(rows) + 6
+    foot = _HIGH * len(rows) + 6
+    height = foot + 14
     parts = []
     chance = rows[0].chance
     if chance is not None:
-        parts.append(f'<line class="chance" x1="{x(chance)}" x2="{x(chance)}" y1="0" y2="{height}"/>')
+        parts.append(f'<line class="chance" x1="{x(chance)}" x2="{x(chance)}" y1="0" y2="{foot}"/>')
     for line, row in enumerate(rows):
         y = _HIGH * line + 14
         kind = "yardstick" if row.yardstick else "made"
@@ -95,6 +96,10 @@ def strip(rows: Sequence[Value]) -> Markup:
         if row.low is not None and row.high is not None:
             parts.append(f'<line class="{kind}" x1="{x(row.low)}" x2="{x(row.high)}" y1="{y}" y2="{y}"/>')
         parts.append(f'<circle class="{kind}" cx="{x(row.value)}" cy="{y}" r="4"/>')
+    for value, anchor in ((low, "start"), (high, "end")) if high > low else ((low, "start"),):
+        parts.append(
+            f'<text class="axis" text-anchor="{anchor}" x="{x(value)}" y="{foot + 10}">{number(value)}</text>'
+        )
     title = escaping.html(f"{rows[0].metric}: " + "; ".join(f"{row.subject} {row}" for row in rows))
     # Safe: made of numbers and of names that were escaped.
     return Markup(  # noqa: S704

@@ -5,16 +5,18 @@ The attacks are simple, and anyone with the images can run them. A stronger atta
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from covid_synth_data.audit import origins
+from covid_synth_data.audit import contrast, origins
 from covid_synth_data.audit.contract import Context, Findings, Section, names
 from covid_synth_data.audit.fidelity import protocol
 from covid_synth_data.audit.films import FilmSet
-from covid_synth_data.audit.looks import Looks
+from covid_synth_data.audit.looks import SIDE, Looks
 from covid_synth_data.audit.protocol import Protocol
 from covid_synth_data.metrics import privacy
 
@@ -26,8 +28,9 @@ PLACES: Final = (1, 10)
 
 TRANSLATED: Final = (
     "A translation or an edit of a film keeps the bones and outlines of its patient. The numbers below say"
-    " how well a stranger who has the source films finds the right one. No anonymity is claimed; this is why"
-    " only public-domain and CC BY films are translated for release."
+    " how well a stranger who has the source films finds the right one from the picture alone; the rows name"
+    " it anyway. No anonymity is claimed; this is why only public-domain and CC BY films are translated for"
+    " release."
 )
 
 
@@ -97,61 +100,75 @@ def _reidentified(findings: Findings, context: Context) -> None:
     for space in _spaces(context, len(queries), reference):
         gallery = space.rows(material.sources)
         for subject, films in (("translated", queries), ("source film before translation", before)):
-            rows = space.rows(films)
-            _film(findings, subject, space, rows, gallery, answer, queries)
-            _patient(findings, subject, space, rows, gallery, answer, material.sources)
+            rank = functools.partial(_by_rows, space.rows(films), gallery)
+            _found(findings, subject, space, rank, answer, queries, material.sources)
+    _by_contrast(findings, context, queries, before, answer)
 
 
-def _film(
+def _by_contrast(
+    findings: Findings, context: Context, queries: FilmSet, before: FilmSet, answer: npt.NDArray[np.int64]
+) -> None:
+    """The attack of someone who knows that tone was changed and margins may be cut; see `contrast`."""
+    sources = context.material.sources
+    where = Protocol(
+        extractor="local contrast, 16 crops of each source film",
+        layer="pixels",
+        resize=f"{SIDE} x {SIDE}",
+        n=len(queries),
+        seed=context.seed,
+        reference=f"all {len(sources):,} source films",
+    )
+    gallery = context.looks.small(sources)
+    for subject, films in (("translated", queries), ("source film before translation", before)):
+        alike = contrast.likeness(context.looks.small(films), gallery)
+        rank = functools.partial(_by_likeness, alike)
+        space = Space("local-contrast", where, None)
+        _found(findings, subject, space, rank, answer, queries, sources)
+
+
+def _by_rows(rows: Any, gallery: Any, at: Any, answers: Any, groups: Any, left_out: Any) -> privacy.Ranks:
+    return privacy.ranks(rows[at], gallery, answers, groups, left_out)
+
+
+def _by_likeness(alike: Any, at: Any, answers: Any, groups: Any, left_out: Any) -> privacy.Ranks:
+    return privacy.ranks_by_likeness(alike[at], answers, groups, left_out)
+
+
+def _found(
     findings: Findings,
     subject: str,
     space: Space,
-    rows: Any,
-    gallery: Any,
+    rank: Callable[..., privacy.Ranks],
     answer: npt.NDArray[np.int64],
     queries: FilmSet,
-) -> None:
-    places = privacy.ranks(rows, gallery, answer, np.arange(len(gallery)))
-    _tops(findings, "film", "source film found", subject, space, places, queries.groups)
-
-
-def _patient(
-    findings: Findings,
-    subject: str,
-    space: Space,
-    rows: Any,
-    gallery: Any,
-    answer: npt.NDArray[np.int64],
     sources: FilmSet,
 ) -> None:
-    """Of patients with several films: whether another film of the patient is found."""
+    """Whether the source film is found, and, of patients with several films, another film of the patient.
+
+    `rank` takes places of queries, their answers, the group of each source film, and films to pass over.
+    """
+    everyone = np.arange(len(answer))
+    places = rank(everyone, answer, np.arange(len(sources)), None)
+    _tops(findings, "film", "source film found", subject, space, places, queries.groups)
     _, patients = np.unique(np.asarray(sources.groups, dtype=object).astype(str), return_inverse=True)
     several = np.flatnonzero(np.bincount(patients)[patients[answer]] > 1)
     if len(several) < LEAST:
         text = f"patient re-identified by {space.name}, {subject}"
         findings.miss(text, f"{len(several)} images of patients with several films; {LEAST} are needed")
         return
-    places = privacy.ranks(
-        rows[several], gallery, patients[answer[several]], patients, left_out=answer[several]
-    )
+    places = rank(several, patients[answer[several]], patients, answer[several])
     owners = names(sources.groups, answer[several])
     _tops(findings, "patient", "patient found by another film", subject, space, places, owners)
 
 
 def _tops(
-    findings: Findings,
-    key: str,
-    metric: str,
-    subject: str,
-    space: Space,
-    places: tuple[Any, Any, Any],
-    groups: Any,
+    findings: Findings, key: str, metric: str, subject: str, space: Space, places: privacy.Ranks, groups: Any
 ) -> None:
     for k in PLACES:
         top = privacy.top_k(*places, k, groups)
         findings.add(
             f"{key}-top{k}-{space.name}",
-            f"{metric} among the first {k}, by {space.name}",
+            f"{metric} among the first {k}, by {space.name.replace('-', ' ')}",
             subject,
             top.share,
             space.where,

@@ -65,8 +65,8 @@ class Value(FrozenModel):
 
 
 def number(value: float) -> str:
-    """Three digits behind the point, or three significant ones where that is more."""
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:,.1f}"
+    """Three digits behind the point, from 10 on one."""
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
 
 
 def limits(measured: Interval | Estimate | Proportion | float) -> dict[str, float]:

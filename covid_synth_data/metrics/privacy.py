@@ -6,7 +6,7 @@ attack may do more. All functions take arrays and know no files.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -21,6 +21,9 @@ from covid_synth_data.metrics.intervals import Interval
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+Ranks = tuple[Ints, Ints, Ints]
+"""Of each query: the place of its answer, how many gallery films are right, how many were ranked."""
 
 _ROWS = 512
 
@@ -39,7 +42,7 @@ def ranks(
     answers: npt.ArrayLike,
     gallery_groups: npt.ArrayLike,
     left_out: npt.ArrayLike | None = None,
-) -> tuple[Ints, Ints, Ints]:
+) -> Ranks:
     """At which place, from 1, each query (n, d) has the first film of its answer in a gallery (m, d).
 
     `answers` (n,) names the group to be found, `gallery_groups` (m,) the group of each film: films for
@@ -56,10 +59,46 @@ def ranks(
     centre = second.mean(axis=0)
     points = (second - centre).astype(np.float64)
     lengths = np.einsum("ij,ij->i", points, points)
-    place, right = np.empty(len(first), np.int64), np.empty(len(first), np.int64)
-    for start in range(0, len(first), _ROWS):
-        part = slice(start, min(start + _ROWS, len(first)))
-        squared = lengths - 2 * ((first[part] - centre).astype(np.float64) @ points.T)
+
+    def squares(part: slice) -> Floats:
+        return np.asarray(lengths - 2 * ((first[part] - centre).astype(np.float64) @ points.T))
+
+    return _ranked(squares, wanted, groups, passed)
+
+
+def ranks_by_likeness(
+    likeness: npt.ArrayLike,
+    answers: npt.ArrayLike,
+    gallery_groups: npt.ArrayLike,
+    left_out: npt.ArrayLike | None = None,
+) -> Ranks:
+    """As `ranks`, for queries and gallery films whose `likeness` (n, m) is given, higher for nearer.
+
+    Raises `MetricError` for likenesses that are not finite or do not fit, and where an answer is not there.
+    """
+    alike = np.asarray(likeness)
+    wanted, groups = np.asarray(answers), np.asarray(gallery_groups)
+    passed = np.full(len(wanted), -1) if left_out is None else np.asarray(left_out, np.int64)
+    if alike.shape != (len(wanted), len(groups)) or passed.shape != wanted.shape:
+        raise MetricError(
+            "likenesses do not fit the queries",
+            found=f"{alike.shape}",
+            expected=f"{(len(wanted), len(groups))}",
+        )
+    if not np.isfinite(alike).all():
+        raise MetricError("likenesses that are not finite", found="NaN", expected="finite numbers")
+    return _ranked(lambda part: -alike[part].astype(np.float64), wanted, groups, passed)
+
+
+def _ranked(
+    distances: Callable[[slice], Floats], wanted: npt.NDArray[Any], groups: npt.NDArray[Any], passed: Ints
+) -> Ranks:
+    """The places, the right films and the ranked films of `ranks`; `distances` gives rows (part, m)."""
+    count = len(wanted)
+    place, right = np.empty(count, np.int64), np.empty(count, np.int64)
+    for start in range(0, count, _ROWS):
+        part = slice(start, min(start + _ROWS, count))
+        squared = distances(part)
         fits = groups[None] == wanted[part, None]
         skipped = passed[part]
         at = np.flatnonzero(skipped >= 0)
@@ -74,7 +113,7 @@ def ranks(
             found=str(wanted[int(np.argmin(right))]),
             expected="a film of each answer",
         )
-    return place, right, len(second) - (passed >= 0).astype(np.int64)
+    return place, right, len(groups) - (passed >= 0).astype(np.int64)
 
 
 def top_k(

@@ -11,6 +11,7 @@ from PIL import Image
 
 from covid_synth_data.audit import (
     anatomy,
+    contrast,
     copies,
     fidelity,
     lesion_maps,
@@ -113,6 +114,40 @@ def test_translations_give_their_source_away_and_unrelated_films_do_not(context,
         assert (top["translated"].value == 1) if expected == 1 else (top["translated"].value < expected)
         assert values(found, "patient-top10-pixels")["translated"].chance == pytest.approx(10 / 59)
         assert found.notes[0] == privacy.TRANSLATED
+
+
+def test_tone_and_crops_do_not_hide_the_source_from_local_contrast(context, real):
+    """Images that are blurred shades of their source elsewhere keep where its details are."""
+    films = [film.astype(float) for film in noise(60, 7)]
+    sources = film_set("sources", noise(60, 7), "o")
+    shade = np.linspace(0, 90, 64)[:, None]
+    toned = [
+        np.clip(0.3 * (film if i % 2 else film[::-1]) + (shade if i % 3 else shade.T), 0, 255)
+        for i, film in enumerate(films)
+    ]
+    cropped = [np.asarray(Image.fromarray(film.astype(np.uint8)[2:, :62]).resize((64, 64))) for film in toned]
+    made = film_set("made", cropped, "s", origins=sources.ids, groups=sources.groups)
+    found = privacy.measure(context(material(made, sources=sources, **real)))
+    contrasted = values(found, "film-top1-local-contrast")
+    # Every second image is upside down, and its source is not found.
+    assert contrasted["translated"].value == pytest.approx(0.5, abs=0.08)
+    assert contrasted["source film before translation"].value == 1
+    assert contrasted["translated"].chance == pytest.approx(1 / 60)
+    assert values(found, "film-top1-pixels")["translated"].value < contrasted["translated"].value
+
+
+def test_likeness_of_local_contrast_is_one_for_the_film_and_its_crops():
+    films = np.stack(noise(5, 3))
+    np.testing.assert_allclose(np.diag(contrast.likeness(films, films)), 1, atol=1e-5)
+    cropped = np.stack(
+        [
+            np.asarray(Image.fromarray(film[:62, 2:]).resize((64, 64), Image.Resampling.BILINEAR))
+            for film in films
+        ]
+    )
+    alike = contrast.likeness(cropped, films)
+    assert np.diag(alike).min() > 0.95
+    assert np.abs(alike - np.diag(np.diag(alike))).max() < 0.3
 
 
 def test_membership_is_a_guess_without_copying_and_not_with_it(context, real):

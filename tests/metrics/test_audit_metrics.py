@@ -270,3 +270,21 @@ def test_shuffled_members_are_a_guess():
 def test_bad_input(measure, message):
     with pytest.raises(MetricError, match=message):
         measure(rows(20))
+
+
+def test_ranks_by_likeness_are_those_by_distance():
+    random = np.random.default_rng(3)
+    gallery, queries = random.normal(size=(30, 8)), random.normal(size=(12, 8))
+    answers, groups = np.arange(12), np.arange(30) % 15
+    left_out = np.where(np.arange(12) % 2, np.arange(12), -1)
+    squared = ((queries[:, None] - gallery[None]) ** 2).sum(axis=2)
+    by_distance = privacy.ranks(queries, gallery, answers, groups, left_out)
+    by_likeness = privacy.ranks_by_likeness(-squared, answers, groups, left_out)
+    for first, second in zip(by_distance, by_likeness, strict=True):
+        np.testing.assert_array_equal(first, second)
+    with pytest.raises(MetricError, match="do not fit the queries"):
+        privacy.ranks_by_likeness(squared[:5], answers, groups)
+    with pytest.raises(MetricError, match="not finite"):
+        privacy.ranks_by_likeness(np.full((12, 30), np.nan), answers, groups)
+    with pytest.raises(MetricError, match="not in the gallery"):
+        privacy.ranks_by_likeness(squared, answers + 99, groups)

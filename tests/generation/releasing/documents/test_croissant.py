@@ -77,7 +77,7 @@ def test_what_is_said_of_biases_uses_and_persons(release):
     assert metadata.data_preprocessing_protocol[0].startswith("gnc: 24 images")
     text = (release / croissant.NAME).read_text()
     assert "children" not in text
-    assert "pair" not in text
+    assert "each pair" not in text
 
 
 def test_sentences_stand_where_the_release_has_what_they_speak_of():
