@@ -1,4 +1,4 @@
-"""Write the tables of docs/results again from the result files.
+"""Write the tables of older results in docs/results again from the result files.
 
     python docs/results/tables.py              after new results
     python docs/results/tables.py --check      exit code 1 if a page does not show the result files
@@ -135,11 +135,10 @@ def main() -> None:
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     pages = {page: page.read_text(encoding="utf-8") for page in (ROOT / "docs/results").glob("*.md")}
-    named = {suite for text in pages.values() for _, suite, _, _, _ in PLACE.findall(text)}
-    made = {}
-    for suite in sorted(named):
-        for rows in blocks(summarise(ROOT / "benchmarks/results" / suite)):
-            made[suite, rows[0].task, rows[0].preprocessing] = table(rows)
+    made = {
+        (rows[0].suite, rows[0].task, rows[0].preprocessing): table(rows)
+        for rows in blocks(summarise(ROOT / "benchmarks/older-results"))
+    }
     measured = audits(ROOT / "benchmarks/results/audit")
     different = []
     for page, text in pages.items():
