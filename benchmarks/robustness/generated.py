@@ -26,7 +26,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from tests.generated import inputs
+from tests.generated import kinds
 
 OUT = Path(__file__).parent / "results" / "generated.json"
 ROUND = 400
@@ -35,7 +35,7 @@ ROUND = 400
 
 def run(kind: str, examples: int, seconds: float) -> dict[str, Any]:
     """Make inputs of one kind and count what becomes of them."""
-    strategy, check, _ = inputs.KINDS[kind]
+    strategy, check, _ = kinds.KINDS[kind]
     verdicts: Counter[str] = Counter()
     failures: list[str] = []
     start = time.perf_counter()
@@ -79,9 +79,9 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("error")
     logging.disable()  # nibabel tells of every header that it mends
-    total = sum(count for _, _, count in inputs.KINDS.values())
+    total = sum(count for _, _, count in kinds.KINDS.values())
     found = {}
-    for kind, (_, _, count) in inputs.KINDS.items():
+    for kind, (_, _, count) in kinds.KINDS.items():
         found[kind] = run(kind, round(arguments.examples * count / total), arguments.seconds)
         print(kind, json.dumps(found[kind], indent=1), flush=True)
     result = {

@@ -27,6 +27,9 @@ from covid_synth_data.release.verification import card_path, difference
 if TYPE_CHECKING:
     import datasets
 
+_DAMAGED: Final = (OSError, ValueError, TypeError, LookupError, AttributeError)
+"""What `datasets` raises, besides its own errors, where a card or the metadata of a shard says odd things."""
+
 _CANNOT_WRITE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
 
 
@@ -158,7 +161,7 @@ def _promised(folder: Path, config: str) -> Any:
 
     try:
         known = datasets.info.DatasetInfosDict.from_directory(str(folder)).get(config)
-    except (OSError, ValueError, yaml.YAMLError, datasets.exceptions.DatasetsError) as error:
+    except (*_DAMAGED, yaml.YAMLError, datasets.exceptions.DatasetsError) as error:
         raise _unreadable(folder, config, error) from error
     return known.features if known is not None else None
 
@@ -247,7 +250,7 @@ def _read(
             )
         # Cards of releases before this rule say `image` alone, which gives RGB for lossy WebP.
         return schema.as_grey(rows)
-    except (OSError, ValueError, yaml.YAMLError, datasets.exceptions.DatasetsError) as error:
+    except (*_DAMAGED, yaml.YAMLError, datasets.exceptions.DatasetsError) as error:
         raise _unreadable(folder, config, error) from error
 
 

@@ -1,11 +1,10 @@
-"""Generated inputs of four kinds, and what has to become of each: a film used, a reason, or one line."""
+"""Generated images, headers and tables. Each has to become a film used, a reason, or one line."""
 
 from __future__ import annotations
 
 import csv
 import io
 import struct
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -358,12 +357,3 @@ def check_table(example: tuple[str, bytes], folder: Path) -> str:
     assert len(rows) == len(used)
     assert rows[0]["image"].size == (4, 4)
     return USED
-
-
-KINDS: Final[dict[str, tuple[st.SearchStrategy[Any], Callable[[Any, Path], str], int]]] = {
-    "images": (images(), check_image, 700),
-    "DICOM headers": (dicoms(), check_dicom, 800),
-    "NIfTI headers": (volumes(), check_volume, 250),
-    "metadata tables": (tables(), check_table, 350),
-}
-"""Kind to its strategy, its check and how many of it the tests make."""
