@@ -21,6 +21,7 @@ from covid_synth_data.errors import ConfigError, EmptySplit, UnknownName
 from covid_synth_data.escaping import terminal
 from covid_synth_data.sources import list_sources, own, table
 from covid_synth_data.splits import protocols
+from covid_synth_data.splits.copies import Progress, quiet
 from covid_synth_data.splits.leaks import LeakReport, check_leaks, find_leaks, near_duplicates
 
 if TYPE_CHECKING:
@@ -214,6 +215,7 @@ def plan_task(
     phantom: dict[str, int] | None = None,
     folds: int = 5,
     fold: int | None = None,
+    progress: Progress = quiet,
 ) -> TaskPlan:
     """How a task would be split.
 
@@ -223,7 +225,8 @@ def plan_task(
     "same-source", "own" (a declared source).
     `seed` shuffles patients. `sources` narrows "clean" to these sets; ["phantom"] needs no root and takes
     the options `phantom` (size, patients, seed). `licences` "permissive" keeps public-domain and CC BY films
-    only. `fold` of `folds` is tested on, by "source-matched" and "same-source" alone (None: fold 0). Raises
+    only. `fold` of `folds` is tested on, by "source-matched" and "same-source" alone (None: fold 0).
+    `progress` gets (done, all, of what) while films are read and compared. Raises
     `UnknownName`, `ConfigError`, `MissingSource`, `MissingExtra`, `BadMetadata`.
     """
     known = {task.name: task for task in list_tasks()}
@@ -244,7 +247,7 @@ def plan_task(
         sources = [task.source]
     _check_sources(sources, phantom)
     folds, fold = _folds(chosen, folds, fold)
-    request = protocols.Request(task.classes, root, seed, sources, licences, phantom, folds, fold)
+    request = protocols.Request(task.classes, root, seed, sources, licences, phantom, folds, fold, progress)
     outcome = protocols.PROTOCOLS[chosen](request)
     present = outcome.classes or task.classes
     return TaskPlan(task, chosen, seed, outcome.frame, tuple(outcome.notes), present, fold, folds)
@@ -313,6 +316,7 @@ def load_task(
     phantom: dict[str, int] | None = None,
     folds: int = 5,
     fold: int | None = None,
+    progress: Progress = quiet,
 ) -> datasets.DatasetDict:
     """The task as a DatasetDict of train, validation and test in `schema.REAL_COLUMNS`.
 
@@ -329,6 +333,7 @@ def load_task(
         phantom=phantom,
         folds=folds,
         fold=fold,
+        progress=progress,
     )
     return to_splits(plan)
 

@@ -68,7 +68,7 @@ def _task(path: Path) -> str:
 
 def _sample(path: Path) -> str:
     same = SimpleNamespace(card=SimpleNamespace(size=None), translate=lambda chosen: chosen)
-    sampling.translate(same, path.parent, None, path.parent.parent / "out")  # type: ignore[arg-type]
+    sampling.translate(same, path.parent, None, path.parent.parent / "out", lambda *_: None)  # type: ignore[arg-type]
     made = next((path.parent.parent / "out").iterdir())
     with Image.open(made) as image:
         return _is(image, path)

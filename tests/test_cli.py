@@ -188,6 +188,38 @@ def test_mix_is_seeded_and_takes_a_file_name(shell, world, tmp_path):
     assert a["image_id"][:] != c["image_id"][:]
 
 
+def test_mix_by_each_number(shell, world, tmp_path):
+    """The counts of the result, and that the real rows are what the number says."""
+    real = csd.load_task("normal-vs-covid", world.root)["train"]
+    positives = sum(label == csd.schema.COVID for label in real["label"])
+    expected = {
+        ("--count", "5"): (5, len(real)),
+        ("--fraction", "0.5"): (len(real), len(real)),
+        ("--replace", "0.5"): (round(positives / 2), len(real) - round(positives / 2)),
+        ("--extend", "0.25"): (round(len(real) / 4), len(real)),
+    }
+    for number, (option, counts) in enumerate(expected.items()):
+        out = tmp_path / f"{number}.parquet"
+        assert mix(shell, world, *option, "-o", out).code == 0
+        subsets = datasets.Dataset.from_parquet(str(out))["subset"][:]
+        assert (subsets.count("gnc"), subsets.count(None)) == counts, option
+    mix(shell, world, "--skew", "1", "--count", "5").error("found --skew 1, --count 5", "one of them")
+
+
+def test_mix_writes_all_parts(shell, world, tmp_path):
+    out = tmp_path / "out"
+    done = mix(shell, world, "-o", out, "--all-parts")
+    assert done.code == 0
+    splits = csd.load_task("normal-vs-covid", world.root)
+    for part in ("validation", "test"):
+        rows = datasets.Dataset.from_parquet(str(out / f"{part}.parquet"))
+        assert rows["image_id"][:] == splits[part]["image_id"][:]
+        assert rows[0]["image"].mode == "L"
+    assert sorted(tree(out)) == ["test.parquet", "train.parquet", "validation.parquet"]
+    for arguments in (("-o", tmp_path / "x.parquet"), ()):
+        mix(shell, world, "--all-parts", *arguments).error("all parts need a folder", "-o FOLDER")
+
+
 def test_mix_without_out_only_counts(shell, world):
     before = tree(world.folder)
     done = mix(shell, world, "--skew", "2")

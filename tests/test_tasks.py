@@ -247,3 +247,17 @@ def test_near_duplicates(splits: datasets.DatasetDict) -> None:
     assert find_leaks({"train": train, "test": test}).found == {
         ("train", "test"): {"films that look the same": [told]}
     }
+
+
+def test_progress_counts_the_films_that_are_read_and_compared(root: Path) -> None:
+    said: list[tuple[int, int, str]] = []
+    plan_task(TASK, root, sources=SOURCES, progress=lambda *tick: said.append(tick))
+    read = [tick[:2] for tick in said if tick[2] == "films read"]
+    compared = [tick[:2] for tick in said if tick[2] == "films compared"]
+    assert len(read) + len(compared) == len(said)
+    assert read == [(done, len(read)) for done in range(1, len(read) + 1)]
+    assert len(read) > 20
+    assert compared[-1][0] == compared[-1][1] > 20
+    said.clear()
+    load_task(TASK, root, sources=SOURCES, progress=lambda *tick: said.append(tick))
+    assert {what for _, _, what in said} == {"films compared"}  # what was read is remembered

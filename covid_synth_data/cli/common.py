@@ -64,19 +64,28 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
 
 
 @contextlib.contextmanager
-def progress_bar(text: str) -> Iterator[Callable[..., None]]:
+def progress_bar(text: str, sizes: bool = False) -> Iterator[Callable[..., None]]:
     """A bar on standard error; yields a function of (done, all) or (done, all, a short text).
 
-    Where standard error is no terminal, a plain line is printed every half minute instead.
+    With `sizes` both numbers are bytes and are shown in binary units (MiB). Where standard error is no
+    terminal, a plain line is printed every half minute instead.
     """
     import time
 
     import rich.console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     console = rich.console.Console(stderr=True)
     described = TextColumn("{task.description}", markup=False)
-    columns = (described, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    counted = DownloadColumn(binary_units=True) if sizes else MofNCompleteColumn()
+    columns = (described, BarColumn(), counted, TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(text, total=None)
         printed = time.monotonic()
@@ -87,9 +96,15 @@ def progress_bar(text: str) -> Iterator[Callable[..., None]]:
             bar.update(task, completed=done, total=total, description=f"{text} {more}".rstrip())
             if not console.is_terminal and time.monotonic() - printed > 30:
                 printed = time.monotonic()
-                typer.echo(f"{text} {done}/{total} {more}".rstrip(), err=True)
+                amount = f"{mib(done)} of {mib(total)}" if sizes else f"{done}/{total}"
+                typer.echo(f"{text} {amount} {more}".rstrip(), err=True)
 
         yield tick
+
+
+def mib(size: int) -> str:
+    """A number of bytes in MiB."""
+    return f"{size / 2**20:,.1f} MiB"
 
 
 def guarded(run: Callable[[], Any]) -> None:

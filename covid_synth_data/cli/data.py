@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from covid_synth_data.cli.common import AsJson, Release, Root, Seed, need, progress_bar, say, table
+from covid_synth_data.cli.common import AsJson, Release, Root, Seed, mib, need, progress_bar, say, table
 from covid_synth_data.errors import ConfigError, CorruptRelease, UnknownName
 
 app = typer.Typer()
@@ -55,7 +55,10 @@ def tasks(
         rows = [[t.name, "\n".join(t.classes), "\n".join(t.protocols), t.description] for t in list_tasks()]
         table("tasks", ["task", "classes", "protocols", ""], rows)
         return
-    plan = plan_task(name, root, protocol=protocol, seed=seed, licences=licences, fold=fold)
+    with progress_bar("task") as tick:
+        plan = plan_task(
+            name, root, protocol=protocol, seed=seed, licences=licences, fold=fold, progress=tick
+        )
     say(plan.report())
 
 
@@ -66,13 +69,13 @@ def verify(folder: Annotated[Path, typer.Argument(help="a release folder")], as_
 
     from covid_synth_data.release.verification import verify as check
 
-    with progress_bar("verifying") as tick:
+    with progress_bar("verifying", sizes=True) as tick:
         report = check(folder, tick)
     if as_json:
         say(json.dumps({**asdict(report), "whole": report.whole}, indent=1))
     else:
         counts = ", ".join(f"{name} {rows:,} rows" for name, rows in report.rows.items())
-        say(f"{folder}: {report.files} files, {report.size / 1e6:,.1f} MB, {counts}")
+        say(f"{folder}: {report.files} files, {mib(report.size)}, {counts}")
         for problem in report.problems:
             say(f"  {problem}")
     if not report.whole:
@@ -106,28 +109,69 @@ def mix(
     root: Root = None,
     synthetic: Annotated[str, typer.Option(help="configs to mix in, with commas: gnc,gpc")] = "gnc",
     release: Release = None,
-    skew: Annotated[float, typer.Option(help="negatives / positives of the result")] = 1.0,
+    skew: Annotated[
+        float | None, typer.Option(help="negatives / positives of the result; 1 without any of these five")
+    ] = None,
+    count: Annotated[int | None, typer.Option(help="synthetic films beside all real ones")] = None,
+    fraction: Annotated[
+        float | None, typer.Option(help="share of the result that is synthetic, beside all real films")
+    ] = None,
+    replace: Annotated[
+        float | None, typer.Option(help="share of the real positives that synthetic ones replace")
+    ] = None,
+    extend: Annotated[
+        float | None, typer.Option(help="synthetic films beside all real ones, as a share of these")
+    ] = None,
     protocol: Annotated[str | None, typer.Option(help="one of the task's; without it, its first")] = None,
     seed: Seed = 0,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="write the mixed set as parquet here")
     ] = None,
+    all_parts: Annotated[
+        bool, typer.Option("--all-parts", help="also write validation and test, as they are")
+    ] = False,
 ) -> None:
-    """Mix a task's training part with synthetic films to the asked skew."""
+    """Mix a task's training part with synthetic films to the asked composition."""
     import covid_synth_data as csd
     from covid_synth_data.files.films import write_parquet
 
-    real = csd.load_task(task, root, protocol=protocol, seed=seed)["train"]
-    parts = [csd.load_dataset("covid-synth-cxr", name.strip(), root=release) for name in synthetic.split(",")]
-    mixed = csd.mix(real, parts, skew=skew, seed=seed)
+    asked = {"skew": skew, "count": count, "fraction": fraction, "replace": replace, "extend": extend}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if len(given) > 1:
+        raise ConfigError(
+            "a mix is governed by one number",
+            found=", ".join(f"--{name} {value:g}" for name, value in given.items()),
+            expected="one of them",
+            hint="leave the others out",
+        )
+    if all_parts and (out is None or out.suffix == ".parquet"):
+        raise ConfigError(
+            "all parts need a folder",
+            found=f"-o {out}" if out else "no -o",
+            expected="-o FOLDER",
+            hint="train.parquet, validation.parquet and test.parquet go into it",
+        )
+    with progress_bar("task") as tick:
+        splits = csd.load_task(task, root, protocol=protocol, seed=seed, progress=tick)
+    real = splits["train"]
+    made = [csd.load_dataset("covid-synth-cxr", name.strip(), root=release) for name in synthetic.split(",")]
+    if replace is not None:
+        mixed = csd.replace(real, made, fraction=replace, seed=seed)
+    elif extend is not None:
+        mixed = csd.extend(real, made, fraction=extend, seed=seed)
+    else:
+        mixed = csd.mix(real, made, skew=skew, synthetic_count=count, synthetic_fraction=fraction, seed=seed)
     say(
         f"real {len(real):,} films, skew {csd.skew(real):.2f};"
         f" mixed {len(mixed):,}, skew {csd.skew(mixed):.4f}"
     )
-    if out is not None:
-        path = out / "train.parquet" if out.suffix != ".parquet" else out
-        with progress_bar("writing") as tick:
-            write_parquet(mixed, path, tick)
+    if out is None:
+        return
+    parts = {**splits, "train": mixed} if all_parts else {"train": mixed}
+    for part, rows in parts.items():
+        path = out if out.suffix == ".parquet" else out / f"{part}.parquet"
+        with progress_bar(f"writing {part}") as tick:
+            write_parquet(rows, path, tick)
         say(f"written {path}")
 
 
@@ -162,7 +206,8 @@ def sample(
     if isinstance(generator, Translator):
         if films is None:
             raise ConfigError(f"{name} translates films", expected="--from FOLDER", hint="give it films")
-        made, there = sampling.translate(generator, films.expanduser(), count, out)
+        with progress_bar("translating") as tick:
+            made, there = sampling.translate(generator, films.expanduser(), count, out, tick)
         told = f"{made} films in {out}" if made == there else f"{made} of {there} films in {out} (-n {count})"
         say(
             told

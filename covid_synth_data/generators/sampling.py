@@ -164,10 +164,13 @@ def _readme(sampler: Sampler, subset: str, n: int, seed: int) -> str:
     )
 
 
-def translate(translator: Translator, films: Path, count: int | None, out: Path) -> tuple[int, int]:
+def translate(
+    translator: Translator, films: Path, count: int | None, out: Path, tick: Progress
+) -> tuple[int, int]:
     """The first `count` films of the folder `films` (None: all), translated, as PNG files in `out`.
 
-    Returns (films translated, films in the folder). Films are read a batch at a time.
+    Returns (films translated, films in the folder). Films are read a batch at a time. `tick` gets (films
+    translated, films to translate).
 
     Raises `ConfigError` when there is nothing to translate, `BadImage`, `OutputError`.
     """
@@ -202,4 +205,5 @@ def translate(translator: Translator, films: Path, count: int | None, out: Path)
         for output, film in zip(outputs[start:], translator.translate(inputs), strict=False):
             with replacing(out / f"{output}.png") as temporary:
                 Image.fromarray(film).save(temporary, format="PNG")
+        tick(start + len(part), len(outputs))
     return len(outputs), len(names)

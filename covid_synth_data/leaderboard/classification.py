@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from covid_synth_data import tasks
 from covid_synth_data.benchmark.data import released
@@ -146,7 +146,7 @@ def _split(result: ClassificationResult, root: str | Path) -> pd.DataFrame:
     """The films that the task uses, as its suite has it split."""
     suite = load_classifiers(result.suite)
     data = suite.data
-    fold = {} if result.fold is None else {"fold": result.fold, "folds": suite.folds}
+    fold: dict[str, Any] = {} if result.fold is None else {"fold": result.fold, "folds": suite.folds}
     return tasks.plan_task(
         result.task,
         root,

@@ -25,31 +25,30 @@ def batches(
 
     The last batch may be smaller. `size` resizes to (size, size); without it all images must have one size.
     `workers` threads decode ahead of the consumer, straight from the memory-mapped table: no image is held
-    beyond the few batches under way. A format of the dataset does not matter. Raises `ConfigError`, also
-    where a row has no label, and `BadImage`.
+    beyond the few batches under way. With 0 the consumer's own thread decodes each batch when it is asked
+    for. A format of the dataset does not matter. Raises `ConfigError`, also where a row has no label, and
+    `BadImage`.
     """
     import datasets
 
-    if batch_size < 1 or workers < 1:
+    if batch_size < 1 or workers < 0:
         raise ConfigError(
-            "batches of nothing", found=f"batch_size {batch_size}, workers {workers}", expected="at least 1"
+            "batches of nothing",
+            found=f"batch_size {batch_size}, workers {workers}",
+            expected="a batch_size of at least 1, and 0 or more workers",
         )
     plain = schema.rows(dataset, "image", "label").select_columns(["image", "label"])
     cells = plain.cast_column("image", datasets.Image(decode=False))
+    if not workers:
+        for rows in cells.iter(batch_size):
+            yield _stacked([load_grey(cell, size) for cell in rows["image"]]), _labels(rows["label"])
+        return
     ready: deque[tuple[list[Future[Grey]], npt.NDArray[np.int64]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
 
         def collect() -> tuple[Grey, npt.NDArray[np.int64]]:
             futures, labels = ready.popleft()
-            films = [future.result() for future in futures]
-            if len({film.shape for film in films}) > 1:
-                raise ConfigError(
-                    "images of several sizes in one batch",
-                    found=str(sorted({f.shape for f in films})[:3]),
-                    expected="one size",
-                    hint="give size=",
-                )
-            return np.stack(films), labels
+            return _stacked([future.result() for future in futures]), labels
 
         try:
             for rows in cells.iter(batch_size):
@@ -61,6 +60,18 @@ def batches(
                 yield collect()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _stacked(films: list[Grey]) -> Grey:
+    """Films as one array (n, height, width). Raises `ConfigError` where they have several sizes."""
+    if len({film.shape for film in films}) > 1:
+        raise ConfigError(
+            "images of several sizes in one batch",
+            found=str(sorted({film.shape for film in films})[:3]),
+            expected="one size",
+            hint="give size=",
+        )
+    return np.stack(films)
 
 
 def _labels(values: Sequence[int | None]) -> npt.NDArray[np.int64]:

@@ -285,10 +285,14 @@ def _discard(path: Path) -> None:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What the client of the Hub raises: answers, connections, files, names and contents it refuses."""
+    """What the client of the Hub raises: answers, connections, files, names and contents it refuses, and
+    what comes of an answer that is not of the form that it expects."""
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
-    return (HTTPError, OSError, ValueError, RuntimeError)
+    return (HTTPError, OSError, ValueError, RuntimeError, *_OTHER_FORM)
+
+
+_OTHER_FORM: Final = (LookupError, TypeError, AttributeError)
 
 
 @contextlib.contextmanager
@@ -331,6 +335,14 @@ def refusal(error: BaseException, what: str) -> ReleaseError | OutputError:
             hint="unset HF_HUB_OFFLINE, or give root= a release folder",
             unreachable=True,
         )
+    if any(isinstance(cause, (*_OTHER_FORM, json.JSONDecodeError)) for cause in causes):
+        return HubError(
+            what,
+            found=f"a damaged answer of {host} ({type(error).__name__}: {error})"[:200],
+            expected="JSON in the form of the Hub",
+            hint="check HF_ENDPOINT and any proxy between, then run the same again",
+            unreachable=True,
+        )
     said = next((line for cause in reversed(causes) for line in str(cause).splitlines() if line.strip()), "")
     return HubError(
         what,
@@ -342,10 +354,12 @@ def refusal(error: BaseException, what: str) -> ReleaseError | OutputError:
 
 
 def _causes(error: BaseException) -> Iterable[BaseException]:
+    """The error and what it came of. What its raiser hid (`from None`) says nothing of the cause: within a
+    JSON error it is a number, the place where the text ended."""
     current: BaseException | None = error
     while current is not None:
         yield current
-        current = current.__cause__ or current.__context__
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
 
 
 _ANSWERS: Final = {

@@ -10,6 +10,7 @@ absolute correlation, so that a negative is as like as a positive. Mirrored film
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from itertools import product
 from typing import Final, NamedTuple
@@ -67,10 +68,18 @@ def is_flat(thumbs: Thumbs) -> npt.NDArray[np.bool_]:
     return np.asarray(high - low <= _FLAT_RANGE)
 
 
-def search(thumbs: Thumbs) -> tuple[Ints, Floats]:
+Progress = Callable[[int, int, str], None]
+"""Called with (done, all, of what)."""
+
+
+def quiet(done: int, total: int, what: str) -> None:
+    """The `Progress` of who does not ask for any."""
+
+
+def search(thumbs: Thumbs, progress: Progress = quiet) -> tuple[Ints, Floats]:
     """Index pairs (m, 2), first < second, of the thumbnails (n, 64, 64) that are at least `FLOOR` alike, and
     their likeness (m,), 0 to 1."""
-    cropped, whole, box = _candidates(thumbs)
+    cropped, whole, box = _candidates(thumbs, progress)
     alike = likeness(thumbs, cropped, whole, _BOXES[box])
     kept = alike >= FLOOR
     pairs = np.sort(np.stack([cropped[kept], whole[kept]], axis=1), axis=1)
@@ -209,12 +218,14 @@ class _Candidates(NamedTuple):
     box: Ints
 
 
-def _candidates(thumbs: Thumbs) -> _Candidates:
+def _candidates(thumbs: Thumbs, progress: Progress) -> _Candidates:
     """The pairs of films of which some crop of the first looks like the second, each with its best crop."""
     blocks = [slice(start, start + _ROWS) for start in range(0, len(thumbs), _ROWS)]
     plain = [_descriptors(thumbs[block], _WHOLE[0]) for block in blocks]
     found = [_Candidates(*np.empty((3, 0), np.int64))]
-    found += [_candidates_of(thumbs, block, np.concatenate(plain)) for block in blocks]
+    for block in blocks:
+        found.append(_candidates_of(thumbs, block, np.concatenate(plain)))
+        progress(min(block.stop, len(thumbs)), len(thumbs), "films compared")
     return _Candidates(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 

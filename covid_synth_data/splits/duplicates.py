@@ -27,6 +27,7 @@ from covid_synth_data.files.atomic import replacing
 from covid_synth_data.files.cache import cache_folder
 from covid_synth_data.files.pixels import load_grey
 from covid_synth_data.splits import copies
+from covid_synth_data.splits.copies import Progress, quiet
 
 SAME_FILM: Final = 0.90
 """Films with at least this likeness count as one film."""
@@ -59,7 +60,9 @@ class Fingerprints:
         return np.asarray(copies.is_flat(self.thumbs) & readable)
 
 
-def fingerprints(paths: Sequence[str], contents: Sequence[bytes | None]) -> Fingerprints:
+def fingerprints(
+    paths: Sequence[str], contents: Sequence[bytes | None], progress: Progress = quiet
+) -> Fingerprints:
     """Fingerprints of films given as files, or as encoded bytes where `contents` has them.
 
     Files are remembered by path, size and time of change in a cache ($COVID_SYNTH_CACHE, otherwise
@@ -76,7 +79,10 @@ def fingerprints(paths: Sequence[str], contents: Sequence[bytes | None]) -> Fing
 
     # Opening an image sets warning filters aside, which threads would put back in the wrong order.
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        fresh = dict(zip(todo, pool.map(work, todo), strict=True))
+        fresh = {}
+        for i, print_ in zip(todo, pool.map(work, todo), strict=True):
+            fresh[i] = print_
+            progress(len(fresh), len(todo), "films read")
     new = {key: fresh[i] for i in todo if (key := keys[i]) is not None and not fresh[i][2]}
     if new:
         cached |= new
@@ -110,7 +116,7 @@ class Alike:
         return np.concatenate([self.pairs[self.values >= threshold], self.equal])
 
 
-def compare(prints: Fingerprints) -> Alike:
+def compare(prints: Fingerprints, progress: Progress = quiet) -> Alike:
     """All pairs of films that look alike (`copies.search`), remembered by the content of the films.
 
     Films that show nothing are like no other, but equal files are found among them too.
@@ -122,7 +128,7 @@ def compare(prints: Fingerprints) -> Alike:
     file = cache_folder() / f"copies-{_VERSION}" / f"{name}.npz"
     known = _read_compared(file, len(digests)) if len(digests) >= _REMEMBERED else None
     if known is None:
-        known = copies.search(prints.thumbs[at])
+        known = copies.search(prints.thumbs[at], progress)
         if len(digests) >= _REMEMBERED:
             _write_compared(file, *known)
     return Alike(np.sort(at[known[0]], axis=1), known[1], equal_pairs(prints.digests))

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 Kind = Literal[
     "kill-before",
@@ -20,11 +20,19 @@ Kind = Literal[
     "truncate",
     "corrupt",
     "slow",
+    "half-json",
+    "other-json",
+    "page",
 ]
 """kill-*: SIGKILL to the client before its request is handled, half-way through the content, or when it is
 handled but not answered. drop: the connection closes half-way through what is sent; drop-after: instead of
 the answer. 500 and 429 (Retry-After: 0) answer without handling. truncate: half of a download, then the end.
-corrupt: one bit of the content differs. slow: the answer comes after `Faults.delay` seconds."""
+corrupt: one bit of the content differs. slow: the answer comes after `Faults.delay` seconds.
+half-json, other-json, page: a proxy answers with status 200 and half of the JSON, JSON of another form, or a
+page."""
+
+ANSWERS: Final[tuple[Kind, ...]] = ("half-json", "other-json", "page")
+"""Faults of an answer in JSON."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +55,7 @@ class Faults:
     victim: int | None = None
     seen: list[Request] = field(default_factory=list)
     injected: int = 0
-    _matches: Callable[[Request], bool] = bool
-    _kind: Kind | None = None
+    _waiting: list[tuple[Kind, Callable[[Request], bool]]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def set(self, kind: Kind | None, matches: Callable[[Request], bool] = bool) -> None:
@@ -56,7 +63,12 @@ class Faults:
         with self._lock:
             self.seen = []
             self.injected = 0
-            self._kind, self._matches = kind, matches
+            self._waiting = [] if kind is None else [(kind, matches)]
+
+    def add(self, kind: Kind, matches: Callable[[Request], bool] = bool) -> None:
+        """One more fault, for another request that matches; it may come before those that were set."""
+        with self._lock:
+            self._waiting.append((kind, matches))
 
     def meet(self, method: str, path: str) -> Kind | None:
         """Note a request; the fault that it meets."""
@@ -64,11 +76,12 @@ class Faults:
             earlier = sum((one.method, one.path) == (method, path) for one in self.seen)
             request = Request(method, path, earlier)
             self.seen.append(request)
-            if self._kind is None or not self._matches(request):
-                return None
-            self.injected += 1
-            kind, self._kind = self._kind, None
-            return kind
+            for number, (kind, matches) in enumerate(self._waiting):
+                if matches(request):
+                    del self._waiting[number]
+                    self.injected += 1
+                    return kind
+            return None
 
     def kill(self) -> None:
         """End the client as a power cut would."""

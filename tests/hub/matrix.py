@@ -1,5 +1,8 @@
 """Every request of a push and of a pull meets every fault once; then the same command runs again.
 
+Besides, two faults in one run (or, where the first ends it, in two), and damage to what a complete pull left
+on the machine, also together with a fault of the network.
+
 What counts as lost: a tag before everything is there, a tag that does not hold exactly the folder, a run
 that still fails after the fault is gone, a file sent twice after it had arrived, rows that differ or are
 missing, a damaged file that is used or kept, an error that is not one line.
@@ -9,19 +12,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from random import Random
+from typing import Any, TypeVar
 
+from tests.hub import local
 from tests.hub.client import Client, Outcome
-from tests.hub.faults import Kind, Request
+from tests.hub.faults import ANSWERS, Kind, Request
 from tests.hub.releases import content
 from tests.hub.server import Hub
 
 REPO = "test-org/covid-synth-cxr"
 
+Fault = tuple[Kind, Request]
+Pair = tuple[Fault, Fault]
+T = TypeVar("T")
+
+NEWEST = "pull newest"
+"""The version is not named: the Hub is asked for it, in JSON."""
+
 PUSH: tuple[Kind, ...] = (
+    *ANSWERS,
     "kill-before",
     "kill-midway",
     "kill-after",
@@ -34,18 +47,20 @@ PUSH: tuple[Kind, ...] = (
 )
 PULL: tuple[Kind, ...] = (*PUSH, "truncate")
 
-ROWS = f"""
+_ROWS = """
 import hashlib, json
 from covid_synth_data.cli import guarded
 
 def load():
     import covid_synth_data as csd
 
-    rows = csd.load_dataset({REPO!r}, "gnc", version="1.0.0")
+    rows = csd.load_dataset(REPO, "gnc", version=VERSION)
     print(json.dumps([[r["image_id"], hashlib.sha256(r["image"].tobytes()).hexdigest()] for r in rows]))
 
 guarded(load)
 """
+ROWS = f"REPO, VERSION = {REPO!r}, '1.0.0'\n{_ROWS}"
+NEWEST_ROWS = f"REPO, VERSION = {REPO!r}, 'latest'\n{_ROWS}"
 
 
 @dataclass
@@ -72,9 +87,11 @@ def check(holds: bool, what: str) -> None:
 
 def everything(operation: str, kind: Kind, request: Request) -> bool:
     """Every request meets every fault; bytes are damaged only where they are content."""
+    if kind in ANSWERS:
+        return request.path.startswith("/api/") or "/info/lfs/" in request.path
     uploads = request.method == "PUT"
     downloads = request.method == "GET" and ("/cdn/" in request.path or "/resolve/" in request.path)
-    return kind != "corrupt" or (downloads if operation == "pull" else uploads)
+    return kind != "corrupt" or (downloads if operation.startswith("pull") else uploads)
 
 
 def run(
@@ -90,17 +107,101 @@ def run(
         for kind in PUSH:
 
             def push_again(request: Request, kind=kind, folder=folder, before=before) -> bool:
-                return push_meets(hub, client, folder, before, kind, request)
+                return push_meets(hub, client, folder, before, (kind, request))
 
             yield name, kind, _tally([r for r in requests if chosen(name, kind, r)], push_again)
-    requests = requests_of(hub, client, first, code=ROWS)
+    for name, code in (("pull", ROWS), (NEWEST, NEWEST_ROWS)):
+        requests = requests_of(hub, client, first, code=code)
+        rows = attempt(hub, client, code=ROWS).value
+        for kind in PULL:
+
+            def pull_again(request: Request, kind=kind, code=code, rows=rows) -> bool:
+                return pull_meets(hub, client, rows, (kind, request), code=code)
+
+            yield name, kind, _tally([r for r in requests if chosen(name, kind, r)], pull_again)
+
+
+def run_two(
+    hub: Hub, client: Client, first: Path, second: Path, count: int, seed: int = 0
+) -> Iterator[tuple[str, str, Tally]]:
+    """`count` pairs of faults, drawn by the seed, for each of a first push, a second push and a pull."""
+    random = Random(seed)
+    for name, folder, before in (("push v1.0.0", first, None), ("push v1.1.0", second, first)):
+        requests = requests_of(hub, client, before, arguments=["publish", str(folder), "--repo", REPO])
+        pairs = _pairs(random, "push", PUSH, requests, count)
+
+        def push_again(pair: Pair, folder=folder, before=before) -> bool:
+            return push_meets(hub, client, folder, before, *pair)
+
+        yield name, "two faults", _tally(pairs, push_again)
+    requests = requests_of(hub, client, first, code=NEWEST_ROWS)
     rows = attempt(hub, client, code=ROWS).value
-    for kind in PULL:
+    pairs = _pairs(random, "pull", PULL, requests, count)
 
-        def pull_again(request: Request, kind=kind) -> bool:
-            return pull_meets(hub, client, rows, kind, request)
+    def pull_again(pair: Pair) -> bool:
+        return pull_meets(hub, client, rows, *pair, code=NEWEST_ROWS)
 
-        yield "pull", kind, _tally([r for r in requests if chosen("pull", kind, r)], pull_again)
+    yield NEWEST, "two faults", _tally(pairs, pull_again)
+
+
+def _pairs(
+    random: Random, operation: str, kinds: tuple[Kind, ...], requests: list[Request], count: int
+) -> list[Pair]:
+    """Pairs of faults of two different requests."""
+    singles = [(kind, r) for kind in kinds for r in requests if everything(operation, kind, r)]
+    pairs: list[Pair] = []
+    while len(pairs) < count:
+        one, other = random.sample(singles, 2)
+        if one[1] != other[1]:
+            pairs.append((one, other))
+    return pairs
+
+
+def run_local(
+    hub: Hub, client: Client, first: Path, chosen: Callable[[str, Kind | None], bool] = lambda *_: True
+) -> Iterator[tuple[str, str, Tally]]:
+    """Each damage to what a complete pull left, alone and with each fault of the first content fetched."""
+    start(hub, client, first)
+    rows = attempt(hub, client, code=ROWS).value
+    for what, damage in local.DAMAGES.items():
+        for kind in (None, "500", "drop", "truncate", "corrupt", "kill-midway"):
+            if not chosen(what, kind):
+                continue
+            tally = Tally(injected=1)
+            try:
+                if damaged_pull(hub, client, rows, damage, kind):
+                    tally.at_once = 1
+                else:
+                    tally.again = 1
+            except Lost as lost:
+                tally.lost.append(f"{what}, {kind}: {lost}")
+            yield "damaged caches", f"{what}{f', {kind}' if kind else ''}", tally
+
+
+def damaged_pull(hub: Hub, client: Client, rows: Any, damage: local.Damage, kind: Kind | None) -> bool:
+    """A pull over damaged caches, with a fault of the network or without, then another pull.
+
+    True when the first gave the rows. Raises `Lost`.
+    """
+    client.forget()
+    hub.faults.set(None)
+    check(attempt(hub, client, code=ROWS).value == rows, "the sound pull failed")
+    check(damage(client.home) > 0, "nothing was damaged")
+    if kind is not None:
+        hub.faults.set(kind, lambda one: one.method == "GET" and everything("pull", kind, one))
+    done = attempt(hub, client, code=ROWS)
+    # A fault that nothing was fetched to meet has not happened.
+    check_ending([kind] if kind and hub.faults.injected else [], done)
+    check(done.code != 0 or done.value == rows, "other rows than were published")
+    hub.faults.set(None)
+    for _ in range(2):  # a damaged file that is refused is removed, and the next run fetches it again
+        again = attempt(hub, client, code=ROWS)
+        if again.code == 0:
+            break
+        check_ending([], again)
+    check(again.code == 0, f"the later runs failed: {again.err[-300:]}")
+    check(again.value == rows, "other rows than were published")
+    return done.code == 0
 
 
 def attempt(hub: Hub, client: Client, **job: Any) -> Outcome:
@@ -142,19 +243,19 @@ def tagged(hub: Hub, version: str) -> dict[str, str] | None:
     }
 
 
-def push_meets(
-    hub: Hub, client: Client, folder: Path, before: Path | None, kind: Kind, request: Request
-) -> bool:
-    """A push to a new repository (or on top of `before`) whose `request` meets a fault, then another push.
+def push_meets(hub: Hub, client: Client, folder: Path, before: Path | None, *faults: Fault) -> bool:
+    """A push to a new repository (or on top of `before`) that meets one or two faults, then another push.
 
-    True when the first got over it. Raises `Lost`.
+    True when the first got over them. Raises `Lost`.
     """
     version = json.loads((folder / "manifest.json").read_text())["version"]
     start(hub, client, before)
-    hub.faults.set(kind, lambda one: one == request)
+    _set(hub, faults)
     first = push(hub, client, folder)
-    check(hub.faults.injected == 1, "the fault was not met")
-    check_ending(kind, first)
+    check(hub.faults.injected > 0, "the fault was not met")
+    check_ending([kind for kind, _ in faults], first)
+    if hub.faults.injected < len(faults):  # the first fault ended the run: the next one meets the second
+        check_ending([kind for kind, _ in faults], push(hub, client, folder))
     there = tagged(hub, version)
     check(there is None or there == content(folder), "a tag on something else than the release")
     check(first.code != 0 or there is not None, "success without a tag")
@@ -174,41 +275,56 @@ def push_meets(
     return first.code == 0
 
 
-def pull_meets(hub: Hub, client: Client, rows: list[list[str]], kind: Kind, request: Request) -> bool:
-    """A pull into an empty cache whose `request` meets a fault, then another pull. Else as `push_meets`."""
+def pull_meets(hub: Hub, client: Client, rows: Any, *faults: Fault, code: str = ROWS) -> bool:
+    """A pull into an empty cache that meets one or two faults, then another pull. Else as `push_meets`."""
     client.forget()
-    hub.faults.set(kind, lambda one: one == request)
-    first = attempt(hub, client, code=ROWS)
-    check(hub.faults.injected == 1, "the fault was not met")
-    check_ending(kind, first)
+    _set(hub, faults)
+    kinds = [kind for kind, _ in faults]
+    first = attempt(hub, client, code=code)
+    check(hub.faults.injected > 0, "the fault was not met")
+    check_ending(kinds, first)
     check(first.code != 0 or first.value == rows, "other rows than were published")
-    check(kind != "corrupt" or first.code == 2, "a damaged file was used")
+    check(kinds != ["corrupt"] or first.code == 2, "a damaged file was used")
+    if hub.faults.injected < len(faults):
+        done = attempt(hub, client, code=code)
+        check_ending(kinds, done)
+        check(done.code != 0 or done.value == rows, "other rows than were published")
     hub.faults.set(None)
-    second = attempt(hub, client, code=ROWS)
+    second = attempt(hub, client, code=code)
     check(second.code == 0, f"the second run failed: {second.err[-300:]}")
     check(second.value == rows, "other rows than were published")
-    check(first.code != 0 or not hub.faults.seen, "a complete copy was fetched again")
+    fetched = [request for request in hub.faults.seen if not request.path.startswith("/api/")]
+    check(first.code != 0 or not fetched, "a complete copy was fetched again")
     return first.code == 0
 
 
-def check_ending(kind: Kind, done: Outcome) -> None:
+def _set(hub: Hub, faults: Sequence[Fault]) -> None:
+    """Let the first fault meet its request, and the second the next request of its method and path."""
+    (kind, request), *more = faults
+    hub.faults.set(kind, lambda one: one == request)
+    for kind, other in more:
+        hub.faults.add(kind, lambda one, other=other: (one.method, one.path) == (other.method, other.path))
+
+
+def check_ending(kinds: Sequence[Kind], done: Outcome) -> None:
     """A run ends well, with an error of ours, or by the signal of a kill."""
-    if kind.startswith("kill"):
+    killed = [kind for kind in kinds if kind.startswith("kill")]
+    if killed and len(killed) == len(kinds):
         check(done.code == -9, f"the client was not killed: {done.code}")
-    else:
+    elif not (killed and done.code == -9):
         ours = done.code == 2 and done.err.count("error: ") == 1 and "Traceback" not in done.err
         check(done.code == 0 or ours, f"not an error of ours: {done.code} {done.err[-300:]}")
 
 
-def _tally(requests: list[Request], meets: Callable[[Request], bool]) -> Tally:
+def _tally(cases: Sequence[T], meets: Callable[[T], bool]) -> Tally:
     tally = Tally()
-    for request in requests:
+    for case in cases:
         tally.injected += 1
         try:
-            if meets(request):
+            if meets(case):
                 tally.at_once += 1
             else:
                 tally.again += 1
         except Lost as lost:
-            tally.lost.append(f"{request.method} {request.path} {request.nth}: {lost}")
+            tally.lost.append(f"{case}: {lost}")
     return tally

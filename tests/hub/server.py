@@ -26,7 +26,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.hub import api
 from tests.hub.api import Answer, as_json
-from tests.hub.faults import Faults, Kind
+from tests.hub.faults import ANSWERS, Faults, Kind
 from tests.hub.store import Refused, Store
 
 WRITER = "hf_write_secret_of_the_tests"
@@ -82,6 +82,18 @@ class Body:
         return b"".join(parts)
 
 
+def damaged(answer: Answer, fault: Kind) -> Answer:
+    """An answer in JSON as a broken proxy would give it; any other answer as it is."""
+    if answer.status != 200 or answer.headers.get("Content-Type") != "application/json":
+        return answer
+    content: dict[str, bytes] = {
+        "half-json": bytes(answer.content)[: answer.size // 2],
+        "other-json": b'[{"x": null}]' if bytes(answer.content).startswith(b"{") else b'{"x": [null]}',
+        "page": b"<!doctype html><title>Sign in</title>",
+    }
+    return Answer(answer.status, content[fault], dict(answer.headers))
+
+
 class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
@@ -106,6 +118,8 @@ class Handler(BaseHTTPRequestHandler):
         body = Body(self, fault)
         try:
             answer = self._answer(parts.path, parse_qs(parts.query), body, fault)
+            if fault in ANSWERS:
+                answer = damaged(answer, fault)
             self.hub.log.append(f"{self.command} {unquote(parts.path)} {answer.status}")
             if fault == "kill-after":
                 self.hub.faults.kill()

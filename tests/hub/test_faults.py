@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.hub import matrix
-from tests.hub.faults import Kind, Request
+from tests.hub import local, matrix
+from tests.hub.faults import ANSWERS, Kind, Request
 
 PUSH: dict[Kind, tuple[str, ...]] = {
     "kill-before": ("/commit/main", "/tag/"),
@@ -14,6 +14,9 @@ PUSH: dict[Kind, tuple[str, ...]] = {
     "drop-after": ("/commit/main",),
     "429": ("/repos/create", "/tag/"),
     "corrupt": ("/lfs/",),
+    "half-json": ("/refs", "/tree/", "/commit/main"),
+    "other-json": ("/refs", "/tree/", "/preupload/", "/lfs/objects/batch"),
+    "page": ("/refs", "/commit/main"),
 }
 PULL: dict[Kind, tuple[str, ...]] = {
     "kill-midway": ("/cdn/",),
@@ -23,6 +26,17 @@ PULL: dict[Kind, tuple[str, ...]] = {
     "corrupt": ("/manifest.json", "/cdn/"),
     "truncate": ("/cdn/",),
 }
+NEWEST: dict[Kind, tuple[str, ...]] = dict.fromkeys(ANSWERS, ("/refs",))
+
+
+QUICK = (
+    "shards cut",
+    "a bit of the shards",
+    "reference to nothing",
+    "Arrow copy cut",
+    "notes of another form",
+)
+"""Damage to caches that the quick tests make; the slow ones make all of it."""
 
 
 def test_nothing_is_lost(hub, client, first, second):
@@ -30,7 +44,7 @@ def test_nothing_is_lost(hub, client, first, second):
 
     def chosen(operation: str, kind: Kind, request: Request) -> bool:
         """The first request of each path named above."""
-        table = {"push v1.0.0": PUSH, "pull": PULL}.get(operation, {})
+        table = {"push v1.0.0": PUSH, "pull": PULL, matrix.NEWEST: NEWEST}.get(operation, {})
         part = next((part for part in table.get(kind, ()) if part in request.path), None)
         fits = part is not None and request.method != "HEAD" and matrix.everything(operation, kind, request)
         if not fits or (operation, kind, part) in met:
@@ -41,7 +55,7 @@ def test_nothing_is_lost(hub, client, first, second):
     tallies = list(matrix.run(hub, client, first, second, chosen))
     assert [tally.lost for _, _, tally in tallies if tally.lost] == []
     assert sum(tally.injected for *_, tally in tallies) == len(met)
-    assert len(met) == sum(len(parts) for table in (PUSH, PULL) for parts in table.values())
+    assert len(met) == sum(len(parts) for table in (PUSH, PULL, NEWEST) for parts in table.values())
     assert sum(tally.at_once + tally.again for *_, tally in tallies) == len(met)
 
 
@@ -53,7 +67,7 @@ def test_killed_between_commit_and_tag_of_a_second_version(hub, client, first, s
         )
         if "/tag/" in r.path
     ]
-    assert matrix.push_meets(hub, client, second, first, "kill-before", tag) is False
+    assert matrix.push_meets(hub, client, second, first, ("kill-before", tag)) is False
     assert matrix.tagged(hub, "1.1.0")
 
 
@@ -64,7 +78,7 @@ def test_the_matrix_notices_a_loss(hub, client, first):
     hub.store.commit = lambda repo, branch, header, operations: real(repo, branch, header, operations[1:])
     try:
         with pytest.raises(matrix.Lost, match="the second run failed"):
-            matrix.push_meets(hub, client, first, None, "slow", upload)
+            matrix.push_meets(hub, client, first, None, ("slow", upload))
     finally:
         del hub.store.commit
     forget = hub.store.large
@@ -77,7 +91,7 @@ def test_the_matrix_notices_a_loss(hub, client, first):
     hub.store.large = forgets
     try:
         with pytest.raises(matrix.Lost):
-            matrix.push_meets(hub, client, first, None, "kill-after", requests[-1])
+            matrix.push_meets(hub, client, first, None, ("kill-after", requests[-1]))
     finally:
         del hub.store.large
 
@@ -87,3 +101,23 @@ def test_a_slow_hub_is_waited_for(hub, client, first):
     matrix.push(hub, client, first).ok()
     assert hub.faults.injected == 1
     assert matrix.tagged(hub, "1.0.0")
+
+
+def test_two_faults_lose_nothing(hub, client, first, second):
+    tallies = list(matrix.run_two(hub, client, first, second, count=3, seed=1))
+    assert [tally.lost for *_, tally in tallies if tally.lost] == []
+    assert [tally.injected for *_, tally in tallies] == [3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    "what", [what if what in QUICK else pytest.param(what, marks=pytest.mark.slow) for what in local.DAMAGES]
+)
+def test_damage_to_the_caches_loses_nothing(hub, client, first, what):
+    (tally,) = (tally for *_, tally in matrix.run_local(hub, client, first, lambda *c: c == (what, None)))
+    assert tally.lost == []
+
+
+@pytest.mark.parametrize("what", ["shards cut", "shards gone, links left", "half-written neighbours"])
+def test_damage_to_the_caches_and_a_fault_lose_nothing(hub, client, first, what):
+    (tally,) = (tally for *_, tally in matrix.run_local(hub, client, first, lambda *c: c == (what, "drop")))
+    assert tally.lost == []

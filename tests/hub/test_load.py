@@ -13,6 +13,7 @@ import pytest
 
 from tests.hub.client import Client, client_environment
 from tests.hub.conftest import REPO
+from tests.hub.faults import ANSWERS
 from tests.hub.releases import build
 from tests.hub.server import READER, WRITER, Hub
 
@@ -304,3 +305,16 @@ def test_where_the_cache_cannot_link(both, client):
     notes.write_text("damaged")
     again = process(both.url, client.home, code, HF_HUB_DISABLE_SYMLINKS="1")
     assert again.stdout == good.stdout
+
+
+def test_a_damaged_answer_is_named_as_such(both, client):
+    """The cause of a broken answer is the answer, not the place in its JSON (which read "found 9")."""
+    for kind in ANSWERS:
+        client.forget()
+        both.faults.set(kind, lambda request: request.path.endswith("/refs"))
+        done = client.python(f"from covid_synth_data.cli import guarded\nguarded(lambda: exec({load()!r}))")
+        assert done.code == 2, done
+        assert "found a damaged answer of 127.0.0.1:" in done.err
+        assert "expected JSON in the form of the Hub" in done.err
+        both.faults.set(None)
+        assert client.python(load()).value

@@ -17,9 +17,9 @@ def films():
     ]
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 1000])
-def test_batches_are_the_rows_in_order(films, batch_size):
-    parts = list(batches(films, batch_size))
+@pytest.mark.parametrize(("batch_size", "workers"), [(1, 2), (7, 2), (7, 0), (1000, 1), (1000, 0)])
+def test_batches_are_the_rows_in_order(films, batch_size, workers):
+    parts = list(batches(films, batch_size, workers=workers))
     images = np.concatenate([images for images, _ in parts])
     assert np.array_equal(np.concatenate([labels for _, labels in parts]), films["label"][:])
     assert images.shape == (len(films), 32, 32)
@@ -35,6 +35,8 @@ def test_a_selection_and_another_size(films):
 def test_errors(films, tmp_path):
     with pytest.raises(ConfigError, match="batch_size 0"):
         next(batches(films, 0))
+    with pytest.raises(ConfigError, match="workers -1; expected .*0 or more workers"):
+        next(batches(films, workers=-1))
     import datasets
 
     sizes = datasets.concatenate_datasets(
@@ -45,8 +47,9 @@ def test_errors(films, tmp_path):
             ],
         ]
     )
-    with pytest.raises(ConfigError, match="several sizes"):
-        list(batches(sizes, 1000))
+    for workers in (0, 2):
+        with pytest.raises(ConfigError, match="several sizes"):
+            list(batches(sizes, 1000, workers=workers))
     (tmp_path / "film.png").write_text("no image")
     bad = datasets.Dataset.from_dict(
         {"image": [str(tmp_path / "film.png")], "label": [0]},

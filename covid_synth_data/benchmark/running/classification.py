@@ -71,6 +71,7 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
     def split(self, task: str, fold: int | None) -> FilmSplit:
         """The three parts of a task; training films are thinned out as suite and request say."""
         data, request = self.suite.data, self.request
+        folds: dict[str, Any] = {} if fold is None else {"fold": fold, "folds": self.suite.folds}
         plan = tasks.plan_task(
             task,
             request.root,
@@ -79,7 +80,7 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
             sources=data.sources,
             licences=data.licences,
             phantom=data.phantom,
-            **({} if fold is None else {"fold": fold, "folds": self.suite.folds}),
+            **folds,
         )
         counts = Counter(zip(plan.left_out["source_dataset"], plan.left_out["reason"], strict=True))
         left_out = [

@@ -11,6 +11,7 @@ import pandas as pd
 
 from covid_synth_data.errors import MissingSource
 from covid_synth_data.sources import read_source, table
+from covid_synth_data.splits.copies import Progress
 from covid_synth_data.splits.protocols import joining
 from covid_synth_data.splits.protocols.clean import NO_PATIENTS, split_films
 from covid_synth_data.splits.protocols.joining import Joined
@@ -59,7 +60,7 @@ def external(request: Request) -> Outcome:
         _choose_normals(frame)
         others = [_all_films(name, request) for name in KNOWN]
         notes.append("the tested COVID-19 films have no patient ids: those that look alike count as one's")
-    _test_on(frame, away, others, notes)
+    _test_on(frame, away, others, notes, request.progress)
     if request.licences == "permissive":
         joining.refuse_licences(frame)
     return Outcome(frame, notes)
@@ -140,7 +141,9 @@ def _all_films(source: str, request: Request) -> pd.DataFrame:
     return frame[(frame["path"] != "") & (frame["excluded"] != table.CT)]
 
 
-def _test_on(frame: pd.DataFrame, away: pd.Series, others: list[pd.DataFrame], notes: list[str]) -> None:
+def _test_on(
+    frame: pd.DataFrame, away: pd.Series, others: list[pd.DataFrame], notes: list[str], progress: Progress
+) -> None:
     """Test on the rows `away` that are copies neither of used films nor of `others`, each film once."""
     requested = away & (frame["reason"] == "")
     used = (frame["split"] != "") & ~away
@@ -150,7 +153,7 @@ def _test_on(frame: pd.DataFrame, away: pd.Series, others: list[pd.DataFrame], n
     every["at"] = (
         [-1] * sum(map(len, others)) + np.flatnonzero(used).tolist() + np.flatnonzero(requested).tolist()
     )
-    joined = joining.join(every, [])
+    joined = joining.join(every, [], progress)
     tested = np.zeros(len(frame), bool)
     tested[np.flatnonzero(requested)] = True
     at = every["at"].to_numpy()[joined.used]

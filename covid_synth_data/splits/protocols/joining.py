@@ -11,6 +11,7 @@ import pandas as pd
 
 from covid_synth_data.sources import licences
 from covid_synth_data.splits import duplicates
+from covid_synth_data.splits.copies import Progress
 
 Labels = npt.NDArray[Any]
 
@@ -28,7 +29,7 @@ class Joined:
 FLAT: Final = "shows nothing: all black, all white or one grey"
 
 
-def join(frame: pd.DataFrame, notes: list[str]) -> Joined:
+def join(frame: pd.DataFrame, notes: list[str], progress: Progress) -> Joined:
     """Join the rows of `frame` that have no `reason`; unreadable ones get theirs, and a note,
     and so do films that show nothing.
 
@@ -38,7 +39,7 @@ def join(frame: pd.DataFrame, notes: list[str]) -> Joined:
     """
     used: Labels = np.flatnonzero((frame["reason"] == "").to_numpy())
     prints = duplicates.fingerprints(
-        [str(frame["path"].iat[i]) for i in used], [_content(frame["bytes"].iat[i]) for i in used]
+        [str(frame["path"].iat[i]) for i in used], [_content(frame["bytes"].iat[i]) for i in used], progress
     )
     bad = np.array([bool(problem) for problem in prints.problems], bool)
     notes += [f"left out: {prints.problems[i]}" for i in np.flatnonzero(bad)[:3]]
@@ -52,7 +53,7 @@ def join(frame: pd.DataFrame, notes: list[str]) -> Joined:
     if (part["source_dataset"] == "phantom").all():
         linked = alike = duplicates.equal_pairs(digests)
     else:
-        compared = duplicates.compare(prints)
+        compared = duplicates.compare(prints, progress)
         linked = compared.at_least(duplicates.SAME_PATIENT)
         alike = compared.at_least(duplicates.SAME_FILM)
     stated = _stated(part)

@@ -32,7 +32,7 @@ def own(request: Request) -> Outcome:
             f"{unknown} films state no patient: each counts as a patient of its own, joined only"
             " where two films look alike"
         )
-    joined = joining.join(frame, notes)
+    joined = joining.join(frame, notes, request.progress)
     joining.drop_repeats(frame, joined)
     if (frame["stated_split"] != "").any():
         _as_stated(frame, joined)

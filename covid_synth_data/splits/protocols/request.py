@@ -10,6 +10,7 @@ from typing import Final
 import pandas as pd
 
 from covid_synth_data.errors import ConfigError
+from covid_synth_data.splits.copies import Progress, quiet
 
 SPLITS: Final = ("train", "validation", "test")
 
@@ -17,7 +18,7 @@ SPLITS: Final = ("train", "validation", "test")
 @dataclass(frozen=True)
 class Request:
     """What a task was asked for; see `tasks.plan_task`. `classes` are the task's, COVID-19 last; `fold` is
-    given to protocols with folds alone."""
+    given to protocols with folds alone. `progress` is called while films are read and compared."""
 
     classes: tuple[str, ...]
     root: str | Path | None
@@ -27,6 +28,7 @@ class Request:
     phantom: dict[str, int] | None
     folds: int = 1
     fold: int | None = None
+    progress: Progress = quiet
 
     @property
     def negatives(self) -> tuple[str, ...]:
