@@ -11,7 +11,7 @@ import pandas as pd
 
 from covid_synth_data.sources import licences
 from covid_synth_data.splits import duplicates
-from covid_synth_data.splits.copies import Progress
+from covid_synth_data.splits.copies import Progress, quiet
 
 Labels = npt.NDArray[Any]
 
@@ -29,7 +29,7 @@ class Joined:
 FLAT: Final = "shows nothing: all black, all white or one grey"
 
 
-def join(frame: pd.DataFrame, notes: list[str], progress: Progress) -> Joined:
+def join(frame: pd.DataFrame, notes: list[str], progress: Progress = quiet) -> Joined:
     """Join the rows of `frame` that have no `reason`; unreadable ones get theirs, and a note,
     and so do films that show nothing.
 
