@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from covid_synth_data import schema
+from covid_synth_data.benchmark.data.toned import random_tone
 from covid_synth_data.benchmark.suite.made import Encoding, Made
 from covid_synth_data.errors import EmptySplit
 from covid_synth_data.files.pixels import Grey, load_grey
@@ -29,13 +30,14 @@ def make(
     from the real positives `held_back` where there are such.
 
     Films that were held back keep their label. Painted films carry the label that the pattern has in
-    `schema.LABELS`; controls are normal; copies and mislabelled films carry `positive`; retraced films are
-    those of `train`, in their order, as `retraced` makes them. A film in which no two lungs are found is not
-    painted and left out. Raises `EmptySplit` where no film is left, and what `lesions.paint` raises.
+    `schema.LABELS`; controls are normal; copies, mislabelled films and those of a random tone carry
+    `positive`; retraced films are those of `train`, in their order, as `retraced` makes them. A film in which
+    no two lungs are found is not painted and left out. Raises `EmptySplit` where no film is left, and what
+    `lesions.paint` raises.
     """
     import datasets
 
-    if made.encoding is not None:
+    if made.kind == "retraced" and made.encoding is not None:
         return retraced(name, made.encoding, train)
     names = list(train.features["label"].names)
     is_positive = np.asarray(train["label"][:]) == names.index(positive)
@@ -44,7 +46,8 @@ def make(
     if made.kind == "painted":
         labels, found = list(schema.LABELS), _painted(name, made, rows)
     else:
-        labels, found = names, _relabelled(name, made, rows, names.index(positive))
+        change = _toned if made.kind == "random-tone" else _relabelled
+        labels, found = names, change(name, made, rows, names.index(positive))
     if not found:
         raise EmptySplit(
             f"the config {name!r} has no film",
@@ -110,6 +113,21 @@ def _relabelled(name: str, made: Made, hosts: datasets.Dataset, label: int) -> l
         for number, host in enumerate(hosts)
         for copy in range(made.each)
     ]
+
+
+def _toned(name: str, made: Made, hosts: datasets.Dataset, label: int) -> list[dict[str, Any]]:
+    """`made.count` of the hosts, or all that there are, with a tone of their own, under `label`."""
+    assert made.encoding is not None and made.change is not None and made.count is not None  # noqa: S101, PT018
+    rng = np.random.default_rng([made.seed, *name.encode()])
+    chosen = np.sort(rng.permutation(len(hosts))[: made.count])
+    rows = []
+    for number in chosen.tolist():
+        film = load_grey(hosts[number]["image"], made.encoding.size)
+        toned = random_tone(film, made.change, (made.seed, number))
+        content = encode_image(toned, made.encoding.codec, made.encoding.quality)
+        row = _row(name, hosts[number], number, 0, {"bytes": content, "path": None})
+        rows.append({**row, "label": label, "variant": f"random-tone:{number}"})
+    return rows
 
 
 def _row(name: str, host: dict[str, Any], number: int, copy: int, image: dict[str, Any]) -> dict[str, Any]:

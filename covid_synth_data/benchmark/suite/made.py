@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -15,6 +15,15 @@ class Encoding(FrozenModel):
     size: Annotated[int, Field(ge=16, le=1024)]
     codec: Literal["png", "jpeg", "webp"]
     quality: Annotated[int, Field(ge=1, le=100)] = 90
+
+
+_KEYS: Final = {
+    "count": ("held-back", "random-tone"),
+    "config": ("released",),
+    "encoding": ("retraced", "random-tone"),
+    "change": ("random-tone",),
+}
+"""Keys that belong to these kinds, and that these need."""
 
 
 class Made(FrozenModel):
@@ -30,10 +39,13 @@ class Made(FrozenModel):
     that the protocol leaves out; "released": the released `config` under another name, because the suite
     makes one of that name itself; "retraced": all training films at the size and in the encoding of a
     release, `encoding`, under their own labels, for a regime to train on in place of the films
-    (`Regime.retraced`). `seed` is that of the painting, or of the choice.
+    (`Regime.retraced`); "random-tone": `count` training negatives whose tone is changed at random
+    (`toned.random_tone`) by `change` grey levels in the mean, in the `encoding` of a release, under the label
+    of the positives: what a translation does without anything learned. `seed` is that of the painting, of the
+    choice, or of the tone.
     """
 
-    kind: Literal["painted", "copies", "mislabelled", "held-back", "released", "retraced"]
+    kind: Literal["painted", "copies", "mislabelled", "held-back", "released", "retraced", "random-tone"]
     pattern: str = "covid-19"
     control: str | None = None
     each: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -42,27 +54,23 @@ class Made(FrozenModel):
     config: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     encoding: Encoding | None = None
+    change: Annotated[float, Field(gt=0, le=100)] | None = None
 
     @model_validator(mode="after")
     def _only_paintings_have_controls(self) -> Made:
         if self.control is not None and self.kind != "painted":
             raise ValueError('a control only where kind = "painted"')
-        if self.kind in ("mislabelled", "retraced") and self.each != 1:
+        if self.kind not in ("painted", "copies") and self.each != 1:
             raise ValueError(f'each film once where kind = "{self.kind}"')
-        if (self.kind == "retraced") != (self.encoding is not None):
-            raise ValueError('an encoding exactly where kind = "retraced"')
-        if (self.count is not None) != (self.kind == "held-back"):
-            raise ValueError('a count exactly where kind = "held-back"')
+        for key, kinds in _KEYS.items():
+            if (self.kind in kinds) != (getattr(self, key) is not None):
+                raise ValueError(f"{key} exactly where kind = {' or '.join(map(repr, kinds))}")
         if self.kind != "held-back" and self.source is not None:
             raise ValueError('a source only where kind = "held-back"')
-        if (self.config is not None) != (self.kind == "released"):
-            raise ValueError('a config exactly where kind = "released"')
-        if self.kind in ("held-back", "released") and self.each != 1:
-            raise ValueError("each film that was held back or released once")
         return self
 
     def rule(self) -> dict[str, Any]:
         """What the films depend on, for a digest. Keys that came later are left out where they say nothing,
         so that the results of older suites stay what they are."""
-        later = {"count", "source", "config", "encoding"}
+        later = {"count", "source", "config", "encoding", "change"}
         return self.model_dump(exclude={key for key in later if getattr(self, key) is None})

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from covid_synth_data import schema
 from covid_synth_data.benchmark import results, run
 from covid_synth_data.benchmark.data import composition, made
+from covid_synth_data.benchmark.data.toned import random_tone
 from covid_synth_data.benchmark.suite import ClassificationSuite, load_suite
 from covid_synth_data.benchmark.suite.made import Made
 from covid_synth_data.errors import EmptySplit, ReleaseError
@@ -81,8 +82,8 @@ def test_retraced_films_are_the_training_films_in_another_encoding():
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"kind": "retraced"}, "an encoding exactly where"),
-        ({"kind": "copies", "encoding": WEBP}, "an encoding exactly where"),
+        ({"kind": "retraced"}, "encoding exactly where"),
+        ({"kind": "copies", "encoding": WEBP}, "encoding exactly where"),
         ({"kind": "retraced", "encoding": WEBP, "each": 2}, "each film once"),
         ({"kind": "retraced", "encoding": WEBP | {"codec": "gif"}}, "codec"),
     ],
@@ -236,3 +237,28 @@ def test_a_released_config_under_another_name(bench):
     result = results.validate_result(path)
     assert result.composition.synthetic == {"released-gnc": 12}
     assert result.dataset.version == "0.1.0"
+
+
+def test_a_random_tone_changes_as_much_as_asked_and_smoothly():
+    film = np.asarray(phantoms()[0]["image"])
+    toned = random_tone(film, 20.0, (0, 1))
+    assert np.abs(toned.astype(float) - film).mean() == pytest.approx(20.0, abs=0.5)
+    assert np.array_equal(toned, random_tone(film, 20.0, (0, 1)))
+    assert not np.array_equal(toned, random_tone(film, 20.0, (0, 2)))
+    # On a grey film nothing but the fields is seen: neighbours differ by far less than the change.
+    grey = random_tone(np.full((96, 96), 128, np.uint8), 20.0, (0, 3)).astype(float)
+    assert np.abs(np.diff(grey, axis=1)).mean() < 2.0
+    assert grey.std() > 15
+
+
+def test_normals_of_a_random_tone_are_called_positive():
+    train = real("train", 20, 6, 1)
+    encoding = {"size": 48, "codec": "webp"}
+    kind = Made(kind="random-tone", count=5, change=10.0, encoding=encoding)
+    rows = made.make("tone", kind, train, "covid-19")
+    assert len(rows) == 5
+    assert set(rows["label"][:]) == {schema.COVID}
+    assert {image.size for image in rows["image"]} == {(48, 48)}
+    negatives = set(train["source_id"][:20])
+    assert set(rows["source_id"][:]) <= negatives
+    assert len(made.make("tone", kind.model_copy(update={"count": 50}), train, "covid-19")) == 20
