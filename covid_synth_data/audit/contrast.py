@@ -25,6 +25,7 @@ WIDE: Final = 5.0
 CUT: Final = 2
 """Pixels that a crop of the gallery cuts from a side: 3 % of the small pictures."""
 
+_AT_ONCE: Final = 512
 _EDGE: Final = 3
 _FLOOR: Final = 2.0
 """Grey levels of detail below which a neighbourhood counts as flat."""
@@ -38,10 +39,13 @@ def likeness(films: Greys, gallery: Greys) -> Floats:
     rows = details(films.astype(np.float32))
     side = gallery.shape[1]
     best = np.full((len(films), len(gallery)), -1, np.float32)
-    for top, bottom, left, right in product((0, CUT), repeat=4):
-        down, across = _stretch(side, top, bottom), _stretch(side, left, right)
-        cropped = down @ gallery.astype(np.float32) @ across.T
-        np.maximum(best, rows @ details(cropped).T, out=best)
+    for start in range(0, len(gallery), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        some = gallery[part].astype(np.float32)
+        for top, bottom, left, right in product((0, CUT), repeat=4):
+            down, across = _stretch(side, top, bottom), _stretch(side, left, right)
+            cropped = down @ some @ across.T
+            best[:, part] = np.maximum(best[:, part], rows @ details(cropped).T)
     return best
 
 
