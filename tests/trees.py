@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageEnhance
+
+from tests.inputs import dicom_file
 
 CHESTXRAY = ("patientid", "finding", "view", "modality", "folder", "filename", "url", "license")
 HANNOVER = "https://github.com/ml-workgroup/covid-19-image-repository"
@@ -119,3 +122,45 @@ def pixels(path: Path) -> npt.NDArray[np.uint8]:
     """The grey values of a file."""
     with Image.open(path) as image:
         return np.asarray(image.convert("L"))
+
+
+APPEARANCES = (
+    "Negative for Pneumonia",
+    "Typical Appearance",
+    "Indeterminate Appearance",
+    "Atypical Appearance",
+)
+
+
+def siim(root: Path, films: Iterable[tuple[int, int, int]], side: int = 96) -> Path:
+    """siim-covid19-detection of (key, patient, index of the appearance), as DICOM, a study for each film."""
+    folder = root / "siim-covid19-detection"
+    studies, images = [], []
+    for key, patient, appearance in films:
+        study, image = f"study{key:05d}", f"image{key:05d}"
+        flags = {name: int(index == appearance) for index, name in enumerate(APPEARANCES)}
+        studies.append({"id": f"{study}_study", **flags})
+        box = "none 1 0 0 1 1" if appearance == 0 else "opacity 1 10 10 40 40 opacity 1 50 10 80 40"
+        images.append({"id": f"{image}_image", "boxes": "", "label": box, "StudyInstanceUID": study})
+        pixels_of = np.asarray(film(key, side))
+        path = folder / "train" / study / "series" / f"{image}.dcm"
+        dicom_file(path, pixels_of, PatientID=f"p{patient:03d}", StudyInstanceUID="1.2", Modality="DX")
+    write_csv(folder / "train_study_level.csv", ("id", *APPEARANCES), studies)
+    write_csv(folder / "train_image_level.csv", ("id", "boxes", "label", "StudyInstanceUID"), images)
+    return folder
+
+
+def bimcv(root: Path, part: str, films: Iterable[tuple[int, int, str, str]]) -> Path:
+    """A part of BIMCV-COVID19 of (key, patient, view, findings as the table prints them), a session each."""
+    folder = root / "BIMCV-COVID19" / part
+    lines = ["PatientID\tReportID\tLabels"]
+    for key, patient, view, findings in films:
+        name = f"sub-S{patient:05d}_ses-E{key:05d}_run-1_bp-chest_vp-{view}_dx"
+        place = folder / f"sub-S{patient:05d}" / f"ses-E{key:05d}" / "mod-rx"
+        save(place / f"{name}.png", key)
+        header = {"00280004": {"vr": "CS", "Value": ["MONOCHROME2"]}}
+        (place / f"{name}.json").write_text(json.dumps(header))
+        lines.append(f"sub-S{patient:05d}\tses-E{key:05d}\t{findings}")
+    (folder / "derivatives/labels").mkdir(parents=True)
+    (folder / "derivatives/labels/labels.tsv").write_text("\n".join([*lines, ""]))
+    return folder

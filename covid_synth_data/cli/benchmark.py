@@ -46,6 +46,9 @@ def run_suite(
     root: Root = None,
     release: Release = None,
     version: Annotated[str | None, typer.Option(help="of the dataset, where no --release is given")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="of same-source: another set with both classes; the suite SUITE@SOURCE")
+    ] = None,
     task: Annotated[list[str] | None, typer.Option(help="a task; again for more")] = None,
     model: Annotated[
         list[str] | None,
@@ -84,6 +87,7 @@ def run_suite(
 
     if weights not in (None, "imagenet", "xrv", "none"):
         raise UnknownName("choice of weights", weights, ["imagenet", "xrv", "none"])
+    suite = suite if source is None else f"{suite}@{source}"
     options: dict[str, Any] = {
         "out": out,
         "root": root,

@@ -13,6 +13,7 @@ import importlib.util
 import io
 import math
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -71,6 +72,28 @@ def register() -> None:
         Image.register_open(FORMAT, DicomImageFile)
         for suffix in DICOM_SUFFIXES:
             Image.register_extension(FORMAT, suffix)
+
+
+def header(path: str | Path, keywords: Sequence[str]) -> dict[str, str]:
+    """The elements of a file's header with these keywords, as text, without those that are absent or empty.
+
+    No pixel is read. A file that is no DICOM file, or a damaged one, has none. Raises `MissingExtra` without
+    pydicom.
+    """
+    if importlib.util.find_spec("pydicom") is None:
+        raise MissingExtra("pydicom", "rsna")
+    found: dict[str, str] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Path(path).open("rb") as file:
+                data = _read(file, stop_before_pixels=True)
+            for keyword in keywords:
+                found[keyword] = str(data.get(keyword) or "").strip("\0 ")
+        except Exception:
+            # As in `_read`: values are parsed when they are asked for, and damaged ones raise anything.
+            return {}
+    return {keyword: text for keyword, text in found.items() if text}
 
 
 class DicomImageFile(ImageFile.ImageFile):

@@ -13,7 +13,7 @@ import numpy as np
 
 from covid_synth_data.benchmark.reporting import comparisons, gains, tables
 from covid_synth_data.benchmark.reporting.collect import Group, Progress, collect, comparable
-from covid_synth_data.benchmark.suite import ClassificationSuite, list_suites, load_classifiers
+from covid_synth_data.benchmark.suite import ClassificationSuite, is_suite, load_classifiers
 from covid_synth_data.leaderboard import testsets
 from covid_synth_data.metrics.detection import Floats, Ints
 
@@ -150,7 +150,7 @@ def boards(results_dir: str | Path, progress: Progress | None = None) -> list[Bo
 
 def _board(key: tuple[str, str, str], groups: Sequence[Group]) -> Board:
     name, version, task = key
-    suite = load_classifiers(name) if name in list_suites() else None
+    suite = load_classifiers(name) if is_suite(name) else None
     current = suite is not None and suite.version == version
     seed, first = groups[0].seeds[0], groups[0].first
     return Board(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from covid_synth_data.benchmark.results import ClassificationResult, SegmentationResult, find, validate_result
-from covid_synth_data.benchmark.suite import list_suites, load_suite
+from covid_synth_data.benchmark.suite import is_suite, list_suites, load_suite
 from covid_synth_data.errors import ResultError, UnknownName
 from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.leaderboard import classification, segmentation
@@ -123,7 +123,7 @@ def _files(paths: Sequence[str | Path]) -> list[Path]:
 def _check_suite(submitted: Submitted) -> None:
     """The suite is one of the package, in the version that it has; `validate_result` compared the rest."""
     result = submitted.result
-    if result.suite not in list_suites():
+    if not is_suite(result.suite):
         raise UnknownName(f"suite of {submitted.path}", result.suite, list_suites())
     suite = load_suite(result.suite)
     if suite.version != result.suite_version:

@@ -212,7 +212,7 @@ class Record:
         return value if low <= value <= high else None
 
 
-def read_table(path: Path, required: Sequence[str]) -> list[Record]:
+def read_table(path: Path, required: Sequence[str], delimiter: str = ",") -> list[Record]:
     """All rows of a CSV file with a header, in file order. Unnamed and unknown columns are allowed.
 
     A row that does not fit the header is returned with `broken` set, so that the caller can say why it is
@@ -224,7 +224,7 @@ def read_table(path: Path, required: Sequence[str]) -> list[Record]:
             f"no file {path}", expected="the metadata of the set", hint="download it again, complete"
         )
     text = _decode(path)
-    reader = csv.reader(io.StringIO(text, newline=""))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         rows = [(reader.line_num, row) for row in reader if row]
     except csv.Error as error:

@@ -36,13 +36,16 @@ INFO: Final = SourceInfo(
     markers=("stage_2_train_images",),
 )
 
-EXTRA: Final = ("sex", "age")
-"""Further columns; `age` in years, null where implausible."""
+EXTRA: Final = ("sex", "age", "boxes")
+"""Further columns; `age` in years, null where implausible. `boxes` are the readers' boxes around opacities, a
+tuple of (left, top, width, height) in pixels of the 1024 x 1024 film."""
 
 LABELS_FILE: Final = "kaggle_stage_2_train_labels.csv.zip"
 HEADERS_FILE: Final = "kaggle_stage_2_train_images_dicom_headers.csv.gz"
 MAPPING_FILE: Final = "pneumonia-challenge-dataset-mappings_2018.json"
 """Published by the RSNA beside the challenge: which NIH film, and so which NIH patient, each film is."""
+
+Box = tuple[float, float, float, float]
 
 _CLASSES: Final = {0: ("normal", "Target=0"), 1: ("pneumonia", "Target=1")}
 _IMAGE_FOLDERS: Final = ("stage_2_train_images", "stage_2_train_images_png", "stage_2_train_images_jpg", "")
@@ -67,7 +70,7 @@ def read(root: Path | None) -> pd.DataFrame:
     `BadMetadata`.
     """
     targets = label_rows().drop_duplicates("patientId")
-    headers = _headers()
+    headers, boxes = _headers(), _boxes()
     folder = disk.find(INFO, root) if root is not None else None
     where, present = _images(folder)
     names = list(targets["patientId"])
@@ -80,13 +83,16 @@ def read(root: Path | None) -> pd.DataFrame:
             headers.get(name, {}),
             str(where / file) if file and where else "",
             patients.get(name, ""),
+            boxes.get(name, ()),
         )
         for name, target, file in zip(names, targets["Target"].tolist(), files, strict=True)
     ]
     return table.build(INFO.name, rows, EXTRA)
 
 
-def _row(name: str, target: int, header: Mapping[str, str], path: str, patient: str) -> dict[str, Any]:
+def _row(
+    name: str, target: int, header: Mapping[str, str], path: str, patient: str, boxes: tuple[Box, ...]
+) -> dict[str, Any]:
     label, source_class = _CLASSES[target]
     age = float(header.get("PatientAge", "nan"))
     view = header.get("ViewPosition", "")
@@ -100,6 +106,7 @@ def _row(name: str, target: int, header: Mapping[str, str], path: str, patient: 
         "path": path,
         "sex": header.get("PatientSex", ""),
         "age": age if 0 <= age <= 120 else None,
+        "boxes": boxes,
         "excluded": table.view_reason(view) if path else table.MISSING,
     }
 
@@ -112,6 +119,24 @@ def _headers() -> dict[str, dict[str, str]]:
         str(name): {str(field): str(value) for field, value in fields.items()}
         for name, fields in frame.to_dict("index").items()
     }
+
+
+def _boxes() -> dict[str, tuple[Box, ...]]:
+    """Film to its boxes, in the order of the rows. Raises `BadMetadata` for a box that is no four numbers."""
+    found: dict[str, tuple[Box, ...]] = {}
+    columns = ["patientId", "x", "y", "width", "height"]
+    rows = _read_packaged(LABELS_FILE, columns)
+    for name, *cells in rows[rows["width"] != ""].itertuples(index=False):
+        try:
+            left, top, width, height = (float(cell) for cell in cells)
+        except ValueError as error:
+            raise BadMetadata(
+                f"{LABELS_FILE}: a box of {name} is no four numbers",
+                found=", ".join(map(str, cells))[:80],
+                hint="install torchxrayvision again",
+            ) from error
+        found[name] = (*found.get(name, ()), (left, top, width, height))
+    return found
 
 
 def _images(folder: Path | None) -> tuple[Path | None, list[str]]:

@@ -48,6 +48,7 @@ CT: Final = "CT, not a radiograph"
 NO_LABEL: Final = "no usable label"
 UNKNOWN_NAME: Final = "unknown file name"
 MISSING: Final = "image file missing"
+INVERTED: Final = "stored inverted"
 LATERAL: Final = "lateral view"
 VIEW_UNKNOWN: Final = "view not stated"
 
@@ -59,6 +60,7 @@ EXCLUSIONS: Final = {
     NO_LABEL: "the finding is none of normal, pneumonia and COVID-19",
     UNKNOWN_NAME: "the file is named in no way that the set is known to use, so its patient is not known",
     MISSING: "the metadata names a file that is not there",
+    INVERTED: "bone is dark in the picture file (MONOCHROME1), which only the file beside it says",
     LATERAL: "a lateral film; kept with views='all'",
     VIEW_UNKNOWN: "a set with mixed views does not say which this is; kept with views='all'",
 }

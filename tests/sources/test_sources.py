@@ -21,6 +21,10 @@ PUBLIC = (
     "kermany",
     "radiography",
     "covid-qu-ex",
+    "siim-covid19",
+    "bimcv-covid19",
+    "covidgr",
+    "ricord-1c",
     "covid-ct",
 )
 NEED_ROOT = tuple(name for name in PUBLIC if name != "rsna")

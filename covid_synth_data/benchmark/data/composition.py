@@ -92,10 +92,15 @@ def as_task(rows: datasets.Dataset, classes: Sequence[str]) -> datasets.Dataset:
 def without_held(
     held_too: bool, train: datasets.Dataset, positive: str, findings: Sequence[str]
 ) -> datasets.Dataset:
-    """`train` without the positives of these `findings` (`source_class`), unless they are trained on too."""
+    """`train` without the positives of these `findings` (`source_class`), unless they are trained on too.
+
+    "source:NAME" stands for every finding of that source.
+    """
     if held_too or not findings:
         return train
-    held = np.isin(train["source_class"][:], list(findings)) & _are(train, positive)
+    sources = [name.removeprefix("source:") for name in findings if name.startswith("source:")]
+    held = np.isin(train["source_class"][:], list(findings)) | np.isin(train["source_dataset"][:], sources)
+    held &= _are(train, positive)
     return train.select(np.flatnonzero(~held))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from covid_synth_data.benchmark.reporting.samples import Sample, sample
 from covid_synth_data.benchmark.results import ClassificationResult, Metrics, Prediction, find, measure
 from covid_synth_data.benchmark.results.checked import checked_once
-from covid_synth_data.benchmark.suite import ClassificationSuite, Regime, list_suites, load_suite
+from covid_synth_data.benchmark.suite import ClassificationSuite, Regime, is_suite, load_suite
 from covid_synth_data.errors import ResultError
 
 Key = tuple[str, str, str, str, str, str]
@@ -179,7 +179,7 @@ def _rank(key: Key) -> tuple[object, ...]:
     suite, version, task, kind, model, regime = key
     kinds = ("plain", "harmonised", "lungs")
     models, regimes = [], []
-    known = load_suite(suite) if suite in list_suites() else None
+    known = load_suite(suite) if is_suite(suite) else None
     if isinstance(known, ClassificationSuite):
         models, regimes = list(known.models), list(known.regimes)
     return (

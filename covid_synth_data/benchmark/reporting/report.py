@@ -19,7 +19,7 @@ from covid_synth_data.benchmark.reporting import (
 )
 from covid_synth_data.benchmark.reporting.collect import Group, Progress, collect, comparable
 from covid_synth_data.benchmark.reporting.summary import Compared
-from covid_synth_data.benchmark.suite import list_suites, load_suite
+from covid_synth_data.benchmark.suite import is_suite, load_suite
 
 
 def report(
@@ -40,7 +40,7 @@ def report(
     """
     folder, parts = Path(results_dir), []
     # A suite is of one kind; a name that no suite has is answered by the results of classifiers.
-    kind = load_suite(suite).kind if suite in list_suites() and suite is not None else None
+    kind = load_suite(suite).kind if suite is not None and is_suite(suite) else None
     slices = results.has(folder, "segmentation") and (suite is None or kind == "segmentation")
     if not slices or (suite is None and results.has(folder, "classification")):
         groups = collect(folder, progress, suite)

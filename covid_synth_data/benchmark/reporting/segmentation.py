@@ -14,7 +14,7 @@ from covid_synth_data.benchmark.reporting.markdown import markdown_table
 from covid_synth_data.benchmark.reporting.published import jiang2020, load
 from covid_synth_data.benchmark.results import SegmentationResult, find
 from covid_synth_data.benchmark.results.checked import checked_once
-from covid_synth_data.benchmark.suite import list_suites, load_suite
+from covid_synth_data.benchmark.suite import is_suite, load_suite
 from covid_synth_data.errors import ResultError
 from covid_synth_data.metrics import segmentation
 
@@ -76,7 +76,7 @@ def _block(groups: Sequence[Group]) -> list[str]:
         f"{first.suite} {first.suite_version}, protocol {first.protocol}, profile {first.profile}:"
         f" tested on {test.slices} slices of {len(test.patients)} patients at {first.size} x {first.size}"
     )
-    suite = load_suite(first.suite) if first.suite in list_suites() else None
+    suite = load_suite(first.suite) if is_suite(first.suite) else None
     remarks = [*([suite.caution] if suite and suite.caution else [])]
     remarks += [escaping.markdown(note) for group in groups for result in group for note in result.notes]
     theirs = (
@@ -232,6 +232,6 @@ def _check(rows: Sequence[Group]) -> None:
 def _rank(group: Group) -> tuple[object, ...]:
     """Order of a row: regimes as the suite lists them, by name where it is not ours."""
     result = group[0]
-    order = list(load_suite(result.suite).regimes) if result.suite in list_suites() else []
+    order = list(load_suite(result.suite).regimes) if is_suite(result.suite) else []
     place = order.index(result.regime) if result.regime in order else len(order)
     return (*_table(result), place, result.regime, *result.composition.generators)

@@ -11,7 +11,7 @@ from typing import Final
 from covid_synth_data import escaping
 from covid_synth_data.benchmark.reporting.collect import Group, collect
 from covid_synth_data.benchmark.reporting.markdown import markdown_table
-from covid_synth_data.benchmark.suite import list_suites, load_suite
+from covid_synth_data.benchmark.suite import is_suite, load_suite
 from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.metrics import crossed, resampling
 from covid_synth_data.metrics.resampling import Statistic
@@ -122,7 +122,7 @@ def section(rows: Sequence[Row]) -> list[str]:
     """A heading, the test set, what to beware of, and the table; for the rows of one block."""
     row = rows[0]
     folds = f", each once, in {row.folds} folds by patient" if row.folds > 1 else ""
-    caution = load_suite(row.suite).caution if row.suite in list_suites() else None
+    caution = load_suite(row.suite).caution if is_suite(row.suite) else None
     return [
         f"## {row.suite} {row.suite_version}: {row.task}, {row.preprocessing} films",
         f"Protocol {row.protocol}, tested on {row.test_positives:,} positive and {row.test_negatives:,}"

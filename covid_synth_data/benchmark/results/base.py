@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import Field, FiniteFloat, ValidationError
 
 from covid_synth_data.benchmark.results import archives
-from covid_synth_data.benchmark.suite import AnySuite, BaseRegime, Name, Version, list_suites, load_suite
+from covid_synth_data.benchmark.suite import AnySuite, BaseRegime, Name, Version, is_suite, load_suite
 from covid_synth_data.errors import ResultError
 from covid_synth_data.files import atomic
 from covid_synth_data.files.fields import Line, Sha256
@@ -74,7 +74,7 @@ class Result(FrozenModel, ABC):
 
     def known_suite(self) -> AnySuite | None:
         """The suite of that name and version, where the package has it."""
-        suite = load_suite(self.suite) if self.suite in list_suites() else None
+        suite = load_suite(self.suite) if is_suite(self.suite) else None
         return suite if suite is not None and suite.version == self.suite_version else None
 
 

@@ -12,7 +12,13 @@ from covid_synth_data.benchmark.suite.classification import (
     Training,
     Weights,
 )
-from covid_synth_data.benchmark.suite.loading import AnySuite, list_suites, load_classifiers, load_suite
+from covid_synth_data.benchmark.suite.loading import (
+    AnySuite,
+    is_suite,
+    list_suites,
+    load_classifiers,
+    load_suite,
+)
 from covid_synth_data.benchmark.suite.segmentation import SegmentationSuite
 
 __all__ = [
@@ -28,6 +34,7 @@ __all__ = [
     "Version",
     "Weights",
     "digest_of",
+    "is_suite",
     "list_suites",
     "load_classifiers",
     "load_suite",

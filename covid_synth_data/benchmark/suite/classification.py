@@ -161,9 +161,9 @@ class Data(FrozenModel):
 
     `max_positives` and `max_negatives` are the largest numbers of real films of a class to train on, drawn by
     `split_seed`: they make an imbalance, or take one away; `max_per_class` bounds every class (menon2020 and
-    hussain2022 train on equal numbers). Training positives of `held_findings` (`source_class`) are for
-    regimes with `held` alone. `generators_saw` are the parts that a generator of the release may have learned
-    from; films of the others never taught one.
+    hussain2022 train on equal numbers). Training positives of `held_findings` (`source_class`, or
+    "source:NAME" for all of a source) are for regimes with `held` alone. `generators_saw` are the parts that
+    a generator of the release may have learned from; films of the others never taught one.
     """
 
     sources: list[Name] | None = None

@@ -9,6 +9,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
+from covid_synth_data.benchmark.suite import sourced
 from covid_synth_data.benchmark.suite.classification import ClassificationSuite
 from covid_synth_data.benchmark.suite.segmentation import SegmentationSuite
 from covid_synth_data.errors import ConfigError, UnknownName
@@ -30,8 +31,21 @@ def list_suites() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
 
 
+def is_suite(name: str) -> bool:
+    """Whether `load_suite` knows this name: of a suite of the package, or of one derived for a source."""
+    if name.endswith(".toml"):  # a file of that name is read only where a user asks for it
+        return False
+    try:
+        load_suite(name)
+    except (UnknownName, ConfigError):
+        return False
+    return True
+
+
 def load_suite(name: str | Path) -> AnySuite:
     """The suite called `name`, or the one in the file at `name` where that ends in .toml.
+
+    NAME@SOURCE is the suite NAME of classifiers on that source (`suite.sourced`).
 
     A file is parsed once in a process, and again only when it has changed. Raises `UnknownName` for a name
     that does not exist, `ConfigError` for a file that is no suite.
@@ -40,8 +54,11 @@ def load_suite(name: str | Path) -> AnySuite:
         path = Path(name)
         stamp = path.stat() if path.is_file() else None
         return _parsed(path.absolute(), path, (stamp.st_mtime_ns, stamp.st_size) if stamp else None)
-    if str(name) not in list_suites():
-        raise UnknownName("suite", str(name), list_suites())
+    template, mark, source = str(name).partition(sourced.MARK)
+    if template not in list_suites():
+        raise UnknownName("suite", template, list_suites())
+    if mark:
+        return sourced.with_source(load_classifiers(template), source)
     return _built_in(str(name))
 
 

@@ -1,4 +1,8 @@
-"""The protocol `same-source`: opacity against normal within one source whose opacities are only tested on."""
+"""The protocol `same-source`: opacity against normal within one source whose opacities are only tested on.
+
+The source is covid-qu-ex, or another with both classes from the same hospitals (`SOURCES`), or one that the
+user declared.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +14,26 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from covid_synth_data.errors import MissingSource
+from covid_synth_data.errors import ConfigError, MissingSource
+from covid_synth_data.sources import own as own_sources
 from covid_synth_data.sources import read_source, table
 from covid_synth_data.splits.classes import OPACITY
 from covid_synth_data.splits.protocols import joining, placing
 from covid_synth_data.splits.protocols.clean import split_films
-from covid_synth_data.splits.protocols.request import Outcome, Request, check_any_licence, check_fixed_sources
+from covid_synth_data.splits.protocols.request import Outcome, Request, check_any_licence
 
 SOURCE: Final = "covid-qu-ex"
+"""What is tested on where no source is named."""
+
+SOURCES: Final = (SOURCE, "siim-covid19", "bimcv-covid19", "covidgr")
+"""Sources of this package with normal films and opacities from the same hospitals."""
+
 HOME: Final = "covid-chestxray"
 KNOWN: Final = ("covid-chestxray", "covid-19-image-repository", "kermany", "radiography")
 """Sets that no tested opacity may look like: the classifiers or a generator may have learned from them."""
+
+SHARED: Final = f"COVID-19 films of {SOURCE} stand in other sets too"
+NO_FINDING: Final = "COVID-19 by test, without an opacity that the set states"
 
 VALIDATION: Final = 1 / 3
 """The share of this source's opacities that validates; the others are tested on."""
@@ -33,10 +46,11 @@ _ELSEWHERE: Final = "tested on in another fold"
 
 
 def same_source(request: Request) -> Outcome:
-    """Fold `request.fold` of `request.folds` of covid-qu-ex is tested on; both classes come from that set.
+    """Fold `request.fold` of `request.folds` of one source is tested on; both classes come from it.
 
-    Training positives are the frontal COVID-19 films of covid-chestxray that `clean` uses, of whatever part:
-    none of them is tested on here. Training negatives are normals of covid-qu-ex. A normal that stands in
+    The source is the one in `request.sources`, covid-qu-ex where it is None. Training positives are the
+    frontal COVID-19 films of covid-chestxray that `clean` uses, of whatever part: none of them is tested on
+    here. Training negatives are normals of the tested source. A normal that stands in
     radiography too goes where `clean` puts that film, so that a generator that learned from the training
     films of `clean` has seen no normal that is tested on; other normals are placed in the shares `NORMALS`.
     A third of the opacities validate, by a hash of the seed and the film (`placing`); the others are tested
@@ -44,10 +58,11 @@ def same_source(request: Request) -> Outcome:
     them back from all other regimes by their finding (`Data.held_findings`). Normals of other folds are left
     out. Opacities that look like a film of `KNOWN`, or like a training normal, are left out, and so are the
     COVID-19 films of covid-qu-ex, most of which stand in other sets. Films that look alike have one
-    `patient_id`. With phantoms, COVID-19 plays the other source. `sources` is None, or ["phantom"]. Raises
-    `MissingSource`.
+    `patient_id`. Of other sources COVID-19 films are opacities like others, but for those that the source
+    states to show none, and a film of a patient whose normals are trained on is left out. With phantoms,
+    COVID-19 plays the other source. Raises `ConfigError`, `MissingSource`.
     """
-    check_fixed_sources(request, "same-source")
+    source = tested(request)
     check_any_licence(request, "same-source", "films that state no licence")
     notes: list[str] = []
     if request.wants_phantoms:
@@ -55,11 +70,15 @@ def same_source(request: Request) -> Outcome:
         clean = own[own["label"] == "covid-19"].assign(split="train", reason=own["excluded"])
         own, known = own[own["label"] != "covid-19"], own[:0]
     else:
-        own = read_source(SOURCE, request.root)
-        clean, _, notes = split_films(replace(request, classes=("normal", "covid-19")))
+        own = read_source(source, request.root)
+        clean, _, notes = split_films(replace(request, sources=None, classes=("normal", "covid-19")))
         known = pd.concat([_all_films(name, request) for name in KNOWN], ignore_index=True)
     own = own.assign(split="", reason=own["excluded"]).reset_index(drop=True)
-    own.loc[own["label"] == "covid-19", "reason"] = f"COVID-19 films of {SOURCE} stand in other sets too"
+    if source == SOURCE:
+        own.loc[own["label"] == "covid-19", "reason"] = SHARED
+    elif "no_finding" in own.columns:
+        shown = (own["reason"] == "") & own["no_finding"].astype(bool)
+        own.loc[shown & (own["label"] != "normal"), "reason"] = NO_FINDING
     home = clean[(clean["label"] == "covid-19") & (clean["reason"] == "")]
     home = home if request.wants_phantoms else home[home["source_dataset"] == HOME]
     if not len(home):
@@ -71,13 +90,36 @@ def same_source(request: Request) -> Outcome:
         )
     _place(own, clean, known, request, notes)
     fold = request.fold or 0
-    notes += [
-        f"fold {fold} of {request.folds}, counted from 0; over all folds each tested film is tested on once",
-        "the films of the tested source have no patient ids: those that look alike count as one patient's",
-    ]
+    notes.append(
+        f"fold {fold} of {request.folds}, counted from 0; over all folds each tested film is tested on once"
+    )
+    if not own["patient_known"].any():
+        notes.append(
+            "the films of the tested source have no patient ids: those that look alike count as one patient's"
+        )
     frame = pd.concat([home.assign(split="train"), own], ignore_index=True)
     frame["class"] = np.where(frame["label"] == "normal", "normal", OPACITY)
     return Outcome(frame, notes)
+
+
+def testable() -> tuple[str, ...]:
+    """The sources that can be tested on: `SOURCES`, and those that the user declared."""
+    return (*SOURCES, *own_sources.declared())
+
+
+def tested(request: Request) -> str:
+    """The source that is tested on. Raises `ConfigError` for a source without both classes, or several."""
+    if request.sources is None:
+        return SOURCE
+    allowed = ("phantom", *testable())
+    if len(request.sources) != 1 or request.sources[0] not in allowed:
+        raise ConfigError(
+            "the protocol same-source fixes its sources",
+            found=", ".join(request.sources) or "an empty list",
+            expected="one of " + ", ".join(allowed),
+            hint="name one source that has both classes, or leave sources out",
+        )
+    return request.sources[0]
 
 
 def _place(
@@ -112,7 +154,11 @@ def _place(
         if patient in strange:
             own.loc[row, "reason"] = f"looks like a film of {strange[patient]}"
         elif opacity and part == "train":
-            own.loc[row, "reason"] = "looks like a normal that is trained on"
+            own.loc[row, "reason"] = (
+                "of a patient whose normals are trained on"
+                if own["patient_known"].iat[row]
+                else "looks like a normal that is trained on"
+            )
         elif part == "test" and folds[patient] != (request.fold or 0):
             # Opacities of other folds are there for the ceiling alone.
             own.loc[row, ["split", "reason"]] = ("train", "") if opacity else ("", _ELSEWHERE)
@@ -124,7 +170,7 @@ def _once(own: pd.DataFrame, at: Any, films: Any) -> npt.NDArray[np.bool_]:
     """Which of the rows `at` are the first of their film; the others, and rows of COVID-19, get a reason."""
     plays = (own["reason"].iloc[at] == "").to_numpy()
     repeated = pd.Series(np.where(plays, films, -1 - np.arange(len(at)))).duplicated().to_numpy()
-    own.loc[at[repeated], "reason"] = f"same film as one kept from {SOURCE}"
+    own.loc[at[repeated], "reason"] = f"same film as one kept from {own['source_dataset'].iat[0]}"
     return np.asarray(plays & ~repeated)
 
 

@@ -13,7 +13,7 @@ from pydantic import Field, FiniteFloat, ValidationError
 
 from covid_synth_data.benchmark import results
 from covid_synth_data.benchmark.reporting import tables
-from covid_synth_data.benchmark.suite import list_suites, load_suite
+from covid_synth_data.benchmark.suite import is_suite, load_suite
 from covid_synth_data.errors import ResultError
 from covid_synth_data.files.models import FrozenModel, invalid
 from covid_synth_data.machine import Code
@@ -166,7 +166,7 @@ def _block(rows: Sequence[tables.Row], files: dict[tuple[str, ...], list[Evidenc
         return tuple(files[row.suite, row.suite_version, row.task, row.preprocessing, row.model, row.regime])
 
     points = list(first.sensitivity_at)
-    caution = load_suite(first.suite).caution if first.suite in list_suites() else None
+    caution = load_suite(first.suite).caution if is_suite(first.suite) else None
     remarks = dict.fromkeys([*([caution] if caution else []), *(note for row in rows for note in row.notes)])
     return BenchmarkBlock(
         title=f"{first.suite} {first.suite_version}, {first.task} ({first.protocol}), {first.preprocessing}"

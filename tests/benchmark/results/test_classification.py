@@ -112,7 +112,7 @@ def test_more_real_films_than_the_suite_allows(path, monkeypatch):
     stated = results.read_result(path)
     data = Data(max_negatives=stated.composition.real_negatives - 1)
     limited = ClassificationSuite.model_validate({**SUITE, "data": data})
-    monkeypatch.setattr(base, "list_suites", lambda: ("miniature",))
+    monkeypatch.setattr(base, "is_suite", lambda name: name == "miniature")
     monkeypatch.setattr(base, "load_suite", lambda _: limited)
     with pytest.raises(ResultError, match="suite miniature 1.0.0 allows 19 real negatives, not 20"):
         results.validate_result(path)
