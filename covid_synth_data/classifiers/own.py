@@ -2,6 +2,7 @@
 
     --model my_models:Forest            the attribute `Forest` of the module `my_models`
     --model my-forest                   an entry point of the group `covid_synth_data.classifiers`
+    --model timm:convnext_tiny.fb_in1k  a pretrained network of timm, see `timm_probe`
 
 The attribute is a class or function that is called with a seed and returns an object with
 
@@ -28,6 +29,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from covid_synth_data.classifiers import timm_probe
 from covid_synth_data.classifiers.registry import CLASSIFIERS
 from covid_synth_data.errors import ConfigError, UnknownName
 from covid_synth_data.files.fields import Line, Sha256
@@ -55,7 +57,8 @@ class Estimator(Protocol):
 
 
 class Origin(FrozenModel):
-    """Which classifier a result is of: MODULE:ATTRIBUTE, and the sha256 of the file of the module."""
+    """Which classifier a result is of: MODULE:ATTRIBUTE, and the sha256 of the file of the module; of a
+    network of timm that of its weights."""
 
     origin: Line
     sha256: Sha256
@@ -83,6 +86,9 @@ def entry_points() -> list[str]:
 def origin_of(origin: str) -> Origin:
     """What a result says of the classifier. Raises as `factory` does."""
     factory(origin)
+    kind, _, network = origin.partition(":")
+    if kind == timm_probe.PREFIX:
+        return Origin(origin=origin, sha256=timm_probe.digest(network))
     module = sys.modules[origin.partition(":")[0]]
     content = Path(module.__file__).read_bytes() if module.__file__ else b""
     return Origin(origin=origin, sha256=hashlib.sha256(content).hexdigest())
@@ -95,6 +101,9 @@ def factory(origin: str) -> Any:
         raise ConfigError(
             "no such classifier", found=repr(origin)[:120], expected="MODULE:ATTRIBUTE, e.g. my_models:Forest"
         )
+    if module_name == timm_probe.PREFIX:
+        timm_probe.check(attribute)
+        return lambda seed: timm_probe.Probe(attribute)
     if str(Path.cwd()) not in sys.path:  # a console script does not look in the working folder
         sys.path.append(str(Path.cwd()))
     try:

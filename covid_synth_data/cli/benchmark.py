@@ -52,7 +52,7 @@ def run_suite(
     task: Annotated[list[str] | None, typer.Option(help="a task; again for more")] = None,
     model: Annotated[
         list[str] | None,
-        typer.Option(help="a model of the suite, or your own MODULE:ATTRIBUTE; again for more"),
+        typer.Option(help="a model of the suite, timm:NAME, or your own MODULE:ATTRIBUTE; again for more"),
     ] = None,
     regime: Annotated[list[str] | None, typer.Option(help="a regime; again for more")] = None,
     config: Annotated[
