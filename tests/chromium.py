@@ -19,7 +19,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+REQUIRED = "COVID_SYNTH_BROWSER_TESTS"
+"""Environment variable: set, the tests of pages fail where there is no browser instead of being skipped."""
+
 PATIENCE = 60.0
 KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "ArrowDown": 40, "Enter": 13, "Tab": 9, "Escape": 27, " ": 32}
 
@@ -27,6 +32,16 @@ KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "ArrowDown": 40, "Enter": 13, "Tab": 
 def find() -> str | None:
     """The browser that CHROMIUM names, or the first on the path."""
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def need() -> None:
+    """Skip the test where there is no browser; fail it where `REQUIRED` is set."""
+    if find() is not None:
+        return
+    reason = "no Chromium on this machine; CHROMIUM may name one"
+    if os.environ.get(REQUIRED):
+        pytest.fail(f"{reason} ({REQUIRED} is set)")
+    pytest.skip(reason)
 
 
 class Browser:

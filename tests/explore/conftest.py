@@ -107,7 +107,6 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[chromium.Browser]:
-    if chromium.find() is None:
-        pytest.skip("no Chromium on this machine; CHROMIUM may name one")
+    chromium.need()
     with chromium.running() as found:
         yield found

@@ -43,8 +43,7 @@ def built(everything: Path, all_boards: list[Board], tmp_path_factory: pytest.Te
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[chromium.Browser]:
-    if chromium.find() is None:
-        pytest.skip("no Chromium on this machine; CHROMIUM may name one")
+    chromium.need()
     with chromium.running() as found:
         yield found
 

@@ -86,7 +86,6 @@ def study(make: Callable[..., Study]) -> Study:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[chromium.Browser]:
-    if chromium.find() is None:
-        pytest.skip("no Chromium on this machine; CHROMIUM may name one")
+    chromium.need()
     with chromium.running() as found:
         yield found
