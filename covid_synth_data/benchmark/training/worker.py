@@ -1,37 +1,30 @@
-"""The part of the engine that needs torch: films into stores, classifiers trained, test films predicted."""
+"""The part of the engine that needs torch: classifiers trained, test films predicted."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
 from covid_synth_data import machine
 from covid_synth_data.benchmark.data.composition import Films, Pool
 from covid_synth_data.benchmark.request import ClassificationRequest, Progress
 from covid_synth_data.benchmark.results import classification as results
 from covid_synth_data.benchmark.suite import Regime
-from covid_synth_data.benchmark.training import added, augment, fit, heads, own, trees
+from covid_synth_data.benchmark.training import added, fit, heads, own, trees
+from covid_synth_data.benchmark.training.reader import Array, FilmReader
 from covid_synth_data.classifiers.networks import Network
-from covid_synth_data.classifiers.registry import build, entry
+from covid_synth_data.classifiers.registry import entry
 from covid_synth_data.classifiers.weights import NO_WEIGHTS, WeightsUsed
-from covid_synth_data.files.pixels import load_grey
-from covid_synth_data.files.store import Store, default_folder
 from covid_synth_data.metrics import detection
-from covid_synth_data.preprocessing import films as preprocessing
 
-Array = npt.NDArray[Any]
 Found = tuple[fit.Trained, WeightsUsed, dict[str, Array]]
 """A training, its initial weights, and the probabilities of the films of each part."""
 
-FEATURE_BATCH: Final = 32
 LIBRARIES: Final = (
     *("datasets", "numpy", "pillow", "scikit-learn", "scipy", "timm", "torch", "torchvision"),
     "torchxrayvision",
@@ -50,39 +43,13 @@ class TrainedClassifier:
     notes: list[str]
 
 
-class Worker:
+class Worker(FilmReader):
     """Trains the classifiers of a suite on films of one pool, each film decoded once."""
 
     def __init__(self, request: ClassificationRequest, pool: Pool, progress: Progress) -> None:
         """Raises `ConfigError` for a device that is not there."""
-        suite, kind = request.suite, request.films
-        self.request, self.suite, self.kind, self.pool, self.progress = request, suite, kind, pool, progress
-        self.cache_dir = request.cache_dir or default_folder()
-        self.device = machine.pick_device(request.device)
+        super().__init__(request, pool, progress)
         self.code = machine.code(LIBRARIES)
-        side = suite.image_size
-        made_by = f"{side}-{preprocessing.version(kind)}"
-        self.pixels = Store(self.cache_dir / f"pixels-{made_by}", (side, side), np.uint8)
-        self.flags = Store(self.cache_dir / f"flags-{made_by}", (1,), np.uint8)
-        self.made_by = made_by
-
-    def fill(self, model: str, train: Sequence[tuple[Films, Regime]], others: Sequence[Films]) -> None:
-        """Bring what `model` reads of all these films into the stores. Raises `BadImage`, `OutputError`."""
-        ids = list(
-            dict.fromkeys(name for films in [*(one for one, _ in train), *others] for name in films.ids)
-        )
-        keys = []
-        for number, name in enumerate(ids, 1):
-            keys.append(self.pool.key(name))
-            self.progress(number, len(ids), "read")
-        if not entry(model).frozen:
-            self._decode(keys)
-            return
-        augmented = dict.fromkeys(
-            self.pool.key(name) for films, regime in train if regime.augment == "plain" for name in films.ids
-        )
-        views = range(1, self.suite.augment_views + 1)
-        self._extract(model, [*keys, *(fit.view_key(key, view) for key in augmented for view in views)])
 
     def train(
         self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
@@ -135,14 +102,14 @@ class Worker:
         for films, mine in zip(trains, rows, strict=True):
             labels[mine] = films.labels
         union = dataclasses.replace(trains[0], ids=ids, labels=labels, patients=[""] * len(ids))
-        networks = [self._build(model, seed, len(union.classes)) for seed in seeds]
+        networks = [self.build_network(model, seed, len(union.classes)) for seed in seeds]
         layers = [network.head.to(self.device) for network in networks]
         with machine.one_thread():
             trained = heads.fit(
                 layers,
-                self._features_of(model, union, regime),
+                self.feature_feed(model, union, regime),
                 rows,
-                self._features_of(model, parts["validation"]),
+                self.feature_feed(model, parts["validation"]),
                 settings,
                 sampling=regime.sampling,
                 loss=regime.loss,
@@ -150,7 +117,7 @@ class Worker:
                 device=self.device,
                 advance=lambda epoch: self.progress(epoch, settings.max_epochs, what),
             )
-            feeds = {name: self._features_of(model, films) for name, films in parts.items()}
+            feeds = {name: self.feature_feed(model, films) for name, films in parts.items()}
             found = [
                 {name: fit.class_probabilities(layer, feed) for name, feed in feeds.items()}
                 for layer in layers
@@ -192,7 +159,7 @@ class Worker:
             results.Weights.model_validate(used.model_dump()),
             self.code,
             machine.hardware(self.device),
-            self._notes([train, *parts.values()]),
+            self.notes([train, *parts.values()]),
         )
 
     def _fit(
@@ -212,7 +179,7 @@ class Worker:
     ) -> tuple[Network, fit.Trained]:
         """Train a network, or its dense layer on fixed features, with early stopping. Needs `fill`."""
         settings = self.suite.training_of(model)
-        network = self._build(model, seed, len(train.classes)).to(self.device)
+        network = self.build_network(model, seed, len(train.classes)).to(self.device)
         # One dense layer is too small to share out, and one thread gives the same digits on every machine.
         with machine.one_thread() if entry(model).frozen else contextlib.nullcontext():
             trained = fit.fit(
@@ -228,26 +195,14 @@ class Worker:
             )
         return network, trained
 
-    def films(self, films: Films) -> Array:
-        """Their pixels as networks see them, uint8 (n, side, side)."""
-        keys = [self.pool.key(name) for name in films.ids]
-        self._decode(keys)
-        return self.pixels.rows(keys)
-
-    def features(self, model: str, films: Films) -> Array:
-        """The pooled features (n, width) of films by the body of a frozen `model`, computed where absent."""
-        keys = [self.pool.key(name) for name in films.ids]
-        self._extract(model, keys)
-        return self._features(model).rows(keys)
-
     def _estimate(
         self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
     ) -> Found:
         """Fit bagged trees or a logistic regression to fixed features."""
         self.progress(0, 1, what)
         fitted, trained = trees.fit(
-            self._features_of(model, train, regime),
-            self._features_of(model, parts["validation"]),
+            self.feature_feed(model, train, regime),
+            self.feature_feed(model, parts["validation"]),
             classes=len(train.classes),
             seed=seed,
             learner=entry(model).learner,
@@ -256,11 +211,11 @@ class Worker:
             monitor=self.suite.training_of(model).monitor,
         )
         found = {
-            name: trees.class_probabilities(fitted, self._features_of(model, films))
+            name: trees.class_probabilities(fitted, self.feature_feed(model, films))
             for name, films in parts.items()
         }
         self.progress(1, 1, what)
-        return trained, self._build(model, 0).weights, found
+        return trained, self.build_network(model, 0).weights, found
 
     def _fit_own(
         self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
@@ -286,101 +241,13 @@ class Worker:
         self.progress(1, 1, what)
         return trained, NO_WEIGHTS, dict(found)
 
-    def _notes(self, parts: Sequence[Films]) -> list[str]:
-        """What became of films whose lungs were not found."""
-        if self.kind != "lungs":
-            return []
-        keys = [self.pool.key(name) for name in dict.fromkeys(name for part in parts for name in part.ids)]
-        lost = int((self.flags.rows(keys) == 0).sum())
-        return [f"the lungs were not found in {lost} of {len(keys)} films; a fixed ellipse stands for them"]
-
-    def _build(self, model: str, seed: int, classes: int = 2) -> Network:
-        return build(model, self.request.weights_of(model), seed, classes)
-
     def _feed(self, model: str, films: Films, regime: Regime | None = None) -> fit.Feed:
         """The films for training by `regime`, or as they are without one."""
         if entry(model).frozen:
-            return self._features_of(model, films, regime)
+            return self.feature_feed(model, films, regime)
         keys = [self.pool.key(name) for name in films.ids]
         augmented = regime is not None and regime.augment == "plain"
         return fit.PixelFeed(self.pixels, keys, films.labels, self.device, augment=augmented)
-
-    def _features_of(self, model: str, films: Films, regime: Regime | None = None) -> fit.FeatureFeed:
-        keys = [self.pool.key(name) for name in films.ids]
-        views = self.suite.augment_views if regime is not None and regime.augment == "plain" else 0
-        return fit.FeatureFeed(self._features(model), keys, films.labels, self.device, views=views)
-
-    def _features(self, model: str, network: Network | None = None) -> Store:
-        network = network or self._build(model, 0)
-        made_by = f"{entry(model).body}-{(network.weights.sha256 or 'none')[:12]}"
-        name = f"features-{made_by}-{self.made_by}-{self.device.type}"
-        return Store(self.cache_dir / name, (network.width,), np.float32)
-
-    def _decode(self, keys: Sequence[str]) -> None:
-        side = self.suite.image_size
-        total, done = len(self.pixels.missing(keys)), 0
-
-        def advance(rows: int) -> None:
-            nonlocal done
-            done += rows
-            self.progress(done, total, "decode")
-
-        def prepare(key: str) -> preprocessing.Prepared:
-            return preprocessing.prepare(load_grey(self.pool.cell(key)), side, self.kind)
-
-        def several(part: Sequence[str]) -> Array:
-            with ThreadPoolExecutor(2) as threads:
-                made = dict(zip(part, threads.map(prepare, part), strict=True))
-            if self.kind == "lungs":
-                # Before the pixels: a film that has pixels has its flag, whenever a run is killed.
-                self.flags.add(part, lambda keys: np.array([[made[key].found] for key in keys], np.uint8))
-            return np.stack([one.pixels for one in made.values()])
-
-        self.pixels.add(keys, several, advance)
-
-    def _extract(self, model: str, keys: Sequence[str]) -> None:
-        """Features of `keys`, which may be variants of films. Decodes only films that lack features."""
-        network = self._build(model, 0).to(self.device).eval()
-        store = self._features(model, network)
-        missing = store.missing(keys)
-        if not missing:
-            return
-        self._decode([key.partition(":")[0] for key in missing])
-        done = 0
-
-        def batch(part: Sequence[str]) -> Array:
-            nonlocal done
-            films = torch.stack([self._variant(key) for key in part])
-            # A full batch always: the last digits of a convolution can depend on the number of films.
-            room = torch.zeros(size - len(part), *films.shape[1:])
-            with torch.inference_mode():
-                found: Array = network.features(torch.cat([films, room]).to(self.device)).cpu().numpy()
-            done += len(part)
-            self.progress(done, len(missing), f"features of {model}")
-            return found[: len(part)]
-
-        def batches(part: Sequence[str]) -> list[Sequence[str]]:
-            return [part[start : start + size] for start in range(0, len(part), size)]
-
-        # On a CPU films go one by one through as many single threads as there are cores: the features then
-        # depend on neither number, and small maps stay in the cores' own caches, which is twice as fast.
-        size, workers = (1, torch.get_num_threads()) if self.device.type == "cpu" else (FEATURE_BATCH, 1)
-        with (
-            machine.one_thread(),
-            ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as threads,
-        ):
-            store.add(missing, lambda part: np.concatenate(list(threads.map(batch, batches(part)))))
-
-    def _pixels_of(self, key: str) -> Array:
-        """A variant of a film as uint8 (side, side)."""
-        grey: Array = np.rint(self._variant(key)[0].numpy() * 255).clip(0, 255).astype(np.uint8)
-        return grey
-
-    def _variant(self, key: str) -> torch.Tensor:
-        """The film (1, side, side) in [0, 1] that `key` names, augmented where it names a variant."""
-        base, _, view = key.partition(":plain")
-        film = torch.from_numpy(self.pixels.rows([base])).float().unsqueeze(1) / 255.0
-        return (augment.plain(film, augment.rng_of_view(base, int(view))) if view else film)[0]
 
 
 def _sum(done: Sequence[Found], parts: Mapping[str, Films]) -> Found:
