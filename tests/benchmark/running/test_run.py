@@ -18,9 +18,10 @@ import covid_synth_data
 from covid_synth_data.benchmark import report, results, run
 from covid_synth_data.benchmark.request import make_request
 from covid_synth_data.benchmark.suite.classification import Data
-from covid_synth_data.benchmark.training import worker
+from covid_synth_data.benchmark.training import reader
 from covid_synth_data.errors import BadImage, ConfigError, LeakError, ReleaseError, ResultError, UnknownName
 from covid_synth_data.files import pixels
+from covid_synth_data.files.store import Store
 from covid_synth_data.preprocessing import films
 from tests.benchmark.conftest import real, synthetic
 from tests.benchmark.running.single import one
@@ -35,7 +36,7 @@ def test_a_classifier_learns_what_is_easy(bench, suite):
 
 def test_frozen_features_are_computed_once(bench, monkeypatch):
     first = one(bench, "augmented", models=["lite0-frozen"], out=bench.arguments["out"] / "a")
-    monkeypatch.setattr(worker.Worker, "_variant", lambda *_: pytest.fail("a feature was computed again"))
+    monkeypatch.setattr(reader.FilmReader, "_variant", lambda *_: pytest.fail("a feature was computed again"))
     again = one(bench, "augmented", models=["lite0-frozen"], out=bench.arguments["out"] / "b")
     assert again.predictions == first.predictions
     assert (first.weights.name, first.weights.file) == ("imagenet", "efficientnet-lite0-57934424.pth")
@@ -43,7 +44,7 @@ def test_frozen_features_are_computed_once(bench, monkeypatch):
 
 def test_a_film_is_decoded_once(bench, monkeypatch):
     one(bench, "real+gnc")
-    monkeypatch.setattr(worker, "load_grey", lambda *_: pytest.fail("a film was decoded again"))
+    monkeypatch.setattr(reader, "load_grey", lambda *_: pytest.fail("a film was decoded again"))
     one(bench, "balanced", seeds=[3])
 
 
@@ -232,9 +233,7 @@ def test_progress_reaches_its_end_in_each_stage(bench):
 
 def test_the_pixels_of_the_store_are_those_of_the_film(bench):
     run(bench.suite, **bench.arguments, regimes=["real"])
-    store = worker.Store(
-        bench.arguments["cache_dir"] / f"pixels-24-{films.version('plain')}", (24, 24), np.uint8
-    )
+    store = Store(bench.arguments["cache_dir"] / f"pixels-24-{films.version('plain')}", (24, 24), np.uint8)
     cell = bench.splits["test"].cast_column("image", datasets.Image(decode=False))[3]["image"]
     from covid_synth_data.files.store import content_key
 
