@@ -22,7 +22,8 @@ NOTES: Final = (
     " seed the interval is over patients alone.",
     "Trained on: real negatives and positives + synthetic films; in the first fold, where there are folds."
     " Skew: negatives / positives of all of them.",
-    "FN: false negatives, positives below a probability of 0.5; one number per seed.",
+    "FN: false negatives, positives below a probability of 0.5; one number per seed, of more than five seeds"
+    " the mean {lowest to highest}.",
     "SE@SP: sensitivity at the threshold that gives that specificity on the same test films.",
     "AUC, mean of folds: mean over the folds of the AUC within each, then over the seeds {lowest to highest"
     " seed}. AUC ranks the films of all folds together, though each fold has a classifier of its own.",
@@ -34,6 +35,9 @@ STAND_IN: Final = ":film-"
 
 _FOLD: Final = re.compile(r"fold \d+ of \d+")
 """What a task says of one fold has no place beside a row of all."""
+
+LISTED: Final = 5
+"""The largest number of seeds whose counts are listed one by one."""
 
 
 class Cell(FrozenModel):
@@ -116,6 +120,13 @@ def blocks(rows: Sequence[Row]) -> list[list[Row]]:
     for row in rows:
         found[row.suite, row.suite_version, row.task, row.preprocessing].append(row)
     return list(found.values())
+
+
+def _counts(counts: Sequence[int]) -> str:
+    """The count of each seed, or of many seeds the mean and {lowest to highest}."""
+    if len(counts) <= LISTED:
+        return ", ".join(f"{count:,}" for count in counts)
+    return f"{sum(counts) / len(counts):,.0f} {{{min(counts):,} to {max(counts):,}}}"
 
 
 def section(rows: Sequence[Row]) -> list[str]:
@@ -270,7 +281,7 @@ def _markdown(rows: Sequence[Row]) -> str:
             trained_on(row),
             f"{row.skew:.2f}",
             str(len(row.seeds)),
-            f"{', '.join(map(str, row.false_negatives))} of {row.test_positives}",
+            f"{_counts(row.false_negatives)} of {row.test_positives:,}",
             str(row.sensitivity),
             str(row.specificity),
             str(row.auc),
