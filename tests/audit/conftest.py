@@ -68,6 +68,12 @@ def film_set(
     )
 
 
+def values(found, key: str, subject: str | None = None) -> dict[str, object]:
+    """The values of a metric by subject."""
+    # The first is that of all films; a smaller yardstick brings a second one.
+    return {value.subject: value for value in reversed(found.values) if value.key == key}
+
+
 def material(
     synthetic: FilmSet,
     training: FilmSet,

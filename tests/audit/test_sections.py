@@ -26,13 +26,7 @@ from covid_synth_data.errors import MetricError, UnknownName
 from covid_synth_data.lesions import coordinates
 from covid_synth_data.metrics import diversity
 from covid_synth_data.sources import phantom
-from tests.audit.conftest import film_set, material, noise
-
-
-def values(found, key: str, subject: str | None = None) -> dict[str, object]:
-    """The values of a metric by subject."""
-    # The first is that of all films; a smaller yardstick brings a second one.
-    return {value.subject: value for value in reversed(found.values) if value.key == key}
+from tests.audit.conftest import film_set, material, noise, values
 
 
 @pytest.fixture
