@@ -48,7 +48,8 @@ def test_older_results_of_u_nets_are_recognised(tmp_path) -> None:
 def test_stored_results_are_valid(kind) -> None:
     path = results.find(STORED, kind)[0]
     result = results.validate_result(path)
-    assert path == STORED / result.path
+    # In an archive or beside it, a file lies where its own fields say.
+    assert path.as_posix().endswith(f"/{result.path.as_posix()}")
     assert results.parse_result(path, result.model_dump_json()) == result
 
 

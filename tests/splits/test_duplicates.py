@@ -196,9 +196,9 @@ def test_comparisons_are_remembered_by_content(
     searches: list[int] = []
     search = copies.search
 
-    def spy(thumbs):
+    def spy(thumbs, progress=None):
         searches.append(len(thumbs))
-        return search(thumbs)
+        return search(thumbs, progress)
 
     monkeypatch.setattr(copies, "search", spy)
     assert found_in(paths) == expected
