@@ -169,9 +169,7 @@ def _block(groups: Sequence[Group], suite: ClassificationSuite | None) -> Block:
     first = groups[0].first
     baselines = [group.first.regime for group in groups if group.first.regime_rule.baseline]
     pairs = comparisons.compare([group.sample for group in groups]) if baselines else []
-    chosen = comparisons.best_on_validation(
-        [item.sample for item in groups if item.first.regime in baselines]
-    )
+    chosen = comparisons.to_beat([item.sample for item in groups]) if baselines else None
     best = None if chosen is None else chosen.regime
     rows = {group.first.regime: tables.row_of(group) for group in groups}
     gain_of = {item.regime: item for item in gains.gains(pairs, baselines=True) if item.metric == "AUC"}

@@ -68,10 +68,7 @@ def compare(samples: Sequence[Sample]) -> list[Pair]:
             expected='a regime of real films alone (mix = "real")',
             hint="run the baselines too",
         )
-    chosen = {
-        films: best_on_validation([one for one in baselines if one.rule.generator_films in (None, films)])
-        for films in {sample.rule.generator_films for sample in samples}
-    }
+    chosen = {films: to_beat(samples, films) for films in {sample.rule.generator_films for sample in samples}}
     pairs = []
     for baseline in baselines:
         for sample in samples:
@@ -93,6 +90,14 @@ def compare(samples: Sequence[Sample]) -> list[Pair]:
                 )
             )
     return pairs
+
+
+def to_beat(samples: Sequence[Sample], generator_films: str | None = None) -> Sample | None:
+    """The baseline to beat among `samples`, None of none. Baselines that have the films of a generator count
+    for regimes that have the same `generator_films` alone."""
+    return best_on_validation(
+        [one for one in samples if one.rule.baseline and one.rule.generator_films in (None, generator_films)]
+    )
 
 
 def best_on_validation(baselines: Sequence[Sample]) -> Sample | None:

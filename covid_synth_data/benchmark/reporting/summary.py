@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from covid_synth_data.benchmark.reporting import comparisons
 from covid_synth_data.benchmark.reporting.collect import Group
 from covid_synth_data.benchmark.reporting.comparisons import Pair
 from covid_synth_data.benchmark.reporting.gains import Gain
@@ -37,7 +38,7 @@ def section(compared: Sequence[Compared]) -> list[str]:
     return [
         "## Summary",
         "AUC, mean over the seeds. The verdict names regimes with a gain over the baseline to beat, or a loss"
-        " against the baseline of the same recipe, in any metric. The tables below have the intervals.",
+        " against the baseline of the same recipe, in a judged metric. The tables below have the intervals.",
         markdown_table([HEADER, *map(_line, compared)]),
     ]
 
@@ -45,9 +46,14 @@ def section(compared: Sequence[Compared]) -> list[str]:
 def _line(one: Compared) -> list[str]:
     first = one.groups[0].first
     real = [group for group in one.groups if group.first.regime_rule.baseline]
-    made = [group for group in one.groups if not group.first.regime_rule.baseline]
-    chosen = next((pair.baseline for pair in one.pairs if pair.chosen), None)
-    to_beat = [group for group in real if group.first.regime == chosen]
+    # A ceiling is trained on real films that are held back from all others; it is no synthetic regime.
+    made = [
+        group
+        for group in one.groups
+        if group.first.regime_rule.synthetic and not group.first.regime_rule.held
+    ]
+    chosen = comparisons.to_beat([group.sample for group in real]) if one.pairs else None
+    to_beat = [group for group in real if chosen is not None and group.first.regime == chosen.regime]
     counts = sorted({len(group.seeds) for group in one.groups})
     return [
         f"{first.suite} {first.suite_version}",

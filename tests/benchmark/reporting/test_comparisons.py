@@ -204,6 +204,8 @@ def test_equal_data_is_told_beside_a_gain_and_is_no_baseline_of_other_regimes():
     assert found.over_equal_data.low < 0 < found.over_equal_data.high
     assert "over equal data" in gains.verdict(gains.gains(comparisons.compare(given)))
     assert gain(given, "gan-augmented").over_equal_data is None  # that recipe was not run with equal data
+    # Report and leaderboard name the same baseline as the gains are measured against.
+    assert comparisons.to_beat(given).regime == "real"
     # A regime that has these films must beat the baseline that has them.
     with_films = gain(given, "equal-data-gan")
     assert (with_films.best, with_films.named, with_films.verdict) == ("equal-data", "equal-data", "none")
