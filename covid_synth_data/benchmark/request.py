@@ -23,6 +23,7 @@ from covid_synth_data.benchmark.suite import (
     Suite,
     Weights,
     derived,
+    half_samples_of,
     load_classifiers,
     load_suite,
 )
@@ -196,18 +197,24 @@ REQUESTS: Final[dict[str, Any]] = {
 
 
 def make_request(
-    suite: str | Path | AnySuite, *, seeds: int | Sequence[int] | None = None, **options: Any
+    suite: str | Path | AnySuite,
+    *,
+    seeds: int | Sequence[int] | None = None,
+    half_samples: bool = False,
+    **options: Any,
 ) -> ClassificationRequest | SegmentationRequest:
     """The request for `suite`, its name, or the path of its file, with the `options` of `benchmark.run`.
 
     A number n of `seeds` stands for the seeds 0 to n - 1; an option of None or False is not given. `configs`
     are synthetic configs that the suite need not name: regimes are derived for them (`suite.derived`) and run
     beside the baselines of real films, unless `regimes` says otherwise. `models` may name classifiers of the
-    user (`classifiers.own`). Raises
+    user (`classifiers.own`). With `half_samples` the suite is SUITE@half-samples. Raises
     `UnknownName` for a name that the suite does not have, `ConfigError` for an option that suites of its kind
     do not have and for a value that cannot be.
     """
     loaded = suite if isinstance(suite, Suite) else load_suite(suite)
+    if half_samples:
+        loaded = half_samples_of(loaded)
     model = REQUESTS[loaded.kind]
     given = {name: value for name, value in options.items() if value is not None and value is not False}
     if isinstance(loaded, ClassificationSuite) and (configs := given.pop("configs", None)):

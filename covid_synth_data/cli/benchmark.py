@@ -49,6 +49,12 @@ def run_suite(
     source: Annotated[
         str | None, typer.Option(help="of same-source: another set with both classes; the suite SUITE@SOURCE")
     ] = None,
+    half_samples: Annotated[
+        bool,
+        typer.Option(
+            "--half-samples", help="each seed trains on its own half of the patients; SUITE@half-samples"
+        ),
+    ] = False,
     task: Annotated[list[str] | None, typer.Option(help="a task; again for more")] = None,
     model: Annotated[
         list[str] | None,
@@ -89,6 +95,7 @@ def run_suite(
         raise UnknownName("choice of weights", weights, ["imagenet", "xrv", "none"])
     suite = suite if source is None else f"{suite}@{source}"
     options: dict[str, Any] = {
+        "half_samples": half_samples,
         "out": out,
         "root": root,
         "release": release,

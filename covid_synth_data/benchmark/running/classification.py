@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from covid_synth_data import tasks
-from covid_synth_data.benchmark.data import composition, made, more_real, released
+from covid_synth_data.benchmark.data import composition, drawing, made, more_real, released
 from covid_synth_data.benchmark.request import ClassificationRequest, Progress, Run
 from covid_synth_data.benchmark.results import classification as results
 from covid_synth_data.benchmark.running.kind import Kind, Prepared, Split, Synthetic
@@ -43,6 +43,8 @@ class FilmSplit(Split):
     run asks for them."""
     generator_films: dict[str, datasets.Dataset] = field(default_factory=dict)
     """By config, the real positives of its generator that are no training films of the task."""
+    draws: dict[int, datasets.Dataset] = field(default_factory=dict)
+    """By seed, the training films that are drawn for it, where the suite draws."""
 
     @cached_property
     def ids(self) -> dict[str, list[str]]:
@@ -156,18 +158,17 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         suite, splits, synthetic = self.suite, split.splits, self.synthetic
         regime = suite.regimes[run.regime]
         # The training films, and whether any of them meets validation or test.
-        real = composition.without_held(
-            regime.held, splits["train"], suite.positive, suite.data.held_findings
-        )
+        drawn, configs = self._draw(run, split)
+        real = composition.without_held(regime.held, drawn, suite.positive, suite.data.held_findings)
         real_ids = frozenset(split.ids["train"])
         if regime.generator_films is not None:
             joined = split.generator_films[regime.generator_films]
             real = composition.joined(real, joined)
             real_ids |= frozenset(joined["image_id"][:])
         if regime.retraced is not None:
-            real = split.configs[regime.retraced]
+            real = configs[regime.retraced]
             real_ids = frozenset(real["image_id"][:])
-        mixed = composition.compose(regime, real, split.configs, suite.positive, run.seed)
+        mixed = composition.compose(regime, real, configs, suite.positive, run.seed)
         tasks.check_leaks({**splits, "train": mixed}, pixels=False)
         trained_on = [
             synthetic.trained_on[name]
@@ -196,6 +197,24 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
             made_of=made_of,
             notes=notes,
         )
+
+    def _draw(self, run: Run, split: FilmSplit) -> tuple[datasets.Dataset, Mapping[str, datasets.Dataset]]:
+        """The training films of the run's seed and the configs with them. Where the suite draws a half, what
+        was made from films of the other half is left out. Films that are held back stay."""
+        train = split.splits["train"]
+        if not self.suite.data.half_samples:
+            return train, split.configs
+        if run.seed not in split.draws:
+            folds = () if run.fold is None else (run.fold,)
+            seed = (self.suite.data.split_seed, run.seed, *folds)
+            split.draws[run.seed] = drawing.half(train, seed)
+        drawn = split.draws[run.seed]
+        of_films = {
+            name: drawing.of_hosts(split.configs[name], drawn)
+            for name, one in self.suite.made_for(run.regime).items()
+            if one.kind not in ("held-back", "released")
+        }
+        return drawn, {**split.configs, **of_films}
 
     def _digest(self, run: Run, films: composition.Films, split: FilmSplit) -> str:
         suite = self.suite

@@ -38,6 +38,7 @@ def run(
     cache_dir: str | Path | None = None,
     progress: Progress | None = None,
     ray: str | None = None,
+    half_samples: bool = False,
 ) -> list[Path]:
     """Run a suite and return the paths of its result files, those that were there before included.
 
@@ -52,6 +53,9 @@ def run(
     Of a suite of classifiers, `tasks` are the first where none is named. `weights` replaces the initial
     weights of every model, "none" being random; `preprocessing` replaces that of the suite; `limit` is the
     largest number of real negatives to train on. Pixels and features are kept below `cache_dir`.
+
+    With `half_samples` each seed trains on its own half of the training patients, so that intervals over
+    seeds cover the draw of the training films (`suite.half_samples`).
 
     Of a suite of U-Nets, `protocol` is the first where none is named. `size` replaces the side of the
     profile's slices; `limit` is the largest number of real training (and of validation) slices. On a CPU one
@@ -84,6 +88,7 @@ def run(
         device=device,
         cache_dir=cache_dir,
         ray=ray,
+        half_samples=half_samples,
     )
     return run_request(request, progress)
 

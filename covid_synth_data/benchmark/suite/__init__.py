@@ -14,6 +14,7 @@ from covid_synth_data.benchmark.suite.classification import (
 )
 from covid_synth_data.benchmark.suite.loading import (
     AnySuite,
+    half_samples_of,
     is_suite,
     list_suites,
     load_classifiers,
@@ -34,6 +35,7 @@ __all__ = [
     "Version",
     "Weights",
     "digest_of",
+    "half_samples_of",
     "is_suite",
     "list_suites",
     "load_classifiers",

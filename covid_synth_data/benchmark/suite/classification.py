@@ -163,7 +163,8 @@ class Data(FrozenModel):
     `split_seed`: they make an imbalance, or take one away; `max_per_class` bounds every class (menon2020 and
     hussain2022 train on equal numbers). Training positives of `held_findings` (`source_class`, or
     "source:NAME" for all of a source) are for regimes with `held` alone. `generators_saw` are the parts that
-    a generator of the release may have learned from; films of the others never taught one.
+    a generator of the release may have learned from; films of the others never taught one. With
+    `half_samples` each seed trains on a half of the training patients of its own (`suite.half_samples`).
     """
 
     sources: list[Name] | None = None
@@ -177,6 +178,7 @@ class Data(FrozenModel):
     generators_saw: list[Literal["train", "validation"]] = Field(
         default_factory=lambda: list[Literal["train", "validation"]](("train",))
     )
+    half_samples: bool = False
 
 
 class ClassificationSuite(Suite):

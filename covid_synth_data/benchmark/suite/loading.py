@@ -9,7 +9,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
-from covid_synth_data.benchmark.suite import sourced
+from covid_synth_data.benchmark.suite import half_samples, sourced
 from covid_synth_data.benchmark.suite.classification import ClassificationSuite
 from covid_synth_data.benchmark.suite.segmentation import SegmentationSuite
 from covid_synth_data.errors import ConfigError, UnknownName
@@ -32,7 +32,7 @@ def list_suites() -> tuple[str, ...]:
 
 
 def is_suite(name: str) -> bool:
-    """Whether `load_suite` knows this name: of a suite of the package, or of one derived for a source."""
+    """Whether `load_suite` knows this name: of a suite of the package, or of one derived from it."""
     if name.endswith(".toml"):  # a file of that name is read only where a user asks for it
         return False
     try:
@@ -45,7 +45,9 @@ def is_suite(name: str) -> bool:
 def load_suite(name: str | Path) -> AnySuite:
     """The suite called `name`, or the one in the file at `name` where that ends in .toml.
 
-    NAME@SOURCE is the suite NAME of classifiers on that source (`suite.sourced`).
+    NAME@SOURCE is the suite NAME of classifiers on that source (`suite.sourced`). NAME@half-samples is that
+    suite with another half of the training patients for each seed (`suite.half_samples`).
+    NAME@SOURCE@half-samples is both.
 
     A file is parsed once in a process, and again only when it has changed. Raises `UnknownName` for a name
     that does not exist, `ConfigError` for a file that is no suite.
@@ -54,17 +56,37 @@ def load_suite(name: str | Path) -> AnySuite:
         path = Path(name)
         stamp = path.stat() if path.is_file() else None
         return _parsed(path.absolute(), path, (stamp.st_mtime_ns, stamp.st_size) if stamp else None)
-    template, mark, source = str(name).partition(sourced.MARK)
+    template, *marks = str(name).split(sourced.MARK)
     if template not in list_suites():
         raise UnknownName("suite", template, list_suites())
-    if mark:
-        return sourced.with_source(load_classifiers(template), source)
-    return _built_in(str(name))
+    suite = _built_in(template)
+    for mark in marks:
+        suite = half_samples_of(suite) if mark == half_samples.NAME else _on_source(suite, mark)
+    return suite
+
+
+def half_samples_of(suite: str | Path | AnySuite) -> ClassificationSuite:
+    """A suite of classifiers, or that of this name, with another half of the patients for each seed.
+
+    Raises `ConfigError` for a suite of another kind, and for one that does so already.
+    """
+    return half_samples.with_half_samples(_of_classifiers(_loaded(suite)))
+
+
+def _on_source(suite: AnySuite, source: str) -> ClassificationSuite:
+    return sourced.with_source(_of_classifiers(suite), source)
+
+
+def _loaded(suite: str | Path | AnySuite) -> AnySuite:
+    return load_suite(suite) if isinstance(suite, str | Path) else suite
 
 
 def load_classifiers(name: str | Path) -> ClassificationSuite:
     """As `load_suite`, for a suite of classifiers. Raises `ConfigError` for one of another kind."""
-    suite = load_suite(name)
+    return _of_classifiers(load_suite(name))
+
+
+def _of_classifiers(suite: AnySuite) -> ClassificationSuite:
     if not isinstance(suite, ClassificationSuite):
         raise ConfigError(
             f"the suite {suite.name} has no classifiers",
