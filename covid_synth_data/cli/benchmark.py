@@ -83,7 +83,7 @@ def run_suite(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done and its cost")] = False,
     protocol: Annotated[str | None, typer.Option(help="of a suite of CT slices: patient or paper")] = None,
     size: Annotated[
-        int | None, typer.Option(min=32, help="of CT slices, in pixels, in place of the profile's")
+        int | None, typer.Option(min=32, help="of films or CT slices, in pixels, in place of the suite's")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

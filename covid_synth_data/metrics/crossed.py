@@ -19,7 +19,8 @@ films that one side alone gets right are four patients, and not the 3,000 of the
 level, which may lie near 1, keeps the quantiles of the replicates, at the level that t asks for (Hesterberg
 2015, "expanded percentile").
 
-Not covered: another split, another generator, another hospital.
+Not covered: another split, another generator, another hospital. Other training films are covered where each
+seed trains on its own draw of them (`benchmark.suite.half_samples`).
 """
 
 from __future__ import annotations

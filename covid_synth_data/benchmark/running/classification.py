@@ -230,7 +230,7 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
                 "classes": list(split.classes),
                 "preprocessing": preprocessing.version(self.request.films),
                 "regime": suite.regimes[run.regime].rule(),
-                "training": suite.training_of(run.model).model_dump(),
+                "training": suite.training_of(run.model).rule(),
                 "views": suite.augment_views,
                 "weights": self.request.weights_of(run.model),
                 "dataset": used.model_dump() if used else None,
@@ -349,7 +349,8 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         classes, device = len(pending[0].train.classes), pick_device(self.request.device)
         step, film = time_network(self.request, model, classes, device)
         if not frozen:
-            steps = sum(-(-len(job.train.ids) // settings.batch_size) for job in pending)
+            films_of_epoch = [settings.epoch_films or len(job.train.ids) for job in pending]
+            steps = sum(-(-count // settings.batch_size) for count in films_of_epoch)
             seconds = settings.max_epochs * (steps * step + len(pending) * len(held_out) * film)
             return Cost(len(films), training=seconds)
         augmented = {

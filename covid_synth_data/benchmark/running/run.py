@@ -52,7 +52,8 @@ def run(
 
     Of a suite of classifiers, `tasks` are the first where none is named. `weights` replaces the initial
     weights of every model, "none" being random; `preprocessing` replaces that of the suite; `limit` is the
-    largest number of real negatives to train on. Pixels and features are kept below `cache_dir`.
+    largest number of real negatives to train on; `size` is the side of the films in pixels, in place of the
+    suite's (`suite.resized`). Pixels and features are kept below `cache_dir`.
 
     With `half_samples` each seed trains on its own half of the training patients, so that intervals over
     seeds cover the draw of the training films (`suite.half_samples`).

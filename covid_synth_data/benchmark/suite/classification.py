@@ -29,7 +29,9 @@ class Training(FrozenModel):
 
     `learning_rate` belongs to `optimizer`; `patience` is in epochs without a lower loss on the validation
     films. `monitor` is that loss: `loss` as it is in the training objective, or `balanced-loss`, the mean
-    of the losses of the two classes, which means the same under every regime whatever its skew.
+    of the losses of the two classes, which means the same under every regime whatever its skew. An epoch
+    draws each training film once, or `epoch_films` of them, so that regimes with more films take no more
+    steps.
     """
 
     optimizer: Literal["adadelta", "adam"] = "adadelta"
@@ -38,6 +40,12 @@ class Training(FrozenModel):
     max_epochs: Annotated[int, Field(ge=1, le=10_000)] = 200
     patience: Annotated[int, Field(ge=1)] = 15
     monitor: Literal["balanced-loss", "loss"] = "balanced-loss"
+    epoch_films: Annotated[int, Field(ge=2)] | None = None
+
+    def rule(self) -> dict[str, Any]:
+        """All of it, for a digest; `epoch_films` only where it says something, so that older results stay
+        what they are."""
+        return self.model_dump(exclude={"epoch_films"} if self.epoch_films is None else None)
 
 
 class TrainingChange(FrozenModel):
@@ -49,6 +57,7 @@ class TrainingChange(FrozenModel):
     max_epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
     patience: Annotated[int, Field(ge=1)] | None = None
     monitor: Literal["balanced-loss", "loss"] | None = None
+    epoch_films: Annotated[int, Field(ge=2)] | None = None
 
 
 class Regime(BaseRegime):

@@ -9,7 +9,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
-from covid_synth_data.benchmark.suite import half_samples, sourced
+from covid_synth_data.benchmark.suite import half_samples, resized, sourced
 from covid_synth_data.benchmark.suite.classification import ClassificationSuite
 from covid_synth_data.benchmark.suite.segmentation import SegmentationSuite
 from covid_synth_data.errors import ConfigError, UnknownName
@@ -47,7 +47,7 @@ def load_suite(name: str | Path) -> AnySuite:
 
     NAME@SOURCE is the suite NAME of classifiers on that source (`suite.sourced`). NAME@half-samples is that
     suite with another half of the training patients for each seed (`suite.half_samples`).
-    NAME@SOURCE@half-samples is both.
+    NAME@128px is that suite with films of that side (`suite.resized`). Marks can be combined.
 
     A file is parsed once in a process, and again only when it has changed. Raises `UnknownName` for a name
     that does not exist, `ConfigError` for a file that is no suite.
@@ -61,8 +61,17 @@ def load_suite(name: str | Path) -> AnySuite:
         raise UnknownName("suite", template, list_suites())
     suite = _built_in(template)
     for mark in marks:
-        suite = half_samples_of(suite) if mark == half_samples.NAME else _on_source(suite, mark)
+        suite = _derived(suite, mark)
     return suite
+
+
+def _derived(suite: AnySuite, mark: str) -> ClassificationSuite:
+    """The suite that `mark` makes of `suite`."""
+    if mark == half_samples.NAME:
+        return half_samples_of(suite)
+    if (side := resized.side_of(mark)) is not None:
+        return resized.with_side(_of_classifiers(suite), side)
+    return sourced.with_source(_of_classifiers(suite), mark)
 
 
 def half_samples_of(suite: str | Path | AnySuite) -> ClassificationSuite:
@@ -71,10 +80,6 @@ def half_samples_of(suite: str | Path | AnySuite) -> ClassificationSuite:
     Raises `ConfigError` for a suite of another kind, and for one that does so already.
     """
     return half_samples.with_half_samples(_of_classifiers(_loaded(suite)))
-
-
-def _on_source(suite: AnySuite, source: str) -> ClassificationSuite:
-    return sourced.with_source(_of_classifiers(suite), source)
 
 
 def _loaded(suite: str | Path | AnySuite) -> AnySuite:

@@ -34,6 +34,8 @@ def time_network(
 
     suite, batch = request.suite, request.suite.training_of(model).batch_size
     network = build(model, request.weights_of(model), 0, classes).to(device)
+    if not entry(model).frozen:
+        network = network.to(memory_format=torch.channels_last)
     side = suite.image_size
     films = torch.from_numpy(np.random.default_rng(0).random((batch, 1, side, side), np.float32)).to(device)
     target = torch.arange(batch, device=device) % classes

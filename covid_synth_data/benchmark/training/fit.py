@@ -125,7 +125,8 @@ def fit(
         epoch = 0
         for epoch in range(1, settings.max_epochs + 1):
             rng = np.random.default_rng([seed, epoch])
-            _epoch(model, optimizer, train, settings.batch_size, sampling, rng, weights)
+            order = draw_order(train.labels, sampling, rng, settings.epoch_films)
+            _epoch(model, optimizer, train, settings.batch_size, order, rng, weights)
             now = validation_loss(model, validation, settings.monitor)
             if not np.isfinite(now):
                 raise DivergedError(
@@ -148,12 +149,11 @@ def _epoch(
     optimizer: torch.optim.Optimizer,
     feed: Feed,
     batch_size: int,
-    sampling: str,
+    order: Rows,
     rng: np.random.Generator,
     weights: torch.Tensor | None,
 ) -> None:
     model.train()
-    order = draw_order(feed.labels, sampling, rng)
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         films = feed.batch(rows, rng)
@@ -180,17 +180,18 @@ def film_weights(labels: Rows) -> npt.NDArray[np.float32]:
     return weights
 
 
-def draw_order(labels: Rows, sampling: str, rng: np.random.Generator) -> Rows:
-    """The rows of one epoch, as many as there are films.
+def draw_order(labels: Rows, sampling: str, rng: np.random.Generator, films: int | None = None) -> Rows:
+    """The rows of one epoch, as many as there are films, or as `films` says.
 
-    `natural`: each film once. `class-balanced`: equally many from each class that occurs (up to rounding
-    down), the films of a class in turn, so that the rare class is repeated evenly and the common one is
-    thinned out.
+    `natural`: each film once, or as often as any other up to one. `class-balanced`: equally many from each
+    class that occurs (up to rounding down), the films of a class in turn, so that the rare class is repeated
+    evenly and the common one is thinned out.
     """
     if sampling == "natural":
-        return rng.permutation(len(labels))
+        order = rng.permutation(len(labels))
+        return order if films is None else np.resize(order, films)
     values = np.unique(labels)
-    share = max(1, len(labels) // len(values))
+    share = max(1, (films or len(labels)) // len(values))
     parts = [np.resize(rng.permutation(np.flatnonzero(labels == value)), share) for value in values]
     return rng.permutation(np.concatenate(parts))
 

@@ -56,7 +56,8 @@ def fit(
     for epoch in range(1, settings.max_epochs + 1):
         draws = [np.random.default_rng([seeds[place], epoch]) for place in stack.places]
         orders = [
-            draw_order(labels[place], sampling, rng) for place, rng in zip(stack.places, draws, strict=True)
+            draw_order(labels[place], sampling, rng, settings.epoch_films)
+            for place, rng in zip(stack.places, draws, strict=True)
         ]
         for start in range(0, len(orders[0]), settings.batch_size):
             batch = [order[start : start + settings.batch_size] for order in orders]

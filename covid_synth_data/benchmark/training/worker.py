@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import torch
 
 from covid_synth_data import machine
 from covid_synth_data.benchmark.data.composition import Films, Pool
@@ -180,6 +181,9 @@ class Worker(FilmReader):
         """Train a network, or its dense layer on fixed features, with early stopping. Needs `fill`."""
         settings = self.suite.training_of(model)
         network = self.build_network(model, seed, len(train.classes)).to(self.device)
+        if not entry(model).frozen:
+            # A depthwise convolution runs twice as fast on a CPU, and no slower elsewhere.
+            network = network.to(memory_format=torch.channels_last)
         # One dense layer is too small to share out, and one thread gives the same digits on every machine.
         with machine.one_thread() if entry(model).frozen else contextlib.nullcontext():
             trained = fit.fit(

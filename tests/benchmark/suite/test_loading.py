@@ -7,6 +7,7 @@ import os
 import pytest
 import tomlkit
 
+from covid_synth_data.benchmark.request import make_request
 from covid_synth_data.benchmark.suite import list_suites, load_classifiers, load_suite, loading
 from covid_synth_data.errors import ConfigError
 from tests.benchmark.conftest import SUITE
@@ -35,3 +36,22 @@ def test_a_suite_states_its_kind(tmp_path) -> None:
         load_suite(path)
     with pytest.raises(ConfigError, match="jiang2020 has no classifiers"):
         load_classifiers("jiang2020")
+
+
+def test_a_suite_with_films_of_another_side() -> None:
+    small = load_classifiers("external@128px")
+    assert (small.name, small.image_size) == ("external@128px", 128)
+    assert small.title.endswith("; films of 128 pixels")
+    assert small.regimes == load_classifiers("external").regimes
+    both = load_classifiers("same-source@siim-covid19@128px@half-samples")
+    assert (both.image_size, both.data.half_samples, both.data.sources) == (128, True, ["siim-covid19"])
+    for wrong in ("external@224px", "external@31px", "external@2000px"):
+        with pytest.raises(ConfigError, match=f"no such side for the suite external; found {wrong[9:-2]} "):
+            load_suite(wrong)
+
+
+def test_a_request_names_the_side_and_the_half(tmp_path) -> None:
+    request = make_request("external", out=tmp_path, size=64, half_samples=True)
+    assert request.suite.name == "external@64px@half-samples"
+    assert load_suite(request.suite.name) == request.suite
+    assert make_request("jiang2020", out=tmp_path, size=64).suite.name == "jiang2020"

@@ -206,3 +206,37 @@ def test_a_training_that_diverges_says_so():
 def test_adadelta_is_that_of_the_paper():
     _, trained = fit(Training(max_epochs=2))
     assert trained.epochs == 2
+
+
+@pytest.mark.parametrize("films", [40, 90, 250])
+def test_an_epoch_of_a_fixed_number_of_films(films):
+    labels = three(0).labels
+    order = training.draw_order(labels, "natural", np.random.default_rng(0), films)
+    often = np.bincount(order, minlength=len(labels))
+    assert len(order) == films
+    assert often.max() - often.min() <= 1
+    balanced = training.draw_order(labels, "class-balanced", np.random.default_rng(0), films)
+    assert np.bincount(labels[balanced]).tolist() == [films // 3] * 3
+
+
+def test_regimes_of_all_sizes_take_equal_steps():
+    """With `epoch_films` ten times the films are as many batches; without it, ten times as many."""
+
+    class Counted(Points):
+        def batch(self, rows, rng):
+            seen.append((len(rows), rng is None))
+            return super().batch(rows, rng)
+
+    steps = {}
+    for films, per_epoch in [(50, 20), (500, 20), (500, None)]:
+        seen: list[tuple[int, bool]] = []
+        settings = FAST.model_copy(update={"epoch_films": per_epoch, "max_epochs": 3, "patience": 3})
+        fit(settings, train=Counted(films, films, 1, 0))
+        steps[films, per_epoch] = [count for count, validated in seen if not validated]
+    assert steps[50, 20] == steps[500, 20] == [10, 10] * 3
+    assert len(steps[500, None]) == 300
+
+
+def test_epoch_films_are_part_of_the_rule_only_where_they_are_given():
+    assert "epoch_films" not in FAST.rule()
+    assert FAST.model_copy(update={"epoch_films": 8}).rule() == {**FAST.rule(), "epoch_films": 8}
