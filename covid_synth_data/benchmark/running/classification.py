@@ -14,7 +14,7 @@ from covid_synth_data.benchmark.data import composition, drawing, made, more_rea
 from covid_synth_data.benchmark.request import ClassificationRequest, Progress, Run
 from covid_synth_data.benchmark.results import classification as results
 from covid_synth_data.benchmark.running.kind import Kind, Prepared, Split, Synthetic
-from covid_synth_data.benchmark.suite import digest_of
+from covid_synth_data.benchmark.suite import ClassificationSuite, digest_of
 from covid_synth_data.benchmark.suite.made import Made
 from covid_synth_data.benchmark.training.cost import Cost, time_network
 from covid_synth_data.classifiers.own import origin_of
@@ -268,7 +268,7 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
             regimes = [(job.train, self.suite.regimes[job.run.regime]) for job in jobs]
             worker.fill(model, regimes, list(others.values()))
             begun = 0
-            for together in trained_together(jobs):
+            for together in trained_together(jobs, self.suite):
                 start = time.monotonic()
                 begun += len(together)
                 what = f"{begun}/{len(jobs)} {together[0].run.title}"
@@ -362,15 +362,16 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         return Cost(len(films), extraction=film * (len(films) + suite.augment_views * len(augmented)))
 
 
-def trained_together(jobs: Sequence[PreparedFilms]) -> list[list[PreparedFilms]]:
-    """The seeds of a regime in one piece where the model is a dense layer on fixed features, else one by one.
+def trained_together(jobs: Sequence[PreparedFilms], suite: ClassificationSuite) -> list[list[PreparedFilms]]:
+    """The seeds of a regime in one piece where the model is a dense layer on fixed features with a constant
+    learning rate, else one by one.
 
     Seeds of one piece have equally many training films of each class.
     """
     pieces: dict[object, list[PreparedFilms]] = {}
     for job in jobs:
         counts = tuple(job.train.counts().items())
-        head = entry(job.run.model).learner == "head"
+        head = entry(job.run.model).learner == "head" and suite.training_of(job.run.model).plateau is None
         pieces.setdefault(
             (job.run.model, job.run.regime, job.run.fold, counts) if head else job.run, []
         ).append(job)

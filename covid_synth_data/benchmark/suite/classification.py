@@ -24,6 +24,15 @@ Weights = Literal["imagenet", "xrv", "none"]
 Mix = Literal["real", "add", "skew", "synthetic-only"]
 
 
+class Plateau(FrozenModel):
+    """The learning rate times `factor` after `patience` epochs in which the validation loss did not fall by
+    1e-4, down to `least`: Keras's ReduceLROnPlateau, whose default that threshold is."""
+
+    factor: Annotated[float, Field(gt=0, lt=1)]
+    patience: Annotated[int, Field(ge=1)]
+    least: Annotated[float, Field(ge=0)] = 0.0
+
+
 class Training(FrozenModel):
     """How a classifier is trained.
 
@@ -31,7 +40,7 @@ class Training(FrozenModel):
     films. `monitor` is that loss: `loss` as it is in the training objective, or `balanced-loss`, the mean
     of the losses of the two classes, which means the same under every regime whatever its skew. An epoch
     draws each training film once, or `epoch_films` of them, so that regimes with more films take no more
-    steps.
+    steps. The learning rate is constant, or reduced as `plateau` says.
     """
 
     optimizer: Literal["adadelta", "adam"] = "adadelta"
@@ -41,11 +50,13 @@ class Training(FrozenModel):
     patience: Annotated[int, Field(ge=1)] = 15
     monitor: Literal["balanced-loss", "loss"] = "balanced-loss"
     epoch_films: Annotated[int, Field(ge=2)] | None = None
+    plateau: Plateau | None = None
 
     def rule(self) -> dict[str, Any]:
-        """All of it, for a digest; `epoch_films` only where it says something, so that older results stay
-        what they are."""
-        return self.model_dump(exclude={"epoch_films"} if self.epoch_films is None else None)
+        """All of it, for a digest; keys that came later only where they say something, so that older results
+        stay what they are."""
+        later = {"epoch_films", "plateau"}
+        return self.model_dump(exclude={key for key in later if getattr(self, key) is None})
 
 
 class TrainingChange(FrozenModel):
@@ -58,6 +69,7 @@ class TrainingChange(FrozenModel):
     patience: Annotated[int, Field(ge=1)] | None = None
     monitor: Literal["balanced-loss", "loss"] | None = None
     epoch_films: Annotated[int, Field(ge=2)] | None = None
+    plateau: Plateau | None = None
 
 
 class Regime(BaseRegime):
@@ -287,4 +299,4 @@ class ClassificationSuite(Suite):
     def training_of(self, model: str) -> Training:
         """The training table of `model`: that of the suite with the model's changes."""
         changes = self.models[model].training.model_dump(exclude_none=True)
-        return self.training.model_copy(update=changes)
+        return Training.model_validate({**self.training.model_dump(), **changes})

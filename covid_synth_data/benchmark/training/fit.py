@@ -121,6 +121,7 @@ def fit(
     weights = torch.from_numpy(film_weights(train.labels)) if loss == "class-weighted" else None
     with seeded(seed, device):
         optimizer = OPTIMIZERS[settings.optimizer](model.parameters(), lr=settings.learning_rate)  # type: ignore[call-arg]
+        schedule = _schedule(optimizer, settings)
         best, best_epoch, kept = float("inf"), 0, model.state_dict()
         epoch = 0
         for epoch in range(1, settings.max_epochs + 1):
@@ -136,12 +137,32 @@ def fit(
                 )
             if now < best:
                 best, best_epoch, kept = now, epoch, copy.deepcopy(model.state_dict())
+            if schedule is not None:
+                schedule.step(now)
             if advance:
                 advance(epoch)
             if epoch - best_epoch >= settings.patience:
                 break
         model.load_state_dict(kept)
     return Trained(epoch, best_epoch, best)
+
+
+def _schedule(
+    optimizer: torch.optim.Optimizer, settings: Training
+) -> torch.optim.lr_scheduler.ReduceLROnPlateau | None:
+    """What lowers the learning rate, told the validation loss of each epoch; None for a constant rate."""
+    rule = settings.plateau
+    if rule is None:
+        return None
+    return torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer,
+        factor=rule.factor,
+        # Torch reduces in the epoch after its `patience` is used up, Keras in the one that uses it up.
+        patience=rule.patience - 1,
+        threshold=1e-4,
+        threshold_mode="abs",
+        min_lr=rule.least,
+    )
 
 
 def _epoch(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from covid_synth_data.benchmark.suite import Training
+from covid_synth_data.benchmark.suite import Training, load_classifiers
+from covid_synth_data.benchmark.suite.classification import Plateau
 from covid_synth_data.benchmark.training import fit as training
 from covid_synth_data.errors import DivergedError
 from covid_synth_data.files.store import Store
@@ -240,3 +241,38 @@ def test_regimes_of_all_sizes_take_equal_steps():
 def test_epoch_films_are_part_of_the_rule_only_where_they_are_given():
     assert "epoch_films" not in FAST.rule()
     assert FAST.model_copy(update={"epoch_films": 8}).rule() == {**FAST.rule(), "epoch_films": 8}
+
+
+def test_the_learning_rate_falls_on_plateaus_as_in_keras():
+    """Losses that never fall again: the rate is cut after each `patience` epochs, and never below `least`."""
+
+    class Blind(Points):
+        """Validation films that no training changes the loss of: there is nothing to see in them."""
+
+        def batch(self, rows, rng):
+            return super().batch(rows, rng) * 0
+
+    rates = []
+
+    class Watched(torch.optim.Adam):
+        def step(self, *args):
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(*args)
+
+    plateau = Plateau(factor=0.1, patience=2, least=1e-3)
+    settings = FAST.model_copy(update={"max_epochs": 9, "patience": 9, "plateau": plateau, "batch_size": 100})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(training.OPTIMIZERS, "adam", Watched)
+        model = torch.nn.Linear(2, 2, bias=False)
+        arguments = {"sampling": "natural", "seed": 0, "device": CPU}
+        training.fit(model, Points(50, 50, 3, 0), Blind(30, 10, 3, 1), settings, **arguments)
+    # Epoch 1 sets the loss to beat; epochs 2 and 3 do not; the rate of epoch 4 is a tenth.
+    assert rates == pytest.approx([0.05] * 3 + [0.005] * 2 + [0.001] * 4)
+
+
+def test_the_schedule_of_zunair2021():
+    suite = load_classifiers("zunair2021")
+    for model in ("vgg16", "resnet50", "densenet121"):
+        assert suite.training_of(model).plateau == Plateau(factor=0.1, patience=5, least=1e-8)
+    assert suite.training_of("lite0-frozen").plateau is None
+    assert "plateau" not in suite.training_of("lite0-frozen").rule()
