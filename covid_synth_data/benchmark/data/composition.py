@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Films:
     """Rows without their pixels: ids, labels (n,) that are places in `classes`, and patients ("" for a
-    synthetic film). `positive` is one of `classes`."""
+    synthetic film). `positive` is one of `classes`. `hosts` are the ids of the real films that synthetic ones
+    were made of, and of real ones their own; empty where they are not known."""
 
     ids: list[str]
     labels: npt.NDArray[np.int64]
     patients: list[str]
     classes: tuple[str, ...]
     positive: str
+    hosts: list[str] = field(default_factory=list)
 
     @property
     def positives(self) -> npt.NDArray[np.bool_]:
@@ -39,7 +41,8 @@ class Films:
         """Those in `rows`, in that order."""
         places = np.asarray(rows, np.int64)
         ids, patients = [self.ids[row] for row in places], [self.patients[row] for row in places]
-        return replace(self, ids=ids, labels=self.labels[places], patients=patients)
+        hosts = [self.hosts[row] for row in places] if self.hosts else []
+        return replace(self, ids=ids, labels=self.labels[places], patients=patients, hosts=hosts)
 
     def counts(self) -> dict[str, int]:
         """Films by class."""
@@ -73,7 +76,19 @@ def films(dataset: datasets.Dataset, classes: Sequence[str], positive: str) -> F
     ids = [str(name) for name in dataset["image_id"][:]]
     there = "patient_id" in dataset.column_names
     patients = [name or "" for name in dataset["patient_id"][:]] if there else [""] * len(ids)
-    return Films(ids, where[used], patients, tuple(classes), positive)
+    return Films(ids, where[used], patients, tuple(classes), positive, _hosts(dataset, ids, patients))
+
+
+def _hosts(dataset: datasets.Dataset, ids: Sequence[str], patients: Sequence[str]) -> list[str]:
+    """The real film of each row by its id, SOURCE/NAME as a task names it; its own id where it is real itself
+    or was made of none."""
+    if "source_id" not in dataset.column_names:
+        return list(ids)
+    stated = zip(dataset["source_dataset"][:], dataset["source_id"][:], strict=True)
+    return [
+        own if patient or not name else f"{source}/{name}"
+        for own, patient, (source, name) in zip(ids, patients, stated, strict=True)
+    ]
 
 
 def as_task(rows: datasets.Dataset, classes: Sequence[str]) -> datasets.Dataset:

@@ -83,7 +83,9 @@ class Regime(BaseRegime):
     equally often; `loss` counts each film alike, or each class; `augment` is none, or the plain kind (small
     rotations, shifts, zooms, brightness; never flips: the heart would change side). `join` says whether one
     classifier learns from all films, or one from the real films and one from the synthetic ones, whose scores
-    are added (`training.added`). With `held`, the positives that `Data.held_findings` holds back are trained
+    are added (`training.added`), or one that learns from the synthetic films first and then from the real
+    ones ("fine-tune"). `batches` is "pairs" where a synthetic film and the film that it was made of go into
+    one batch. With `held`, the positives that `Data.held_findings` holds back are trained
     on as well. With `generator_films`, the real positives that the generator of that released config was
     trained on join the real films: whoever has the generator could have had them too (equal data). With
     `retraced`, the films of that made config take the place of the real films that they were made of, so that
@@ -98,7 +100,8 @@ class Regime(BaseRegime):
     sampling: Literal["natural", "class-balanced"] = "natural"
     loss: Literal["plain", "class-weighted"] = "plain"
     augment: Literal["none", "plain"] = "none"
-    join: Literal["films", "scores"] = "films"
+    join: Literal["films", "scores", "fine-tune"] = "films"
+    batches: Literal["films", "pairs"] = "films"
     held: bool = False
     generator_films: Name | None = None
     retraced: Name | None = None
@@ -112,8 +115,10 @@ class Regime(BaseRegime):
             raise ValueError('a skew exactly where mix = "skew"')
         if self.positives is not None and self.mix not in ("add", "synthetic-only"):
             raise ValueError('positives only where mix = "add" or "synthetic-only"')
-        if self.join == "scores" and self.mix != "add":
-            raise ValueError('join = "scores" only where mix = "add"')
+        if self.join != "films" and self.mix != "add":
+            raise ValueError(f'join = "{self.join}" only where mix = "add"')
+        if self.batches == "pairs" and (not self.synthetic or self.sampling != "natural"):
+            raise ValueError('batches = "pairs" only with synthetic configs and sampling = "natural"')
         if self.retraced is not None and (self.held or self.generator_films is not None):
             raise ValueError(
                 "retraced films of the training part alone, without held ones or generator_films"

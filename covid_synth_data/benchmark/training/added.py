@@ -1,4 +1,4 @@
-"""Two classifiers whose scores are added: one of the real films, one of the synthetic ones.
+"""Real and synthetic films apart: two classifiers whose scores are added, or one that is tuned on real films.
 
 Real and synthetic films of one training set teach one classifier to tell them apart where that helps; two
 classifiers cannot. The scores are logits, standardised by their mean and deviation over the validation films,
@@ -30,15 +30,31 @@ def halves(train: Films) -> tuple[Films, Films]:
     """
     if len(train.classes) != 2:
         raise ConfigError(
-            "scores are added for two classes alone",
+            "real and synthetic films are kept apart for two classes alone",
             found=", ".join(train.classes),
             expected="a binary task",
-            hint='leave join = "scores" out',
+            hint='leave join = "scores" or "fine-tune" out',
         )
     real = np.array([bool(name) for name in train.patients])
     lacking = sorted(set(range(len(train.classes))) - set(train.labels[~real].tolist()))
     second = ~real | np.isin(train.labels, lacking)
     return train.select(np.flatnonzero(real)), train.select(np.flatnonzero(second))
+
+
+def stages(train: Films, join: str) -> list[Films]:
+    """What one classifier learns from, in turn: all films at once, or with `join = "fine-tune"` the synthetic
+    ones (pretraining) and then the real ones."""
+    if join != "fine-tune":
+        return [train]
+    real, synthetic = halves(train)
+    return [synthetic, real]
+
+
+def after(first: Trained | None, second: Trained) -> Trained:
+    """The record of a stage that came after `first`: epochs are counted from its beginning."""
+    if first is None:
+        return second
+    return Trained(first.epochs + second.epochs, first.epochs + second.best_epoch, second.validation_loss)
 
 
 def add(

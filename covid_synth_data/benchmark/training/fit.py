@@ -34,9 +34,11 @@ _EVALUATION_BATCH: Final = 64
 
 
 class Feed(Protocol):
-    """Films as a network wants them. `labels` has shape (n,) and holds indices of classes."""
+    """Films as a network wants them. `labels` has shape (n,) and holds indices of classes. Films with the
+    same number in `groups` (n,) go into one batch; None where each may go anywhere."""
 
     labels: Rows
+    groups: Rows | None
 
     def batch(self, rows: Rows, rng: np.random.Generator | None) -> torch.Tensor:
         """The films in `rows`, changed by draws from `rng` where the feed augments and there is one."""
@@ -47,10 +49,17 @@ class PixelFeed:
     """Films (n, 1, side, side) in [0, 1] out of a store of uint8 pixels."""
 
     def __init__(
-        self, store: Store, keys: Sequence[str], labels: Rows, device: torch.device, *, augment: bool = False
+        self,
+        store: Store,
+        keys: Sequence[str],
+        labels: Rows,
+        device: torch.device,
+        *,
+        augment: bool = False,
+        groups: Rows | None = None,
     ) -> None:
         """`keys` name the films of the store, `labels` their classes."""
-        self.store, self.places, self.labels = store, store.places(keys), labels
+        self.store, self.places, self.labels, self.groups = store, store.places(keys), labels, groups
         self.device, self.augment = device, augment
 
     def batch(self, rows: Rows, rng: np.random.Generator | None) -> torch.Tensor:
@@ -64,10 +73,17 @@ class FeatureFeed:
     """Fixed features (n, width); `views` further variants of each film stand in for augmentation."""
 
     def __init__(
-        self, store: Store, keys: Sequence[str], labels: Rows, device: torch.device, *, views: int = 0
+        self,
+        store: Store,
+        keys: Sequence[str],
+        labels: Rows,
+        device: torch.device,
+        *,
+        views: int = 0,
+        groups: Rows | None = None,
     ) -> None:
         """Reads all features into memory: at 1,280 numbers they are a fiftieth of the pixels."""
-        self.labels, self.device = labels, device
+        self.labels, self.device, self.groups = labels, device, groups
         columns = [list(keys), *([view_key(key, view) for key in keys] for view in range(1, views + 1))]
         rows = store.rows([key for column in columns for key in column])
         self.views = torch.from_numpy(rows.reshape(views + 1, len(keys), *store.shape))
@@ -126,7 +142,7 @@ def fit(
         epoch = 0
         for epoch in range(1, settings.max_epochs + 1):
             rng = np.random.default_rng([seed, epoch])
-            order = draw_order(train.labels, sampling, rng, settings.epoch_films)
+            order = draw_order(train.labels, sampling, rng, settings.epoch_films, train.groups)
             _epoch(model, optimizer, train, settings.batch_size, order, rng, weights)
             now = validation_loss(model, validation, settings.monitor)
             if not np.isfinite(now):
@@ -201,20 +217,35 @@ def film_weights(labels: Rows) -> npt.NDArray[np.float32]:
     return weights
 
 
-def draw_order(labels: Rows, sampling: str, rng: np.random.Generator, films: int | None = None) -> Rows:
+def draw_order(
+    labels: Rows,
+    sampling: str,
+    rng: np.random.Generator,
+    films: int | None = None,
+    groups: Rows | None = None,
+) -> Rows:
     """The rows of one epoch, as many as there are films, or as `films` says.
 
     `natural`: each film once, or as often as any other up to one. `class-balanced`: equally many from each
     class that occurs (up to rounding down), the films of a class in turn, so that the rare class is repeated
-    evenly and the common one is thinned out.
+    evenly and the common one is thinned out. With `groups` (n,), which need the natural order, films of one
+    group follow each other.
     """
     if sampling == "natural":
-        order = rng.permutation(len(labels))
+        order = rng.permutation(len(labels)) if groups is None else _by_group(groups, rng)
         return order if films is None else np.resize(order, films)
     values = np.unique(labels)
     share = max(1, (films or len(labels)) // len(values))
     parts = [np.resize(rng.permutation(np.flatnonzero(labels == value)), share) for value in values]
     return rng.permutation(np.concatenate(parts))
+
+
+def _by_group(groups: Rows, rng: np.random.Generator) -> Rows:
+    """All rows, groups in a random order and the rows of each side by side, in a random order too."""
+    _, first, place = np.unique(groups, return_index=True, return_inverse=True)
+    # Groups are counted as they come, so that the numbers that they have do not matter.
+    rank = rng.permutation(len(first))[np.argsort(np.argsort(first))[place]]
+    return np.lexsort((rng.permutation(len(groups)), rank))
 
 
 def validation_loss(model: nn.Module, feed: Feed, monitor: str) -> float:

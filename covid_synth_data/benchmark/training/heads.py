@@ -49,6 +49,7 @@ def fit(
     """
     stack = _Stack(layers, settings, device)
     labels = [train.labels[mine] for mine in rows]
+    groups = [None if train.groups is None else train.groups[mine] for mine in rows]
     weights = [
         film_weights(mine) if loss == "class-weighted" else np.ones(len(mine), np.float32) for mine in labels
     ]
@@ -56,7 +57,7 @@ def fit(
     for epoch in range(1, settings.max_epochs + 1):
         draws = [np.random.default_rng([seeds[place], epoch]) for place in stack.places]
         orders = [
-            draw_order(labels[place], sampling, rng, settings.epoch_films)
+            draw_order(labels[place], sampling, rng, settings.epoch_films, groups[place])
             for place, rng in zip(stack.places, draws, strict=True)
         ]
         for start in range(0, len(orders[0]), settings.batch_size):

@@ -26,6 +26,15 @@ Array = npt.NDArray[Any]
 FEATURE_BATCH: Final = 32
 
 
+def groups_of(films: Films, regime: Regime | None) -> fit.Rows | None:
+    """A number for each film (n,), the same for all that were made of one film, where `regime` trains on them
+    in one batch; else None."""
+    if regime is None or regime.batches != "pairs":
+        return None
+    numbers = {host: number for number, host in enumerate(dict.fromkeys(films.hosts))}
+    return np.array([numbers[host] for host in films.hosts], np.int64)
+
+
 class FilmReader:
     """Decodes each film of a pool once, computes the features of frozen models once, and keeps both."""
 
@@ -87,7 +96,10 @@ class FilmReader:
         """The fixed features of films, augmented by `regime`, or as they are without one. Needs `fill`."""
         keys = [self.pool.key(name) for name in films.ids]
         views = self.suite.augment_views if regime is not None and regime.augment == "plain" else 0
-        return fit.FeatureFeed(self._features(model), keys, films.labels, self.device, views=views)
+        groups = groups_of(films, regime)
+        return fit.FeatureFeed(
+            self._features(model), keys, films.labels, self.device, views=views, groups=groups
+        )
 
     def _features(self, model: str, network: Network | None = None) -> Store:
         network = network or self.build_network(model, 0)

@@ -17,10 +17,11 @@ from covid_synth_data.benchmark.request import ClassificationRequest, Progress
 from covid_synth_data.benchmark.results import classification as results
 from covid_synth_data.benchmark.suite import Regime
 from covid_synth_data.benchmark.training import added, fit, heads, own, trees
-from covid_synth_data.benchmark.training.reader import Array, FilmReader
+from covid_synth_data.benchmark.training.reader import Array, FilmReader, groups_of
 from covid_synth_data.classifiers.networks import Network
 from covid_synth_data.classifiers.registry import entry
 from covid_synth_data.classifiers.weights import NO_WEIGHTS, WeightsUsed
+from covid_synth_data.errors import ConfigError
 from covid_synth_data.metrics import detection
 
 Found = tuple[fit.Trained, WeightsUsed, dict[str, Array]]
@@ -56,9 +57,11 @@ class Worker(FilmReader):
         self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
     ) -> TrainedClassifier:
         """Train on `train`, stop by `parts["validation"]`, then predict `parts["test"]`. Needs `fill`."""
+        if entry(model).learner not in ("head", "network"):
+            _only_mixed(model, regime)
         works = {"head": self._fit, "network": self._fit, "own": self._fit_own}
         work = works.get(entry(model).learner, self._estimate)
-        if regime.join == "films":
+        if regime.join != "scores":
             return self._outcome(train, parts, *work(model, regime, seed, train, parts, what))
         done = [work(model, regime, seed, part, parts, what) for part in added.halves(train)]
         return self._outcome(train, parts, *_sum(done, parts))
@@ -77,7 +80,7 @@ class Worker(FilmReader):
 
         `trains` are the films of each seed, equally many of each class. Needs `fill`.
         """
-        if regime.join == "films":
+        if regime.join != "scores":
             found = self._fit_heads(model, regime, seeds, trains, parts, what)
         else:
             halves = zip(*(added.halves(films) for films in trains), strict=True)
@@ -94,7 +97,50 @@ class Worker(FilmReader):
         parts: Mapping[str, Films],
         what: str,
     ) -> list[Found]:
-        """A dense layer for each seed, learned from its own of `trains`."""
+        """A dense layer for each seed, learned from its own of `trains`, and what each says of `parts`."""
+        networks, trained = self.learn_heads(model, regime, seeds, trains, parts["validation"], what)
+        with machine.one_thread():
+            feeds = {name: self.feature_feed(model, films) for name, films in parts.items()}
+            found = [
+                {name: fit.class_probabilities(network.head, feed) for name, feed in feeds.items()}
+                for network in networks
+            ]
+        return [
+            (record, networks[0].weights, probabilities)
+            for record, probabilities in zip(trained, found, strict=True)
+        ]
+
+    def learn_heads(
+        self,
+        model: str,
+        regime: Regime,
+        seeds: Sequence[int],
+        trains: Sequence[Films],
+        validation: Films,
+        what: str,
+    ) -> tuple[list[Network], list[fit.Trained]]:
+        """`learn` for several seeds at once, where `model` learns a dense layer on fixed features.
+
+        `trains` are as in `train_heads`. Needs `fill`.
+        """
+        networks = [self.build_network(model, seed, len(trains[0].classes)) for seed in seeds]
+        records: list[fit.Trained | None] = [None] * len(seeds)
+        for stage in zip(*(added.stages(films, regime.join) for films in trains), strict=True):
+            done = self._learn_stage(model, regime, seeds, networks, stage, validation, what)
+            records = [added.after(before, now) for before, now in zip(records, done, strict=True)]
+        return networks, [record for record in records if record is not None]
+
+    def _learn_stage(
+        self,
+        model: str,
+        regime: Regime,
+        seeds: Sequence[int],
+        networks: Sequence[Network],
+        trains: Sequence[Films],
+        validation: Films,
+        what: str,
+    ) -> list[fit.Trained]:
+        """Train the dense layers of `networks` further, each on its own of `trains`."""
         settings = self.suite.training_of(model)
         ids = list(dict.fromkeys(name for films in trains for name in films.ids))
         where = {name: place for place, name in enumerate(ids)}
@@ -102,15 +148,16 @@ class Worker(FilmReader):
         rows = [np.array([where[name] for name in films.ids]) for films in trains]
         for films, mine in zip(trains, rows, strict=True):
             labels[mine] = films.labels
-        union = dataclasses.replace(trains[0], ids=ids, labels=labels, patients=[""] * len(ids))
-        networks = [self.build_network(model, seed, len(union.classes)) for seed in seeds]
-        layers = [network.head.to(self.device) for network in networks]
+        host_of = {name: host for films in trains for name, host in zip(films.ids, films.hosts, strict=True)}
+        union = dataclasses.replace(
+            trains[0], ids=ids, labels=labels, patients=[""] * len(ids), hosts=[host_of[name] for name in ids]
+        )
         with machine.one_thread():
-            trained = heads.fit(
-                layers,
+            return heads.fit(
+                [network.head.to(self.device) for network in networks],
                 self.feature_feed(model, union, regime),
                 rows,
-                self.feature_feed(model, parts["validation"]),
+                self.feature_feed(model, validation),
                 settings,
                 sampling=regime.sampling,
                 loss=regime.loss,
@@ -118,15 +165,6 @@ class Worker(FilmReader):
                 device=self.device,
                 advance=lambda epoch: self.progress(epoch, settings.max_epochs, what),
             )
-            feeds = {name: self.feature_feed(model, films) for name, films in parts.items()}
-            found = [
-                {name: fit.class_probabilities(layer, feed) for name, feed in feeds.items()}
-                for layer in layers
-            ]
-        return [
-            (record, networks[0].weights, probabilities)
-            for record, probabilities in zip(trained, found, strict=True)
-        ]
 
     def _outcome(
         self,
@@ -184,19 +222,23 @@ class Worker(FilmReader):
         if not entry(model).frozen:
             # A depthwise convolution runs twice as fast on a CPU, and no slower elsewhere.
             network = network.to(memory_format=torch.channels_last)
+        trained = None
         # One dense layer is too small to share out, and one thread gives the same digits on every machine.
         with machine.one_thread() if entry(model).frozen else contextlib.nullcontext():
-            trained = fit.fit(
-                network.head if entry(model).frozen else network,
-                self._feed(model, train, regime),
-                self._feed(model, validation),
-                settings,
-                sampling=regime.sampling,
-                loss=regime.loss,
-                seed=seed,
-                device=self.device,
-                advance=lambda epoch: self.progress(epoch, settings.max_epochs, what),
-            )
+            for films in added.stages(train, regime.join):
+                now = fit.fit(
+                    network.head if entry(model).frozen else network,
+                    self._feed(model, films, regime),
+                    self._feed(model, validation),
+                    settings,
+                    sampling=regime.sampling,
+                    loss=regime.loss,
+                    seed=seed,
+                    device=self.device,
+                    advance=lambda epoch: self.progress(epoch, settings.max_epochs, what),
+                )
+                trained = added.after(trained, now)
+        assert trained is not None  # noqa: S101 - there is always a stage
         return network, trained
 
     def _estimate(
@@ -251,7 +293,20 @@ class Worker(FilmReader):
             return self.feature_feed(model, films, regime)
         keys = [self.pool.key(name) for name in films.ids]
         augmented = regime is not None and regime.augment == "plain"
-        return fit.PixelFeed(self.pixels, keys, films.labels, self.device, augment=augmented)
+        groups = groups_of(films, regime)
+        return fit.PixelFeed(self.pixels, keys, films.labels, self.device, augment=augmented, groups=groups)
+
+
+def _only_mixed(model: str, regime: Regime) -> None:
+    """Raise `ConfigError` where a regime asks for what only a network can do: learn in stages or batches."""
+    if regime.join == "fine-tune" or regime.batches == "pairs":
+        asked = 'join = "fine-tune"' if regime.join == "fine-tune" else 'batches = "pairs"'
+        raise ConfigError(
+            f"classifier {model} learns from all films at once",
+            found=asked,
+            expected="a network or a dense layer on fixed features",
+            hint="choose another model or regime",
+        )
 
 
 def _sum(done: Sequence[Found], parts: Mapping[str, Films]) -> Found:

@@ -13,7 +13,8 @@ from covid_synth_data.benchmark.data import composition, made
 from covid_synth_data.benchmark.data.toned import random_tone
 from covid_synth_data.benchmark.suite import ClassificationSuite, load_suite
 from covid_synth_data.benchmark.suite.made import Made
-from covid_synth_data.errors import EmptySplit, ReleaseError
+from covid_synth_data.benchmark.training import fit
+from covid_synth_data.errors import ConfigError, EmptySplit, ReleaseError
 from covid_synth_data.files.pixels import load_grey, resize
 from covid_synth_data.release import loading, manifest, places
 from covid_synth_data.release.writing import encode_image
@@ -203,6 +204,50 @@ def test_scores_of_two_classifiers(bench):
     assert found["two"].composition == found["one"].composition
     assert found["two"].fitting.epochs > found["one"].fitting.epochs
     assert found["two"].predictions != found["one"].predictions
+
+
+def test_pretraining_and_batches_of_pairs(bench, monkeypatch):
+    """Fine-tuning sees no synthetic film in its second stage; a pair stands in one batch."""
+    feeds = []
+    fitted = fit.fit
+
+    def watched(model, train, *rest, **options):
+        feeds.append((train, options))
+        return fitted(model, train, *rest, **options)
+
+    monkeypatch.setattr(fit, "fit", watched)
+    rule = {"mix": "add", "synthetic": ["copies"]}
+    regimes = {
+        "mixed": {"title": "", **rule},
+        "tuned": {"title": "", "join": "fine-tune", **rule},
+        "batched": {"title": "", "batches": "pairs", **rule},
+    }
+    made_here = {"copies": {"kind": "copies", "each": 2}}
+    found = ran(bench, regimes, made=made_here, profiles={"quick": {"models": ["small-cnn"], "seeds": 1}})
+    mixed, first, second, batched = (feed for feed, _ in feeds)
+    assert found["tuned"].composition == found["mixed"].composition
+    real = found["mixed"].composition
+    assert len(mixed.labels) == real.negatives + real.positives
+    # Pretraining: the copies, and the real negatives that they lack. Then the real films alone.
+    assert len(first.labels) == real.real_negatives + real.synthetic["copies"]
+    assert len(second.labels) == real.real_negatives + real.real_positives
+    assert mixed.groups is None
+    # Each positive and its two copies are a group of three; each negative is one of its own.
+    sizes = np.bincount(np.bincount(batched.groups))
+    assert sizes[1:].tolist() == [real.real_negatives, 0, real.real_positives]
+
+
+def test_trees_cannot_learn_in_stages(bench):
+    rule = {"title": "", "mix": "add", "synthetic": ["gnc"], "join": "fine-tune"}
+    with pytest.raises(
+        ConfigError, match='lite0-bgt learns from all films at once; found join = "fine-tune"'
+    ):
+        ran(
+            bench,
+            {"tuned": rule},
+            models={"lite0-bgt": {}},
+            profiles={"quick": {"models": ["lite0-bgt"], "seeds": 1}},
+        )
 
 
 def test_held_findings_are_for_their_regimes_alone(bench):

@@ -22,14 +22,17 @@ def ran(bench, out, **changes):
     return [results.validate_result(path) for path in paths]
 
 
-SCORES = {"title": "Scores", "mix": "add", "synthetic": ["gnc"], "join": "scores"}
+ADDED = {"title": "Added", "mix": "add", "synthetic": ["gnc"]}
+WAYS = {
+    "scores": {**ADDED, "join": "scores"},
+    "tuned": {**ADDED, "join": "fine-tune"},
+    "batched": {**ADDED, "batches": "pairs"},
+}
 
 
-@pytest.mark.parametrize("regime", ["skewed", "augmented", "scores"])
+@pytest.mark.parametrize("regime", ["skewed", "augmented", *WAYS])
 def test_two_seeds_at_once_predict_what_each_does_alone(bench, regime, monkeypatch):
-    bench.suite = ClassificationSuite.model_validate(
-        {**SUITE, "regimes": {**SUITE["regimes"], "scores": SCORES}}
-    )
+    bench.suite = ClassificationSuite.model_validate({**SUITE, "regimes": {**SUITE["regimes"], **WAYS}})
     pieces = []
     together = Worker.train_heads
     monkeypatch.setattr(

@@ -150,6 +150,8 @@ def test_a_suite_of_ones_own(tmp_path):
             "positives only where",
         ),
         ({"regimes": {"x": {"title": "", "mix": "add", "synthetic": ["gnc"], "positives": 0}}}, "positives"),
+        ({"regimes": {"x": {"title": "", "mix": "real", "join": "fine-tune"}}}, 'join = "fine-tune" only'),
+        ({"regimes": {"x": {"title": "", "mix": "real", "batches": "pairs"}}}, 'batches = "pairs" only'),
         ({"data": {"max_negatives": 0}}, "max_negatives"),
         ({"data": {"max_negative": 9}}, "did you mean 'max_negatives'"),
         ({"data": {"generators_saw": ["test"]}}, "generators_saw"),

@@ -1,4 +1,4 @@
-"""Two classifiers whose scores are added."""
+"""Two classifiers whose scores are added, and stages of one classifier."""
 
 from __future__ import annotations
 
@@ -61,3 +61,17 @@ def test_classifiers_that_are_sure_stay_finite():
     trained, found = added.add([sure, sure], dict.fromkeys(("validation", "test"), np.array([0, 1, 0, 1])))
     assert np.isfinite(found["test"]).all()
     assert np.isfinite(trained.validation_loss)
+
+
+def test_stages_are_synthetic_films_and_then_real_ones():
+    train = films([0, 0, 1, 1, 1], ["a", "b", "c", "", ""])
+    assert [stage.ids for stage in added.stages(train, "films")] == [train.ids]
+    assert [stage.ids for stage in added.stages(train, "fine-tune")] == [
+        ["0", "1", "3", "4"],
+        ["0", "1", "2"],
+    ]
+
+
+def test_epochs_of_stages_are_counted_on():
+    assert added.after(None, Trained(5, 3, 0.4)) == Trained(5, 3, 0.4)
+    assert added.after(Trained(5, 3, 0.4), Trained(7, 2, 0.6)) == Trained(12, 7, 0.6)

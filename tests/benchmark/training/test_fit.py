@@ -18,6 +18,8 @@ CPU = torch.device("cpu")
 class Points:
     """Two Gaussian clouds on a line of `gap`."""
 
+    groups = None
+
     def __init__(self, negatives, positives, gap, seed):
         rng = np.random.default_rng(seed)
         self.labels = np.r_[np.zeros(negatives, np.int64), np.ones(positives, np.int64)]
@@ -276,3 +278,18 @@ def test_the_schedule_of_zunair2021():
         assert suite.training_of(model).plateau == Plateau(factor=0.1, patience=5, least=1e-8)
     assert suite.training_of("lite0-frozen").plateau is None
     assert "plateau" not in suite.training_of("lite0-frozen").rule()
+
+
+def test_films_of_one_group_follow_each_other():
+    groups = np.repeat(np.arange(30), [1, 2, 3] * 10)
+    labels = np.zeros(60, np.int64)
+    orders = [
+        training.draw_order(labels, "natural", np.random.default_rng(n), None, groups) for n in range(5)
+    ]
+    for order in orders:
+        assert sorted(order) == list(range(60))
+        changes = np.flatnonzero(np.diff(groups[order])) + 1
+        assert len(changes) == 29  # each group is one run
+    assert len({tuple(order) for order in orders}) == 5
+    # The order within a group changes too: a painted film does not always come after its host.
+    assert len({tuple(order[groups[order] == 2]) for order in orders}) > 1

@@ -39,15 +39,16 @@ def layers(classes=2):
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "sampling", "loss", "views", "classes"),
+    ("optimizer", "sampling", "loss", "views", "classes", "grouped"),
     [
-        ("adam", "natural", "plain", 0, 2),
-        ("adam", "class-balanced", "plain", 2, 2),
-        ("adadelta", "natural", "class-weighted", 0, 2),
-        ("adam", "natural", "class-weighted", 1, 3),
+        ("adam", "natural", "plain", 0, 2, False),
+        ("adam", "natural", "plain", 0, 2, True),
+        ("adam", "class-balanced", "plain", 2, 2, False),
+        ("adadelta", "natural", "class-weighted", 0, 2, False),
+        ("adam", "natural", "class-weighted", 1, 3, False),
     ],
 )
-def test_each_seed_learns_what_it_would_alone(tmp_path, optimizer, sampling, loss, views, classes):
+def test_each_seed_learns_what_it_would_alone(tmp_path, optimizer, sampling, loss, views, classes, grouped):
     settings = SETTINGS.model_copy(
         update={"optimizer": optimizer, "learning_rate": 1.0 if optimizer == "adadelta" else 0.03}
     )
@@ -56,12 +57,15 @@ def test_each_seed_learns_what_it_would_alone(tmp_path, optimizer, sampling, los
     rows = [np.sort(np.r_[np.random.default_rng(seed).permutation(70)[:60], 70:100]) for seed in SEEDS]
     if classes > 2:
         rows = [np.arange(99)] * len(SEEDS)
+    if grouped:
+        train.groups = np.arange(len(train.labels)) // 2
     together, alone = layers(classes), layers(classes)
     options = {"sampling": sampling, "loss": loss, "device": CPU}
     found = heads.fit(together, train, rows, validation, settings, seeds=SEEDS, **options)
     for seed, mine, layer, stacked, record in zip(SEEDS, rows, alone, together, found, strict=True):
         own = fit.FeatureFeed.__new__(fit.FeatureFeed)
         own.labels, own.device, own.views = train.labels[mine], CPU, train.views[:, mine]
+        own.groups = None if train.groups is None else train.groups[mine]
         expected = fit.fit(layer, own, validation, settings, seed=seed, **options)
         assert (record.epochs, record.best_epoch) == (expected.epochs, expected.best_epoch)
         assert record.validation_loss == pytest.approx(expected.validation_loss, abs=1e-6)
