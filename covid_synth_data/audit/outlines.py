@@ -6,11 +6,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from scipy import ndimage
 
 from covid_synth_data.files.pixels import Grey
-from covid_synth_data.preprocessing import harmonise, lungs
+from covid_synth_data.preprocessing import harmonise, lung_shapes, lungs
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -66,7 +65,7 @@ def row(grey: Grey, side: int) -> Floats:
     numbers = np.zeros(len(ANATOMY))
     if fields.found:
         numbers = measured(fields.mask, harmonise.reduced(grey, box))
-    whole = placed(fields.mask, box, grey.shape, side)
+    whole = lung_shapes.placed(fields.mask, box, grey.shape, side)
     return np.concatenate([[fields.found], numbers, whole.ravel()]).astype(np.float32)
 
 
@@ -113,19 +112,6 @@ def _inner(lung: Mask) -> Mask:
     """The first third of each row of a lung."""
     across = np.cumsum(lung, axis=1)
     return lung & (across <= np.ceil(across[:, -1:] / 3))
-
-
-def placed(mask: Mask, box: harmonise.Box, shape: tuple[int, ...], side: int) -> Mask:
-    """An outline over the part `box` of a film as one over the whole film, at (side, side)."""
-    height, width = shape
-    left, right = (round(side * edge / width) for edge in (box.left, box.right))
-    top, bottom = (round(side * edge / height) for edge in (box.top, box.bottom))
-    size = (max(right - left, 1), max(bottom - top, 1))
-    small = Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR)
-    whole = np.zeros((side, side), bool)
-    part = np.asarray(small) >= 128
-    whole[top : top + size[1], left : left + size[0]] = part[: side - top, : side - left]
-    return whole
 
 
 def grown(mask: Mask) -> Mask:

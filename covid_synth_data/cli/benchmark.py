@@ -227,6 +227,57 @@ def draw_saliency(
     say(f"{len(shown)} films in {out}")
 
 
+@app.command("probe")
+def probe_shortcuts(
+    suite: Annotated[str, typer.Argument(help="a suite, see covid-synth benchmark list")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="the result file, a JSON")],
+    regime: Annotated[list[str] | None, typer.Option(help="a regime; again for more")] = None,
+    model: Annotated[str | None, typer.Option(help="the classifier; else the first of the suite")] = None,
+    task: Annotated[str | None, typer.Option(help="a task of the suite")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="how many seeds")] = None,
+    films: Annotated[
+        int | None, typer.Option(min=5, help="at most so many films of each class of validation and test")
+    ] = None,
+    root: Root = None,
+    release: Release = None,
+    preprocessing: Preprocessing = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="at most this many real negatives")] = None,
+    device: str = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Does a classifier rely on a shortcut? AUC on films of which borders, tone or the like alone is left."""
+    need("benchmark", "torch", "torchvision", "sklearn")
+    from covid_synth_data.benchmark.explain.probe import probe
+
+    with progress_bar("probe") as tick:
+        found = probe(
+            suite,
+            out,
+            regimes=regime,
+            model=model,
+            task=task,
+            seeds=seeds,
+            films=films,
+            root=root,
+            release=release,
+            preprocessing=_checked(preprocessing),
+            limit=limit,
+            device=device,
+            progress=tick,
+        )
+    if as_json:
+        say(found.model_dump_json(indent=1))
+        return
+    for part, shown in found.films.items():
+        rows = [
+            [change.left, *(f"{found.row(part, change.name, name).auc.value:.3f}" for name in found.regimes)]
+            for change in found.changes
+        ]
+        title = f"AUC on the {part} films, {shown.positives:,} positive and {shown.negatives:,} negative"
+        table(title, ["what is left", *found.regimes], rows)
+    say(f"intervals and differences from {', '.join(found.baselines) or 'no baseline'} in {out}")
+
+
 @app.command("map")
 def draw_map(
     suite: Annotated[str, typer.Argument(help="a suite, see covid-synth benchmark list")],

@@ -6,7 +6,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 from scipy import ndimage
+
+from covid_synth_data.preprocessing.harmonise import Box
 
 Mask = npt.NDArray[np.bool_]
 
@@ -77,3 +80,16 @@ def ellipse(side: int) -> Mask:
     at = (np.arange(side) + 0.5) / side
     inside: Mask = ((at[None, :] - x) / across) ** 2 + ((at[:, None] - y) / down) ** 2 <= 1
     return inside
+
+
+def placed(mask: Mask, box: Box, shape: tuple[int, ...], side: int) -> Mask:
+    """An outline over the part `box` of a film as one over the whole film, at (side, side)."""
+    height, width = shape
+    left, right = (round(side * edge / width) for edge in (box.left, box.right))
+    top, bottom = (round(side * edge / height) for edge in (box.top, box.bottom))
+    size = (max(right - left, 1), max(bottom - top, 1))
+    small = Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR)
+    whole = np.zeros((side, side), bool)
+    part = np.asarray(small) >= 128
+    whole[top : top + size[1], left : left + size[0]] = part[: side - top, : side - left]
+    return whole

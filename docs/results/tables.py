@@ -11,6 +11,10 @@ A page marks the place of a table with two comments; the text between them belon
     <!-- audit KEY KEY -->       values of these keys in benchmarks/results/audit, a column for each config
     <!-- audit films -->         how many films each audit had
     <!-- end of table -->
+
+    <!-- probe NAME PART -->               AUCs of benchmarks/results/probes/NAME.json on changed films
+    <!-- probe NAME PART BASELINE -->      their differences from that baseline
+    <!-- end of table -->
 """
 
 from __future__ import annotations
@@ -22,10 +26,13 @@ from pathlib import Path
 
 from covid_synth_data.audit.protocol import Value, number
 from covid_synth_data.audit.result import Audit, read
+from covid_synth_data.benchmark.reporting.gains import with_limits
 from covid_synth_data.benchmark.reporting.tables import Cell, Row, blocks, fold_means, summarise
+from covid_synth_data.benchmark.results import probes
 
 ROOT = Path(__file__).resolve().parents[2]
 AUDIT = re.compile(r"(<!-- audit ([a-z0-9.@ -]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+PROBE = re.compile(r"(<!-- probe (\S+) (\S+)(?: (\S+))? -->\n).*?(<!-- end of table -->)", re.DOTALL)
 PLACE = re.compile(r"(<!-- table (\S+) (\S+) (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
@@ -129,6 +136,34 @@ def with_audits(text: str, by_config: Mapping[str, Sequence[Audit]]) -> str:
     return AUDIT.sub(lambda place: place[1] + audit_table(by_config, place[2].split()) + place[3], text)
 
 
+def probe_table(probe: probes.ProbeResult, part: probes.Part, baseline: str | None) -> str:
+    """A Markdown table with a row for each change: AUCs, or differences from a baseline of real films."""
+    regimes = [name for name in probe.regimes if name != baseline]
+    head = ["what is left of the films", *(f"`{name}`" for name in regimes)]
+    lines = [head, ["---"] * len(head)]
+    for change in probe.changes:
+        cells = []
+        for name in regimes:
+            row = probe.row(part, change.name, name)
+            if baseline is None:
+                cells.append(f"{row.auc.value:.3f} [{row.auc.low:.3f}, {row.auc.high:.3f}]")
+            else:
+                cells.append(with_limits(row.over[baseline]))
+        lines.append([change.left, *cells])
+    return "\n".join(["", *("| " + " | ".join(line) + " |" for line in lines), "", ""])
+
+
+def with_probes(text: str, folder: Path) -> str:
+    """A page with the tables of probes as the result files below `folder` have them."""
+
+    def made(place: re.Match[str]) -> str:
+        probe = probes.read(folder / f"{place[2]}.json")
+        part: probes.Part = "validation" if place[3] == "validation" else "test"
+        return place[1] + probe_table(probe, part, place[4]) + place[5]
+
+    return PROBE.sub(made, text)
+
+
 def main() -> None:
     """Write the pages, or compare them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -143,7 +178,7 @@ def main() -> None:
     different = []
     for page, text in pages.items():
         new = PLACE.sub(lambda place: place[1] + made[place[2], place[3], place[4]] + place[5], text)
-        new = with_audits(new, measured)
+        new = with_probes(with_audits(new, measured), ROOT / "benchmarks/results/probes")
         if new != text:
             different.append(page.name)
             if not options.check:

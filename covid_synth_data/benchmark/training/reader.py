@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -60,7 +60,7 @@ class FilmReader:
             keys.append(self.pool.key(name))
             self.progress(number, len(ids), "read")
         if not entry(model).frozen:
-            self._decode(keys)
+            self.decode(keys)
             return
         augmented = dict.fromkeys(
             self.pool.key(name) for films, regime in train if regime.augment == "plain" for name in films.ids
@@ -71,14 +71,14 @@ class FilmReader:
     def films(self, films: Films) -> Array:
         """Their pixels as networks see them, uint8 (n, side, side)."""
         keys = [self.pool.key(name) for name in films.ids]
-        self._decode(keys)
+        self.decode(keys)
         return self.pixels.rows(keys)
 
     def features(self, model: str, films: Films) -> Array:
         """The pooled features (n, width) of films by the body of a frozen `model`, computed where absent."""
         keys = [self.pool.key(name) for name in films.ids]
         self._extract(model, keys)
-        return self._features(model).rows(keys)
+        return self.feature_store(model).rows(keys)
 
     def notes(self, parts: Sequence[Films]) -> list[str]:
         """What became of films whose lungs were not found."""
@@ -98,16 +98,18 @@ class FilmReader:
         views = self.suite.augment_views if regime is not None and regime.augment == "plain" else 0
         groups = groups_of(films, regime)
         return fit.FeatureFeed(
-            self._features(model), keys, films.labels, self.device, views=views, groups=groups
+            self.feature_store(model), keys, films.labels, self.device, views=views, groups=groups
         )
 
-    def _features(self, model: str, network: Network | None = None) -> Store:
+    def feature_store(self, model: str, network: Network | None = None, changed: str = "") -> Store:
+        """The store of the features of `model`; `changed` names what was done to the films before."""
         network = network or self.build_network(model, 0)
         made_by = f"{entry(model).body}-{(network.weights.sha256 or 'none')[:12]}"
-        name = f"features-{made_by}-{self.made_by}-{self.device.type}"
+        name = f"features-{made_by}-{self.made_by}-{self.device.type}{changed and f'-{changed}'}"
         return Store(self.cache_dir / name, (network.width,), np.float32)
 
-    def _decode(self, keys: Sequence[str]) -> None:
+    def decode(self, keys: Sequence[str]) -> None:
+        """Bring the pixels of the films with these keys into the store."""
         side = self.suite.image_size
         total, done = len(self.pixels.missing(keys)), 0
 
@@ -132,22 +134,34 @@ class FilmReader:
     def _extract(self, model: str, keys: Sequence[str]) -> None:
         """Features of `keys`, which may be variants of films. Decodes only films that lack features."""
         network = self.build_network(model, 0).to(self.device).eval()
-        store = self._features(model, network)
+        store = self.feature_store(model, network)
         missing = store.missing(keys)
         if not missing:
             return
-        self._decode([key.partition(":")[0] for key in missing])
+        self.decode([key.partition(":")[0] for key in missing])
+        self.compute(network, store, missing, self._variant, f"features of {model}")
+
+    def compute(
+        self,
+        network: Network,
+        store: Store,
+        missing: Sequence[str],
+        film: Callable[[str], torch.Tensor],
+        what: str,
+    ) -> None:
+        """Put the features of the films that `missing` names into `store`; `film` gives each as (1, side,
+        side) in [0, 1]."""
         done = 0
 
         def batch(part: Sequence[str]) -> Array:
             nonlocal done
-            films = torch.stack([self._variant(key) for key in part])
+            films = torch.stack([film(key) for key in part])
             # A full batch always: the last digits of a convolution can depend on the number of films.
             room = torch.zeros(size - len(part), *films.shape[1:])
             with torch.inference_mode():
                 found: Array = network.features(torch.cat([films, room]).to(self.device)).cpu().numpy()
             done += len(part)
-            self.progress(done, len(missing), f"features of {model}")
+            self.progress(done, len(missing), what)
             return found[: len(part)]
 
         def batches(part: Sequence[str]) -> list[Sequence[str]]:
