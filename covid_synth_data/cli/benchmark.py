@@ -278,6 +278,50 @@ def probe_shortcuts(
     say(f"intervals and differences from {', '.join(found.baselines) or 'no baseline'} in {out}")
 
 
+@app.command("lesions")
+def look_at_lesions(
+    suite: Annotated[str, typer.Argument(help="a suite, see covid-synth benchmark list")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="the result file, a JSON")],
+    regime: Annotated[list[str] | None, typer.Option(help="a regime; again for more")] = None,
+    model: Annotated[str | None, typer.Option(help="the classifier; else the first of the suite")] = None,
+    task: Annotated[str | None, typer.Option(help="a task of the suite")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="how many seeds")] = None,
+    films: Annotated[int | None, typer.Option(min=5, help="at most so many films with masks")] = None,
+    root: Root = None,
+    release: Release = None,
+    device: str = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Does a classifier look at the lesions? Its activation against the infection masks of COVID-QU-Ex."""
+    need("benchmark", "torch", "torchvision", "sklearn")
+    from covid_synth_data.benchmark.explain.lesions import look
+    from covid_synth_data.benchmark.results.lesions import MEASURES, YARDSTICKS
+
+    with progress_bar("lesions") as tick:
+        found = look(
+            suite,
+            out,
+            regimes=regime,
+            model=model,
+            task=task,
+            seeds=seeds,
+            films=films,
+            root=root,
+            release=release,
+            device=device,
+            progress=tick,
+        )
+    if as_json:
+        say(found.model_dump_json(indent=1))
+        return
+    rows = [
+        [name, *(f"{found.row(measure, name).value.value:.3f}" for measure in MEASURES)]
+        for name in (*YARDSTICKS, *found.regimes)
+    ]
+    table(f"{found.films.films:,} films with infection masks", ["map of", *MEASURES], rows)
+    say(f"intervals and differences in {out}")
+
+
 @app.command("map")
 def draw_map(
     suite: Annotated[str, typer.Argument(help="a suite, see covid-synth benchmark list")],

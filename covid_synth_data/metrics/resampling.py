@@ -151,6 +151,30 @@ def share(draws: Draws, hits: Bools, among: Bools) -> Statistic:
     return Statistic(values, replicates, _by_patient(draws, moved, among), patients)
 
 
+def averages(
+    values: npt.ArrayLike,
+    patients: Sequence[str] | npt.NDArray[Any],
+    *,
+    seed: int = 0,
+    replicates: int = REPLICATES,
+) -> Statistic:
+    """The mean over films of `values` (S, n), one for each film under each seed.
+
+    Patients are drawn with all their films. Raises `MetricError` for values that are not finite.
+    """
+    table = np.atleast_2d(np.asarray(values, np.float64))
+    if not table.size or not np.isfinite(table).all():
+        raise MetricError("no mean", found=f"shape {table.shape}, or not finite", expected="finite numbers")
+    group = detection.patient_numbers(patients, table.shape[1])
+    counts = np.bincount(group).astype(np.float64)
+    sums = np.stack([np.bincount(group, weights=row) for row in table])
+    rng = np.random.default_rng([seed, 0xA7E])
+    times = detection.draw_patients([np.arange(len(counts))], rng, replicates).astype(np.float64)
+    means = table.mean(axis=1)
+    moved = (sums - means[:, None] * counts) / table.shape[1]
+    return Statistic(means, (times @ sums.T) / (times @ counts)[:, None], moved.T, len(counts))
+
+
 def mean(parts: Sequence[Statistic]) -> Statistic:
     """The mean of several statistics of the same seeds and draws."""
     return Statistic(

@@ -232,3 +232,18 @@ def test_a_table_takes_seconds():
     for _ in range(4):
         resampling.evaluate(draws, rng.random((20, 2000)))
     assert time.process_time() - start < 20
+
+
+def test_a_mean_over_films_has_the_spread_of_its_patients():
+    """Patients of one film each: the standard error is that of the textbook. Copies of films add nothing."""
+    rng = np.random.default_rng(5)
+    values = rng.beta(2, 3, size=(1, 400))
+    found = resampling.averages(values, [str(number) for number in range(400)])
+    assert found.value == pytest.approx(values.mean())
+    textbook = values.std() / 20
+    assert found.replicates.std() == pytest.approx(textbook, rel=0.1)
+    assert np.sqrt((found.influence**2).sum()) == pytest.approx(textbook)
+    twice = resampling.averages(np.repeat(values, 2, axis=1), [str(number // 2) for number in range(800)])
+    assert twice.replicates.std() == pytest.approx(found.replicates.std())
+    with pytest.raises(MetricError):
+        resampling.averages([[np.nan]], ["one"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -13,8 +13,6 @@ import torch
 from covid_synth_data import machine
 from covid_synth_data.benchmark.data.composition import Films
 from covid_synth_data.benchmark.explain import changes
-from covid_synth_data.benchmark.running.classification import PreparedFilms, trained_together
-from covid_synth_data.benchmark.suite import Regime
 from covid_synth_data.benchmark.training import fit
 from covid_synth_data.benchmark.training.worker import Worker
 from covid_synth_data.classifiers.networks import Network
@@ -105,24 +103,3 @@ class ChangedFilms:
 
     def _tensor(self, named: str) -> torch.Tensor:
         return torch.from_numpy(self._changed(named).copy())[None].float() / 255.0
-
-
-def trained(
-    worker: Worker, jobs: Sequence[PreparedFilms], regimes: Mapping[str, Regime], others: Mapping[str, Films]
-) -> Iterator[tuple[PreparedFilms, Network]]:
-    """The trained network of each job, all jobs of one model; seeds of a dense layer are trained at once."""
-    model = jobs[0].run.model
-    worker.fill(model, [(job.train, regimes[job.run.regime]) for job in jobs], list(others.values()))
-    for together in trained_together(jobs):
-        rule, what = regimes[together[0].run.regime], together[0].run.title
-        validation = others["validation"]
-        if entry(model).learner == "head":
-            seeds = [job.run.seed for job in together]
-            networks, _ = worker.learn_heads(
-                model, rule, seeds, [job.train for job in together], validation, what
-            )
-            yield from zip(together, networks, strict=True)
-            continue
-        for job in together:
-            network, _ = worker.learn(model, rule, job.run.seed, job.train, validation, job.run.title)
-            yield job, network

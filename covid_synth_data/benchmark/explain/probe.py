@@ -19,15 +19,14 @@ import numpy as np
 
 from covid_synth_data import machine
 from covid_synth_data.benchmark.data.composition import Films
-from covid_synth_data.benchmark.explain import changes
-from covid_synth_data.benchmark.request import ClassificationRequest, Progress, request_classifiers
-from covid_synth_data.benchmark.results import Dataset, probes, write_result
+from covid_synth_data.benchmark.explain import again, changes
+from covid_synth_data.benchmark.request import Progress
+from covid_synth_data.benchmark.results import probes, write_result
 from covid_synth_data.benchmark.results.classification import BOOTSTRAP_SEED, Weights
 from covid_synth_data.benchmark.running.classification import Classification, FilmSplit, PreparedFilms
-from covid_synth_data.benchmark.running.kind import Synthetic, load_synthetic, no_progress
+from covid_synth_data.benchmark.running.kind import no_progress
 from covid_synth_data.benchmark.suite import ClassificationSuite
-from covid_synth_data.classifiers.registry import entry
-from covid_synth_data.errors import ConfigError, MetricError
+from covid_synth_data.errors import MetricError
 from covid_synth_data.metrics import crossed, resampling
 from covid_synth_data.metrics.detection import Bools, Floats
 
@@ -60,21 +59,11 @@ def probe(
     `MetricError` for too few films.
     """
     started = time.monotonic()
-    request = request_classifiers(
-        suite,
-        out=Path(path).parent,
-        models=[model] if model else None,
-        regimes=list(regimes) if regimes else None,
-        seeds=seeds,
-        tasks=[task] if task else None,
-        **options,
+    asked = again.ask(
+        suite, path, regimes=regimes, model=model, task=task, seeds=seeds, progress=progress, options=options
     )
-    chosen, runs = request.suite, request.runs()
-    runs = [run for run in runs if (run.model, run.task) == (runs[0].model, runs[0].task)]
-    named = changes.names(request.films)
-    _check(request, runs[0].model, [run.regime for run in runs])
-    synthetic, runs = load_synthetic(request, runs)
-    kind = Classification(request, synthetic, progress or no_progress)
+    request, kind, runs = asked.request, asked.kind, asked.runs
+    chosen, named = request.suite, changes.names(request.films)
     parts = {name: Part(name) for name in probes.PARTS if name == "test" or chosen.folds == 1}
     notes: dict[str, None] = {}
     weights = Weights(name=request.weights_of(runs[0].model))
@@ -85,8 +74,7 @@ def probe(
         probed = {name: _some(others[name], films, chosen.data.split_seed) for name in parts}
         weights = _score(kind, split, jobs, others, probed, parts)
         notes |= dict.fromkeys([*split.notes, *(note for job in jobs for note in job.notes)])
-    used = list(dict.fromkeys(run.regime for run in runs))
-    baselines = [name for name in used if chosen.regimes[name].baseline]
+    used, baselines = asked.regimes, asked.baselines
     result = probes.ProbeResult(
         suite=chosen.name,
         suite_version=chosen.version,
@@ -99,8 +87,8 @@ def probe(
         weights=weights,
         regimes=used,
         baselines=baselines,
-        seeds=list(dict.fromkeys(run.seed for run in runs)),
-        dataset=_dataset(synthetic, chosen, used),
+        seeds=asked.seeds,
+        dataset=asked.dataset,
         changes=[_described(name) for name in named],
         drawn=films,
         films={name: part.counts() for name, part in parts.items()},
@@ -117,21 +105,6 @@ def probe(
     )
     write_result(Path(path), result)
     return result
-
-
-def _check(request: ClassificationRequest, model: str, regimes: Sequence[str]) -> None:
-    """Raise `ConfigError` for what cannot be probed, before anything is read."""
-    if entry(model).learner not in ("head", "network"):
-        raise ConfigError(
-            f"{model} is no network that could be probed", hint="choose one without trees, of the package"
-        )
-    for name in dict.fromkeys(regimes):
-        if request.suite.regimes[name].join == "scores":
-            raise ConfigError(
-                f"regime {name} adds the scores of two classifiers and cannot be probed",
-                expected="regimes that train one classifier",
-                hint="leave it out",
-            )
 
 
 def _some(films: Films, most: int | None, seed: int) -> Films:
@@ -153,14 +126,14 @@ def _score(
     parts: Mapping[probes.Part, Part],
 ) -> Weights:
     """Train the classifiers of a fold and put what they say of its changed films into `parts`."""
-    from covid_synth_data.benchmark.explain.changed_films import ChangedFilms, trained
+    from covid_synth_data.benchmark.explain.changed_films import ChangedFilms
 
     worker = kind.worker(split)
     shown = ChangedFilms(worker, jobs[0].run.model)
     for name, films in probed.items():
         shown.fill(films)
         parts[name].add_films(films, shown.found(films), _views(split, name))
-    for job, network in trained(worker, jobs, kind.suite.regimes, others):
+    for job, network in again.trained(worker, jobs, kind.suite.regimes, others):
         for name, films in probed.items():
             for change, scores in shown.scores(network, films):
                 parts[name].scores[change, job.run.regime, job.run.seed].append(scores)
@@ -278,7 +251,3 @@ def _draws(truth: tuple[bool, ...], patients: tuple[str, ...]) -> resampling.Dra
 def _described(name: str) -> probes.Changed:
     change = changes.CHANGES[name]
     return probes.Changed(name=name, left=change.left, kind=change.kind)
-
-
-def _dataset(synthetic: Synthetic, suite: ClassificationSuite, regimes: Sequence[str]) -> Dataset | None:
-    return synthetic.dataset if any(suite.configs_of(name) for name in regimes) else None

@@ -198,8 +198,8 @@ def test_films_without_two_lungs_are_left_out_and_counted(tmp_path, monkeypatch)
     suite = ClassificationSuite.model_validate(SHORT)
     found = probe(suite, tmp_path / "probe.json", regimes=["real"], **options)
     films = found.films["test"]
-    # The 12 films of validation came first.
-    lost = [number % 3 == 0 for number in range(12, 12 + 48)]
+    # The test films come first.
+    lost = [number % 3 == 0 for number in range(48)]
     assert (films.negatives_without_lungs, films.positives_without_lungs) == (sum(lost[:24]), sum(lost[24:]))
     assert films.negatives == 24 - sum(lost[:24])
     assert films.patients == 48 - sum(lost)
@@ -209,7 +209,7 @@ def test_a_class_without_lungs_is_one_line_and_no_file(tmp_path, monkeypatch):
     options = options_of(tmp_path, monkeypatch, shortcut=False)
     monkeypatch.setattr(lungs, "find", lambda grey: lung_shapes.Fields(lung_shapes.ellipse(128), False))
     suite = ClassificationSuite.model_validate(SHORT)
-    with pytest.raises(MetricError, match="no negative film of validation can be probed"):
+    with pytest.raises(MetricError, match="no negative film of test can be probed"):
         probe(suite, tmp_path / "probe.json", regimes=["real"], **options)
     assert not (tmp_path / "probe.json").exists()
 
