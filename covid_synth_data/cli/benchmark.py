@@ -22,6 +22,13 @@ Preprocessing = Annotated[
     str | None, typer.Option(help="plain, harmonised or lungs, in place of the suite's")
 ]
 
+HalfSamples = Annotated[
+    bool,
+    typer.Option(
+        "--half-samples", help="each seed trains on its own half of the patients; SUITE@half-samples"
+    ),
+]
+
 
 @app.command("list")
 def show(as_json: AsJson = False) -> None:
@@ -49,12 +56,7 @@ def run_suite(
     source: Annotated[
         str | None, typer.Option(help="of same-source: another set with both classes; the suite SUITE@SOURCE")
     ] = None,
-    half_samples: Annotated[
-        bool,
-        typer.Option(
-            "--half-samples", help="each seed trains on its own half of the patients; SUITE@half-samples"
-        ),
-    ] = False,
+    half_samples: HalfSamples = False,
     task: Annotated[list[str] | None, typer.Option(help="a task; again for more")] = None,
     model: Annotated[
         list[str] | None,
@@ -235,6 +237,7 @@ def probe_shortcuts(
     model: Annotated[str | None, typer.Option(help="the classifier; else the first of the suite")] = None,
     task: Annotated[str | None, typer.Option(help="a task of the suite")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="how many seeds")] = None,
+    half_samples: HalfSamples = False,
     films: Annotated[
         int | None, typer.Option(min=5, help="at most so many films of each class of validation and test")
     ] = None,
@@ -257,6 +260,7 @@ def probe_shortcuts(
             model=model,
             task=task,
             seeds=seeds,
+            half_samples=half_samples,
             films=films,
             root=root,
             release=release,
@@ -286,6 +290,7 @@ def look_at_lesions(
     model: Annotated[str | None, typer.Option(help="the classifier; else the first of the suite")] = None,
     task: Annotated[str | None, typer.Option(help="a task of the suite")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="how many seeds")] = None,
+    half_samples: HalfSamples = False,
     films: Annotated[int | None, typer.Option(min=5, help="at most so many films with masks")] = None,
     root: Root = None,
     release: Release = None,
@@ -305,6 +310,7 @@ def look_at_lesions(
             model=model,
             task=task,
             seeds=seeds,
+            half_samples=half_samples,
             films=films,
             root=root,
             release=release,

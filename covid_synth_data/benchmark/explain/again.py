@@ -15,7 +15,7 @@ from covid_synth_data.benchmark.request import ClassificationRequest, Progress, 
 from covid_synth_data.benchmark.results import Dataset
 from covid_synth_data.benchmark.running.classification import Classification, PreparedFilms, trained_together
 from covid_synth_data.benchmark.running.kind import Synthetic, load_synthetic, no_progress
-from covid_synth_data.benchmark.suite import ClassificationSuite, Regime
+from covid_synth_data.benchmark.suite import ClassificationSuite
 from covid_synth_data.classifiers.registry import entry
 from covid_synth_data.errors import ConfigError
 
@@ -98,22 +98,18 @@ def ask(
 
 
 def trained(
-    worker: Worker, jobs: Sequence[PreparedFilms], regimes: Mapping[str, Regime], others: Mapping[str, Films]
+    worker: Worker, jobs: Sequence[PreparedFilms], others: Mapping[str, Films]
 ) -> Iterator[tuple[PreparedFilms, Network]]:
-    """The trained network of each job, all jobs of one model; seeds of a dense layer are trained at once."""
-    model = jobs[0].run.model
-    worker.fill(model, [(job.train, regimes[job.run.regime]) for job in jobs], list(others.values()))
-    validation = others["validation"]
-    for together in trained_together(jobs):
-        run = together[0].run
-        if entry(model).learner == "head":
-            seeds = [job.run.seed for job in together]
-            trains = [job.train for job in together]
-            networks, _ = worker.learn_heads(model, regimes[run.regime], seeds, trains, validation, run.title)
+    """The trained network of each job, all jobs of one model, as the engine trains them."""
+    suite, model, validation = worker.suite, jobs[0].run.model, others["validation"]
+    regimes = [(job.train, suite.regimes[job.run.regime]) for job in jobs]
+    worker.fill(model, regimes, list(others.values()))
+    for together in trained_together(jobs, suite):
+        run, rule = together[0].run, suite.regimes[together[0].run.regime]
+        if len(together) > 1:
+            seeds, trains = [job.run.seed for job in together], [job.train for job in together]
+            networks, _ = worker.learn_heads(model, rule, seeds, trains, validation, run.title)
             yield from zip(together, networks, strict=True)
-            continue
-        for job in together:
-            network, _ = worker.learn(
-                model, regimes[run.regime], job.run.seed, job.train, validation, job.run.title
-            )
-            yield job, network
+        else:
+            network, _ = worker.learn(model, rule, run.seed, together[0].train, validation, run.title)
+            yield together[0], network

@@ -105,7 +105,7 @@ def look(
     cells = [worker.pool.cell(worker.pool.key(name)) for name in sorted(learned)]
     shown = read(request.root, cells, request.suite.image_size, films)
     trained: dict[str, list[Any]] = {name: [] for name in asked.regimes}
-    for job, network in again.trained(worker, jobs, request.suite.regimes, kind.others(split)):
+    for job, network in again.trained(worker, jobs, kind.others(split)):
         trained[job.run.regime].append(network)
     untrained = [worker.build_network(asked.runs[0].model, seed, len(split.classes)) for seed in asked.seeds]
     place = split.classes.index(request.suite.positive)
@@ -170,13 +170,15 @@ def read(
     if most is not None:
         kept = sorted(np.random.default_rng([0, 0x1E5]).permutation(kept)[:most].tolist())
     films, lungs, infected, owners = [], [], [], []
+    places = [[str(path) for path in frame[name]] for name in ("path", "lung_path", "mask_path")]
     for row in kept:
-        lung = _mask(frame["lung_path"].iat[row])
-        ill = _mask(frame["mask_path"].iat[row]) & lung
+        path, lung_path, mask_path = (column[row] for column in places)
+        lung = _mask(lung_path)
+        ill = _mask(mask_path) & lung
         if min(ill.sum(), (lung & ~ill).sum()) < LEAST:
             left_out["few places"] += 1
             continue
-        films.append(preprocessing.prepare(load_grey(frame["path"].iat[row]), side).pixels)
+        films.append(preprocessing.prepare(load_grey(path), side).pixels)
         lungs.append(lung)
         infected.append(ill)
         owners.append(str(groups[row]))

@@ -133,7 +133,7 @@ def _score(
     for name, films in probed.items():
         shown.fill(films)
         parts[name].add_films(films, shown.found(films), _views(split, name))
-    for job, network in again.trained(worker, jobs, kind.suite.regimes, others):
+    for job, network in again.trained(worker, jobs, others):
         for name, films in probed.items():
             for change, scores in shown.scores(network, films):
                 parts[name].scores[change, job.run.regime, job.run.seed].append(scores)
@@ -217,7 +217,7 @@ class Part:
             negatives, positives = int((among & ~truth).sum()), int((among & truth).sum())
             if min(negatives, positives) < LEAST:
                 continue
-            counts = {"view": view, "negatives": negatives, "positives": positives}
+            counts: dict[str, Any] = {"view": view, "negatives": negatives, "positives": positives}
             for measured in self._measured(changes.WHOLE, among, regimes, baselines):
                 yield probes.ViewRow(part=self.name, **counts, **measured)
 
