@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
+import types
 
 import numpy as np
 import pytest
@@ -77,6 +79,36 @@ def test_a_map_adds_up_to_the_logits(monkeypatch):
     np.testing.assert_allclose(heat.mean(axis=(1, 2)), expected, atol=1e-5)
 
 
+def test_a_map_is_high_where_the_network_says_so():
+    """A network whose last map is the mean grey of 8 x 8 pixels."""
+    network = types.SimpleNamespace(
+        body=torch.nn.AvgPool2d(8), mean=0.0, std=1.0, parameters=lambda: iter([torch.zeros(1)])
+    )
+    films = np.zeros((2, 64, 64), np.uint8)
+    films[0, 8:16, 40:48] = 255
+    films[1, 48:56, 0:8] = 255
+    (heat,) = lesions.maps(network, films, np.ones((1, 1), np.float32))
+    cell = lesions.SIDE // 8
+    for film, (row, column) in zip(heat, ((1, 5), (6, 0)), strict=True):
+        peak = np.unravel_index(film.argmax(), film.shape)
+        assert (peak[0] // cell, peak[1] // cell) == (row, column)
+
+
+def test_classifiers_of_one_body_are_scored_as_each_would_be_alone():
+    first = build("small-cnn", "none", 0).eval()
+    second = copy.deepcopy(first)
+    torch.nn.init.normal_(second.head.weight, generator=torch.Generator().manual_seed(1))
+    films = np.random.default_rng(2).integers(0, 256, (3, 64, 64), dtype=np.uint8)
+    shown = lesions.LesionFilms(films, np.stack([LUNGS] * 3), np.stack([ILL] * 3), ["a", "b", "c"], {})
+    both = [
+        lesions._measure({"x": [first], "y": [second]}, shown, 1, shared, lambda *_: None)
+        for shared in (True, False)
+    ]
+    for name in ("x", "y"):
+        np.testing.assert_allclose(both[0][name], both[1][name], atol=1e-6)
+    assert not np.allclose(both[0]["x"], both[0]["y"])
+
+
 def quex(root, count=8, seed=9, shift=0):
     """Films of COVID-QU-Ex: phantoms with a lighter lower half of the lungs, and masks of both."""
     top = root / "COVID-QU-Ex" / "Infection Segmentation Data" / "Train" / "COVID-19"
@@ -109,6 +141,7 @@ def looked(tmp_path_factory):
             suite,
             folder / "lesions.json",
             regimes=["real", "balanced"],
+            model="small-cnn",
             root=quex(folder / "root"),
             **options,
         )
