@@ -83,8 +83,8 @@ def _real(part: datasets.Dataset) -> tuple[list[str], list[Any]]:
     import datasets
 
     columns = part.column_names
-    made = part["generator"] if "generator" in columns else [None] * len(part)
-    sources = part["source_dataset"] if "source_dataset" in columns else [None] * len(part)
+    made = part["generator"][:] if "generator" in columns else [None] * len(part)
+    sources = part["source_dataset"][:] if "source_dataset" in columns else [None] * len(part)
     rows = [
         row
         for row, (generator, source) in enumerate(zip(made, sources, strict=True))
@@ -92,7 +92,7 @@ def _real(part: datasets.Dataset) -> tuple[list[str], list[Any]]:
     ]
     kept = part.select(rows).select_columns(["image_id", "image"])
     cells = kept.cast_column("image", datasets.Image(decode=False))["image"]
-    return list(kept["image_id"]), list(cells)
+    return list(kept["image_id"][:]), list(cells[:])
 
 
 def _shared(mine: Mapping[str, str], others: Mapping[str, str]) -> list[str]:
@@ -120,7 +120,8 @@ def _identities(part: datasets.Dataset, pixels: bool) -> dict[str, dict[str, str
     columns = part.column_names
 
     def values(name: str) -> list[Any]:
-        return list(part[name]) if name in columns else [None] * len(part)
+        # A slice is read at once; iterating over a column reads row by row.
+        return list(part[name][:]) if name in columns else [None] * len(part)
 
     films = {
         f"{source}/{name}"
@@ -164,9 +165,9 @@ def near_duplicates(
 
     ids, cells = [], []
     for part in (schema.rows(a, "image", "image_id"), schema.rows(b, "image", "image_id")):
-        ids += list(part["image_id"])
+        ids += part["image_id"][:]
         cells += list(
-            part.select_columns(["image"]).cast_column("image", datasets.Image(decode=False))["image"]
+            part.select_columns(["image"]).cast_column("image", datasets.Image(decode=False))["image"][:]
         )
     prints = duplicates.fingerprints(
         [file_of(cell["path"] or "") for cell in cells], [cell["bytes"] for cell in cells]

@@ -145,10 +145,15 @@ def _fork_runs() -> None:
     import datasets  # noqa: F401
     import huggingface_hub.hf_api  # noqa: F401
     import pyarrow.parquet  # noqa: F401
+    import rich.progress  # noqa: F401
+    import scipy.io  # noqa: F401  (datasets reads .mat files with it)
+    from PIL import Image
 
+    import covid_synth_data.release.loading  # noqa: F401
     import generation.__main__
     import generation.releasing.publish  # noqa: F401
 
+    Image.preinit()
     for line in sys.stdin:
         reader, writer = os.pipe()
         pid = os.fork()

@@ -14,6 +14,7 @@ from covid_synth_data.benchmark.data import composition, drawing, made, more_rea
 from covid_synth_data.benchmark.request import ClassificationRequest, Progress, Run
 from covid_synth_data.benchmark.results import classification as results
 from covid_synth_data.benchmark.running.kind import Kind, Prepared, Split, Synthetic
+from covid_synth_data.benchmark.running.separation import Separation
 from covid_synth_data.benchmark.suite import ClassificationSuite, digest_of
 from covid_synth_data.benchmark.suite.made import Made
 from covid_synth_data.benchmark.training.cost import Cost, time_network
@@ -45,6 +46,11 @@ class FilmSplit(Split):
     """By config, the real positives of its generator that are no training films of the task."""
     draws: dict[int, datasets.Dataset] = field(default_factory=dict)
     """By seed, the training films that are drawn for it, where the suite draws."""
+
+    @cached_property
+    def separation(self) -> Separation:
+        """The leak check, which all runs share."""
+        return Separation(self.splits)
 
     @cached_property
     def ids(self) -> dict[str, list[str]]:
@@ -109,15 +115,14 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
     def prepare(self, split: FilmSplit, runs: Sequence[Run]) -> list[PreparedFilms]:
         """Choose the training films of each run; raises `LeakError` where they meet validation or test.
 
-        Films are compared byte for byte between the parts once for all runs, the rest for each run.
+        Pixels are compared once for all runs, patients and source films once for each training film.
         """
-        tasks.check_leaks(split.splits)
+        split.separation.check_pool(split.splits["train"])
         self._make(split, runs)
         used = dict.fromkeys(name for run in runs for name in self.suite.regimes[run.regime].synthetic)
         taught = self._join_generator_films(split, runs)
         if used or taught:
-            every = released.together([*(split.configs[name] for name in used), *taught])
-            tasks.check_leaks({**split.splits, "train": every})
+            split.separation.check_pool(released.together([*(split.configs[name] for name in used), *taught]))
         return [self._prepare(run, split) for run in runs]
 
     def _join_generator_films(self, split: FilmSplit, runs: Sequence[Run]) -> list[datasets.Dataset]:
@@ -169,7 +174,7 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
             real = configs[regime.retraced]
             real_ids = frozenset(real["image_id"][:])
         mixed = composition.compose(regime, real, configs, suite.positive, run.seed)
-        tasks.check_leaks({**splits, "train": mixed}, pixels=False)
+        split.separation.check(mixed)
         trained_on = [
             synthetic.trained_on[name]
             for name in suite.configs_of(run.regime)
