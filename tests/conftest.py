@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,23 @@ codec = "png"
 """
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """Files are not flushed to the disk, which would guard against power cuts alone: a killed process loses
+    nothing that it wrote. tests/files/test_atomic.py knows that they are flushed otherwise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
+@pytest.fixture(scope="session")
+def real_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for all tests on the real sets, in all workers: fingerprints and comparisons of thousands of
+    films take minutes."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "real-cache"
+
+
 @pytest.fixture(autouse=True)
 def _own_caches(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
@@ -67,7 +84,9 @@ def _own_caches(
         monkeypatch.setattr(sys.modules["huggingface_hub.constants"], "HF_HUB_CACHE", str(folder / "hub"))
     if "datasets" in sys.modules:
         monkeypatch.setattr(sys.modules["datasets"].config, "HF_DATASETS_CACHE", folder / "datasets")
-    if "real_data" not in request.keywords:
+    if "real_data" in request.keywords:
+        monkeypatch.setenv("COVID_SYNTH_CACHE", str(request.getfixturevalue("real_cache")))
+    else:
         monkeypatch.delenv("COVID_SYNTH_SOURCES", raising=False)
 
 

@@ -186,9 +186,18 @@ def _sampling(low: Floats, high: Floats, cells: int) -> Floats:
 
 def _cut(thumbs: Floats, boxes: Floats, cells: int) -> Floats:
     """The crops `boxes` (n, 4), or (1, 4) for all, of thumbnails (n, 64, 64), as (n, cells, cells)."""
-    rows = _sampling(boxes[:, 0], boxes[:, 1], cells)
+    return _cut_columns(_cut_rows(thumbs, boxes, cells), boxes, cells)
+
+
+def _cut_rows(thumbs: Floats, boxes: Floats, cells: int) -> Floats:
+    """The rows of the crops, as (n, cells, 64)."""
+    return np.asarray(np.matmul(_sampling(boxes[:, 0], boxes[:, 1], cells), thumbs), np.float32)
+
+
+def _cut_columns(rows: Floats, boxes: Floats, cells: int) -> Floats:
+    """The columns of the crops from their `rows` (n, cells, 64), as (n, cells, cells)."""
     columns = _sampling(boxes[:, 2], boxes[:, 3], cells)
-    return np.asarray(np.matmul(np.matmul(rows, thumbs), columns.transpose(0, 2, 1)), np.float32)
+    return np.asarray(np.matmul(rows, columns.transpose(0, 2, 1)), np.float32)
 
 
 @cache
@@ -201,9 +210,9 @@ def _cosines() -> tuple[Floats, npt.NDArray[np.bool_], Floats]:
     return basis, kept, np.sqrt(radius[kept]).astype(np.float32)
 
 
-def _descriptors(thumbs: Thumbs, box: Floats) -> Floats:
-    """Descriptors (n, 89) of unit length of one crop of each thumbnail; of flat ones 0."""
-    contrast = _local_contrast(_cut(thumbs.astype(np.float32), box[None], _COARSE), 2.0, 3.0)
+def _descriptors(crops: Floats) -> Floats:
+    """Descriptors (n, 89) of unit length of crops (n, 24, 24); of flat ones 0."""
+    contrast = _local_contrast(crops, 2.0, 3.0)
     basis, kept, weight = _cosines()
     values = np.matmul(np.matmul(basis, contrast), basis.T)[:, kept] * weight
     length = np.linalg.norm(values, axis=1, keepdims=True)
@@ -221,7 +230,7 @@ class _Candidates(NamedTuple):
 def _candidates(thumbs: Thumbs, progress: Progress) -> _Candidates:
     """The pairs of films of which some crop of the first looks like the second, each with its best crop."""
     blocks = [slice(start, start + _ROWS) for start in range(0, len(thumbs), _ROWS)]
-    plain = [_descriptors(thumbs[block], _WHOLE[0]) for block in blocks]
+    plain = [_descriptors(_cut(thumbs[block].astype(np.float32), _WHOLE, _COARSE)) for block in blocks]
     found = [_Candidates(*np.empty((3, 0), np.int64))]
     for block in blocks:
         found.append(_candidates_of(thumbs, block, np.concatenate(plain)))
@@ -232,8 +241,13 @@ def _candidates(thumbs: Thumbs, progress: Progress) -> _Candidates:
 def _candidates_of(thumbs: Thumbs, block: slice, plain: Floats) -> _Candidates:
     """Those whose first film is in the block."""
     pairs, values, boxes = [], [], []
+    mine_whole = thumbs[block].astype(np.float32)
+    rows, edges = np.empty(0, np.float32), None
     for number, box in enumerate(_BOXES):
-        mine = _descriptors(thumbs[block], box)
+        # Boxes with the same upper and lower edge follow one another; their rows are cut once.
+        if edges != (edges := tuple(box[:2])):
+            rows = _cut_rows(mine_whole, box[None], _COARSE)
+        mine = _descriptors(_cut_columns(rows, box[None], _COARSE))
         for start in range(0, len(plain), _COLUMNS):
             alike = mine @ plain[start : start + _COLUMNS].T
             np.abs(alike, out=alike)

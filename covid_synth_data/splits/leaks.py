@@ -67,6 +67,8 @@ def _copies(splits: Mapping[str, datasets.Dataset]) -> dict[tuple[str, str], lis
     ids = [name for names, _ in parts.values() for name in names]
     cells = [cell for _, cells in parts.values() for cell in cells]
     found: dict[tuple[str, str], list[str]] = {}
+    if not cells:
+        return found
     films = duplicates.fingerprints(
         [file_of(cell["path"] or "") for cell in cells], [cell["bytes"] for cell in cells]
     )
@@ -82,17 +84,17 @@ def _real(part: datasets.Dataset) -> tuple[list[str], list[Any]]:
     """`image_id` and undecoded image of the rows that are films of real sets."""
     import datasets
 
-    columns = part.column_names
-    made = part["generator"][:] if "generator" in columns else [None] * len(part)
-    sources = part["source_dataset"][:] if "source_dataset" in columns else [None] * len(part)
+    columns = values_of(part, "generator", "source_dataset")
     rows = [
         row
-        for row, (generator, source) in enumerate(zip(made, sources, strict=True))
+        for row, (generator, source) in enumerate(zip(*columns, strict=True))
         if not generator and source != "phantom"
     ]
+    if not rows:
+        return [], []
     kept = part.select(rows).select_columns(["image_id", "image"])
-    cells = kept.cast_column("image", datasets.Image(decode=False))["image"]
-    return list(kept["image_id"][:]), list(cells[:])
+    read = kept.cast_column("image", datasets.Image(decode=False))[:]
+    return list(read["image_id"]), list(read["image"])
 
 
 def _shared(mine: Mapping[str, str], others: Mapping[str, str]) -> list[str]:
@@ -117,31 +119,35 @@ def _identities(part: datasets.Dataset, pixels: bool) -> dict[str, dict[str, str
     """What identifies the patients and films of a part, by kind: each identity and how to name it."""
     import datasets
 
-    columns = part.column_names
-
-    def values(name: str) -> list[Any]:
-        # A slice is read at once; iterating over a column reads row by row.
-        return list(part[name][:]) if name in columns else [None] * len(part)
-
+    patient_ids, image_ids, *source_films = values_of(
+        part, "patient_id", "image_id", "source_dataset", "source_id"
+    )
     films = {
         f"{source}/{name}"
-        for source, name in zip(values("source_dataset"), values("source_id"), strict=True)
+        for source, name in zip(*source_films, strict=True)
         if source is not None and name is not None
     }
     identities = {
-        "patients": {
-            patients.canonical_id(value): value for value in values("patient_id") if value is not None
-        },
-        "rows": {value: value for value in values("image_id")},
+        "patients": {patients.canonical_id(value): value for value in patient_ids if value is not None},
+        "rows": {value: value for value in image_ids},
         "source films": {value: value for value in films},
     }
-    if pixels and "image" in columns:
+    if pixels and "image" in part.column_names:
         cells = part.select_columns(["image"]).cast_column("image", datasets.Image(decode=False))["image"]
         identities["equal files"] = {
-            hashlib.sha256(_read(cell)).hexdigest(): name
-            for cell, name in zip(cells, values("image_id"), strict=True)
+            hashlib.sha256(_read(cell)).hexdigest(): name for cell, name in zip(cells, image_ids, strict=True)
         }
     return identities
+
+
+def values_of(part: datasets.Dataset, *names: str) -> list[list[Any]]:
+    """The values of the columns `names`, None for each row where `part` has no such column.
+
+    All are read at once: each column read by itself takes a copy of the Dataset, each row much more.
+    """
+    there = [name for name in names if name in part.column_names]
+    read = part.select_columns(there)[:] if there else {}
+    return [list(read[name]) if name in there else [None] * len(part) for name in names]
 
 
 def _read(cell: Mapping[str, Any]) -> bytes:

@@ -6,6 +6,7 @@ import io
 import json
 import types
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import datasets
@@ -34,6 +35,7 @@ def film(seed: int, positive: bool) -> bytes:
     return file.getvalue()
 
 
+@cache
 def real(name: str, negatives: int, positives: int, seed: int) -> datasets.Dataset:
     """Real films of patients with two films each."""
     labels = [0] * negatives + [COVID] * positives
@@ -49,6 +51,7 @@ def real(name: str, negatives: int, positives: int, seed: int) -> datasets.Datas
     return datasets.Dataset.from_dict(rows, features=features(REAL_COLUMNS))
 
 
+@cache
 def synthetic(subset: str, count: int, seed: int) -> datasets.Dataset:
     """Synthetic positives, all translated from training films."""
     rows = {column: ["" for _ in range(count)] for column in SYNTHETIC_COLUMNS}

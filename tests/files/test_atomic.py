@@ -23,6 +23,20 @@ def test_replacing(tmp_path):
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["copy", "file.txt", "new"]
 
 
+def test_content_is_on_the_disk_before_it_replaces_the_old(tmp_path, monkeypatch):
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+    flushed = []
+
+    def fsync(handle):
+        flushed.append((path.read_text(), os.pread(handle, 10, 0)))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_text(path, "new")
+    assert flushed == [("old", b"new")]
+    assert path.read_text() == "new"
+
+
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device"), KeyboardInterrupt(), ValueError("x")]
 )

@@ -14,7 +14,7 @@ from tests.hub.server import WRITER, Hub, running
 REPO = "test-org/covid-synth-cxr"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def _served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hub, Client]]:
     folder = tmp_path_factory.mktemp("hub")
     with running(folder / "store") as hub:

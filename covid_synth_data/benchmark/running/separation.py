@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from covid_synth_data import tasks
+from covid_synth_data.splits import leaks
 
 if TYPE_CHECKING:
     import datasets
@@ -44,6 +45,4 @@ class Separation:
 
 def _rows(part: datasets.Dataset) -> set[tuple[Any, ...]]:
     """What each row is compared by; None for a column that is not there."""
-    there = part.column_names
-    columns = [part[name][:] if name in there else [None] * len(part) for name in _IDENTITY]
-    return set(zip(*columns, strict=True))
+    return set(zip(*leaks.values_of(part, *_IDENTITY), strict=True))

@@ -47,8 +47,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COVID_SYNTH_CACHE", str(tmp_path / "cache"))
+def _four_rsna(monkeypatch: pytest.MonkeyPatch) -> None:
     names = pd.DataFrame({"patientId": [f"r{n}" for n in range(4)], "Target": [0] * 3 + [1]})
     monkeypatch.setattr(rsna, "label_rows", lambda: names)
     monkeypatch.setattr(rsna, "_headers", dict)

@@ -276,8 +276,7 @@ def test_the_shipped_recipes_of_menon2020_keep_its_hold_out():
 
 @pytest.mark.real_data
 @pytest.mark.slow
-def test_no_test_film_is_trained_on_in_the_real_sets(real_root, monkeypatch, tmp_path_factory):
-    monkeypatch.setenv("COVID_SYNTH_CACHE", str(tmp_path_factory.getbasetemp() / "fingerprints"))
+def test_no_test_film_is_trained_on_in_the_real_sets(real_root, monkeypatch):
     plan = planner(real_root)
     monkeypatch.setattr(films, "_plan", plan)
     published = [made for made in FROM_NOISE if made.data.protocol == "menon2020"]

@@ -11,6 +11,18 @@ from covid_synth_data.sources import rsna
 from tests.trees import usual
 
 
+@pytest.fixture(scope="module")
+def _module_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("fingerprints")
+
+
+@pytest.fixture(autouse=True)
+def _one_cache(_module_cache: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests of a module read the same trees, so they share what is known of their films."""
+    if "real_data" not in request.keywords:
+        monkeypatch.setenv("COVID_SYNTH_CACHE", str(_module_cache))
+
+
 @pytest.fixture
 def few_rsna(monkeypatch: pytest.MonkeyPatch) -> None:
     """Six films without and four with opacity in place of the 26,684 of the challenge."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import struct
 import zlib
@@ -38,14 +37,6 @@ from tests.trees import (
     usual,
     xray,
 )
-
-
-@pytest.fixture(autouse=True)
-def _alone(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COVID_SYNTH_CACHE", str(tmp_path / "cache"))
-    if "real_data" not in request.keywords:
-        monkeypatch.delenv("COVID_SYNTH_SOURCES", raising=False)
-
 
 # clean
 
@@ -324,16 +315,6 @@ def test_unknown_names(root: Path) -> None:
 
 
 # the real sets
-
-
-@pytest.fixture
-def real_root(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    given = os.environ.get("COVID_SYNTH_SOURCES")
-    if not given:
-        pytest.skip("COVID_SYNTH_SOURCES does not name a folder with the real sets")
-    # One cache for these tests: fingerprints of 9,000 films take a while.
-    monkeypatch.setenv("COVID_SYNTH_CACHE", str(tmp_path_factory.getbasetemp() / "fingerprints"))
-    return Path(given)
 
 
 @needs_labels

@@ -22,10 +22,8 @@ PHANTOM: dict[str, Any] = {"sources": ["phantom"], "phantom": {"size": 32, "pati
 
 
 @pytest.fixture(autouse=True)
-def _alone(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COVID_SYNTH_CACHE", str(tmp_path / "cache"))
+def _forty_rsna(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if "real_data" not in request.keywords:
-        monkeypatch.delenv("COVID_SYNTH_SOURCES", raising=False)
         names = pd.DataFrame({"patientId": [f"r{n}" for n in range(40)], "Target": [0] * 30 + [1] * 10})
         monkeypatch.setattr(rsna, "label_rows", lambda: names)
         headers = {f"r{n}": {"PatientAge": "50", "ViewPosition": "PA"} for n in range(40)}
@@ -220,10 +218,7 @@ def test_phantoms_are_split_as_by_clean() -> None:
 
 @pytest.mark.real_data
 @pytest.mark.slow
-def test_external_on_the_real_sets(
-    real_root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    monkeypatch.setenv("COVID_SYNTH_CACHE", str(tmp_path_factory.getbasetemp() / "fingerprints"))
+def test_external_on_the_real_sets(real_root: Path) -> None:
     plan = plan_task(TASK, real_root)
     found = plan.used.groupby(["split", "class"]).size()
     assert 1_500 < found["test", "covid-19"] < 1_716

@@ -24,13 +24,6 @@ TASKS = ("normal-vs-covid", "pneumonia-vs-covid")
 PHANTOM = {"size": 32, "patients": 12, "seed": 3}
 
 
-@pytest.fixture(autouse=True)
-def _alone(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COVID_SYNTH_CACHE", str(tmp_path / "cache"))
-    if "real_data" not in request.keywords:
-        monkeypatch.delenv("COVID_SYNTH_SOURCES", raising=False)
-
-
 def plan(root: Path, task: str = TASKS[0], **options: Any) -> pd.DataFrame:
     """The frame of a plan by image_id."""
     return plan_task(task, root, "menon2020", **options).frame.set_index("image_id", drop=False)
@@ -270,10 +263,7 @@ def test_a_number_that_whole_patients_cannot_make_is_said(tmp_path: Path) -> Non
 
 @pytest.mark.real_data
 @pytest.mark.slow
-def test_menon2020_on_the_real_sets(
-    real_root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    monkeypatch.setenv("COVID_SYNTH_CACHE", str(tmp_path_factory.getbasetemp() / "fingerprints"))
+def test_menon2020_on_the_real_sets(real_root: Path) -> None:
     plans = [plan_task(task, real_root, "menon2020") for task in TASKS]
     tests = [one.used[one.used["split"] == "test"] for one in plans]
     assert [one.counts()["test"] for one in plans] == [

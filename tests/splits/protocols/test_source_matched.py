@@ -22,13 +22,6 @@ TASK = "covid-vs-other"
 FOLDS = 4
 
 
-@pytest.fixture(autouse=True)
-def _alone(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COVID_SYNTH_CACHE", str(tmp_path / "cache"))
-    if "real_data" not in request.keywords:
-        monkeypatch.delenv("COVID_SYNTH_SOURCES", raising=False)
-
-
 def unlicensed(filename: str, patient: object, **cells: object) -> dict[str, object]:
     """A row that states no licence, so that no release can have used its film."""
     return xray(filename, patient, license="", **cells)

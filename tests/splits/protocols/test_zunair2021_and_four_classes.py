@@ -15,14 +15,6 @@ from covid_synth_data.tasks import plan_task, to_splits
 from tests.splits.protocols.plans import TASK, needs_labels, plan, reasons
 from tests.trees import CHESTXRAY, chestxray, film, radiography, retouched, save, write_csv, xray
 
-
-@pytest.fixture(autouse=True)
-def _alone(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COVID_SYNTH_CACHE", str(tmp_path / "cache"))
-    if "real_data" not in request.keywords:
-        monkeypatch.delenv("COVID_SYNTH_SOURCES", raising=False)
-
-
 # zunair2021
 
 
