@@ -119,18 +119,21 @@ class Alike:
 def compare(prints: Fingerprints, progress: Progress = quiet) -> Alike:
     """All pairs of films that look alike (`copies.search`), remembered by the content of the films.
 
-    Films that show nothing are like no other, but equal files are found among them too.
+    Likeness is of two films alone, so what was found among more films is known of any of them. Films that
+    show nothing are like no other, but equal files are found among them too.
     """
     rows = {digest: row for row, digest in enumerate(prints.digests) if digest}
     digests = sorted(rows)
     at = np.array([rows[digest] for digest in digests], np.int64)
     name = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:32]
     file = cache_folder() / f"copies-{_VERSION}" / f"{name}.npz"
-    known = _read_compared(file, len(digests)) if len(digests) >= _REMEMBERED else None
+    known = None
+    if len(digests) >= _REMEMBERED:
+        known = _read_compared(file, len(digests)) or _read_among_more(file.parent, digests)
     if known is None:
         known = copies.search(prints.thumbs[at], progress)
         if len(digests) >= _REMEMBERED:
-            _write_compared(file, *known)
+            _write_compared(file, digests, *known)
     return Alike(np.sort(at[known[0]], axis=1), known[1], equal_pairs(prints.digests))
 
 
@@ -213,7 +216,11 @@ def _write_cache(rows: dict[str, tuple[str, bytes, str]]) -> None:
         return
 
 
-def _read_compared(file: Path, count: int) -> tuple[Pairs, npt.NDArray[np.float32]] | None:
+Compared = tuple[Pairs, npt.NDArray[np.float32]]
+"""Index pairs (m, 2) and how much these films are alike (m,)."""
+
+
+def _read_compared(file: Path, count: int) -> Compared | None:
     """What was found among these films before; None when it was not looked for, or the file is damaged."""
     try:
         with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as kept:
@@ -227,9 +234,32 @@ def _read_compared(file: Path, count: int) -> tuple[Pairs, npt.NDArray[np.float3
     return alike, values
 
 
-def _write_compared(file: Path, alike: Pairs, values: npt.NDArray[np.float32]) -> None:
+def _read_among_more(folder: Path, digests: list[str]) -> Compared | None:
+    """The same from a comparison of more films, all of `digests` (sorted) among them; None without one."""
+    wanted = np.array(digests, "S64")
+    for file in sorted(folder.glob("*.npz")):
+        try:
+            with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as kept:
+                all_films = kept["digests"]
+        except Exception:  # noqa: S112  (as above; older versions kept no digests)
+            continue
+        if len(all_films) < len(wanted) or not np.isin(wanted, all_films).all():
+            continue
+        known = _read_compared(file, len(all_films))
+        if known is None:
+            continue
+        # Both are sorted, so pairs keep their order.
+        number = np.full(len(all_films), -1, np.int64)
+        number[np.searchsorted(all_films, wanted)] = np.arange(len(wanted))
+        pairs_of_wanted = number[known[0]]
+        both = (pairs_of_wanted >= 0).all(axis=1)
+        return pairs_of_wanted[both], known[1][both]
+    return None
+
+
+def _write_compared(file: Path, digests: list[str], alike: Pairs, values: npt.NDArray[np.float32]) -> None:
     try:
         with replacing(file) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, pairs=alike, values=values)
+            np.savez(stream, pairs=alike, values=values, digests=np.array(digests, "S64"))
     except OutputError:
         return

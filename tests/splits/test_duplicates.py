@@ -212,5 +212,34 @@ def test_comparisons_are_remembered_by_content(
     assert list(cache.glob("copies-*/*")) == [kept]
 
 
+def test_what_was_found_among_more_films_is_known(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films = [retouched(film(key % 9), "brighter" if key > 8 else "") for key in range(14)]
+    prints = of([encoded(image, "PNG") for image in films])
+
+    def among(rows: list[int]) -> duplicates.Alike:
+        chosen = Fingerprints([prints.digests[row] for row in rows], prints.thumbs[rows], [""] * len(rows))
+        return duplicates.compare(chosen)
+
+    fewer = [13, 0, 4, 9, 2, 11, 7]
+    alone = among(fewer)
+    assert {(int(a), int(b)) for a, b in alone.pairs} == {(0, 2), (1, 3), (4, 5)}
+    monkeypatch.setattr(duplicates, "_REMEMBERED", 4)
+    among(list(range(14)))
+    (kept,) = cache.glob("copies-*/*")
+    monkeypatch.setattr(copies, "search", lambda *_: pytest.fail("compared again"))
+    known = among(fewer)
+    assert np.array_equal(known.pairs, alone.pairs)
+    assert known.values == pytest.approx(alone.values, abs=1e-5)
+    # A film more, or a damaged file, and there is nothing to know.
+    monkeypatch.setattr(copies, "search", lambda *_: (np.empty((0, 2), np.int64), np.empty(0, np.float32)))
+    other = of([encoded(film(90))])
+    more = Fingerprints([*prints.digests[:5], *other.digests], prints.thumbs[:6], [""] * 6)
+    assert len(duplicates.compare(more).pairs) == 0
+    kept.write_bytes(b"PK nonsense")
+    assert len(among(fewer).pairs) == 0
+
+
 def found_in(paths: list[str]) -> set[tuple[int, int]]:
     return {(int(a), int(b)) for a, b in pairs(fingerprints(paths, [None] * len(paths)), SAME_FILM)}
