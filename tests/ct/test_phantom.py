@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from covid_synth_data import schema
 from covid_synth_data.ct import labels, phantom, slices
@@ -77,6 +80,17 @@ def test_some_patients_have_no_consolidation_and_some_slices_no_infection(phanto
         f"ct-phantom:{number}" for number in range(1, 10)
     }
     assert any(not row["ggo_pixels"] and not row["consolidation_pixels"] for row in phantom_rows)
+
+
+def test_what_is_read_is_what_is_drawn_also_the_second_time():
+    for size, seed in ((64, 4), (64, 5), (72, 4), (64, 4), (160, 4)):
+        frame = read_source("ct-phantom", size=size, patients=1, slices=2, seed=seed)
+        for number, row in enumerate(frame.itertuples(), 1):
+            drawn = phantom.draw(size, seed, 0, number, 2)
+            for cell, picture in zip((row.bytes, row.mask_bytes), drawn, strict=True):
+                with Image.open(io.BytesIO(cell)) as image:
+                    assert np.array_equal(np.asarray(image), picture)
+            assert row.ggo_pixels == np.count_nonzero(drawn[1] == 2)
 
 
 def test_the_source():

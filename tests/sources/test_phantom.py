@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from covid_synth_data.errors import ConfigError, UnknownName
 from covid_synth_data.schema import LABELS
@@ -113,6 +115,15 @@ def test_nothing_outside_the_lungs_tells_the_classes_apart():
     spread = np.concatenate(list(means.values())).std() * np.sqrt(2 / 30)
     for label in ("pneumonia", "covid-19"):
         assert abs(means[label].mean() - means["normal"].mean()) < 3.5 * spread
+
+
+def test_what_is_read_is_what_is_drawn_also_the_second_time():
+    for size, seed in ((64, 4), (64, 5), (32, 4), (64, 4), (160, 4)):
+        frame = read_source("phantom", size=size, patients=1, seed=seed)
+        for row in frame.itertuples():
+            film = int(row.source_id.rpartition("-")[2])
+            with Image.open(io.BytesIO(row.bytes)) as image:
+                assert np.array_equal(np.asarray(image), phantom.draw(row.label, size, seed, 0, film))
 
 
 def test_the_frame():

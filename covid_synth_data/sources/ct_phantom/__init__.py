@@ -41,6 +41,7 @@ INFO: Final = SourceInfo(
 )
 
 SIDES: Final = (64, 1024)
+_KEPT_SIDE: Final = 128
 _HEIGHTS: Final = (0.06, 0.90)
 """The heights of the first and the last slice; lungs are to be seen in all of them."""
 
@@ -91,23 +92,31 @@ def read(
             "CT phantoms of nobody", found=f"patients = {patients}, slices = {slices}", expected="1 or more"
         )
     rows: list[dict[str, Any]] = []
+    cells = _kept_cells if size <= _KEPT_SIDE else _cells
     for patient in range(patients):
-        for number in range(1, slices + 1):
-            image, mask = draw(size, seed, patient, number, slices)
-            rows.append(
-                {
-                    "source_id": f"patient{patient + 1}_slice{number:03d}",
-                    "patient": str(patient + 1),
-                    "slice": number,
-                    "source_class": "COVID-19",
-                    "source_license": INFO.licence,
-                    "bytes": _png(image),
-                    "mask_bytes": _png(mask),
-                    "effusion_pixels": 0,
-                    **slice_table.counts(mask),
-                }
-            )
+        rows += [
+            {
+                "source_id": f"patient{patient + 1}_slice{number:03d}",
+                "patient": str(patient + 1),
+                "slice": number,
+                "source_class": "COVID-19",
+                "source_license": INFO.licence,
+                "effusion_pixels": 0,
+                **cells(size, seed, patient, number, slices),
+            }
+            for number in range(1, slices + 1)
+        ]
     return slice_table.build(INFO.name, rows)
+
+
+def _cells(size: int, seed: int, patient: int, number: int, slices: int) -> dict[str, Any]:
+    """Image and label map of a slice as they are read, and the pixels of each label."""
+    image, mask = draw(size, seed, patient, number, slices)
+    return {"bytes": _png(image), "mask_bytes": _png(mask), **slice_table.counts(mask)}
+
+
+_kept_cells = functools.lru_cache(maxsize=2048)(_cells)
+"""The same for slices of at most 128 pixels, which a process draws once."""
 
 
 @functools.lru_cache(maxsize=64)
