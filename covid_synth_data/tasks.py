@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from covid_synth_data import schema
 from covid_synth_data.errors import ConfigError, EmptySplit, UnknownName
 from covid_synth_data.escaping import terminal
 from covid_synth_data.sources import list_sources, own, table
@@ -155,11 +154,6 @@ class TaskPlan:
     classes: tuple[str, ...]
     fold: int | None = None
     folds: int = 1
-
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        """The names that `label` of the splits is made of: `schema.LABELS` where they do, else `classes`."""
-        return schema.LABELS if set(self.task.classes) <= set(schema.LABELS) else self.classes
 
     @property
     def used(self) -> pd.DataFrame:
@@ -321,7 +315,8 @@ def load_task(
     """The task as a DatasetDict of train, validation and test in `schema.REAL_COLUMNS`.
 
     Arguments and errors are those of `plan_task`, and `EmptySplit` where a part has no film of a class;
-    images are decoded when a row is read. `label` is a `ClassLabel` of `TaskPlan.label_names`.
+    images are decoded when a row is read. `label` is a `ClassLabel` of the task's classes, 0 to n - 1. A
+    released dataset has other codes; `mix` and `mixing.with_classes` match classes by name.
     """
     plan = plan_task(
         name,
@@ -339,7 +334,7 @@ def load_task(
 
 
 def to_splits(plan: TaskPlan) -> datasets.DatasetDict:
-    """The films of a plan as a DatasetDict. Raises `EmptySplit`."""
+    """The films of a plan as a DatasetDict; `label` is a code of `plan.classes`. Raises `EmptySplit`."""
     import datasets
 
     parts = {}
@@ -358,5 +353,5 @@ def to_splits(plan: TaskPlan) -> datasets.DatasetDict:
                     hint="covid-synth sources shows what the root lacks",
                 )
         rows = rows.assign(label=rows["class"]).reset_index(drop=True)
-        parts[split] = table.to_dataset(rows, plan.label_names)
+        parts[split] = table.to_dataset(rows, plan.classes)
     return datasets.DatasetDict(parts)

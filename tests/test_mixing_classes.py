@@ -164,10 +164,51 @@ def test_counts_that_cannot_be() -> None:
         mix(real, synthetic, skew=1.0, counts={"covid-19": 5})
 
 
-def test_streams_of_other_classes_are_refused() -> None:
-    real, synthetic = real_rows(6, 5, 4, 3), rows("synthetic", 0, 40)
-    with pytest.raises(ConfigError, match="streams whose classes differ"):
-        mixing.stream(real.to_iterable_dataset(), synthetic.to_iterable_dataset())
+def test_streams_are_joined_by_the_names_of_their_classes() -> None:
+    """A task of two classes and a release of three: code 2 of the one is code 1 of the other."""
+    real, synthetic = real_rows(6, 5, names=("normal", "covid-19")), rows("synthetic", 20, 20)
+    streams = real.to_iterable_dataset(), synthetic.to_iterable_dataset()
+    joined = mixing.stream(*streams, 0.7, seed=2)
+    assert joined.features["label"].names == ["normal", "covid-19"]
+    got = list(joined)
+    for row in got:
+        if row["image_id"].startswith("synthetic"):
+            number = int(row["image_id"].partition("/")[2])
+            assert row["label"] == (number >= 20)
+            assert row["image"].mode == "L"
+            assert row["image"].getpixel((0, 0)) == number
+    assert any(row["image_id"].startswith("synthetic/2") for row in got)
+    strange = real_rows(0, 3).to_iterable_dataset()
+    with pytest.raises(ConfigError, match="found bacterial-pneumonia; expected rows of normal, covid-19"):
+        list(mixing.stream(streams[0], strange, 0.9))
+
+
+def test_rows_of_two_tasks_are_joined_by_the_names_of_their_classes() -> None:
+    first = real_rows(3, 2, names=("normal", "covid-19"))
+    second = real_rows(4, 1, names=("pneumonia", "covid-19"))
+    parts = [mixing.with_classes(part, schema.LABELS) for part in (first, second)]
+    joined = datasets.concatenate_datasets(parts)
+    assert tally(joined) == {"normal": 3, "pneumonia": 4, "covid-19": 3}
+    assert joined["label"][:] == [0] * 3 + [2] * 2 + [1] * 4 + [2]
+    assert mixing.with_classes(parts[0], schema.LABELS) is parts[0]
+    back = mixing.with_classes(parts[0], ["covid-19", "normal"])
+    assert back["label"][:] == [1] * 3 + [0] * 2
+    ill = mixing.with_classes(joined, ["ill", "normal"], {"pneumonia": "ill", "covid-19": "ill"})
+    assert tally(ill) == {"normal": 3, "ill": 7}
+    assert ill["image_id"][:] == joined["image_id"][:]
+    with pytest.raises(ConfigError, match="class that the task does not have; found pneumonia"):
+        mixing.with_classes(joined, ["normal", "covid-19"])
+    # A class without rows is no obstacle, and null stays null.
+    null = first.map(lambda row: {"label": None if row["image_id"] == "real/0" else row["label"]}, desc=None)
+    assert mixing.with_classes(null, schema.LABELS)["label"][:] == [None, 0, 0, 2, 2]
+
+
+def test_a_synthetic_class_that_the_task_lacks_is_refused() -> None:
+    """With three names for the two classes of the task it was a negative."""
+    real = real_rows(6, 2, names=("normal", "covid-19"))
+    synthetic = rows("synthetic", 2, 3).map(lambda row: {"label": max(row["label"], 1)}, desc=None)
+    with pytest.raises(ConfigError, match="found pneumonia; expected rows of normal, covid-19"):
+        mix(real, synthetic)
 
 
 def test_formats_of_the_inputs_do_not_matter() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from covid_synth_data.errors import BadImage, BadMetadata, ConfigError
+from covid_synth_data.lesions.patterns import NEGATIVE
 from covid_synth_data.sources import disk
 from covid_synth_data.sources.table import unique_ids
 
@@ -19,8 +20,6 @@ METADATA: Final = "metadata.csv"
 
 STATED: Final = ("patient_id", "source_dataset", "source_id", "source_class", "source_license")
 """Columns of the table that are taken over where they are there."""
-
-NEGATIVE: Final = "normal"
 
 
 @dataclass(frozen=True)

@@ -24,15 +24,24 @@ from typing import Final
 
 import numpy as np
 
+from covid_synth_data import schema
 from covid_synth_data.lesions import noise
 from covid_synth_data.lesions.coordinates import LEFT, RIGHT, Coordinates, Mask, Plane
 from covid_synth_data.lesions.priors import Anatomy, Extent, Pattern, Priors, Range
+
+NEGATIVE: Final = "normal"
+"""The class of the films that are painted."""
 
 RIGHT_SHARE: Final = 0.55
 """A disease of one lung is in the right one with this probability: set by hand, the right lung is larger."""
 
 ASYMMETRY: Final = 0.5
 """Spread of the difference between the lungs, in standard deviations of the field."""
+
+
+def label_of(pattern: str) -> str:
+    """The class of `schema.LABELS` of a film painted with `pattern`: a single pattern is a pneumonia."""
+    return pattern if pattern in schema.LABELS else "pneumonia"
 
 
 @dataclass(frozen=True)

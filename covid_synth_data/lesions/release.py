@@ -22,7 +22,7 @@ from covid_synth_data import schema
 from covid_synth_data._version import __version__
 from covid_synth_data.errors import BadMetadata, ConfigError, EmptySplit
 from covid_synth_data.files.models import invalid
-from covid_synth_data.lesions import folder, hosts
+from covid_synth_data.lesions import folder, hosts, patterns
 from covid_synth_data.lesions.folder import Job
 from covid_synth_data.lesions.hosts import Host
 from covid_synth_data.lesions.painting import Record
@@ -107,7 +107,7 @@ class _Pairs:
 
     def _row(self, index: int, *, lesion: bool) -> dict[str, Any]:
         host, record = self.films[index], self.records[index]
-        negative = schema.LABELS.index(hosts.NEGATIVE)
+        negative = schema.LABELS.index(patterns.NEGATIVE)
         kind = "lesion" if lesion else "film"
         name = f"{self.config}-{host.identity}-{kind}"
         return {
@@ -120,7 +120,7 @@ class _Pairs:
             "seed": self.job.seed,
             "source_dataset": host.stated.get("source_dataset"),
             "source_id": host.stated.get("source_id", host.identity),
-            "source_class": host.stated.get("source_class", hosts.NEGATIVE),
+            "source_class": host.stated.get("source_class", patterns.NEGATIVE),
             "source_license": self._licence(host),
             "variant": f"lesions:{index}" if lesion else "full",
             "pair_id": f"{self.config}-{host.identity}",
@@ -132,11 +132,9 @@ class _Pairs:
         return {"bytes": (self.job.out / kind / f"{host.identity}.png").read_bytes(), "path": name}
 
     def _label(self) -> int:
-        """Of the painted films: a control is a negative, and a single pattern is a pneumonia."""
-        if self.job.control is not None:
-            return schema.LABELS.index(hosts.NEGATIVE)
-        named = self.job.pattern if self.job.pattern in schema.LABELS else "pneumonia"
-        return schema.LABELS.index(named)
+        """Of the painted films; a control is a negative."""
+        control = self.job.control is not None
+        return schema.LABELS.index(patterns.NEGATIVE if control else patterns.label_of(self.job.pattern))
 
     def _licence(self, host: Host) -> str:
         return licences.normalise(host.stated.get("source_license") or self.licence)

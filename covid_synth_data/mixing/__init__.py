@@ -7,6 +7,6 @@ codes of the synthetic rows mean other classes than those of the real rows, they
 """
 
 from covid_synth_data.mixing.composition import extend, mix, replace, skew
-from covid_synth_data.mixing.joining import stream
+from covid_synth_data.mixing.joining import stream, with_classes
 
-__all__ = ["extend", "mix", "replace", "skew", "stream"]
+__all__ = ["extend", "mix", "replace", "skew", "stream", "with_classes"]

@@ -1,12 +1,12 @@
 """Rows of several datasets as one: classes matched by name, repeated rows once, `image` as grey in all.
 
-Rows are selected and joined by index, so no image is read. Where the codes of the synthetic rows mean other
-classes than those of the real rows, they are translated.
+Rows are selected and joined by index, so no image is read. `with_classes` is the one place where codes of
+classes are translated: whatever joins rows of a task, a release or another task calls it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,7 +71,7 @@ def as_one(synthetic: Any, names: list[str]) -> Any:
     parts = list(synthetic) if isinstance(synthetic, (list, tuple)) else [synthetic]
     if not parts:
         raise ConfigError("nothing to mix in", found="no synthetic dataset", expected="at least one")
-    parts = [_aligned(part, names) for part in parts]
+    parts = [with_classes(part, names) for part in parts]
     return parts[0] if len(parts) == 1 else _concatenated(_without_repeats(parts))
 
 
@@ -102,40 +102,59 @@ def _without_repeats(parts: Sequence[Any]) -> list[Any]:
     return kept
 
 
-def _aligned(part: Any, names: list[str]) -> Any:
-    """`part` with labels that are codes of `names`. Raises `ConfigError` for a row of another class."""
-    own = label_names(part)
-    if own == names:
-        return part
+def with_classes(
+    dataset: datasets.Dataset, names: Sequence[str], renamed: Mapping[str, str] | None = None
+) -> datasets.Dataset:
+    """The rows with `label` a code of `names`, 0 to n - 1. Classes are matched by name, never by code.
+
+    A task has codes of its own classes, a released dataset those of `schema.LABELS`: bring rows of several
+    of them to the same names before they are joined. `renamed` maps classes of the rows to classes of
+    `names`, as both diseases to "opacity". A row without a label keeps none. No image is read or copied.
+    Raises `ConfigError` for a row of a class that is not among `names`, for streams, and without a label
+    column of named classes.
+    """
+    own = [(renamed or {}).get(name, name) for name in label_names(dataset)]
+    if own == list(names) == label_names(dataset):
+        return dataset
     import datasets
     from datasets.table import InMemoryTable, concat_tables
 
-    rows = part.with_format("arrow").select_columns(["label"])[:]["label"]
-    used = {own[code] for code in rows.unique().to_pylist() if code is not None}
-    strange = [name for name in own if name in used and name not in names]
+    rows = dataset.with_format("arrow").select_columns(["label"])[:]["label"]
+    _check_classes({own[code] for code in rows.unique().to_pylist() if code is not None}, names)
+    # Only the column is made anew, beside the table that is there; add_column would copy all images of a
+    # dataset that was selected from.
+    new_codes = _new_codes(own, names)
+    codes = dataset.data.column("label").to_pylist()
+    column = [None if code is None else new_codes[code] for code in codes]
+    label = datasets.Features({"label": datasets.ClassLabel(names=list(names))})
+    rest = dataset.data.remove_column(dataset.data.column_names.index("label"))
+    fresh = InMemoryTable.from_pydict({"label": column}, schema=label.arrow_schema)
+    info = dataset.info.copy()
+    info.features = datasets.Features({**dataset.features, **label})
+    return datasets.Dataset(
+        concat_tables([rest, fresh], axis=1),
+        info=info,
+        split=dataset.split,
+        indices_table=dataset._indices,
+        fingerprint=datasets.fingerprint.Hasher.hash([dataset._fingerprint, own, list(names)]),
+    )
+
+
+def _new_codes(own: Sequence[str], names: Sequence[str]) -> list[int | None]:
+    """For each code of `own` that of the same name in `names`; None where there is none."""
+    return [list(names).index(name) if name in names else None for name in own]
+
+
+def _check_classes(used: Collection[str], names: Sequence[str]) -> None:
+    """Raise `ConfigError` where a class that has rows is not among `names`."""
+    strange = sorted(set(used) - set(names))
     if strange:
         raise ConfigError(
-            "synthetic rows of a class that the task does not have",
+            "rows of a class that the task does not have",
             found=", ".join(strange),
             expected="rows of " + ", ".join(names),
             hint="filter them out, or choose another task",
         )
-    # Only the column is made anew, beside the table that is there; add_column would copy all images of a
-    # dataset that was selected from.
-    codes = part.data.column("label").to_pylist()
-    column = [None if code is None or own[code] not in names else names.index(own[code]) for code in codes]
-    label = datasets.Features({"label": datasets.ClassLabel(names=names)})
-    rest = part.data.remove_column(part.data.column_names.index("label"))
-    fresh = InMemoryTable.from_pydict({"label": column}, schema=label.arrow_schema)
-    info = part.info.copy()
-    info.features = datasets.Features({**part.features, **label})
-    return datasets.Dataset(
-        concat_tables([rest, fresh], axis=1),
-        info=info,
-        split=part.split,
-        indices_table=part._indices,
-        fingerprint=datasets.fingerprint.Hasher.hash([part._fingerprint, names]),
-    )
 
 
 def join(real: Any, kept: Index, pool: Any, chosen: Index, seed: int) -> Any:
@@ -172,8 +191,9 @@ def stream(
     """Real and synthetic streams interleaved: each row is synthetic with probability `synthetic_share`.
 
     The rows of a stream cannot be counted before it is read, so the skew cannot be set. The share holds in
-    expectation. The result ends with the shorter stream. Both must name the same classes, since labels of a
-    stream are not translated. Raises `ImpossibleMix`, `ConfigError`.
+    expectation. The result ends with the shorter stream. Classes are matched by name: labels of the result
+    are codes of the real stream's names. Raises `ImpossibleMix`, `ConfigError`; the latter also when a row is
+    read whose class the real stream does not name.
     """
     import datasets
 
@@ -184,17 +204,38 @@ def stream(
         raise ConfigError(
             "stream joins streams", found="a Dataset", expected="two IterableDatasets", hint="use mix"
         )
-    names = [list(getattr((part.features or {}).get("label"), "names", [])) for part in (real, synthetic)]
-    if all(names) and names[0] != names[1]:
-        raise ConfigError(
-            "streams whose classes differ",
-            found=f"{', '.join(names[0])} and {', '.join(names[1])}",
-            expected="the same names in the same order",
-            hint="use mix, which matches them by name",
-        )
+    names = getattr((real.features or {}).get("label"), "names", None)
+    if names is not None:
+        synthetic = _stream_with_classes(synthetic, names)
     joined: datasets.IterableDataset = datasets.interleave_datasets(
         [schema.as_grey(real), schema.as_grey(synthetic)],
         probabilities=[1 - synthetic_share, synthetic_share],
         seed=seed,
     )
     return joined
+
+
+def _stream_with_classes(rows: datasets.IterableDataset, names: Sequence[str]) -> datasets.IterableDataset:
+    """What `with_classes` does, row by row; a stream that does not name its classes stays as it is."""
+    import datasets
+
+    own = getattr((rows.features or {}).get("label"), "names", None)
+    if own is None or own == list(names):
+        return rows
+    new_codes = _new_codes(own, names)
+
+    def translate(code: int | None) -> dict[str, int | None]:
+        if code is None:
+            return {"label": None}
+        _check_classes({own[code]}, names)
+        return {"label": new_codes[code]}
+
+    pictures = {name: kind for name, kind in rows.features.items() if isinstance(kind, datasets.Image)}
+    # Pictures are set aside undecoded, since `map` would decode and encode them again.
+    for name in pictures:
+        rows = rows.cast_column(name, datasets.Image(decode=False))
+    features = datasets.Features({**rows.features, "label": datasets.ClassLabel(names=list(names))})
+    rows = rows.map(translate, input_columns=["label"], features=features)
+    for name, kind in pictures.items():
+        rows = rows.cast_column(name, kind)
+    return rows

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from covid_synth_data import tasks
+from covid_synth_data import mixing, tasks
 from covid_synth_data.errors import EmptySplit
 from covid_synth_data.files.pixels import Grey, load_grey
 from covid_synth_data.release.crops import THOUSANDTHS, WHOLE, Crop, cut
@@ -62,12 +62,14 @@ def training_rows(data: Chosen, root: Path | None) -> datasets.Dataset:
 def _rows(data: Chosen, plans: Sequence[tasks.TaskPlan]) -> datasets.Dataset:
     import datasets
 
+    classes = list(dict.fromkeys(name for plan in plans for name in plan.classes))
     pieces, held_out = [], set()
     for plan in plans:
         outside = plan.frame[~plan.frame["split"].isin(data.parts) | (plan.frame["reason"] != "")]
         held_out |= {*outside["image_id"], *outside.loc[outside["reason"] == "", "patient_id"]}
         parts = tasks.to_splits(plan)
-        pieces.append(datasets.concatenate_datasets([parts[name] for name in data.parts]))
+        part = datasets.concatenate_datasets([parts[name] for name in data.parts])
+        pieces.append(mixing.with_classes(part, classes))
     rows = datasets.concatenate_datasets(pieces).cast_column("image", datasets.Image(decode=False))
     seen: set[str] = set()
     kept = []

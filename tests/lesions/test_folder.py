@@ -193,3 +193,27 @@ def test_controls_stay_negatives(normals: Films) -> None:
     row = lesions.paint_rows(batch, [0], control="neutral")
     assert row["label"] == [0]
     assert not np.asarray(row["mask"][0]).any()
+
+
+def test_painted_rows_keep_the_classes_of_their_task(normals: Films) -> None:
+    """`normal-vs-covid` has two classes; code 0 of `pneumonia-vs-covid` is no normal film."""
+
+    def painted(classes: list[str], **options: object) -> datasets.Dataset:
+        labelled = rows(normals).cast_column("label", datasets.ClassLabel(names=classes))
+        return labelled.map(
+            lesions.paint_rows,
+            batched=True,
+            with_indices=True,
+            fn_kwargs={"seed": 3, **options},
+            remove_columns=labelled.column_names,
+        )
+
+    two = painted(["normal", "covid-19"])
+    assert two.features["label"].names == ["normal", "covid-19"]
+    assert set(two["label"]) == {1}
+    with pytest.raises(ConfigError, match="film-0 is a positive already; found pneumonia"):
+        painted(["pneumonia", "covid-19"])
+    with pytest.raises(ConfigError, match=r"do not name pneumonia; .*mixing\.with_classes"):
+        painted(["normal", "covid-19"], pattern="ground-glass")
+    batch = {"image": [Image.fromarray(normals.films[0])], "lungs": [Image.fromarray(normals.lungs[0])]}
+    assert lesions.paint_rows(batch, [0], classes=["normal", "covid-19"])["label"] == [1]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from covid_synth_data import mixing, schema
 from covid_synth_data.benchmark.results.classification import Composition, FilmCounts
 from covid_synth_data.benchmark.suite import Regime
 from covid_synth_data.errors import ConfigError, EmptySplit, ImpossibleMix, LeakError
@@ -94,14 +95,9 @@ def _hosts(dataset: datasets.Dataset, ids: Sequence[str], patients: Sequence[str
 def as_task(rows: datasets.Dataset, classes: Sequence[str]) -> datasets.Dataset:
     """Synthetic `rows` with the classes of a task: where it has one class of all opacities, both diseases are
     of that class. Rows of other tasks come back as they are."""
-    names = list(rows.features["label"].names)
-    if OPACITY not in classes or OPACITY in names:
+    if OPACITY not in classes or OPACITY in rows.features["label"].names:
         return rows
-    import datasets
-
-    codes = [list(classes).index(OPACITY if value else "normal") for value in rows["label"][:]]
-    feature = datasets.ClassLabel(names=list(classes))
-    return rows.remove_columns("label").add_column("label", codes, feature=feature)
+    return mixing.with_classes(rows, classes, dict.fromkeys(schema.LABELS[1:], OPACITY))
 
 
 def without_held(
@@ -120,10 +116,11 @@ def without_held(
 
 
 def joined(real: datasets.Dataset, more: datasets.Dataset) -> datasets.Dataset:
-    """The rows of `real`, then those of `more`, both of one task."""
+    """The rows of `real`, then those of `more`; classes are matched by name."""
     import datasets
 
-    return datasets.concatenate_datasets([real, more.select_columns(real.column_names)])
+    more = mixing.with_classes(more.select_columns(real.column_names), real.features["label"].names)
+    return datasets.concatenate_datasets([real, more])
 
 
 def compose(
@@ -137,8 +134,6 @@ def compose(
     synthetic films, or more real positives than `regime.positives`."""
     if regime.mix == "real":
         return train
-    from covid_synth_data import mixing
-
     parts = [synthetic[config] for config in regime.synthetic]
     _check_overlap(parts)
     if regime.mix == "skew":

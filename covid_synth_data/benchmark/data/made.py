@@ -85,9 +85,9 @@ def retraced(name: str, encoding: Encoding, train: datasets.Dataset) -> datasets
 def _painted(name: str, made: Made, hosts: datasets.Dataset) -> list[dict[str, Any]]:
     """Each host `made.each` times with new lesions. Lungs are found once for each host."""
     from covid_synth_data import lesions
-    from covid_synth_data.lesions import finder
+    from covid_synth_data.lesions import finder, patterns
 
-    label = schema.LABELS.index(made.pattern if made.pattern in schema.LABELS else "pneumonia")
+    label = schema.LABELS.index(patterns.label_of(made.pattern))
     rows = []
     for number, host in enumerate(hosts):
         film = load_grey(host["image"])[None]

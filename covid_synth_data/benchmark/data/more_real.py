@@ -90,4 +90,4 @@ def _no_copies(candidates: pd.DataFrame, kept: pd.DataFrame) -> pd.DataFrame:
 
 def _as_training_films(rows: pd.DataFrame, plan: tasks.TaskPlan) -> datasets.Dataset:
     rows = rows.assign(label=rows["class"], split="train", reason="").reset_index(drop=True)
-    return table.to_dataset(rows, plan.label_names)
+    return table.to_dataset(rows, plan.classes)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from covid_synth_data import schema
+from covid_synth_data import mixing, schema
 from covid_synth_data.benchmark import results, run
 from covid_synth_data.benchmark.data import composition, made
 from covid_synth_data.benchmark.data.toned import random_tone
@@ -117,6 +117,20 @@ def test_a_task_of_all_opacities_joins_both_diseases():
     assert joined.features["label"].names == ["normal", "opacity"]
     assert [value > 0 for value in rows["label"][:]] == [value == 1 for value in joined["label"][:]]
     assert composition.as_task(rows, ("normal", "covid-19")) is rows
+    # Which code a disease has does not matter.
+    covid = mixing.with_classes(rows.filter(lambda row: row["label"] == schema.COVID), ["covid-19"])
+    assert set(covid["label"][:]) == {0}
+    assert set(composition.as_task(covid, ("normal", "opacity"))["label"][:]) == {1}
+
+
+def test_real_rows_are_joined_by_the_names_of_their_classes():
+    real = mixing.with_classes(
+        phantoms().filter(lambda row: row["label"] != 1, load_from_cache_file=False), ["normal", "covid-19"]
+    )
+    joined = composition.joined(real, phantoms().filter(lambda row: row["label"] == schema.COVID))
+    assert joined.features == real.features
+    positives = list(real["label"][:]).count(1)
+    assert list(joined["label"][:]).count(1) == 2 * positives > 0
 
 
 def ran(bench, regimes, **suite):

@@ -14,6 +14,7 @@ import pytest
 from covid_synth_data import tasks
 from covid_synth_data.errors import EmptySplit
 from covid_synth_data.files.pixels import load_grey
+from covid_synth_data.mixing import with_classes
 from covid_synth_data.tasks import TaskPlan, check_leaks, plan_task, to_splits
 from generation.data import films
 from generation.data.films import of_class, read_classes, training_rows
@@ -61,7 +62,7 @@ def test_a_recipe_reads_what_its_task_plans():
     (side,) = read_classes(made, None, lambda done, total: ticks.append((done, total)))
     plan = plan_task(TASKS[0], None, seed=2, sources=["phantom"], phantom=PHANTOM)
     train = to_splits(plan)["train"]
-    covid = [name for name, label in zip(train["image_id"], train["label"], strict=True) if label == 2]
+    covid = [name for name, label in zip(train["image_id"], train["label"], strict=True) if label == 1]
     assert (side.label, side.image_ids) == ("covid-19", covid)
     assert side.licences == ["CC0 1.0"] * len(covid)
     assert ticks[-1] == (len(covid), len(covid))
@@ -85,6 +86,20 @@ def test_classes_come_in_the_order_of_the_recipe(planned):
             assert side.image_ids == list(of_class(rows, side.label)["image_id"])
             assert len(side.pixels) == len(set(side.image_ids))
             assert side.patient_ids == sorted(set(of_class(rows, side.label)["patient_id"]))
+
+
+def test_tasks_whose_codes_differ_are_joined_by_the_names_of_classes(planned):
+    """Code 0 is normal in one task and pneumonia in the other; each film keeps its class."""
+    planned_class = {
+        name: label
+        for plan in planned.values()
+        for name, label in zip(plan.frame["image_id"], plan.frame["class"], strict=True)
+    }
+    rows = training_rows(recipe(tasks=list(TASKS)).data, None)
+    names = rows.features["label"].names
+    found = {name: names[code] for name, code in zip(rows["image_id"], rows["label"], strict=True)}
+    assert found == {name: planned_class[name] for name in found}
+    assert set(found.values()) == {"normal", "pneumonia", "covid-19"}
 
 
 def test_crops_multiply_each_film_and_stay_near_it(planned):
@@ -250,9 +265,10 @@ def no_test_film_is_learned_from(made: Recipe, plan: Planner) -> None:
     names = [task for task in TASKS if made.data.protocol in protocols_of(task)] or made.data.tasks
     free = made.data.model_copy(update={"licences": "any"})
     tested = [to_splits(plan(free, task, None))["test"] for task in names]
+    classes = list(dict.fromkeys(name for part in tested for name in part.features["label"].names))
     assert all(len(part) for part in tested)
     assert {learned.features["label"].str2int(label) for label in made.data.classes} <= set(learned["label"])
-    together = datasets.concatenate_datasets(tested)
+    together = datasets.concatenate_datasets([with_classes(part, classes) for part in tested])
     undecoded = together.cast_column("image", datasets.Image(decode=False))
     check_leaks({"train": learned, "test": undecoded})
     assert not set(learned["image_id"]) & set(together["image_id"])

@@ -340,7 +340,7 @@ def test_clean_on_the_real_sets(real_root: Path) -> None:
     splits = load_task(TASK, real_root)
     assert not find_leaks(splits)
     films = {
-        name: part.filter(lambda label: label == 2, input_columns="label", load_from_cache_file=False)
+        name: part.filter(lambda label: label == 1, input_columns="label", load_from_cache_file=False)
         for name, part in splits.items()
     }
     counts = {name: len(part) for name, part in films.items()}
