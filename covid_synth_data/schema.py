@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import datasets
 
 LABELS: Final = ("normal", "pneumonia", "covid-19")
-"""Label names in the order of their integer codes 0, 1, 2."""
+"""Label names of sources and releases, in the order of their codes 0, 1, 2; a task has codes of its own."""
 
 COVID: Final = LABELS.index("covid-19")
 
