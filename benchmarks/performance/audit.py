@@ -25,7 +25,7 @@ from machine import write
 from sklearn.neighbors import NearestNeighbors
 
 import covid_synth_data as csd
-from covid_synth_data.audit.looks import Looks
+from covid_synth_data.audit.descriptors import Descriptors
 from covid_synth_data.audit.material import of_dataset
 from covid_synth_data.classifiers.extractor import Extractor
 from covid_synth_data.metrics import copies, diversity, fidelity, manifold, neighbours, privacy
@@ -58,14 +58,14 @@ def per_film(count: int) -> dict[str, float]:
     extractor = Extractor("cpu")
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        looks = Looks(extractor, folder=Path(folder))
+        descriptors = Descriptors(extractor, folder=Path(folder))
         # The first film loads networks and opens the release.
-        looks.features(films.take([0]))
-        looks.lungs(films.take([0]))
+        descriptors.features(films.take([0]))
+        descriptors.lungs(films.take([0]))
         others = films.take(range(1, count))
         for name in ("features", "lungs", "inside", "outside", "thumbnails"):
             started = time.process_time()
-            getattr(looks, name)(others)
+            getattr(descriptors, name)(others)
             found[name] = 1000 * (time.process_time() - started) / len(others)
     return found
 

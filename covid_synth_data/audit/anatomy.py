@@ -36,7 +36,7 @@ def measure(context: Context) -> Findings:
     real = joined("real films", material.training, material.held_out).draw(2 * MOST, seed)
     part = intervals.parts_of(real.groups, 2, seed) if len(real) else np.zeros(0, np.int64)
     halves = [real.take(np.flatnonzero(part == half)) for half in (0, 1)]
-    reference = context.looks.lungs(halves[0])
+    reference = context.descriptors.lungs(halves[0])
     if not _enough(findings, reference):
         return findings
     sets = {SUBJECT: material.synthetic.draw(MOST, seed), "real, other half of the patients": halves[1]}
@@ -51,7 +51,7 @@ def measure(context: Context) -> Findings:
 
 
 def _enough(findings: Findings, reference: Outlines) -> bool:
-    count = int(reference.found.sum())
+    count = int(reference.with_lungs.sum())
     if count < LEAST:
         findings.miss(
             "share outside the 1st to 99th percentile",
@@ -69,7 +69,7 @@ def _subject(
     reference: int,
 ) -> None:
     """The shares of one subject outside the limits; of the synthetic images also the worst."""
-    seen = context.looks.lungs(films)
+    seen = context.descriptors.lungs(films)
     where = Protocol(
         extractor="lung fields of this package",
         layer="outline",
@@ -92,7 +92,7 @@ def _subject(
             yardstick=subject != SUBJECT,
         )
 
-    count = int(seen.found.sum())
+    count = int(seen.with_lungs.sum())
     add("lungs-found", "lungs found", proportion(count, len(films)), len(films), "real")
     if not count:
         findings.miss(f"anatomy, {subject}", "lungs were found in no film")
@@ -113,7 +113,7 @@ def _subject(
     wrong = seen.column("heart-side") < 0
     add("heart-right", "heart at the wrong side", proportion(int(wrong.sum()), count), count, "real")
     if subject == SUBJECT:
-        _worst(findings, films, np.flatnonzero(seen.found), excess)
+        _worst(findings, films, np.flatnonzero(seen.with_lungs), excess)
 
 
 def _worst(

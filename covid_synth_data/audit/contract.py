@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from covid_synth_data.audit.descriptors import Descriptors
 from covid_synth_data.audit.films import FilmSet
-from covid_synth_data.audit.looks import Looks
 from covid_synth_data.audit.protocol import Better, Protocol, Value, limits
 from covid_synth_data.audit.result import Missing, SectionResult, Shown, Subject
 from covid_synth_data.errors import MetricError
@@ -62,7 +62,7 @@ class Context:
     """What a section works with."""
 
     material: Material
-    looks: Looks
+    descriptors: Descriptors
     seed: int
 
 

@@ -107,7 +107,7 @@ def _own_source(findings: Findings, context: Context) -> None:
     owners = np.asarray(material.sources.groups, dtype=object)
     other = np.roll(own, len(own) // 2)
     strange = owners[other] != owners[own]
-    thumbs, theirs = (context.looks.thumbnails(films) for films in (images, material.sources))
+    thumbs, theirs = (context.descriptors.thumbnails(films) for films in (images, material.sources))
     both = np.concatenate([thumbs, theirs])
     where = Protocol(
         extractor="aligned local contrast",
@@ -196,7 +196,7 @@ def _shades(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 
 def _described(context: Context, films: FilmSet) -> Described:
-    return Described(films, context.looks.features(films), context.looks.thumbnails(films))
+    return Described(films, context.descriptors.features(films), context.descriptors.thumbnails(films))
 
 
 def _planted(context: Context) -> FilmSet:

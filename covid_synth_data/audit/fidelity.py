@@ -15,8 +15,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from covid_synth_data.audit.contract import Context, Findings, Section, names, need
+from covid_synth_data.audit.descriptors import SIDE
 from covid_synth_data.audit.films import FilmSet, joined
-from covid_synth_data.audit.looks import SIDE
 from covid_synth_data.audit.protocol import Protocol
 from covid_synth_data.errors import MissingExtra
 from covid_synth_data.files.pixels import Grey
@@ -53,7 +53,7 @@ class Drawn:
 
 def measure(context: Context) -> Findings:
     """The section."""
-    findings, material, looks, seed = Findings(), context.material, context.looks, context.seed
+    findings, material, descriptors, seed = Findings(), context.material, context.descriptors, context.seed
     real = joined("real films", material.training, material.held_out)
     part = intervals.parts_of(real.groups, 2, seed)
     halves = [need(real.take(np.flatnonzero(part == half)), LEAST) for half in (0, 1)]
@@ -61,7 +61,7 @@ def measure(context: Context) -> Findings:
     n = min(*map(len, halves), len(material.synthetic), MOST)
     drawn = [halves[0].draw(n, seed), halves[1].draw(n, seed), material.synthetic.draw(n, seed)]
     reference, other, made = (
-        Drawn(subject, films, looks.features(films))
+        Drawn(subject, films, descriptors.features(films))
         for subject, films in zip(("reference", REAL, SYNTHETIC), drawn, strict=True)
     )
     subjects = [made, other, *_spoiled(context, drawn[1])]
@@ -71,7 +71,7 @@ def measure(context: Context) -> Findings:
     ):
         if findings.enough(films, subject, LEAST):
             chosen = films.draw(n, seed)
-            subjects.append(Drawn(subject, chosen, looks.features(chosen)))
+            subjects.append(Drawn(subject, chosen, descriptors.features(chosen)))
     for drawn_subject in subjects:
         _distances(findings, context, reference, drawn_subject)
     # A smaller yardstick has a protocol of its own, so the synthetic images are measured in that one too.
@@ -103,12 +103,14 @@ def _spoiled(context: Context, films: FilmSet) -> list[Drawn]:
         "real, blurred": films.altered(f"blur {BLUR}", blurred),
         "real, with noise": films.altered(f"noise {NOISE}", noised, details),
     }
-    return [Drawn(subject, changed, context.looks.features(changed)) for subject, changed in sets.items()]
+    return [
+        Drawn(subject, changed, context.descriptors.features(changed)) for subject, changed in sets.items()
+    ]
 
 
 def protocol(context: Context, n: int, reference: str) -> Protocol:
     """That of features."""
-    extractor = context.looks.extractor
+    extractor = context.descriptors.extractor
     return Protocol(
         extractor=extractor.name,
         layer="average pool",
@@ -155,7 +157,7 @@ def _differences(findings: Findings, context: Context, subject: Drawn) -> None:
     findings.add(
         "vendi", "Vendi score", subject.subject, score, where, n=n, better="real", yardstick=not made
     )
-    pictures = context.looks.small(subject.films)
+    pictures = context.descriptors.small(subject.films)
     try:
         rows = diversity.pair_similarity(pictures, seed=context.seed)
     except MissingExtra as error:

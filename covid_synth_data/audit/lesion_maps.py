@@ -78,7 +78,7 @@ def measured(context: Context, films: FilmSet) -> tuple[npt.NDArray[np.int64], F
     """The places (m,) of the films with two lungs and a lesion in them, and their measures (m, 6)."""
     if not len(films):
         return np.zeros(0, np.int64), np.zeros((0, len(MEASURES)))
-    masks = context.looks.lungs(films).masks
+    masks = context.descriptors.lungs(films).masks
     rows = {}
     for place, mask in enumerate(masks):
         where = coordinates.locate(mask)

@@ -108,7 +108,7 @@ def _released(
 def _encoding(subsets: Sequence[manifest.Subset]) -> Encoding | None:
     """The encoding that all recipes state, None where they state none or several."""
     settings = [subset.recipe.get("release") or {} for subset in subsets]
-    codecs, qualities = ({one.get(key) for one in settings} for key in ("codec", "quality"))
+    codecs, qualities = ({setting.get(key) for setting in settings} for key in ("codec", "quality"))
     codec, quality = codecs.pop(), qualities.pop()
     if codecs or qualities or codec not in ("png", "jpeg", "webp") or not isinstance(quality, int):
         return None
@@ -140,8 +140,8 @@ def of_dataset(what: str, rows: datasets.Dataset) -> FilmSet:
     undecoded = rows.select_columns(["image"]).cast_column("image", datasets.Image(decode=False))
 
     def cell(place: int) -> Cell:
-        found: Cell = undecoded[place]["image"]
-        return found
+        content: Cell = undecoded[place]["image"]
+        return content
 
     ids = tuple(map(str, rows["image_id"][:]))
     maps = None
@@ -149,8 +149,8 @@ def of_dataset(what: str, rows: datasets.Dataset) -> FilmSet:
         undecoded_maps = rows.select_columns(["mask"]).cast_column("mask", datasets.Image(decode=False))
 
         def map_cell(place: int) -> Cell:
-            found: Cell = undecoded_maps[place]["mask"]
-            return found
+            content: Cell = undecoded_maps[place]["mask"]
+            return content
 
         maps = map_cell
     pairs = zip(rows["source_dataset"][:], rows["source_id"][:], strict=True)

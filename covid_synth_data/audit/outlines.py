@@ -49,13 +49,13 @@ class Outlines(NamedTuple):
         return cls(rows[:, :count], rows[:, count:].reshape(-1, side, side) > 0)
 
     @property
-    def found(self) -> Mask:
+    def with_lungs(self) -> Mask:
         """Where the network found two lungs, (n,)."""
         return np.asarray(self.measures[:, 0] > 0, bool)
 
     def column(self, name: str) -> npt.NDArray[np.float64]:
         """A measure of the films with lungs, float64."""
-        return np.asarray(self.measures[self.found, tuple(MEASURES).index(name)], np.float64)
+        return np.asarray(self.measures[self.with_lungs, tuple(MEASURES).index(name)], np.float64)
 
 
 def row(grey: Grey, side: int) -> Floats:

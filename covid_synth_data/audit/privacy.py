@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from covid_synth_data.audit import contrast, origins
 from covid_synth_data.audit.contract import Context, Findings, Section, names
+from covid_synth_data.audit.descriptors import SIDE, Descriptors
 from covid_synth_data.audit.fidelity import protocol
 from covid_synth_data.audit.films import FilmSet
-from covid_synth_data.audit.looks import SIDE, Looks
 from covid_synth_data.audit.protocol import Protocol
 from covid_synth_data.metrics import privacy
 
@@ -58,7 +58,7 @@ def _spaces(context: Context, n: int, reference: str) -> list[Space]:
     """Two ways to compare films."""
 
     def pixels(films: FilmSet) -> npt.NDArray[np.float32]:
-        small = context.looks.small(films).reshape(len(films), 16, 4, 16, 4).mean(axis=(2, 4))
+        small = context.descriptors.small(films).reshape(len(films), 16, 4, 16, 4).mean(axis=(2, 4))
         flat = small.reshape(len(films), -1)
         flat = flat - flat.mean(axis=1, keepdims=True)
         return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6), np.float32)
@@ -71,9 +71,9 @@ def _spaces(context: Context, n: int, reference: str) -> list[Space]:
         seed=context.seed,
         reference=reference,
     )
-    looks: Looks = context.looks
+    descriptors: Descriptors = context.descriptors
     return [
-        Space("features", protocol(context, n, reference), looks.features),
+        Space("features", protocol(context, n, reference), descriptors.features),
         Space("pixels", shades, pixels),
     ]
 
@@ -101,7 +101,7 @@ def _reidentified(findings: Findings, context: Context) -> None:
         gallery = space.rows(material.sources)
         for subject, films in (("translated", queries), ("source film before translation", before)):
             rank = functools.partial(_by_rows, space.rows(films), gallery)
-            _found(findings, subject, space, rank, answer, queries, material.sources)
+            _add_matches(findings, subject, space, rank, answer, queries, material.sources)
     _by_contrast(findings, context, queries, before, answer)
 
 
@@ -118,12 +118,12 @@ def _by_contrast(
         seed=context.seed,
         reference=f"all {len(sources):,} source films",
     )
-    gallery = context.looks.small(sources)
+    gallery = context.descriptors.small(sources)
     for subject, films in (("translated", queries), ("source film before translation", before)):
-        alike = contrast.likeness(context.looks.small(films), gallery)
+        alike = contrast.likeness(context.descriptors.small(films), gallery)
         rank = functools.partial(_by_likeness, alike)
         space = Space("local-contrast", where, None)
-        _found(findings, subject, space, rank, answer, queries, sources)
+        _add_matches(findings, subject, space, rank, answer, queries, sources)
 
 
 def _by_rows(rows: Any, gallery: Any, at: Any, answers: Any, groups: Any, left_out: Any) -> privacy.Ranks:
@@ -134,7 +134,7 @@ def _by_likeness(alike: Any, at: Any, answers: Any, groups: Any, left_out: Any) 
     return privacy.ranks_by_likeness(alike[at], answers, groups, left_out)
 
 
-def _found(
+def _add_matches(
     findings: Findings,
     subject: str,
     space: Space,

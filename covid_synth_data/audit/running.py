@@ -13,8 +13,8 @@ from covid_synth_data import machine
 from covid_synth_data.audit import material as gathering
 from covid_synth_data.audit import page, result, sections
 from covid_synth_data.audit.contract import Context, Material, Section, need
+from covid_synth_data.audit.descriptors import Descriptors, FeatureExtractor
 from covid_synth_data.audit.films import FilmSet
-from covid_synth_data.audit.looks import FeatureExtractor, Looks
 from covid_synth_data.audit.result import Audit
 from covid_synth_data.errors import ConfigError
 
@@ -84,7 +84,7 @@ def measure(
     import torch
 
     started = time.monotonic() if started is None else started
-    context = Context(films, Looks(extractor, progress), seed)
+    context = Context(films, Descriptors(extractor, progress), seed)
     answers = [section.run(context) for section in chosen]
     device = getattr(extractor, "device", torch.device("cpu"))
     return Audit(

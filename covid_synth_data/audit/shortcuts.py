@@ -46,20 +46,20 @@ def measure(context: Context) -> Findings:
 
 def inputs(context: Context) -> dict[str, Input]:
     """What a probe is given, by name."""
-    looks = context.looks
+    descriptors = context.descriptors
 
     def masked(films: FilmSet, inside: bool) -> npt.NDArray[np.float32]:
-        small, masks = looks.small(films), looks.lungs(films).masks
+        small, masks = descriptors.small(films), descriptors.lungs(films).masks
         kept = masks if inside else np.array([~outlines.grown(mask) for mask in masks])
         return probes.halved(np.where(kept, small, np.uint8(lungs.OUTSIDE)).astype(np.uint8)).reshape(
             len(films), -1
         )
 
     return {
-        "borders": lambda films: probes.border(looks.small(films)),
+        "borders": lambda films: probes.border(descriptors.small(films)),
         "outside the lungs": lambda films: masked(films, False),
         "inside the lungs": lambda films: masked(films, True),
-        "8 x 8 thumbnails": lambda films: probes.halved(looks.small(films), 8).reshape(len(films), -1),
+        "8 x 8 thumbnails": lambda films: probes.halved(descriptors.small(films), 8).reshape(len(films), -1),
     }
 
 
@@ -121,7 +121,7 @@ def _synthetic(findings: Findings, context: Context, real: FilmSet) -> None:
     Images that were made of real films differ from the real films of their class in two ways: by what the
     source films were, and by what the generator did. Pairs of sets tell the two apart.
     """
-    looks, seed = context.looks, context.seed
+    descriptors, seed = context.descriptors, context.seed
     made, chosen = context.material.synthetic.draw(MOST, seed), real.draw(MOST, seed)
     half = intervals.parts_of(chosen.groups, 2, seed)
     pairs = [Pair("synthetic told from real", chosen, made, False)]
@@ -130,9 +130,9 @@ def _synthetic(findings: Findings, context: Context, real: FilmSet) -> None:
     pairs.append(Pair("real half told from the other half", first, second))
     ways = {
         **inputs(context),
-        "features of the film": looks.features,
-        "features of the lungs": looks.inside,
-        "features outside the lungs": looks.outside,
+        "features of the film": descriptors.features,
+        "features of the lungs": descriptors.inside,
+        "features outside the lungs": descriptors.outside,
     }
     for way, make in ways.items():
         for pair in pairs:

@@ -40,7 +40,7 @@ def audit(
     from covid_synth_data.audit import card, running
 
     with progress_bar("auditing") as tick:
-        found, files = running.run(
+        result, files = running.run(
             config,
             root,
             release=release,
@@ -56,9 +56,9 @@ def audit(
             progress=tick,
         )
     if as_json:
-        say(found.model_dump_json(indent=1))
+        say(result.model_dump_json(indent=1))
         return
-    say(card.markdown(found))
+    say(card.markdown(result))
     say(f"result: {files.result}")
     say(f"page: {files.page}")
     if files.local is not None:

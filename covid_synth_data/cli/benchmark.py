@@ -346,7 +346,7 @@ def draw_map(
     from covid_synth_data.benchmark.explain.feature_map import feature_map
 
     with progress_bar("map") as tick:
-        found = feature_map(
+        map_of_features = feature_map(
             suite,
             out,
             configs=config,
@@ -359,7 +359,7 @@ def draw_map(
             device=device,
             progress=tick,
         )
-    for kind, shares in found["neighbours"].items():
+    for kind, shares in map_of_features["neighbours"].items():
         share, chance = shares["share"], shares["chance"]
         say(f"{kind}: {share:.2f} of the nearest neighbours are of that kind, by chance {chance:.2f}")
     say(f"drawn in {out}")

@@ -21,12 +21,12 @@ def sources(root: Root = None, as_json: AsJson = False) -> None:
 
     from covid_synth_data.sources import list_sources, source_status
 
-    found = [(entry, source_status(entry.name, root)) for entry in list_sources()]
+    known = [(entry, source_status(entry.name, root)) for entry in list_sources()]
     if as_json:
-        content = [{**asdict(entry), "status": asdict(status)} for entry, status in found]
+        content = [{**asdict(entry), "status": asdict(status)} for entry, status in known]
         say(json.dumps(content, indent=1, default=str))
         return
-    for entry, status in found:
+    for entry, status in known:
         say(f"{entry.name}: {entry.title}")
         for key, value in (
             ("here", status.summary),
@@ -99,8 +99,8 @@ def diff(
     from covid_synth_data.release import diff as versions
 
     with progress_bar("comparing") as tick:
-        found = versions.diff(old, new, tick)
-    say(found.json() if as_json else found.text())
+        difference = versions.diff(old, new, tick)
+    say(difference.json() if as_json else difference.text())
 
 
 @app.command()
@@ -208,9 +208,11 @@ def sample(
             raise ConfigError(f"{name} translates films", expected="--from FOLDER", hint="give it films")
         with progress_bar("translating") as tick:
             made, there = sampling.translate(generator, films.expanduser(), count, out, tick)
-        told = f"{made} films in {out}" if made == there else f"{made} of {there} films in {out} (-n {count})"
+        summary = (
+            f"{made} films in {out}" if made == there else f"{made} of {there} films in {out} (-n {count})"
+        )
         say(
-            told
+            summary
             + (f"; -n {count} asked for more than are there" if count is not None and count > there else "")
         )
         return

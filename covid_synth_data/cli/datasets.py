@@ -43,16 +43,16 @@ def _status(entry: DatasetEntry) -> dict[str, Any]:
     from covid_synth_data.release import places
 
     place = places.find(entry.dataset, entry.subsets)
-    found = None
+    here = None
     if place is not None:
         count = sum(place.listed.subsets[subset].rows for subset in entry.subsets)
-        found = {
+        here = {
             "place": place.kind,
             "folder": str(place.folder),
             "version": place.listed.version,
             "rows": count,
         }
-    return {**asdict(entry), "here": found}
+    return {**asdict(entry), "here": here}
 
 
 @app.command()

@@ -66,5 +66,5 @@ def score(
     from covid_synth_data import reader_study
     from covid_synth_data.reader_study.scoring import text
 
-    found = reader_study.score(answers, key)
-    say(found.model_dump_json(indent=1) if as_json else text(found))
+    scores = reader_study.score(answers, key)
+    say(scores.model_dump_json(indent=1) if as_json else text(scores))

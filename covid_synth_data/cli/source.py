@@ -23,7 +23,7 @@ def add(
 
     mine = own.declared()
     taken = {info.name: "a source" for info in list_sources() if info.name not in mine}
-    tasks = {one.task.name for one in mine.values() if one.task}
+    tasks = {declared.task.name for declared in mine.values() if declared.task}
     taken |= {task.name: "a task" for task in list_tasks() if task.name not in tasks}
     source, frame = own.add(path, taken, name)
     usable = frame[frame["excluded"] == ""]

@@ -26,21 +26,21 @@ def check(shards: Sequence[Path], root: Path) -> None:
     names, paths = _real_films(root)
     ids, contents, stated = _images(shards)
     films = duplicates.fingerprints([*paths, *ids], [*([None] * len(paths)), *contents])
-    found = []
+    copies = []
     for first, second in duplicates.pairs(films, duplicates.SAME_FILM).tolist():
         if first >= len(paths) or second < len(paths):
             continue  # two real films, or two images
         image = second - len(paths)
         if stated[image] != names[first]:
-            found.append(f"{ids[image]} = {names[first]}")
-    found = sorted(set(found))
-    if found:
+            copies.append(f"{ids[image]} = {names[first]}")
+    copies = sorted(set(copies))
+    if copies:
         raise LeakError(
             "images are copies of real films",
-            found=f"{len(found)}, e.g. {found[0]}",
+            found=f"{len(copies)}, e.g. {copies[0]}",
             expected="none",
             hint="remove them; for translations of films, state source_dataset and source_id of each",
-            lines=found[:NAMED],
+            lines=copies[:NAMED],
         )
 
 

@@ -123,15 +123,15 @@ def _csv(table: Path) -> Images:
 def _name_column(where: str, columns: Iterable[str]) -> str:
     """The column with the names of files. Raises `BadMetadata` where there is none."""
     columns = list(columns)
-    found = next((name for name in NAME_COLUMNS if name in columns), None)
-    if found is None:
+    column = next((name for name in NAME_COLUMNS if name in columns), None)
+    if column is None:
         raise BadMetadata(
             f"{where} does not name the images",
             found="columns " + (", ".join(columns)[:200] or "none"),
             expected=f"a column {' or '.join(NAME_COLUMNS)}",
             hint="name the column that holds the file of each image so",
         )
-    return found
+    return column
 
 
 def _stated(name: str, values: Mapping[str, Any], identity: str) -> Row:
@@ -241,11 +241,11 @@ def _npz(path: Path) -> Images:
     try:
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in file.files if name in ("images", "labels")}
-            found = ", ".join(file.files)
+            arrays = ", ".join(file.files)
     except (OSError, ValueError, EOFError) as error:
         raise BadMetadata(f"{path} cannot be read", found=str(error)[:200], expected="arrays") from error
     if "images" not in content:
-        raise BadMetadata(f"{path} has no array images", found=found or "none", expected="images, labels")
+        raise BadMetadata(f"{path} has no array images", found=arrays or "none", expected="images, labels")
     images = content["images"]
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
         raise BadMetadata(

@@ -175,11 +175,11 @@ def _mixture(pattern: str, chosen: priors.Priors) -> dict[str, float]:
 
 def _check_films(films: Grey, lungs: Masks | None) -> None:
     """Raise `BadImage` unless these are films that can be painted and masks of their size."""
-    found = f"{films.dtype} {films.shape}" if isinstance(films, np.ndarray) else type(films).__name__
+    form = f"{films.dtype} {films.shape}" if isinstance(films, np.ndarray) else type(films).__name__
     if not isinstance(films, np.ndarray) or films.ndim != 3 or films.dtype != np.uint8:
         raise BadImage(
             "films of a wrong kind",
-            found=found,
+            found=form,
             expected="8-bit grey: uint8 (n, height, width)",
             hint="decode them with covid_synth_data.files.pixels.load_grey",
         )

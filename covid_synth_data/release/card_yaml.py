@@ -72,7 +72,7 @@ def configs(folder: Path) -> dict[str, list[str]]:
 
     Raises `CorruptRelease` for a card that is not of that form, or a pattern that leaves the folder.
     """
-    found: dict[str, list[str]] = {}
+    patterns_of: dict[str, list[str]] = {}
     declared = read(folder).get("configs") or []
     try:
         for config in declared:
@@ -83,15 +83,15 @@ def configs(folder: Path) -> dict[str, list[str]]:
                 for part in parts
                 for pattern in ([part["path"]] if isinstance(part["path"], str) else part["path"])
             ]
-            found[str(config["config_name"])] = [str(pattern) for pattern in patterns]
+            patterns_of[str(config["config_name"])] = [str(pattern) for pattern in patterns]
     except (TypeError, KeyError, AttributeError) as error:
         raise _refused(
             folder / CARD, f"configs of another form ({error})", "config_name and data_files of each"
         ) from error
-    for pattern in (pattern for patterns in found.values() for pattern in patterns):
+    for pattern in (pattern for patterns in patterns_of.values() for pattern in patterns):
         if pattern.startswith(("/", "~")) or ".." in pattern.split("/") or ":" in pattern or "\\" in pattern:
             raise _refused(folder / CARD, f"data_files {pattern!r:.80}", "files inside the release")
-    return found
+    return patterns_of
 
 
 def check(folder: Path, listed: manifest.Manifest, config: str, subsets: tuple[str, ...]) -> None:

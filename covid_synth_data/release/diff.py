@@ -104,8 +104,8 @@ class Difference:
                 f"{rows.images:,} with other images",
             ]
             kinds += [f"{count:,} with another {column}" for column, count in rows.columns.items()]
-            told = "the same rows" if rows.same else ", ".join(kind for kind in kinds if kind[:2] != "0 ")
-            lines.append(f"rows        {name}: {rows.old:,} -> {rows.new:,}: {told}")
+            summary = "the same rows" if rows.same else ", ".join(kind for kind in kinds if kind[:2] != "0 ")
+            lines.append(f"rows        {name}: {rows.old:,} -> {rows.new:,}: {summary}")
             for kind, names in rows.examples.items():
                 lines.append(f"            {kind}: {', '.join(names)}")
         for kind in KINDS:
@@ -127,7 +127,7 @@ def diff(old: str | Path, new: str | Path, progress: Progress | None = None) -> 
     `progress` gets (rows read, all rows). Raises `ReleaseError` for what is no release, `CorruptRelease`
     where files are not what their manifest says, `HubError`.
     """
-    folders = [references.resolve(one, (card_yaml.CARD,)) for one in (old, new)]
+    folders = [references.resolve(version, (card_yaml.CARD,)) for version in (old, new)]
     before, after = (manifest.read(folder) for folder in folders)
     total = sum(file.rows or 0 for listed in (before, after) for file in listed.files)
     done = 0
@@ -206,15 +206,15 @@ class _Table:
 
     def names(self, wanted: Digests) -> list[str]:
         """The first `image_id`s, in the order of the rows, whose digests are among `wanted`."""
-        found: list[str] = []
+        names: list[str] = []
         for file in self.files if len(wanted) else []:
             for batch in shards.batches(self.folder, file, [KEY], size=4096):
                 column = batch.column(KEY)
                 hits = np.flatnonzero(np.isin(_digests(column, KEY), wanted))
-                found += [str(column[int(i)]) for i in hits[: SHOWN - len(found)]]
-                if len(found) >= SHOWN:
-                    return found
-        return found
+                names += [str(column[int(i)]) for i in hits[: SHOWN - len(names)]]
+                if len(names) >= SHOWN:
+                    return names
+        return names
 
 
 def _digests(column: pa.Array, name: str) -> Digests:
@@ -289,17 +289,17 @@ def _sources(listed: manifest.Manifest) -> dict[str, str]:
 
 
 def _licences(listed: manifest.Manifest) -> dict[str, str]:
-    found = {name: ", ".join(subset.licences) for name, subset in sorted(listed.subsets.items())}
-    return found | ({"restricted": ", ".join(listed.restricted)} if listed.restricted else {})
+    licences = {name: ", ".join(subset.licences) for name, subset in sorted(listed.subsets.items())}
+    return licences | ({"restricted": ", ".join(listed.restricted)} if listed.restricted else {})
 
 
 def _code(listed: manifest.Manifest) -> dict[str, str]:
-    found: dict[str, str] = {}
+    code: dict[str, str] = {}
     for name, subset in sorted(listed.subsets.items()):
-        found |= {f"{name}.code": subset.code_version, f"{name}.git": subset.git or "(none)"}
-        found |= {f"{name}.device": subset.device} if subset.device else {}
-        found |= {f"{name}.{library}": version for library, version in sorted(subset.libraries.items())}
-    return found
+        code |= {f"{name}.code": subset.code_version, f"{name}.git": subset.git or "(none)"}
+        code |= {f"{name}.device": subset.device} if subset.device else {}
+        code |= {f"{name}.{library}": version for library, version in sorted(subset.libraries.items())}
+    return code
 
 
 def _flat(content: Mapping[str, Any]) -> Iterable[tuple[str, str]]:

@@ -65,16 +65,16 @@ def resolve(repo: str, version: str | None, subsets: Iterable[str] = ()) -> str:
             )
         return version
     try:
-        found = versions(repo)
+        published = versions(repo)
     except HubError as error:
         cached = _cached_versions(repo, subsets)
         if not cached or not error.unreachable:
             raise
         _LOG.warning("%s cannot be asked for its versions; %s is the newest in the cache", repo, cached[-1])
         return cached[-1]
-    if not found:
+    if not published:
         raise ReleaseError(f"{repo} has no version", expected="a tag vX.Y.Z", hint="publish one first")
-    return found[-1]
+    return published[-1]
 
 
 @dataclass(frozen=True)
@@ -103,18 +103,18 @@ def fetch(repo: str, version: str, subsets: Iterable[str] = (), others: Iterable
     published, `CorruptRelease` when a file is not as its manifest says, `HubError` when the Hub cannot be
     reached.
     """
-    found = _in_cache(repo, version)
-    if found is None:
-        found = _snapshot(repo, _download(repo, version, f"v{version}", manifest.NAME))
-    if found.listed.version != version:
+    snapshot = _in_cache(repo, version)
+    if snapshot is None:
+        snapshot = _snapshot(repo, _download(repo, version, f"v{version}", manifest.NAME))
+    if snapshot.listed.version != version:
         raise CorruptRelease(
             f"the tag v{version} of {repo} holds another version",
-            found=found.listed.version,
+            found=snapshot.listed.version,
             expected=version,
             hint="tell who published it, and take another version",
         )
-    _obtain(repo, found, found.files(subsets, tuple(others)))
-    return found
+    _obtain(repo, snapshot, snapshot.files(subsets, tuple(others)))
+    return snapshot
 
 
 def _in_cache(repo: str, version: str) -> Snapshot | None:
@@ -128,12 +128,12 @@ def _in_cache(repo: str, version: str) -> Snapshot | None:
 
 def _snapshot(repo: str, path: Path) -> Snapshot:
     """The snapshot with the manifest at `path`, which stays in the cache only if it is what was published."""
-    found, expected = _hashes(repo, path)
-    if found != expected:
+    digest, expected = _hashes(repo, path)
+    if digest != expected:
         _discard(path)
         raise CorruptRelease(
             f"{manifest.NAME} of {repo} is not what was published",
-            found=found[:12],
+            found=digest[:12],
             expected=expected[:12],
             hint="the file was removed; load again to fetch it again",
         )
@@ -379,5 +379,5 @@ def _answered(status: int, said: str, what: str, host: str) -> HubError:
     """The line for an answer of the Hub that is no success; `said` is its own explanation."""
     default = ("an answer that is no failure", "run the same again in a while")
     expected, hint = _ANSWERS.get(status, default)
-    found = f"answer {status} of {host}" + (f" ({' '.join(said.split())[:200].rstrip('.')})" if said else "")
-    return HubError(what, found=found, expected=expected, hint=hint, unreachable=status >= 500)
+    answer = f"answer {status} of {host}" + (f" ({' '.join(said.split())[:200].rstrip('.')})" if said else "")
+    return HubError(what, found=answer, expected=expected, hint=hint, unreachable=status >= 500)

@@ -189,23 +189,23 @@ def fetch(name: str, config: str | None = None, version: str | None = None) -> P
 def _from_hub(repo: str, chosen: catalog.DatasetEntry, version: str | None, streaming: bool) -> Any:
     """The config from the cache and the Hub; shards are named one by one, whatever the card says of them."""
     exact = hub.resolve(repo, version, chosen.subsets)
-    found = hub.fetch(repo, exact)
-    _check_subsets(f"{repo} v{exact}", found.listed, chosen)
-    if streaming and not found.holds(chosen.subsets):
-        return _stream(repo, found, chosen)
-    found = hub.fetch(repo, exact, chosen.subsets)
-    files = found.files(chosen.subsets)
-    check = partial(hub.check_again, repo, found, files)
-    return _read(found.folder, chosen.config, files, streaming=streaming, check=check)
+    snapshot = hub.fetch(repo, exact)
+    _check_subsets(f"{repo} v{exact}", snapshot.listed, chosen)
+    if streaming and not snapshot.holds(chosen.subsets):
+        return _stream(repo, snapshot, chosen)
+    snapshot = hub.fetch(repo, exact, chosen.subsets)
+    files = snapshot.files(chosen.subsets)
+    check = partial(hub.check_again, repo, snapshot, files)
+    return _read(snapshot.folder, chosen.config, files, streaming=streaming, check=check)
 
 
-def _stream(repo: str, found: hub.Snapshot, chosen: catalog.DatasetEntry) -> Any:
+def _stream(repo: str, snapshot: hub.Snapshot, chosen: catalog.DatasetEntry) -> Any:
     """Shards that are read over the network, at the commit of the tag."""
     import datasets
 
-    where = f"hf://datasets/{repo}@{found.folder.name}"
-    files = [f"{where}/{file.path}" for file in found.files(chosen.subsets)]
-    with hub.explained(f"{repo} v{found.listed.version} cannot be streamed"):
+    where = f"hf://datasets/{repo}@{snapshot.folder.name}"
+    files = [f"{where}/{file.path}" for file in snapshot.files(chosen.subsets)]
+    with hub.explained(f"{repo} v{snapshot.listed.version} cannot be streamed"):
         rows = datasets.load_dataset(
             "parquet", chosen.config, data_files=files, split="train", streaming=True
         )

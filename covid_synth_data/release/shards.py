@@ -45,10 +45,10 @@ def opened(folder: Path, file: manifest.File) -> Iterator[pq.ParquetFile]:
             # Without these options the whole file is read ahead.
             yield pq.ParquetFile(handle, pre_buffer=False, buffer_size=BUFFER)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        found = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CorruptRelease(
             f"{path} cannot be read",
-            found=found,
+            found=reason,
             expected="a parquet file as released",
             hint="fetch the release again, or run covid-synth verify",
         ) from error

@@ -94,25 +94,25 @@ def _parts(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def _listed(part: Path) -> list[Path]:
     """Films and volumes below the folders of the patients, in natural order."""
-    found = [
+    paths = [
         path
         for path in part.glob("sub-*/**/*")
         if path.name.lower().endswith(_LISTED) and not disk.is_hidden(path.name)
     ]
-    return sorted(found, key=lambda path: disk.natural(path.relative_to(part).as_posix()))
+    return sorted(paths, key=lambda path: disk.natural(path.relative_to(part).as_posix()))
 
 
 def _findings(part: Path) -> dict[str, tuple[str, ...]]:
     """Session to the findings of its report. Raises `BadMetadata` where no table of them is there."""
     tables = sorted((part / "derivatives" / "labels").glob("*.tsv"))
-    found: dict[str, tuple[str, ...]] = {}
+    findings: dict[str, tuple[str, ...]] = {}
     for path in tables:
         for record in disk.read_table(path, ("ReportID", "Labels"), "\t"):
             text = record.values.get("Labels", "")
             quoted = ["".join(pair).strip() for pair in _QUOTED.findall(text)]
             words = quoted or [word.strip() for word in text.strip("[]").split(",")]
             report = record.values.get("ReportID", "")
-            found[report.removeprefix("ses-")] = tuple(word for word in words if word)
+            findings[report.removeprefix("ses-")] = tuple(word for word in words if word)
     if not tables:
         raise BadMetadata(
             f"no findings in {part}",
@@ -120,7 +120,7 @@ def _findings(part: Path) -> dict[str, tuple[str, ...]]:
             expected="a table with the columns ReportID and Labels",
             hint="unpack the archive with the metadata into the same folder",
         )
-    return found
+    return findings
 
 
 def _row(

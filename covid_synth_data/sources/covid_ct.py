@@ -87,18 +87,20 @@ def _pictures(folder: Path, check: bool) -> Iterator[dict[str, Any]]:
     seen: set[str] = set()
     for record, name, identity in zip(records, names, ids, strict=True):
         row = _listed(record, name, identity) | _files(folder, images.get(name, ""), masks.get(name, ""))
-        yield _judged(row, check, broken=record.broken or not name or row["slice"] < 0, repeated=name in seen)
+        yield _with_reason(
+            row, check, broken=record.broken or not name or row["slice"] < 0, repeated=name in seen
+        )
         seen.add(name)
     for name in extra:
         row = _unlisted(name) | _files(folder, images.get(name, ""), masks.get(name, ""))
-        yield _judged(row, check, broken=not row["patient"], repeated=False)
+        yield _with_reason(row, check, broken=not row["patient"], repeated=False)
 
 
 def _listed(record: disk.Record, name: str, identity: str) -> dict[str, Any]:
     number = record.number("slice_index", 0, 100_000)
-    found = {column: record.number(column, 0, 1e9) for column in slice_table.PIXELS}
+    counts = {column: record.number(column, 0, 1e9) for column in slice_table.PIXELS}
     return _row(identity, record.values.get("patient_id", ""), -1 if number is None else int(number)) | {
-        column: None if value is None else int(value) for column, value in found.items()
+        column: None if value is None else int(value) for column, value in counts.items()
     }
 
 
@@ -125,7 +127,7 @@ def _files(folder: Path, image: str, mask: str) -> dict[str, Any]:
     }
 
 
-def _judged(row: dict[str, Any], check: bool, *, broken: bool, repeated: bool) -> dict[str, Any]:
+def _with_reason(row: dict[str, Any], check: bool, *, broken: bool, repeated: bool) -> dict[str, Any]:
     """`row` with the reason why it is not used, and with true pixel counts where it was decoded."""
     reasons = (
         (table.MALFORMED, broken),
@@ -136,8 +138,8 @@ def _judged(row: dict[str, Any], check: bool, *, broken: bool, repeated: bool) -
     )
     reason = next((reason for reason, applies in reasons if applies), "")
     if not reason and check:
-        reason, found = _decoded(row["path"], row["mask_path"])
-        row = row | found
+        reason, counts = _decoded(row["path"], row["mask_path"])
+        row = row | counts
     return row | {"excluded": reason or slice_table.reason(row)}
 
 
@@ -160,11 +162,11 @@ def _decoded(image: str, mask: str) -> tuple[str, dict[str, int]]:
 
 def _volumes(folder: Path, window: nifti.Window, check: bool) -> Iterator[dict[str, Any]]:
     """The slices of every volume of images, then a row for each label volume that has no images."""
-    found = [
+    files = [
         {table.stem(name): folder / kind / name for name in disk.list_images(folder / kind, nifti.SUFFIXES)}
         for kind in VOLUMES
     ]
-    images, infections, lungs = found
+    images, infections, lungs = files
     for name in sorted({*images, *infections, *lungs}, key=disk.natural):
         if name not in images:
             yield _row(f"patient{name}", name, 0) | {"excluded": table.MISSING}
@@ -202,8 +204,8 @@ def _volume(
 def _counted(labels: slice_table.Mask, effusion: int) -> dict[str, Any]:
     if labels.max() > 3:
         return {"excluded": slice_table.UNKNOWN_LABEL}
-    found = slice_table.counts(labels)
-    return {**found, "effusion_pixels": effusion, "excluded": slice_table.reason(found)}
+    counts = slice_table.counts(labels)
+    return {**counts, "effusion_pixels": effusion, "excluded": slice_table.reason(counts)}
 
 
 def _unusable(

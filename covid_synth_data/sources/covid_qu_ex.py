@@ -106,12 +106,12 @@ def _films(folder: Path) -> Iterator[tuple[str, str, Path, dict[str, str]]]:
     for part in PARTS:
         for name in LABELS:
             here = base / part / name
-            found = {
+            outlines = {
                 column: _masks((here / kind, base.parent / apart / part / name / kind))
                 for column, (kind, apart) in _MASKS.items()
             }
             for file in disk.list_images(here / "images", disk.IMAGE_SUFFIXES):
-                masks = {column: found[column].get(table.stem(file), "") for column in found}
+                masks = {column: outlines[column].get(table.stem(file), "") for column in outlines}
                 yield part, name, here / "images" / file, masks
 
 

@@ -86,7 +86,7 @@ def _row(name: str, path: Path, identity: str, severity: str) -> dict[str, Any]:
 
 def _severity(folder: Path) -> Mapping[str, str]:
     """Stem of a film, lower case, to its severity; {} where there is no table. Raises `BadMetadata`."""
-    found: dict[str, str] = {}
+    severities: dict[str, str] = {}
     for path in sorted(folder.glob("*.csv")):
         delimiter = _delimiter(path)
         records = disk.read_table(path, (), delimiter)
@@ -109,8 +109,8 @@ def _severity(folder: Path) -> Mapping[str, str]:
                     expected="one of " + ", ".join(SEVERITIES),
                     hint="mend that row",
                 )
-            found[table.stem(record.values.get(name, "")).casefold()] = known[stated]
-    return found
+            severities[table.stem(record.values.get(name, "")).casefold()] = known[stated]
+    return severities
 
 
 def _delimiter(path: Path) -> str:

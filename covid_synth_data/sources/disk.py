@@ -101,12 +101,12 @@ def is_hidden(name: str) -> bool:
 
 def films_below(folder: Path) -> list[Path]:
     """All films in `folder` and the folders in it, by the rules of `list_images`, in natural order."""
-    found = []
+    paths = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not is_hidden(name)]
         inside = Path(place).relative_to(folder)
-        found += [inside / name for name in names if not is_hidden(name) and _is_film(name)]
-    return [folder / path for path in sorted(found, key=lambda path: natural(path.as_posix()))]
+        paths += [inside / name for name in names if not is_hidden(name) and _is_film(name)]
+    return [folder / path for path in sorted(paths, key=lambda path: natural(path.as_posix()))]
 
 
 def _is_film(name: str) -> bool:
@@ -172,15 +172,15 @@ def match(wanted: Sequence[str], present: Iterable[str]) -> list[str]:
     """
     files = list(present)
     exact = set(files)
-    found = [name if name in exact else "" for name in wanted]
+    matched = [name if name in exact else "" for name in wanted]
     for key in (str.casefold, _folded_stem):
-        free = set(files).difference(found)
+        free = set(files).difference(matched)
         by_key = {key(name): name for name in sorted(free, reverse=True)}
-        found = [
+        matched = [
             got or (by_key.get(key(name), "") if name else "")
-            for got, name in zip(found, wanted, strict=True)
+            for got, name in zip(matched, wanted, strict=True)
         ]
-    return found
+    return matched
 
 
 def _folded_stem(name: str) -> str:

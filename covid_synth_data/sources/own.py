@@ -101,7 +101,7 @@ def registry() -> Path:
 def declared() -> dict[str, Declared]:
     """All declared sources by name. Raises `ConfigError` for a file that was damaged."""
     files = sorted(registry().glob("*.toml")) if registry().is_dir() else []
-    return {one.name: one for one in (read_toml(path, Declared) for path in files)}
+    return {source.name: source for source in (read_toml(path, Declared) for path in files)}
 
 
 def add(path: Path, taken: Mapping[str, str], name: str | None = None) -> tuple[Declared, pd.DataFrame]:
@@ -164,18 +164,18 @@ def read(source: Declared) -> pd.DataFrame:
             expected=f"the films of {source.name}",
             hint=f"mount it, or covid-synth source remove {source.name}",
         )
-    found = list(_rows(source, folder))
-    names = list(dict.fromkeys(str(row["name"]) for row in found))
+    rows = list(_rows(source, folder))
+    names = list(dict.fromkeys(str(row["name"]) for row in rows))
     ids = dict(zip(names, table.unique_ids([name.replace("/", "-") for name in names]), strict=True))
     seen: set[str] = set()
-    for number, row in enumerate(found, 2):
+    for number, row in enumerate(rows, 2):
         name = str(row.pop("name"))
         row["source_id"] = ids[name]
         if name in seen:
             row["source_id"] += f"#row-{number}"
             row["excluded"], row["path"] = row["excluded"] or table.DUPLICATE, ""
         seen.add(name)
-    return table.build(source.name, found, EXTRA)
+    return table.build(source.name, rows, EXTRA)
 
 
 def _rows(source: Declared, folder: Path) -> Iterator[dict[str, Any]]:
@@ -241,7 +241,7 @@ def _from_folder(folder: Path, name: str | None) -> Declared:
     has = records[0].values if records else {}
 
     def column(*names: str) -> str | None:
-        return next((one for one in names if one in has), None)
+        return next((candidate for candidate in names if candidate in has), None)
 
     given = name or re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")
     return Declared.model_validate(

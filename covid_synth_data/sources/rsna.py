@@ -123,7 +123,7 @@ def _headers() -> dict[str, dict[str, str]]:
 
 def _boxes() -> dict[str, tuple[Box, ...]]:
     """Film to its boxes, in the order of the rows. Raises `BadMetadata` for a box that is no four numbers."""
-    found: dict[str, tuple[Box, ...]] = {}
+    boxes: dict[str, tuple[Box, ...]] = {}
     columns = ["patientId", "x", "y", "width", "height"]
     rows = _read_packaged(LABELS_FILE, columns)
     for name, *cells in rows[rows["width"] != ""].itertuples(index=False):
@@ -135,8 +135,8 @@ def _boxes() -> dict[str, tuple[Box, ...]]:
                 found=", ".join(map(str, cells))[:80],
                 hint="install torchxrayvision again",
             ) from error
-        found[name] = (*found.get(name, ()), (left, top, width, height))
-    return found
+        boxes[name] = (*boxes.get(name, ()), (left, top, width, height))
+    return boxes
 
 
 def _images(folder: Path | None) -> tuple[Path | None, list[str]]:

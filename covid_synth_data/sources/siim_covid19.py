@@ -108,7 +108,7 @@ def _row(
 
 def _studies(path: Path) -> dict[str, tuple[str, str]]:
     """Study to (label, the set's class); ("", "") where not exactly one appearance is stated."""
-    found: dict[str, tuple[str, str]] = {}
+    studies: dict[str, tuple[str, str]] = {}
     for record in disk.read_table(path, ("id", *CLASSES)):
         stated = [name for name in CLASSES if record.values.get(name) == "1"]
         odd = [name for name in CLASSES if record.values.get(name) not in ("0", "1")]
@@ -119,9 +119,9 @@ def _studies(path: Path) -> dict[str, tuple[str, str]]:
                 expected="0 or 1",
                 hint="download the file again",
             )
-        one = (CLASSES[stated[0]], stated[0]) if len(stated) == 1 and not record.broken else ("", "")
-        found[_without(record.values.get("id", ""), "_study")] = one
-    return found
+        appearance = (CLASSES[stated[0]], stated[0]) if len(stated) == 1 and not record.broken else ("", "")
+        studies[_without(record.values.get("id", ""), "_study")] = appearance
+    return studies
 
 
 def _files(folder: Path) -> dict[tuple[str, str], str]:

@@ -93,9 +93,9 @@ def counts(mask: Mask) -> dict[str, int]:
     return {name: int(np.count_nonzero(mask == value)) for value, name in enumerate(PIXELS, start=1)}
 
 
-def reason(found: Mapping[str, Any]) -> str:
+def reason(counts: Mapping[str, Any]) -> str:
     """`NO_LUNG` where all of `PIXELS` are known to be 0, otherwise ""."""
-    return NO_LUNG if all(found.get(name) == 0 for name in PIXELS) else ""
+    return NO_LUNG if all(counts.get(name) == 0 for name in PIXELS) else ""
 
 
 def to_dataset(frame: pd.DataFrame) -> datasets.Dataset:

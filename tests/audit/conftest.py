@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from covid_synth_data.audit.contract import Context, Material
+from covid_synth_data.audit.descriptors import Descriptors
 from covid_synth_data.audit.films import FilmSet
-from covid_synth_data.audit.looks import Looks
 from covid_synth_data.audit.result import Subject
 
 
@@ -109,6 +109,6 @@ def context(extractor, tmp_path):
     """A context of the films of an audit."""
 
     def make(films: Material, seed: int = 0) -> Context:
-        return Context(films, Looks(extractor, folder=tmp_path / "looks"), seed)
+        return Context(films, Descriptors(extractor, folder=tmp_path / "descriptors"), seed)
 
     return make

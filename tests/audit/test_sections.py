@@ -213,9 +213,11 @@ def test_a_marker_in_the_border_tells_the_source(context, drawn):
 
 
 def test_a_marker_in_the_lungs_is_told_from_inside_them(context, drawn):
-    looks = context(material(film_set("m", drawn, "s"), film_set("t", [], "t"), film_set("h", [], "h"))).looks
-    seen = looks.lungs(film_set("films", drawn, "t"))
-    assert seen.found.mean() > 0.5
+    descriptors = context(
+        material(film_set("m", drawn, "s"), film_set("t", [], "t"), film_set("h", [], "h"))
+    ).descriptors
+    seen = descriptors.lungs(film_set("films", drawn, "t"))
+    assert seen.with_lungs.mean() > 0.5
     made = [np.where(mask, 255 - film, film) for film, mask in zip(drawn, seen.masks, strict=True)]
     found = shortcuts.measure(
         context(
@@ -374,21 +376,23 @@ def test_the_table_of_sections():
 def test_rows_are_kept_by_content(context, extractor):
     films = film_set("films", noise(10, 1), "t")
     first: Context = context(material(films, films, films))
-    rows = first.looks.features(films)
+    rows = first.descriptors.features(films)
     assert extractor.seen == 10
     renamed = film_set("others", noise(12, 1), "u")
-    np.testing.assert_array_equal(context(material(films, films, films)).looks.features(renamed)[:10], rows)
+    np.testing.assert_array_equal(
+        context(material(films, films, films)).descriptors.features(renamed)[:10], rows
+    )
     assert extractor.seen == 12
 
 
 def test_features_that_are_not_finite(context, extractor):
     films = film_set("films", noise(3, 1), "t")
     made = context(material(films, films, films))
-    made.looks.extractor = lambda batch: np.full((len(batch), 64), np.nan, np.float32)
+    made.descriptors.extractor = lambda batch: np.full((len(batch), 64), np.nan, np.float32)
     for name in ("name", "width", "sha256"):
-        setattr(made.looks.extractor, name, getattr(extractor, name))
+        setattr(made.descriptors.extractor, name, getattr(extractor, name))
     with pytest.raises(MetricError, match="tiny gives no finite features; found t/0"):
-        made.looks.features(films)
+        made.descriptors.features(films)
 
 
 def test_held_out_films_that_are_training_films_do_not_hide_copies(context, real):

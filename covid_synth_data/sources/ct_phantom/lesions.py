@@ -34,14 +34,14 @@ class Lesion:
 
 def draw_lesions(random: np.random.Generator, solid: bool) -> tuple[Lesion, ...]:
     """Three to seven lesions of a patient; none of them has a consolidated core unless `solid`."""
-    found = []
+    lesions = []
     for number in range(int(random.integers(3, 8))):
         side = -1 if random.random() < 0.5 else 1
         angle = random.uniform(-0.5, 1.25)  # 0 is the rim beside, 1.2 the back
         rim = random.uniform(0.72, 1.0)
         size = random.uniform(0.10, 0.22)
         cored = solid and (number == 0 or random.random() < 0.45)
-        found.append(
+        lesions.append(
             Lesion(
                 x=side * (0.38 + 0.30 * rim * math.cos(angle)),
                 y=0.02 + 0.44 * rim * math.sin(angle),
@@ -53,7 +53,7 @@ def draw_lesions(random: np.random.Generator, solid: bool) -> tuple[Lesion, ...]
                 core=random.uniform(0.5, 0.8) if cored else 0.0,
             )
         )
-    return tuple(found)
+    return tuple(lesions)
 
 
 def sections(grid: Grid, lesions: tuple[Lesion, ...], z: float, wobble: Field) -> tuple[Field, Field]:

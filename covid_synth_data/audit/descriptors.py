@@ -1,4 +1,4 @@
-"""What is computed of each film once and kept by its content: features, small pictures, lung fields.
+"""Descriptors of films, computed once and kept by content: features, small pictures, lung fields.
 
 The rows lie in stores below the cache folder, one folder for each kind; a row is found by the sha256 of the
 film's bytes, so an audit of a set that changed computes what is new and nothing else. A few hundred films are
@@ -51,8 +51,8 @@ class FeatureExtractor(Protocol):
         """The features, a row for each film."""
 
 
-class Looks:
-    """The rows of any film, from the cache or computed."""
+class Descriptors:
+    """The descriptors of any film, from the cache or computed."""
 
     def __init__(
         self, extractor: FeatureExtractor, progress: Progress | None = None, folder: Path | None = None
