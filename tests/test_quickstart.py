@@ -9,7 +9,7 @@ import pytest
 
 import covid_synth_data as csd
 from covid_synth_data import quickstart
-from covid_synth_data.quickstart import cyclegan, pairs
+from covid_synth_data.quickstart import cyclegan, walk
 from covid_synth_data.quickstart.walk import Real
 from covid_synth_data.release.verification import verify
 
@@ -26,8 +26,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     train = splits["train"]
     few = train.select([row for row, label in enumerate(train["label"]) if label == 0 or row % 5 == 0])
     sizes = {part: len(rows) for part, rows in splits.items()}
-    monkeypatch.setattr(pairs, "real_films", lambda: (Real(train, few), sizes))
-    monkeypatch.setattr(pairs, "can_benchmark", lambda: False)
+    monkeypatch.setattr(walk, "real_films", lambda: (Real(train, few), sizes))
+    monkeypatch.setattr(walk, "can_benchmark", lambda: False)
     monkeypatch.setattr(cyclegan, "recipe", lambda: None)
 
 

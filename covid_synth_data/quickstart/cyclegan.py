@@ -14,16 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covid_synth_data.errors import CovidSynthError
-from covid_synth_data.quickstart.walk import (
-    SHOWN,
-    SUITE,
-    Real,
-    Walk,
-    can_benchmark,
-    mixed,
-    real_films,
-    verified,
-)
+from covid_synth_data.quickstart import walk as shared
 from covid_synth_data.release import places
 
 if TYPE_CHECKING:
@@ -40,7 +31,7 @@ def recipe() -> Path | None:
     return None
 
 
-def walk_through(walk: Walk, chosen: Path) -> None:
+def walk_through(walk: shared.Walk, chosen: Path) -> None:
     """Do the steps with the recipe `chosen`. Raises their errors."""
     release, run = walk.out / "covid-synth-cxr", walk.out / "run"
     shown = f"generation/recipes/{chosen.name}"
@@ -68,34 +59,36 @@ def walk_through(walk: Walk, chosen: Path) -> None:
         about="Shards, weights, card and manifest, with the source film of each image.",
         own=("python -m generation release RECIPE --root SETS",),
     )
-    walk.step("Verify every byte and count", f"covid-synth verify {release}", lambda: verified(release))
+    walk.step(
+        "Verify every byte and count", f"covid-synth verify {release}", lambda: shared.verified(release)
+    )
     walk.step(
         "Load it with the datasets library alone",
         f'datasets.load_dataset("{release}", "gnc", split="train")',
-        lambda: _load(release, loaded),
+        lambda: shared.load_released(release, "gnc", loaded),
     )
-    real, _ = real_films()
+    real, _ = shared.real_films()
     walk.step(
         "Mix with real phantoms to a skew of 1",
         "covid_synth_data.mix(real, synthetic, skew=1)",
-        lambda: mixed(real, loaded["synthetic"]),
+        lambda: shared.mixed(real, loaded["synthetic"]),
     )
     _sheets(walk, real, loaded["synthetic"])
-    if can_benchmark():
+    if shared.can_benchmark():
         walk.step(
             "Benchmark real against mixed",
-            f"covid-synth benchmark run {SUITE} --release {release} --out {walk.results}",
-            lambda: _benchmark(walk, release),
+            f"covid-synth benchmark run {shared.SUITE} --release {release} --out {walk.results}",
+            lambda: shared.run_benchmark(walk, release),
             about="The baselines of real films are those that were measured above.",
         )
 
 
-def _released(walk: Walk, folder: Path, out: Path) -> str:
+def _released(walk: shared.Walk, folder: Path, out: Path) -> str:
     """Load the release, keep a row of it for the page, and save a sheet as a PNG file."""
     import covid_synth_data as csd
 
     rows = csd.load_dataset("covid-synth-cxr")
-    shown = rows.select([len(rows) * place // SHOWN for place in range(SHOWN)])
+    shown = rows.select([len(rows) * place // shared.SHOWN for place in range(shared.SHOWN)])
     walk.sheet("Released images (covid-synth-cxr)", shown["image"])
     out.parent.mkdir(parents=True, exist_ok=True)
     _generation("sheet", str(folder), "gnc", "--out", str(out))
@@ -123,24 +116,9 @@ def _generation(*arguments: str) -> str:
     return done.stdout.strip().splitlines()[0]
 
 
-def _load(release: Path, loaded: dict[str, datasets.Dataset]) -> str:
-    import datasets
-
-    loaded["synthetic"] = datasets.load_dataset(str(release), "gnc", split="train")
-    return f"{len(loaded['synthetic'])} rows, columns {', '.join(loaded['synthetic'].column_names)}"
-
-
-def _benchmark(walk: Walk, release: Path) -> str:
-    from covid_synth_data import benchmark
-
-    with walk.progress("benchmark") as tick:
-        files = benchmark.run(SUITE, release=release, out=walk.results, device="cpu", progress=tick)
-    return f"{len(files)} result files in {walk.results}"
-
-
-def _sheets(walk: Walk, real: Real, synthetic: datasets.Dataset) -> None:
+def _sheets(walk: shared.Walk, real: shared.Real, synthetic: datasets.Dataset) -> None:
     """Rows of films: sources and their translations."""
-    films = synthetic.select(range(SHOWN))
+    films = synthetic.select(range(shared.SHOWN))
     where = {name: row for row, name in enumerate(real.train["source_id"])}
     sources = real.train.select([where[name] for name in films["source_id"]])
     walk.sheet("Normal phantoms that were translated (real, for this suite)", sources["image"])

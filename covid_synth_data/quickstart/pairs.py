@@ -5,16 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from covid_synth_data.quickstart.walk import (
-    SHOWN,
-    SUITE,
-    Real,
-    Walk,
-    can_benchmark,
-    mixed,
-    real_films,
-    verified,
-)
+from covid_synth_data.quickstart import walk as shared
 
 if TYPE_CHECKING:
     import datasets
@@ -22,11 +13,11 @@ if TYPE_CHECKING:
 CONFIG = "lesion-pairs"
 
 
-def walk_through(walk: Walk) -> None:
+def walk_through(walk: shared.Walk) -> None:
     """Do the steps. Raises their errors."""
     out = walk.out
     films, release, page = out / "films", out / "lesion-pairs", out / "explore.html"
-    found: dict[str, Real] = {}
+    found: dict[str, shared.Real] = {}
     loaded: dict[str, datasets.Dataset] = {}
     walk.step(
         "Take real films, split by patient",
@@ -54,21 +45,21 @@ def walk_through(walk: Walk) -> None:
     walk.step(
         "Verify every byte and count",
         f"covid-synth verify {release}",
-        lambda: verified(release),
+        lambda: shared.verified(release),
         about="Compares each file with the manifest.",
         own=("covid-synth verify RELEASE",),
     )
     walk.step(
         "Load it with the datasets library alone",
         f'datasets.load_dataset("{release}", "{CONFIG}", split="train")',
-        lambda: _load(release, loaded),
+        lambda: shared.load_released(release, CONFIG, loaded),
         about="A release is a plain Hugging Face dataset: no code of this package is needed to read it.",
         own=('datasets.load_dataset("RELEASE", "NAME", split="train")',),
     )
     walk.step(
         "Mix with real films to a skew of 1",
         "covid_synth_data.mix(real, synthetic, skew=1)",
-        lambda: mixed(found["real"], loaded["synthetic"]),
+        lambda: shared.mixed(found["real"], loaded["synthetic"]),
         about="The skew is negatives divided by positives. Real positives are rare at first; painted ones"
         " fill up the class.",
         own=("covid-synth mix TASK --root SETS --synthetic NAME --release RELEASE --skew 1 -o mixed",),
@@ -82,7 +73,7 @@ def walk_through(walk: Walk) -> None:
     )
     walk.explore = page.name
     _sheets(walk, found["real"], loaded["synthetic"])
-    if not can_benchmark():
+    if not shared.can_benchmark():
         walk.note(
             'The benchmark table needs an extra: pip install "covid-synth-data[benchmark]", then run this'
             " again."
@@ -90,17 +81,18 @@ def walk_through(walk: Walk) -> None:
         return
     walk.step(
         "Benchmark real films against real and painted ones",
-        f"covid-synth benchmark run {SUITE} --config {CONFIG} --release {release} --out {walk.results}",
-        lambda: _benchmark(walk, release),
+        f"covid-synth benchmark run {shared.SUITE} --config {CONFIG} --release {release}"
+        f" --out {walk.results}",
+        lambda: shared.run_benchmark(walk, release, [CONFIG]),
         about="Small networks learn from each mixture and are tested on patients that none of them saw.",
         own=("covid-synth benchmark run external --config NAME --release RELEASE --root SETS --out results",),
     )
 
 
-def _real(found: dict[str, Real], films: Path) -> str:
+def _real(found: dict[str, shared.Real], films: Path) -> str:
     import covid_synth_data as csd
 
-    found["real"], parts = real_films()
+    found["real"], parts = shared.real_films()
     normals = found["real"].of("normal")
     if not films.exists():
         csd.write_image_folder(normals, films)
@@ -108,7 +100,7 @@ def _real(found: dict[str, Real], films: Path) -> str:
     return f"{sizes}; {len(normals)} normal training films in {films}"
 
 
-def _painted(walk: Walk, films: Path, release: Path) -> str:
+def _painted(walk: shared.Walk, films: Path, release: Path) -> str:
     from covid_synth_data.lesions.folder import Job
     from covid_synth_data.lesions.release import release_pairs
 
@@ -119,13 +111,6 @@ def _painted(walk: Walk, films: Path, release: Path) -> str:
     return f"{subset.rows // 2} pairs; {known}; licence {', '.join(subset.licences)}"
 
 
-def _load(release: Path, loaded: dict[str, datasets.Dataset]) -> str:
-    import datasets
-
-    loaded["synthetic"] = datasets.load_dataset(str(release), CONFIG, split="train")
-    return f"{len(loaded['synthetic'])} rows, columns {', '.join(loaded['synthetic'].column_names)}"
-
-
 def _explore(release: Path, page: Path) -> str:
     from covid_synth_data.explore import write_page
 
@@ -133,19 +118,9 @@ def _explore(release: Path, page: Path) -> str:
     return f"{count} images in {page}, {page.stat().st_size / 1e6:.1f} MB"
 
 
-def _benchmark(walk: Walk, release: Path) -> str:
-    from covid_synth_data import benchmark
-
-    with walk.progress("benchmark") as tick:
-        files = benchmark.run(
-            SUITE, release=release, configs=[CONFIG], out=walk.results, device="cpu", progress=tick
-        )
-    return f"{len(files)} result files in {walk.results}"
-
-
-def _sheets(walk: Walk, real: Real, synthetic: datasets.Dataset) -> None:
-    rows = synthetic[: 2 * SHOWN]
+def _sheets(walk: shared.Walk, real: shared.Real, synthetic: datasets.Dataset) -> None:
+    rows = synthetic[: 2 * shared.SHOWN]
     walk.sheet("Normal phantoms (real, for this suite)", rows["image"][::2])
     walk.sheet("The same films with painted opacities (synthetic)", rows["image"][1::2])
     walk.sheet("Where they were painted", rows["mask"][1::2])
-    walk.sheet("COVID-19 phantoms (real, for this suite)", real.of("covid-19")[:SHOWN]["image"])
+    walk.sheet("COVID-19 phantoms (real, for this suite)", real.of("covid-19")[: shared.SHOWN]["image"])

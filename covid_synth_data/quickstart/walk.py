@@ -6,7 +6,7 @@ import base64
 import importlib.util
 import io
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -138,6 +138,25 @@ def mixed(real: Real, synthetic: datasets.Dataset) -> str:
     rows = csd.mix(real.few, synthetic, skew=1.0)
     before, after = csd.skew(real.few), csd.skew(rows)
     return f"{len(real.few)} real rows of skew {before:.2f}; {len(rows)} mixed of skew {after:.2f}"
+
+
+def load_released(release: Path, config: str, loaded: dict[str, datasets.Dataset]) -> str:
+    """Load a config of the release with `datasets` alone, into `loaded["synthetic"]`."""
+    import datasets
+
+    rows = loaded["synthetic"] = datasets.load_dataset(str(release), config, split="train")
+    return f"{len(rows)} rows, columns {', '.join(rows.column_names)}"
+
+
+def run_benchmark(walk: Walk, release: Path, configs: Sequence[str] | None = None) -> str:
+    """The suite on a release, or on `configs` of it that the suite does not name."""
+    from covid_synth_data import benchmark
+
+    with walk.progress("benchmark") as tick:
+        files = benchmark.run(
+            SUITE, release=release, configs=configs, out=walk.results, device="cpu", progress=tick
+        )
+    return f"{len(files)} result files in {walk.results}"
 
 
 def _data_url(image: Any) -> str:
