@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Final, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from covid_synth_data.errors import ConfigError, CovidSynthError
 from covid_synth_data.files.fields import WORDS
@@ -56,22 +58,32 @@ def invalid(
     """
     # A misspelt key is both unknown and missing; the first says more.
     problem = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    where = ".".join(str(part) for part in problem["loc"])
+    path, tables = _walked(model, problem["loc"])
+    where = ".".join(map(str, path))
     if problem["type"] == "json_invalid":
         return kind(
             f"{subject}: not valid JSON", found=str(problem["ctx"]["error"]), expected="JSON", hint=hint
         )
     if problem["type"] == "extra_forbidden":
-        known = sorted(_keys_at(model, problem["loc"][:-1])) if model else []
+        known = sorted({name for table in tables for name in table.model_fields})
         close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
         return kind(
             f"{subject}: unknown key {where!r}",
             expected="one of " + ", ".join(known) if known else "a known key",
             hint=f"did you mean {close[0]!r}?" if close else "remove the key",
         )
-    if problem["type"] == "missing":
+    if problem["type"] == "union_tag_not_found":
+        where = f"{where}.{_discriminator(problem)}"
+    if problem["type"] in ("missing", "union_tag_not_found"):
         return kind(f"{subject}: the key {where!r} is missing", hint="add it" if hint == MEND else hint)
     more = problem.get("ctx", {})
+    if problem["type"] == "union_tag_invalid":
+        return kind(
+            f"{subject}: wrong value for '{where}.{_discriminator(problem)}'",
+            found=repr(more["tag"])[:80],
+            expected=f"one of {more['expected_tags']}",
+            hint=hint,
+        )
     said = WORDS.get(more.get("pattern", ""), problem["msg"])
     if problem["type"] == "string_too_long":
         said = f"at most {more['max_length']:,} characters"
@@ -83,14 +95,50 @@ def invalid(
     )
 
 
-def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The keys that a nested table may have; empty where the path leaves the models."""
-    current: type[BaseModel] = model
+def _discriminator(problem: ErrorDetails) -> str:
+    """The key by which the models of a union are told apart."""
+    return str(problem["ctx"]["discriminator"]).strip("'")
+
+
+def _walked(
+    model: type[BaseModel] | None, location: tuple[int | str, ...]
+) -> tuple[list[int | str], list[type[BaseModel]]]:
+    """The keys of `location` as they stand in the file, and the models of the table that has the last one.
+
+    pydantic names the member of a discriminated union in the location; the file has no such key.
+    """
+    path: list[int | str] = []
+    tables: list[type[BaseModel]] = []
+    kinds: list[Any] = [] if model is None else [model]
     for part in location:
-        field = current.model_fields.get(str(part))
-        kinds = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
-        nested = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        if not nested:
-            return []
-        current = nested[0]
-    return list(current.model_fields)
+        kinds = [member for kind in kinds for member in _members(kind)]
+        tagged = [kind for kind in kinds if _is_table(kind) and part in _tags(kind)]
+        if tagged and len(kinds) > 1:
+            kinds = tagged
+            continue
+        path.append(part)
+        tables = [kind for kind in kinds if _is_table(kind)]
+        # The value of a mapping or the item of a list, whatever its key; the field of a model.
+        inside = [get_args(kind)[-1] for kind in kinds if get_origin(kind) in (dict, list)]
+        fields = [kind.model_fields[part].annotation for kind in tables if part in kind.model_fields]
+        kinds = [*inside, *fields]
+    return path, tables
+
+
+def _members(kind: Any) -> list[Any]:
+    """The types of a union, without what `Annotated` adds."""
+    if get_origin(kind) is Annotated:
+        return _members(get_args(kind)[0])
+    if get_origin(kind) in (Union, UnionType):
+        return [member for part in get_args(kind) for member in _members(part)]
+    return [kind]
+
+
+def _is_table(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _tags(kind: type[BaseModel]) -> tuple[Any, ...]:
+    """The values of the literal fields of a model: one of them tells it from others."""
+    fields = kind.model_fields.values()
+    return tuple(v for f in fields if get_origin(f.annotation) is Literal for v in get_args(f.annotation))

@@ -14,7 +14,7 @@ from PIL import Image
 
 from covid_synth_data import schema
 from covid_synth_data.benchmark.data.toned import random_tone
-from covid_synth_data.benchmark.suite.made import Encoding, Made
+from covid_synth_data.benchmark.suite.made import Copies, Encoding, Made, Painted, RandomTone, Retraced
 from covid_synth_data.errors import EmptySplit
 from covid_synth_data.files.pixels import Grey, load_grey
 from covid_synth_data.release.writing import encode_image
@@ -37,18 +37,21 @@ def make(
     """
     import datasets
 
-    if made.kind == "retraced" and made.encoding is not None:
+    if isinstance(made, Retraced):
         return retraced(name, made.encoding, train)
     names = list(train.features["label"].names)
     is_positive = np.asarray(train["label"][:]) == names.index(positive)
-    hosts = held_back or train.select(np.flatnonzero(is_positive if made.kind == "copies" else ~is_positive))
+    chosen = is_positive if isinstance(made, Copies) else ~is_positive
+    hosts = held_back or train.select(np.flatnonzero(chosen))
     rows = hosts.cast_column("image", datasets.Image(decode=False))
-    if made.kind == "painted":
-        labels, found = list(schema.LABELS), _painted(name, made, rows)
+    label = names.index(positive)
+    if isinstance(made, Painted):
+        names, films = list(schema.LABELS), _painted(name, made, rows)
+    elif isinstance(made, RandomTone):
+        films = _toned(name, made, rows, label)
     else:
-        change = _toned if made.kind == "random-tone" else _relabelled
-        labels, found = names, change(name, made, rows, names.index(positive))
-    if not found:
+        films = _relabelled(name, made.each if isinstance(made, Copies) else 1, rows, label)
+    if not films:
         raise EmptySplit(
             f"the config {name!r} has no film",
             found=f"{len(hosts):,} training films, none of which could be used",
@@ -56,8 +59,8 @@ def make(
             hint="paint films of 64 pixels or more that show two lungs",
         )
     features = schema.features(schema.SYNTHETIC_COLUMNS)
-    features["label"] = datasets.ClassLabel(names=labels)
-    columns = {column: [row[column] for row in found] for column in schema.SYNTHETIC_COLUMNS}
+    features["label"] = datasets.ClassLabel(names=names)
+    columns = {column: [row[column] for row in films] for column in schema.SYNTHETIC_COLUMNS}
     return datasets.Dataset.from_dict(columns, features=features)
 
 
@@ -82,7 +85,7 @@ def retraced(name: str, encoding: Encoding, train: datasets.Dataset) -> datasets
     return datasets.Dataset.from_dict(ordered, features=train.features)
 
 
-def _painted(name: str, made: Made, hosts: datasets.Dataset) -> list[dict[str, Any]]:
+def _painted(name: str, made: Painted, hosts: datasets.Dataset) -> list[dict[str, Any]]:
     """Each host `made.each` times with new lesions. Lungs are found once for each host."""
     from covid_synth_data import lesions
     from covid_synth_data.lesions import finder, patterns
@@ -106,18 +109,17 @@ def _painted(name: str, made: Made, hosts: datasets.Dataset) -> list[dict[str, A
     return rows
 
 
-def _relabelled(name: str, made: Made, hosts: datasets.Dataset, label: int) -> list[dict[str, Any]]:
-    """Each host `made.each` times as it is, under `label`."""
+def _relabelled(name: str, each: int, hosts: datasets.Dataset, label: int) -> list[dict[str, Any]]:
+    """Each host `each` times as it is, under `label`."""
     return [
         {**_row(name, host, number, copy, host["image"]), "label": label}
         for number, host in enumerate(hosts)
-        for copy in range(made.each)
+        for copy in range(each)
     ]
 
 
-def _toned(name: str, made: Made, hosts: datasets.Dataset, label: int) -> list[dict[str, Any]]:
+def _toned(name: str, made: RandomTone, hosts: datasets.Dataset, label: int) -> list[dict[str, Any]]:
     """`made.count` of the hosts, or all that there are, with a tone of their own, under `label`."""
-    assert made.encoding is not None and made.change is not None and made.count is not None  # noqa: S101, PT018
     rng = np.random.default_rng([made.seed, *name.encode()])
     chosen = np.sort(rng.permutation(len(hosts))[: made.count])
     rows = []

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from covid_synth_data import tasks
-from covid_synth_data.benchmark.suite.made import Made
+from covid_synth_data.benchmark.suite.made import HeldBack
 from covid_synth_data.errors import EmptySplit, ImpossibleMix
 from covid_synth_data.sources import table
 from covid_synth_data.splits.protocols import joining
@@ -48,7 +48,7 @@ def generator_films(
 
 
 def held_back(
-    name: str, made: Made, plan: tasks.TaskPlan, trained_on: Collection[str], positive: str
+    name: str, made: HeldBack, plan: tasks.TaskPlan, trained_on: Collection[str], positive: str
 ) -> datasets.Dataset:
     """`made.count` films of the class `positive` for the config `name`, drawn from `made.seed`, each once, in
     `schema.REAL_COLUMNS` with the labels of the plan.
@@ -63,7 +63,7 @@ def held_back(
     else:
         away = frame[(frame["source_dataset"] == made.source) & ~_used(frame)]
         rows = _no_copies(away, frame[_used(frame)])
-    count = made.count or 0
+    count = made.count
     if len(rows) < count:
         place = "training part" if made.source is None else f"films of {made.source} that are not used"
         raise ImpossibleMix(

@@ -16,7 +16,7 @@ from covid_synth_data.benchmark.results import classification as results
 from covid_synth_data.benchmark.running.kind import Kind, Prepared, Split, Synthetic
 from covid_synth_data.benchmark.running.separation import Separation
 from covid_synth_data.benchmark.suite import ClassificationSuite, digest_of
-from covid_synth_data.benchmark.suite.made import Made
+from covid_synth_data.benchmark.suite.made import HeldBack, Made, Released
 from covid_synth_data.benchmark.training.cost import Cost, time_network
 from covid_synth_data.classifiers.own import origin_of
 from covid_synth_data.classifiers.registry import entry
@@ -141,23 +141,22 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         needed = {name: one for run in runs for name, one in self.suite.made_for(run.regime).items()}
         missing = [name for name in needed if name not in split.configs]
         for number, name in enumerate(missing, 1):
-            if (released_as := needed[name].config) is not None:
-                split.configs[name] = split.configs[released_as]
+            rule = needed[name]
+            if isinstance(rule, Released):
+                split.configs[name] = split.configs[rule.config]
                 continue
             self.progress(number, len(missing), f"make {name}")
             positive, findings = self.suite.positive, self.suite.data.held_findings
             hosts = composition.without_held(False, split.splits["train"], positive, findings)
             key = (name, positive, *hosts["image_id"][:])
             if key not in self._made:
-                self._made[key] = made.make(
-                    name, needed[name], hosts, positive, self._held_back(name, needed[name], split)
-                )
+                self._made[key] = made.make(name, rule, hosts, positive, self._held_back(name, rule, split))
             split.configs[name] = composition.as_task(self._made[key], split.classes)
 
-    def _held_back(self, name: str, one: Made, split: FilmSplit) -> datasets.Dataset | None:
-        if one.kind != "held-back":
+    def _held_back(self, name: str, rule: Made, split: FilmSplit) -> datasets.Dataset | None:
+        if not isinstance(rule, HeldBack):
             return None
-        return more_real.held_back(name, one, split.plan, split.ids["train"], self.suite.positive)
+        return more_real.held_back(name, rule, split.plan, split.ids["train"], self.suite.positive)
 
     def _prepare(self, run: Run, split: FilmSplit) -> PreparedFilms:
         suite, splits, synthetic = self.suite, split.splits, self.synthetic
@@ -217,7 +216,7 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         of_films = {
             name: drawing.of_hosts(split.configs[name], drawn)
             for name, one in self.suite.made_for(run.regime).items()
-            if one.kind not in ("held-back", "released")
+            if not isinstance(one, HeldBack | Released)
         }
         return drawn, {**split.configs, **of_films}
 

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from covid_synth_data.benchmark.suite import recipes
 from covid_synth_data.benchmark.suite.base import BaseProfile, BaseRegime, Name, Suite, check_names
-from covid_synth_data.benchmark.suite.made import Made
+from covid_synth_data.benchmark.suite.made import Made, Released
 from covid_synth_data.errors import UnknownName
 from covid_synth_data.files.models import FrozenModel
 
@@ -268,10 +268,9 @@ class ClassificationSuite(Suite):
 
     def configs_of(self, regime: str) -> list[str]:
         """The configs of the release that `regime` needs, its synthetic ones first."""
-        names = [
-            self.made[name].config if name in self.made else name for name in self.regimes[regime].configs
-        ]
-        return list(dict.fromkeys(name for name in names if name is not None))
+        configs = [self.made.get(name, name) for name in self.regimes[regime].configs]
+        names = [config.config if isinstance(config, Released) else config for config in configs]
+        return list(dict.fromkeys(name for name in names if isinstance(name, str)))
 
     def made_for(self, regime: str) -> dict[str, Made]:
         """The configs of `regime` that are made from the training films."""

@@ -12,9 +12,10 @@ from covid_synth_data.benchmark import results, run
 from covid_synth_data.benchmark.data import composition, made
 from covid_synth_data.benchmark.data.toned import random_tone
 from covid_synth_data.benchmark.suite import ClassificationSuite, load_suite
-from covid_synth_data.benchmark.suite.made import Made
+from covid_synth_data.benchmark.suite.made import Copies, Mislabelled, Painted, RandomTone, Retraced
 from covid_synth_data.benchmark.training import fit
 from covid_synth_data.errors import ConfigError, EmptySplit, ReleaseError
+from covid_synth_data.files.models import invalid
 from covid_synth_data.files.pixels import load_grey, resize
 from covid_synth_data.release import loading, manifest, places
 from covid_synth_data.release.writing import encode_image
@@ -28,7 +29,7 @@ def phantoms():
 
 def test_painted_films_are_other_films_of_the_training_normals():
     train = phantoms()
-    kind = Made(kind="painted", each=2)
+    kind = Painted(each=2)
     rows = made.make("pairs", kind, train, "covid-19")
     assert rows.column_names == list(schema.SYNTHETIC_COLUMNS)
     assert set(rows["label"][:]) == {schema.COVID}
@@ -42,21 +43,21 @@ def test_painted_films_are_other_films_of_the_training_normals():
     assert [np.asarray(row["image"]).tobytes() for row in again] == [
         np.asarray(row["image"]).tobytes() for row in rows
     ]
-    controls = made.make("controls", Made(kind="painted", control="neutral"), train, "covid-19")
+    controls = made.make("controls", Painted(control="neutral"), train, "covid-19")
     assert set(controls["label"][:]) == {0}
 
 
 def test_films_without_lungs_make_no_config():
     with pytest.raises(EmptySplit, match="pairs"):
-        made.make("pairs", Made(kind="painted"), real("train", 3, 2, 1).select(range(0)), "covid-19")
+        made.make("pairs", Painted(), real("train", 3, 2, 1).select(range(0)), "covid-19")
 
 
 @pytest.mark.parametrize(
-    ("kind", "each", "count", "hosts"), [("copies", 2, 12, range(20, 26)), ("mislabelled", 1, 20, range(20))]
+    ("rule", "count", "hosts"), [(Copies(each=2), 12, range(20, 26)), (Mislabelled(), 20, range(20))]
 )
-def test_copies_and_mislabelled_films(kind, each, count, hosts):
+def test_copies_and_mislabelled_films(rule, count, hosts):
     train = real("train", 20, 6, 1)
-    rows = made.make("config", Made(kind=kind, each=each), train, "covid-19")
+    rows = made.make("config", rule, train, "covid-19")
     assert len(rows) == count
     assert set(rows["label"][:]) == {schema.COVID}
     pixels = {np.asarray(image).tobytes() for image in rows["image"]}
@@ -68,7 +69,7 @@ WEBP = {"size": 48, "codec": "webp", "quality": 60}
 
 def test_retraced_films_are_the_training_films_in_another_encoding():
     train = real("train", 20, 6, 1)
-    rows = made.make("traced", Made(kind="retraced", encoding=WEBP), train, "covid-19")
+    rows = made.make("traced", Retraced(encoding=WEBP), train, "covid-19")
     assert rows.features == train.features
     assert rows["image_id"][:] == [f"traced/{name}" for name in train["image_id"][:]]
     for column in ("label", "patient_id", "source_dataset"):
@@ -83,32 +84,35 @@ def test_retraced_films_are_the_training_films_in_another_encoding():
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"kind": "retraced"}, "encoding exactly where"),
-        ({"kind": "copies", "encoding": WEBP}, "encoding exactly where"),
-        ({"kind": "retraced", "encoding": WEBP, "each": 2}, "each film once"),
-        ({"kind": "retraced", "encoding": WEBP | {"codec": "gif"}}, "codec"),
+        ({"kind": "retraced"}, "the key 'made.traced.encoding' is missing"),
+        ({"kind": "copies", "encoding": WEBP}, "unknown key 'made.traced.encoding'; expected one of each, "),
+        ({"kind": "retraced", "encoding": WEBP, "each": 2}, "unknown key 'made.traced.each'"),
+        ({"kind": "retraced", "encoding": WEBP | {"codec": "gif"}}, "'made.traced.encoding.codec'"),
+        ({"kind": "copies", "control": "neutral"}, "unknown key 'made.traced.control'"),
+        ({"kind": "copys"}, "wrong value for 'made.traced.kind'; found 'copys'; expected one of 'painted', "),
+        ({"each": 2}, "the key 'made.traced.kind' is missing"),
+        ({"kind": "painted", "eech": 2}, "did you mean 'each'"),
     ],
 )
-def test_tables_of_retraced_films_that_say_too_little_or_too_much(table, message):
-    with pytest.raises(ValidationError, match=message):
-        Made.model_validate(table)
+def test_tables_that_say_too_little_or_too_much_get_one_line(table, message):
+    """The line names the key as it stands in the file, without the model that pydantic adds."""
+    with pytest.raises(ValidationError) as caught:
+        ClassificationSuite.model_validate({**SUITE, "made": {"traced": table}})
+    line = str(invalid(ConfigError, "my.toml", caught.value, ClassificationSuite))
+    assert message in line
+    assert "\n" not in line
 
 
 def test_older_made_configs_keep_their_digests():
     """A key that came later is no part of what older results were made with."""
-    assert Made(kind="copies", each=6).rule() == {
+    assert Copies(each=6).rule() == {
         "kind": "copies",
         "pattern": "covid-19",
         "control": None,
         "each": 6,
         "seed": 0,
     }
-    assert Made(kind="retraced", encoding=WEBP).rule()["encoding"] == WEBP
-
-
-def test_a_control_is_painted():
-    with pytest.raises(ValidationError, match="a control only where"):
-        Made(kind="copies", control="neutral")
+    assert Retraced(encoding=WEBP).rule()["encoding"] == WEBP
 
 
 def test_a_task_of_all_opacities_joins_both_diseases():
@@ -313,7 +317,7 @@ def test_a_random_tone_changes_as_much_as_asked_and_smoothly():
 def test_normals_of_a_random_tone_are_called_positive():
     train = real("train", 20, 6, 1)
     encoding = {"size": 48, "codec": "webp"}
-    kind = Made(kind="random-tone", count=5, change=10.0, encoding=encoding)
+    kind = RandomTone(count=5, change=10.0, encoding=encoding)
     rows = made.make("tone", kind, train, "covid-19")
     assert len(rows) == 5
     assert set(rows["label"][:]) == {schema.COVID}

@@ -6,12 +6,12 @@ import types
 
 import pandas as pd
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from covid_synth_data import tasks
 from covid_synth_data.benchmark.data import more_real
 from covid_synth_data.benchmark.suite import ClassificationSuite
-from covid_synth_data.benchmark.suite.made import Made
+from covid_synth_data.benchmark.suite.made import Copies, HeldBack, Made
 from covid_synth_data.errors import EmptySplit, ImpossibleMix, LeakError
 from covid_synth_data.release.manifest import Learned
 from tests.benchmark.conftest import SUITE, film, write_manifest
@@ -109,7 +109,7 @@ def test_a_film_of_the_generator_that_is_tested_on_is_a_leak(bench, monkeypatch)
 
 
 def held(**options):
-    return Made(kind="held-back", **options)
+    return HeldBack(**options)
 
 
 def test_films_that_a_limit_left_out_are_held_back_and_no_others():
@@ -163,14 +163,15 @@ def test_a_regime_takes_held_back_films_as_a_config(bench, monkeypatch):
 
 def test_older_configs_have_the_digests_that_they_had():
     """Result files of 2026-11 name this rule of copies; a later key must not make them another run's."""
-    assert Made(kind="copies", each=6).rule() == {
+    assert Copies(each=6).rule() == {
         "kind": "copies",
         "pattern": "covid-19",
         "control": None,
         "each": 6,
         "seed": 0,
     }
-    assert held(count=2).rule()["count"] == 2
+    rest = {"pattern": "covid-19", "control": None, "each": 1, "seed": 0}
+    assert held(count=2).rule() == {"kind": "held-back", "count": 2, **rest}
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,7 @@ def test_older_configs_have_the_digests_that_they_had():
 )
 def test_counts_and_sources_are_of_held_back_films(content):
     with pytest.raises(ValidationError):
-        Made.model_validate(content)
+        TypeAdapter(Made).validate_python(content)
 
 
 def test_a_suite_refuses_the_films_of_a_generator_that_is_made_on_the_spot():
