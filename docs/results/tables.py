@@ -14,6 +14,7 @@ A page marks the place of a table with two comments; the text between them belon
 
     <!-- probe NAME PART -->               AUCs of benchmarks/results/probes/NAME.json on changed films
     <!-- probe NAME PART BASELINE -->      their differences from that baseline
+    <!-- lesions NAME -->                  what benchmarks/results/lesions/NAME.json says of maps and masks
     <!-- end of table -->
 """
 
@@ -28,11 +29,12 @@ from covid_synth_data.audit.protocol import Value, number
 from covid_synth_data.audit.result import Audit, read
 from covid_synth_data.benchmark.reporting.gains import with_limits
 from covid_synth_data.benchmark.reporting.tables import Cell, Row, blocks, fold_means, summarise
-from covid_synth_data.benchmark.results import probes
+from covid_synth_data.benchmark.results import lesions, probes
 
 ROOT = Path(__file__).resolve().parents[2]
 AUDIT = re.compile(r"(<!-- audit ([a-z0-9.@ -]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 PROBE = re.compile(r"(<!-- probe (\S+) (\S+)(?: (\S+))? -->\n).*?(<!-- end of table -->)", re.DOTALL)
+LESIONS = re.compile(r"(<!-- lesions (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 PLACE = re.compile(r"(<!-- table (\S+) (\S+) (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
@@ -164,6 +166,23 @@ def with_probes(text: str, folder: Path) -> str:
     return PROBE.sub(made, text)
 
 
+def lesion_table(found: lesions.LesionResult) -> str:
+    """A Markdown table with a row for each yardstick and regime and a column for each measure."""
+    lines = [["map of", *(f"`{name}`" for name in lesions.MEASURES)], ["---"] * (len(lesions.MEASURES) + 1)]
+    for name in (*lesions.YARDSTICKS, *found.regimes):
+        values = [found.row(measure, name).value for measure in lesions.MEASURES]
+        cells = [f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]" for value in values]
+        lines.append([name if name in lesions.YARDSTICKS else f"`{name}`", *cells])
+    return "\n".join(["", *("| " + " | ".join(line) + " |" for line in lines), "", ""])
+
+
+def with_lesions(text: str, folder: Path) -> str:
+    """A page with the tables of maps and masks as the result files below `folder` have them."""
+    return LESIONS.sub(
+        lambda place: place[1] + lesion_table(lesions.read(folder / f"{place[2]}.json")) + place[3], text
+    )
+
+
 def main() -> None:
     """Write the pages, or compare them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -179,6 +198,7 @@ def main() -> None:
     for page, text in pages.items():
         new = PLACE.sub(lambda place: place[1] + made[place[2], place[3], place[4]] + place[5], text)
         new = with_probes(with_audits(new, measured), ROOT / "benchmarks/results/probes")
+        new = with_lesions(new, ROOT / "benchmarks/results/lesions")
         if new != text:
             different.append(page.name)
             if not options.check:
