@@ -177,7 +177,8 @@ def skews(groups: Sequence[Group], title: str) -> Any:
         side.xaxis.set_minor_formatter(NullFormatter())
     axes[0].set_ylabel("sensitivity")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=6.5)
-    figure.suptitle(title, fontsize=8)
+    # At the left and wrapped: the legend of many regimes reaches up to where a centred title ends.
+    figure.suptitle("\n".join(textwrap.wrap(title, 95)), fontsize=8, x=0.01, horizontalalignment="left")
     return figure
 
 

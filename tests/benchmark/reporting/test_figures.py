@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 
@@ -42,6 +43,19 @@ def test_figures_of_results(bench, tmp_path):
         assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 5
     again = figures.draw(groups, tmp_path / "again")
     assert [a.read_bytes() for a in made.values()] == [b.read_bytes() for b in again.values()]
+
+
+def test_the_legend_of_many_regimes_leaves_the_title_free(bench):
+    run(bench.suite, **bench.arguments, regimes=["real", "real+gnc"], seeds=1)
+    groups = [
+        dataclasses.replace(group, key=(*group.key[:5], "real+random-tone-skew4@augmented"))
+        for group in collect(bench.arguments["out"])
+    ]
+    title = "external@half-samples 2.0.0, covid-external, plain films, lite0-frozen: sensitivity against skew"
+    figure = figures.skews(groups * 7, title + ", with 95 % limits")
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    assert not figure._suptitle.get_window_extent().overlaps(legend.get_window_extent())
 
 
 def test_saliency_shows_test_films_or_synthetic_ones(bench, tmp_path):
