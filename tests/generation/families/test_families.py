@@ -119,7 +119,8 @@ def trainable(variant: str) -> list[str]:
             {"training": {"learning_rate": 1e-3, "batch_size": 8}, "network": {"discriminator_width": 8}},
         ),
         ("dcgan", "discriminator", {}),
-        ("acgan", "class_seen", {}),
+        # At 24 steps the loss has fallen by more or less than a tenth, depending on the processor.
+        ("acgan", "class_seen", {"training": {"steps": 48}}),
         ("iagan", "discriminator", {"training": {"steps": 48}}),
         ("diffaug", "discriminator", {"training": {"learning_rate": 5e-4}}),
         ("wgan-gp", "distance", {}),
