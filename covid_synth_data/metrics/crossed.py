@@ -19,8 +19,8 @@ films that one side alone gets right are four patients, and not the 3,000 of the
 level, which may lie near 1, keeps the quantiles of the replicates, at the level that t asks for (Hesterberg
 2015, "expanded percentile").
 
-Not covered: another split, another generator, another hospital. Other training films are covered where each
-seed trains on its own draw of them (`benchmark.suite.half_samples`).
+Not covered: another split, other training patients, another generator, another hospital. Where each seed
+trains on its own half of the patients (`benchmark.suite.half_samples`) the mean is over halves of these too.
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ def run(
     largest number of real negatives to train on; `size` is the side of the films in pixels, in place of the
     suite's (`suite.resized`). Pixels and features are kept below `cache_dir`.
 
-    With `half_samples` each seed trains on its own half of the training patients, so that intervals over
-    seeds cover the draw of the training films (`suite.half_samples`).
+    With `half_samples` each seed trains on its own half of the training patients, so that means and spreads
+    over seeds are over draws of these patients (`suite.half_samples`).
 
     Of a suite of U-Nets, `protocol` is the first where none is named. `size` replaces the side of the
     profile's slices; `limit` is the largest number of real training (and of validation) slices. On a CPU one

@@ -1,10 +1,11 @@
 """A suite in which each seed trains on a half of the training patients of its own: NAME@half-samples.
 
-The seeds of a suite share one training set, so an interval over patients and seeds holds that set fixed. In
-the derived suite another set is drawn for each seed, and the same interval covers the draw. This is
-half-sample replication (McCarthy 1969) with random halves: for a smooth statistic, its variance over random
-halves of n patients equals its variance over new samples of n patients (Shao and Tu, "The Jackknife and
-Bootstrap", 1995, Sect. 5.1). What is estimated is the performance after training on half as many patients.
+The seeds of a suite share one training set, and its intervals hold that set fixed. In the derived suite
+each seed has another half, and the intervals are about the mean over the random halves of these patients.
+They do not say what other patients would give: more seeds narrow them, but bring no new patient. For one
+training set look at the spread of the draws. For a smooth statistic, its variance over random halves of n
+patients is about that over new samples of n patients (half-sample replication, McCarthy 1969). What is
+estimated is the performance after training on half as many patients.
 
 The derived suite has a name of its own, so that its results never stand in a table with those of the
 template.
@@ -20,8 +21,8 @@ from covid_synth_data.errors import ConfigError
 NAME: Final = "half-samples"
 
 CAUTION: Final = """Each seed trains on its own random half of the training patients, the same half in all \
-regimes: intervals cover the draw of the training films, for training sets of half the size. Validation and \
-test films, the release and its generator stay the same."""
+regimes. Intervals are about the mean over such halves of these patients, and not about other training \
+patients. Validation and test films, the release and its generator stay the same."""
 
 
 def with_half_samples(suite: ClassificationSuite) -> ClassificationSuite:
