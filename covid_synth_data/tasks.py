@@ -118,7 +118,7 @@ TASKS: Final = (
         "opacity-vs-normal",
         ("normal", "opacity"),
         "opacity against normal films of one collection; the opacities learned from are of another",
-        ("same-source",),
+        ("same-source", "same-source-cv"),
     ),
 )
 """The table. A new task is one line."""
@@ -216,10 +216,11 @@ def plan_task(
     `root` holds the real sets (None: the folder that COVID_SYNTH_SOURCES names). `protocol` is one of the
     task's (None: its first): "clean" (patient-disjoint, frontal, de-duplicated), "zunair2021" (the paper's),
     "menon2020" (the paper's films and counts, by patient), "hussain2022", "external", "source-matched",
-    "same-source", "own" (a declared source).
+    "same-source", "same-source-cv", "own" (a declared source).
     `seed` shuffles patients. `sources` narrows "clean" to these sets; ["phantom"] needs no root and takes
     the options `phantom` (size, patients, seed). `licences` "permissive" keeps public-domain and CC BY films
-    only. `fold` of `folds` is tested on, by "source-matched" and "same-source" alone (None: fold 0).
+    only. `fold` of `folds` is tested on, by "source-matched", "same-source" and
+    "same-source-cv" alone (None: fold 0).
     `progress` gets (done, all, of what) while films are read and compared. Raises
     `UnknownName`, `ConfigError`, `MissingSource`, `MissingExtra`, `BadMetadata`.
     """

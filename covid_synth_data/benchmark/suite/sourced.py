@@ -1,4 +1,4 @@
-"""The suite `same-source` on another source: NAME@SOURCE, derived from the file of the suite NAME.
+"""A suite NAME of the protocol `same-source` or `same-source-cv` on another source: the suite NAME@SOURCE.
 
 Films, splits and what is held back are of that source; regimes, models and profiles stay. The derived suite
 has a name of its own, so that its results never stand in a table with those of another source.
@@ -13,17 +13,17 @@ from covid_synth_data.errors import ConfigError, UnknownName
 from covid_synth_data.splits.protocols import same_source
 
 MARK: Final = "@"
-PROTOCOL: Final = "same-source"
+PROTOCOLS: Final = ("same-source", "same-source-cv")
 
 
 def with_source(suite: ClassificationSuite, source: str) -> ClassificationSuite:
     """The suite with `source` as what is tested on. Raises `ConfigError` where the protocol of the suite
     fixes its sources, and `UnknownName` for a source without both classes."""
-    if suite.protocol != PROTOCOL:
+    if suite.protocol not in PROTOCOLS:
         raise ConfigError(
             f"the suite {suite.name} fixes its sources",
             found=f"source {source}",
-            expected=f"a suite of the protocol {PROTOCOL}",
+            expected="a suite of the protocol " + " or ".join(PROTOCOLS),
             hint="leave the source out",
         )
     if source not in same_source.testable():

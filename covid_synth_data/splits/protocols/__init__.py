@@ -32,9 +32,10 @@ PROTOCOLS: Final[dict[str, Callable[[Request], Outcome]]] = {
     "external": external.external,
     "source-matched": source_matched.source_matched,
     "same-source": same_source.same_source,
+    "same-source-cv": same_source.same_source_cv,
     "own": own.own,
 }
 """The table of protocols."""
 
-FOLDED: Final = ("source-matched", "same-source")
+FOLDED: Final = ("source-matched", "same-source", "same-source-cv")
 """Those that test in folds."""

@@ -1,7 +1,7 @@
-"""The protocol `same-source`: opacity against normal within one source whose opacities are only tested on.
+"""The protocols `same-source` and `same-source-cv`: opacity against normal within one source.
 
-The source is covid-qu-ex, or another with both classes from the same hospitals (`SOURCES`), or one that the
-user declared.
+No classifier learns from the opacities of the source, but for a ceiling. The source is covid-qu-ex, or
+another with both classes from the same hospitals (`SOURCES`), or one that the user declared.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ VALIDATION: Final = 1 / 3
 NORMALS: Final = (1 / 2, 1 / 6)
 """The shares of the normals that no other set places: those tested on, and those that validate."""
 
+CV_VALIDATION: Final = 1 / 5
+"""The share of the patients of the other folds that validates, where every fold is tested on."""
+
 _PARTS: Final = ("test", "validation", "train")
 _ELSEWHERE: Final = "tested on in another fold"
 
@@ -62,8 +65,28 @@ def same_source(request: Request) -> Outcome:
     states to show none, and a film of a patient whose normals are trained on is left out. With phantoms,
     COVID-19 plays the other source. Raises `ConfigError`, `MissingSource`.
     """
+    return _outcome(request, cross_validated=False)
+
+
+def same_source_cv(request: Request) -> Outcome:
+    """`same_source` with every patient of the source in one of the folds: over all folds every film that can
+    be used is tested on once, normals too.
+
+    Each class is dealt to `request.folds` folds by a hash of the seed and the patient (`placing`). Of the
+    other folds the share `CV_VALIDATION` of the patients validates, drawn anew for each fold. The others
+    train: their normals, and for a ceiling their opacities. Where `clean` puts a film does not matter here,
+    so a generator that learned from the training films of `clean` may have seen tested normals; the leak
+    check of the benchmark refuses such a generator. Films that are made from the training films of the fold,
+    such as painted ones, leak nothing. Raises as `same_source` does.
+    """
+    return _outcome(request, cross_validated=True)
+
+
+def _outcome(request: Request, *, cross_validated: bool) -> Outcome:
+    """Read the sources, place the films of the tested one, and add the positives to train on."""
     source = tested(request)
-    check_any_licence(request, "same-source", "films that state no licence")
+    name = "same-source-cv" if cross_validated else "same-source"
+    check_any_licence(request, name, "films that state no licence")
     notes: list[str] = []
     if request.wants_phantoms:
         own = read_source("phantom", None, **(request.phantom or {}))
@@ -83,12 +106,12 @@ def same_source(request: Request) -> Outcome:
     home = home if request.wants_phantoms else home[home["source_dataset"] == HOME]
     if not len(home):
         raise MissingSource(
-            "the protocol same-source cannot be made from this root",
+            f"the protocol {name} cannot be made from this root",
             found="none",
             expected=f"frontal COVID-19 films of {HOME}, to train on",
             hint="covid-synth sources says how to get each set",
         )
-    _place(own, clean, known, request, notes)
+    _place(own, clean, known, request, notes, cross_validated=cross_validated)
     fold = request.fold or 0
     notes.append(
         f"fold {fold} of {request.folds}, counted from 0; over all folds each tested film is tested on once"
@@ -114,7 +137,7 @@ def tested(request: Request) -> str:
     allowed = ("phantom", *testable())
     if len(request.sources) != 1 or request.sources[0] not in allowed:
         raise ConfigError(
-            "the protocol same-source fixes its sources",
+            "the protocols same-source and same-source-cv fix their sources",
             found=", ".join(request.sources) or "an empty list",
             expected="one of " + ", ".join(allowed),
             hint="name one source that has both classes, or leave sources out",
@@ -123,7 +146,13 @@ def tested(request: Request) -> str:
 
 
 def _place(
-    own: pd.DataFrame, clean: pd.DataFrame, known: pd.DataFrame, request: Request, notes: list[str]
+    own: pd.DataFrame,
+    clean: pd.DataFrame,
+    known: pd.DataFrame,
+    request: Request,
+    notes: list[str],
+    *,
+    cross_validated: bool,
 ) -> None:
     """Give the rows of `own` their part, their reason and their patient, in place."""
     normals = clean[(clean["label"] == "normal") & (clean["split"] != "")]
@@ -144,16 +173,50 @@ def _place(
     films = _once(own, at, joined.films[mine])
     group = pd.DataFrame({"at": at, "patient": patients})[films]
     names = placing.names(own["patient_id"].iloc[at].tolist(), patients)
+    for row, patient in zip(group["at"].tolist(), group["patient"].tolist(), strict=True):
+        own.loc[row, "patient_id"] = names[patient]
+        if patient in strange:
+            own.loc[row, "reason"] = f"looks like a film of {strange[patient]}"
+    if cross_validated:
+        _deal(own, group, names, request)
+    else:
+        _hold(own, group, names, placed, request)
+    own.loc[own["reason"] != "", "split"] = ""
+
+
+def _deal(own: pd.DataFrame, group: pd.DataFrame, names: dict[int, str], request: Request) -> None:
+    """The part of each row of `group` where every patient is tested on in one fold, in place."""
+    opacities = set(group["patient"][(own["label"].iloc[group["at"]] != "normal").to_numpy()])
+    patients = sorted(set(group["patient"]))
+    fold = request.fold or 0
+    folds = _folds(patients, [str(patient in opacities) for patient in patients], names, request)
+    others = [patient for patient in patients if folds[patient] != fold]
+    numbers = [placing.number(request.seed, names[patient], f"validation {fold}") for patient in others]
+    strata = [str(patient in opacities) for patient in others]
+    places = placing.place(np.array(numbers, np.float64), strata, (CV_VALIDATION,))
+    parts = dict(zip(others, np.where(places == 0, "validation", "train").tolist(), strict=True))
+    for row, patient in zip(group["at"].tolist(), group["patient"].tolist(), strict=True):
+        own.loc[row, "split"] = parts.get(patient, "test")
+
+
+def _hold(
+    own: pd.DataFrame,
+    group: pd.DataFrame,
+    names: dict[int, str],
+    placed: dict[int, set[str]],
+    request: Request,
+) -> None:
+    """The part, or the reason of each row of `group` where part of the patients is tested on in folds, in
+    place."""
     parts = _parts(own, group, names, placed, request.seed)
     opacities = set(group["patient"][(own["label"].iloc[group["at"]] != "normal").to_numpy()])
     tested = [patient for patient, part in parts.items() if part == "test"]
     folds = _folds(tested, [str(patient in opacities) for patient in tested], names, request)
     for row, patient in zip(group["at"].tolist(), group["patient"].tolist(), strict=True):
-        own.loc[row, "patient_id"] = names[patient]
         part, opacity = parts[patient], own["label"].iat[row] != "normal"
-        if patient in strange:
-            own.loc[row, "reason"] = f"looks like a film of {strange[patient]}"
-        elif opacity and part == "train":
+        if own["reason"].iat[row]:
+            continue
+        if opacity and part == "train":
             own.loc[row, "reason"] = (
                 "of a patient whose normals are trained on"
                 if own["patient_known"].iat[row]

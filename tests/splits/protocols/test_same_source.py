@@ -109,12 +109,41 @@ def test_normals_go_where_clean_puts_them(root: Path) -> None:
     assert found > TWINS // 2
 
 
+def test_cross_validation_tests_every_film_once(root: Path) -> None:
+    tested: Counter[str] = Counter()
+    validated, placed_elsewhere = set(), 0
+    clean = plan_task("normal-vs-covid", root).frame
+    learned_by_clean = set(clean.loc[clean["split"] == "train", "path"].map(lambda path: Path(path).stem))
+    for fold in range(3):
+        plan = plan_task(TASK, root, "same-source-cv", folds=3, fold=fold)
+        check_leaks(to_splits(plan))
+        frame = plan.frame
+        used = frame[frame["split"] != ""]
+        tested.update(used.loc[used["split"] == "test", "image_id"])
+        validated.add(frozenset(used.loc[used["split"] == "validation", "image_id"]))
+        # Both classes of the source are in each part, and no other source is tested or validated on.
+        for part in ("train", "validation", "test"):
+            mine = used[(used["split"] == part) & (used["source_dataset"] == "covid-qu-ex")]
+            assert set(mine["class"]) == {"normal", "opacity"}
+        assert set(used.loc[used["split"] != "train", "source_dataset"]) == {"covid-qu-ex"}
+        names = {
+            f"covid-qu-ex/Normal ({n})" for n in range(TWINS) if f"Normal-{2000 + n}" in learned_by_clean
+        }
+        placed_elsewhere += len(names & set(used.loc[used["split"] == "test", "image_id"]))
+    usable = frame[(frame["source_dataset"] == "covid-qu-ex") & (frame["reason"] == "")]
+    assert tested == Counter(dict.fromkeys(usable["image_id"], 1))
+    assert len(validated) == 3
+    # A normal that `clean` trains on is tested on here: the part in another protocol does not matter.
+    assert placed_elsewhere > 0
+
+
 def test_phantoms_and_what_is_refused(root: Path) -> None:
-    splits = to_splits(plan_task(TASK, folds=2, **PHANTOM))
-    assert all(set(part["label"][:]) == {0, 1} for part in splits.values())
+    for protocol in ("same-source", "same-source-cv"):
+        splits = to_splits(plan_task(TASK, protocol=protocol, folds=2, **PHANTOM))
+        assert all(set(part["label"][:]) == {0, 1} for part in splits.values())
     with pytest.raises(ConfigError, match="no licence"):
         plan_task(TASK, root, licences="permissive")
-    with pytest.raises(ConfigError, match="fixes its sources"):
+    with pytest.raises(ConfigError, match="fix their sources"):
         plan_task(TASK, root, sources=["rsna"])
 
 
