@@ -127,7 +127,8 @@ def check_generators(
     patients = {name for learned in trained_on for name in learned.patients}
     notes = []
     for part in ("validation", "test"):
-        rows = zip(splits[part]["image_id"], splits[part]["patient_id"], strict=True)
+        # A column without [:] is read row by row, images included.
+        rows = zip(splits[part]["image_id"][:], splits[part]["patient_id"][:], strict=True)
         shared = [film for film, patient in rows if film in films or patient in patients]
         if shared and part in saw:
             notes.append(f"{len(shared)} {part} films, or others of their patients, taught a generator")
