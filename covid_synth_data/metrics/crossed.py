@@ -20,7 +20,8 @@ level, which may lie near 1, keeps the quantiles of the replicates, at the level
 2015, "expanded percentile").
 
 Not covered: another split, other training patients, another generator, another hospital. Where each seed
-trains on its own half of the patients (`benchmark.suite.half_samples`) the mean is over halves of these too.
+trains on its own half of the patients (`benchmark.suite.half_samples`) the mean is over halves of these too;
+`metrics.half_samples` makes an interval of them that covers other training patients.
 """
 
 from __future__ import annotations
@@ -203,10 +204,10 @@ def _crossed(replicates: Floats, seed: int, side: int = 0) -> Floats:
 
 def _degrees(values: Floats, replicates: Floats, influence: Floats) -> float:
     """Satterthwaite's degrees of freedom of a mean over seeds: see the module."""
-    parts = [_patient_part(replicates, influence)]
+    parts = [variance_over_patients(replicates, influence)]
     if len(values) > 1:
         parts.append((float(values.var(ddof=1)) / len(values), len(values) - 1))
-    return _satterthwaite(parts)
+    return satterthwaite(parts)
 
 
 def _degrees_independent(a: Statistic, b: Statistic) -> float:
@@ -218,18 +219,23 @@ def _degrees_independent(a: Statistic, b: Statistic) -> float:
         for statistic in (a, b)
         if len(statistic.values) > 1
     ]
-    return _satterthwaite([_patient_part(both, moved), *seeds])
+    return satterthwaite([variance_over_patients(both, moved), *seeds])
 
 
-def _patient_part(replicates: Floats, influence: Floats) -> tuple[float, float]:
-    """The variance over patients of the mean over seeds, and its degrees of freedom."""
+def variance_over_patients(replicates: Floats, influence: Floats) -> tuple[float, float]:
+    """The variance over test patients of the mean over seeds, and its degrees of freedom.
+
+    `replicates` (R, S) are a statistic, or a difference of two, on the drawn patients; `influence` (G, S) is
+    what each patient adds to it.
+    """
     each = influence.mean(axis=1)
     squares = each**2
     effective = float(squares.sum() ** 2 / (squares**2).sum()) if (squares**2).sum() > 0 else 2.0
     return float(replicates.mean(axis=1).var(ddof=1)), max(effective - 1, 1.0)
 
 
-def _satterthwaite(parts: Sequence[tuple[float, float]]) -> float:
+def satterthwaite(parts: Sequence[tuple[float, float]]) -> float:
+    """The degrees of freedom of a sum of independent variances, each given with its own."""
     total = sum(variance for variance, _ in parts)
     below = sum(variance**2 / degrees for variance, degrees in parts)
     return total**2 / below if below > 0 else min(degrees for _, degrees in parts)

@@ -53,8 +53,8 @@ NOTES: Final = (
     "Over equal data: the regime minus the baseline of its recipe that has the real films of its generator"
     " too. Without it a gain may be owed to these films.",
     f"A verdict needs {SEEDS_NEEDED} seeds. Without a baseline that is balanced, weighted or augmented, none"
-    " is given. No interval covers another split, another generator or another hospital, nor other training"
-    " patients; where each seed draws its own half of them (half-samples), it covers that draw.",
+    " is given. No interval of a gain covers another split, another generator or another hospital, nor other"
+    " training patients. Where each seed draws its own half of them (half-samples), a table of its own does.",
 )
 
 Verdict = Literal["gain", "loss", "none", "not judged", "too few seeds", "no honest baseline"]

@@ -12,6 +12,7 @@ from covid_synth_data.benchmark.reporting import (
     comparisons,
     gains,
     gap,
+    half_samples,
     recipes,
     segmentation,
     summary,
@@ -108,6 +109,7 @@ def _gains(compared: Sequence[Compared]) -> dict[tuple[str, ...], list[str]]:
                 f"### Gains, {first.model} ({first.weights.name}){limit}",
                 *recipes.section(samples, one.pairs),
                 *gap.section(samples),
+                *half_samples.section(samples, first.suite),
                 gains.table(one.pairs),
                 f"**{gains.verdict(one.gains)}**",
             ]
