@@ -133,7 +133,7 @@ def card(
     from generation.releasing.documents.dataset import configs_of
     from generation.report import figures
 
-    listed = manifest.read(folder)
+    listed = manifest.read(folder).model_copy(update={"images": manifest.identity(folder)})
     for entry in configs_of(listed) if sheets else []:
         figures.sheet(folder, listed.name, entry.config, folder / "sheets" / f"{entry.config}.png")
     manifest.write(folder, documents.complete(folder, listed, results=results))

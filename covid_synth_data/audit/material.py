@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -97,7 +96,7 @@ def _released(
         name=entry.dataset,
         config=config,
         version=listed.version,
-        manifest_sha256=hashlib.sha256((folder / manifest.NAME).read_bytes()).hexdigest(),
+        manifest_sha256=manifest.identity(folder),
         label=name,
     )
     untrained = all(subset.recipe.get("family") == PAINTING for subset in subsets)

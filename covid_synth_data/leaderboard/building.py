@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from covid_synth_data.audit.version_table import VersionTable, version_tables
 from covid_synth_data.benchmark.reporting.collect import Progress
 from covid_synth_data.files import atomic
 from covid_synth_data.leaderboard import hub_results, markdown, page
@@ -12,6 +13,7 @@ from covid_synth_data.leaderboard.boards import Board, boards
 
 MARKDOWN = "LEADERBOARD.md"
 PAGE = "leaderboard.html"
+AUDITS = "audit"
 
 
 def build(
@@ -22,18 +24,28 @@ def build(
 ) -> list[Path]:
     """Write `out`/LEADERBOARD.md and `out`/leaderboard.html from the result files below `results_dir`.
 
-    With `hub_format`, a folder, the Hub's files for the same results too (see `hub_results`). Returns the
-    paths written. Every file is validated first, and nothing is written where one is wrong. The same results
-    give the same bytes. `progress` gets (done, all, what is done). Raises `ResultError`, `OutputError`.
+    What audits in the folder `audit` of the results say of each version of a dataset comes last, in one table
+    a version. With `hub_format`, a folder, the Hub's files for the same results too (see `hub_results`).
+    Returns the paths written. Every file is validated first, and nothing is written where one is wrong. The
+    same results give the same bytes. `progress` gets (done, all, what is done). Raises `ResultError`,
+    `OutputError`.
     """
-    return write(boards(results_dir, progress), Path(results_dir).name, out, hub_format)
+    versions = version_tables(Path(results_dir) / AUDITS)
+    return write(boards(results_dir, progress), Path(results_dir).name, out, hub_format, versions)
 
 
 def write(
-    boards: Sequence[Board], made_from: str, out: str | Path, hub_format: str | Path | None = None
+    boards: Sequence[Board],
+    made_from: str,
+    out: str | Path,
+    hub_format: str | Path | None = None,
+    versions: Sequence[VersionTable] = (),
 ) -> list[Path]:
     """Write boards that were made already; `made_from` is the name of their folder. Raises `OutputError`."""
-    files = {Path(out) / MARKDOWN: markdown.render(boards, made_from), Path(out) / PAGE: page.render(boards)}
+    files = {
+        Path(out) / MARKDOWN: markdown.render(boards, made_from, versions),
+        Path(out) / PAGE: page.render(boards, versions),
+    }
     if hub_format is not None:
         files |= hub_results.files(boards, Path(hub_format))
     for path, text in files.items():

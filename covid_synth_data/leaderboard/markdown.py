@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from covid_synth_data import escaping
+from covid_synth_data.audit.version_table import VersionTable
+from covid_synth_data.audit.version_table import cell as value_cell
 from covid_synth_data.benchmark.reporting.markdown import markdown_table, signed
 from covid_synth_data.benchmark.reporting.tables import Cell, trained_on
 from covid_synth_data.leaderboard.boards import Block, Board, Entry
@@ -22,8 +24,14 @@ NOTES = (
 )
 
 
-def render(boards: Sequence[Board], made_from: str) -> str:
-    """The whole file."""
+AUDITED: Final = (
+    "Values of the audits [95 % interval], those of synthetic images above their yardsticks. Configs are not"
+    " compared with each other: each has its own real images."
+)
+
+
+def render(boards: Sequence[Board], made_from: str, versions: Sequence[VersionTable] = ()) -> str:
+    """The whole file; `versions` are the tables of audits."""
     parts = [
         "# Leaderboard",
         f"Made from the result files in `{made_from}/` by `covid-synth leaderboard build`; do not"
@@ -31,8 +39,23 @@ def render(boards: Sequence[Board], made_from: str) -> str:
         " How to submit: `docs/how-to/leaderboard.md`.",
         *NOTES,
         *(_board(board) for board in boards),
+        *(_version(version) for version in versions),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _version(table: VersionTable) -> str:
+    lines = [["what", "of", *table.configs, "read as"]]
+    lines += [
+        [
+            row.metric,
+            row.subject,
+            *(value_cell(row.cells.get(config)) for config in table.configs),
+            row.reading,
+        ]
+        for row in table.rows
+    ]
+    return f"## The images of {table.name} {table.version}\n\n{AUDITED}\n\n{markdown_table(lines)}"
 
 
 def _board(board: Board) -> str:

@@ -9,6 +9,8 @@ from itertools import chain
 from markupsafe import Markup
 
 from covid_synth_data._version import __version__
+from covid_synth_data.audit.protocol import number
+from covid_synth_data.audit.version_table import VersionTable
 from covid_synth_data.benchmark.reporting import gains, tables
 from covid_synth_data.benchmark.reporting.markdown import signed
 from covid_synth_data.benchmark.results import Metrics
@@ -168,8 +170,8 @@ def _unique(values: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(values))
 
 
-def render(boards: Sequence[Board]) -> str:
-    """The whole page."""
+def render(boards: Sequence[Board], versions: Sequence[VersionTable] = ()) -> str:
+    """The whole page; `versions` are the tables of audits."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -182,8 +184,11 @@ def render(boards: Sequence[Board]) -> str:
     helpers = (columns, cells, confusion, figures, shown, signed, per_class, _names)
     environment.globals |= {function.__name__.lstrip("_"): function for function in helpers}
     environment.globals["difference"] = gains.with_limits
+    environment.globals["number"] = number
     return environment.get_template("page.html.jinja").render(
         boards=boards,
+        versions=versions,
+        audited=markdown.AUDITED,
         filters=filters(boards),
         notes=markdown.NOTES,
         version=__version__,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ def wrong(submitted: Submitted, what: str, *, found: str, expected: str, hint: s
 def check_dataset(submitted: Submitted, dataset: Dataset, release: Path) -> None:
     """Raise `ResultError` unless `release` is the dataset that was trained on."""
     folder = loading.release_folder(dataset.name, None, release)
-    digest = hashlib.sha256((folder / manifest.NAME).read_bytes()).hexdigest()
+    digest = manifest.identity(folder)
     if digest != dataset.manifest_sha256:
         raise wrong(
             submitted,

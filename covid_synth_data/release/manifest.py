@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -93,7 +94,8 @@ class Manifest(FrozenModel):
     """The whole file. `format` is raised when a reader of this version could misunderstand a newer one.
 
     `restricted` names the licences among those of the subsets that do not allow reuse under our terms
-    (NC, ND, SA, unknown): a release that has any is no release of the project's own.
+    (NC, ND, SA, unknown): a release that has any is no release of the project's own. `images` is the digest
+    that results name this release by; see `identity`.
     """
 
     format: Literal[1]
@@ -102,6 +104,7 @@ class Manifest(FrozenModel):
     subsets: dict[Name, Subset]
     files: list[File]
     restricted: list[Line] = Field(default_factory=list)
+    images: Sha256 | None = None
 
     @field_validator("files")
     @classmethod
@@ -141,6 +144,15 @@ def read(folder: Path) -> Manifest:
         raise CorruptRelease(
             what, found=str(error), expected=f"the {NAME} of a release", hint=hint
         ) from error
+
+
+def identity(folder: Path) -> str:
+    """The digest by which results name the release `folder`.
+
+    It is that of its manifest, as it was before cards were written again: a card shows results, so it cannot
+    be part of what results name. Raises `ReleaseError`, `CorruptRelease`.
+    """
+    return read(folder).images or hashlib.sha256((folder / NAME).read_bytes()).hexdigest()
 
 
 def is_inside(folder: Path, path: str) -> bool:

@@ -25,8 +25,9 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from covid_synth_data.audit.protocol import Value, number
-from covid_synth_data.audit.result import Audit, read
+from covid_synth_data.audit.result import Audit
+from covid_synth_data.audit.version_table import cell as value_cell
+from covid_synth_data.audit.version_table import read_all, values_of, widest_first
 from covid_synth_data.benchmark.reporting.gains import with_limits
 from covid_synth_data.benchmark.reporting.tables import Cell, Row, blocks, fold_means, summarise
 from covid_synth_data.benchmark.results import lesions, probes
@@ -78,40 +79,21 @@ def table(rows: Sequence[Row]) -> str:
 def audits(folder: Path) -> dict[str, list[Audit]]:
     """The result files of audits below a folder, by config, those of all films before those of a draw."""
     found: dict[str, list[Audit]] = {}
-    for path in sorted(folder.rglob("*.json")):
-        one = read(path)
+    for one in widest_first(read_all(folder)):
         found.setdefault(one.subject.config, []).append(one)
-    return {
-        name: sorted(some, key=lambda one: one.limit or 10**9, reverse=True) for name, some in found.items()
-    }
+    return dict(sorted(found.items()))
 
 
 def audit_table(by_config: Mapping[str, Sequence[Audit]], keys: Sequence[str]) -> str:
     """A Markdown table of these keys; a row for each subject, the synthetic ones first."""
     if keys == ["films"]:
         return _films(by_config)
-    found: dict[tuple[str, str], dict[str, Value]] = {}
-    for config, some in by_config.items():
-        values = [value for one in some for section in one.sections for value in section.values]
-        for key in keys:
-            for value in (value for value in values if value.key == key):
-                # The first is that of most films.
-                found.setdefault((key, value.subject), {}).setdefault(config, value)
-    order = sorted(found, key=lambda row: (keys.index(row[0]), next(iter(found[row].values())).yardstick))
     lines = [["what", "of", *by_config], ["---", "---", *["---:"] * len(by_config)]]
-    for key, subject in order:
-        row = found[key, subject]
+    for (_, subject), row in values_of(by_config, keys).items():
         first = next(iter(row.values()))
         named = subject if first.yardstick else f"**{subject}**"
-        lines.append([first.metric, named, *(_value(row.get(config)) for config in by_config)])
+        lines.append([first.metric, named, *(value_cell(row.get(config)) for config in by_config)])
     return "\n".join(["", *("| " + " | ".join(line) + " |" for line in lines), "", ""])
-
-
-def _value(value: Value | None) -> str:
-    if value is None:
-        return ""
-    ends = "" if value.low is None or value.high is None else f" [{number(value.low)}, {number(value.high)}]"
-    return number(value.value) + ends
 
 
 def _films(by_config: Mapping[str, Sequence[Audit]]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,7 +52,7 @@ def load(name: str, configs: Sequence[str], release: str | Path | None, version:
         return found, None, missing
     folder = loading.release_folder(name, version, release)
     listed = manifest.read(folder)
-    digest = hashlib.sha256((folder / manifest.NAME).read_bytes()).hexdigest()
+    digest = manifest.identity(folder)
     return found, results.Dataset(name=listed.name, version=listed.version, manifest_sha256=digest), missing
 
 

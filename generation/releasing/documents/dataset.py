@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from covid_synth_data import catalog, schema, sources
+from covid_synth_data.audit.version_table import cell as value_cell
 from covid_synth_data.release.manifest import Manifest, Subset
 from generation.releasing import licensing
 from generation.releasing.documents import render
@@ -42,6 +43,7 @@ def card(listed: Manifest, measured: Measured, credits: Iterable[Credit], sheets
         papers=[catalog.PAPERS[name] for name in papers],
         sheets=list(sheets),
         measured=measured,
+        value=value_cell,
     )
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, FiniteFloat, ValidationError
 
+from covid_synth_data.audit.version_table import VersionTable
 from covid_synth_data.benchmark import results
 from covid_synth_data.benchmark.reporting import tables
+from covid_synth_data.benchmark.results import archives
+from covid_synth_data.benchmark.results.reading import PATTERNS
 from covid_synth_data.benchmark.suite import is_suite, load_suite
 from covid_synth_data.errors import ResultError
 from covid_synth_data.files.models import FrozenModel, invalid
@@ -65,13 +68,17 @@ class BenchmarkRow:
 
 @dataclass(frozen=True)
 class BenchmarkBlock:
-    """The rows of one task of one suite, with what a reader must know before believing them."""
+    """The rows of one task of one suite, with what a reader must know before believing them.
+
+    `evidence` is what stands behind all rows alike, such as an archive; empty where it differs by row.
+    """
 
     title: str
     tested: tuple[Number, Number, Number]
     header: tuple[str, ...]
     rows: tuple[BenchmarkRow, ...]
     remarks: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
 
 
 class Metric(FrozenModel):
@@ -114,6 +121,8 @@ class Measured:
     benchmark: tuple[BenchmarkBlock, ...] = ()
     fidelity: tuple[PropertyRow, ...] = ()
     privacy: tuple[PropertyRow, ...] = ()
+    images: VersionTable | None = None
+    """The headline values of the audits, each in one of the files that the rows above name."""
 
 
 def read(folder: Path | None, name: str, version: str) -> Measured:
@@ -136,15 +145,28 @@ def _evidence(folder: Path, path: Path) -> Evidence:
     return Evidence(path.relative_to(folder).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
+def _files(folder: Path) -> Iterator[tuple[Path, Evidence]]:
+    """Every result file of a classifier, and what to name for it: the file, or the archive that holds it."""
+    for path in sorted(folder.rglob(PATTERNS["classification"])):
+        yield path, _evidence(folder, path)
+    packed = sorted(folder.rglob(f"*{archives.SUFFIX}"))
+    for archive, inside in zip(packed, archives.unpacked(folder), strict=True):
+        evidence = _evidence(folder, archive)
+        for path in sorted(inside.rglob(PATTERNS["classification"])):
+            yield path, evidence
+
+
 def _benchmark(folder: Path, name: str, version: str) -> tuple[BenchmarkBlock, ...]:
-    if not any(folder.rglob("seed-*.json")):
+    if not results.has(folder, "classification"):
         return ()
     files: dict[tuple[str, ...], list[Evidence]] = defaultdict(list)
-    for path in results.find(folder, "classification"):
+    for path, evidence in _files(folder):
         result = results.read_result(path)
-        files[
+        mine = files[
             result.suite, result.suite_version, result.task, result.preprocessing, result.model, result.regime
-        ].append(_evidence(folder, path))
+        ]
+        if evidence not in mine:
+            mine.append(evidence)
     groups: dict[tuple[str, ...], list[tables.Row]] = defaultdict(list)
     dataset = f"{name} {version}"
     for row in tables.summarise(folder):
@@ -181,7 +203,7 @@ def _block(rows: Sequence[tables.Row], files: dict[tuple[str, ...], list[Evidenc
             "synthetic",
             "skew",
             "seeds",
-            "false negatives",
+            "false negatives, mean",
             "sensitivity at 0.5",
             "specificity at 0.5",
             "AUC",
@@ -189,6 +211,7 @@ def _block(rows: Sequence[tables.Row], files: dict[tuple[str, ...], list[Evidenc
         ),
         rows=tuple(_row(row, behind(row), points) for row in rows),
         remarks=tuple(remarks),
+        evidence=behind(first) if len({behind(row) for row in rows}) == 1 else (),
     )
 
 
@@ -204,7 +227,7 @@ def _row(row: tables.Row, files: tuple[Evidence, ...], points: list[str]) -> Ben
         counts(*row.synthetic.values()),
         counts(row.skew),
         counts(len(row.seeds)),
-        counts(*row.false_negatives),
+        counts(sum(row.false_negatives) / len(row.false_negatives)),
         cell(row.sensitivity),
         cell(row.specificity),
         cell(row.auc),

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from covid_synth_data.audit import card
 from covid_synth_data.audit import result as audits
 from covid_synth_data.audit.result import Audit, SectionResult
+from covid_synth_data.audit.version_table import VersionTable, version_tables
 from covid_synth_data.errors import ResultError
 from covid_synth_data.files.models import invalid
 from covid_synth_data.metrics.image_quality import Average, Quality
@@ -72,6 +73,14 @@ def added(measured: Measured, folder: Path | None, listed: Manifest) -> Measured
         measured,
         fidelity=measured.fidelity + rows(scores, "fidelity") + ct_quality(folder, listed),
         privacy=measured.privacy + rows(scores, "privacy", "copies"),
+        images=_images(folder, listed),
+    )
+
+
+def _images(folder: Path | None, listed: Manifest) -> VersionTable | None:
+    tables = version_tables(folder / FOLDER) if folder is not None else []
+    return next(
+        (table for table in tables if (table.name, table.version) == (listed.name, listed.version)), None
     )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+import tarfile
 from pathlib import Path
 
 import jinja2
@@ -140,16 +141,42 @@ def test_every_number_of_the_benchmark_is_in_the_files_that_stand_beside_it(rele
         assert cells[3] == ("24" if "gnc" in cells[1] else "none")
         assert cells[4] == f"{content[0]['composition']['skew']:.3f}"
         assert cells[5] == str(len(named))
-        assert cells[6] == ", ".join(str(one["metrics"]["confusion"]["fn"]) for one in content)
+        assert cells[6] == f"{np.mean([one['metrics']['confusion']['fn'] for one in content]):.3f}"
         for cell, key in zip(cells[7:10], ("sensitivity", "specificity", "auc"), strict=True):
             assert cell.startswith(f"{mean_of(named, key, 'value'):.3f} [")
             stated = getattr(summary[cells[1].strip("`")], key)
             assert cell.endswith(f"[{stated.low:.3f} to {stated.high:.3f}]")
-        accounted = 2 + 1 + 1 + 1 + len(named) + 3 * 3 + 2 * 3 - ("gnc" not in cells[1])
+        accounted = 2 + 1 + 1 + 1 + 1 + 3 * 3 + 2 * 3 - ("gnc" not in cells[1])
         assert sum(len(NUMBER.findall(cell)) for cell in cells[2:]) == accounted
     assert f"tested on {POSITIVES} positive" in block
     prose = [line for line in block.splitlines() if not line.startswith(("|", "-", "**"))]
-    assert NUMBER.findall(" ".join(prose)) == ["95"]  # "95 % limits", a definition
+    assert NUMBER.findall(" ".join(prose)) == ["95"]  # "95 % interval", a definition
+
+
+def test_an_archive_stands_for_its_files(release, results, tmp_path):
+    text = section(rendered(release, results), "Measured")
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    with tarfile.open(packed / "suite.tar.xz", "w:xz") as tar:
+        for path in results.rglob("seed-*.json"):
+            tar.add(path, path.relative_to(results).as_posix())
+    shown = section(rendered(release, packed), "Measured")
+    digest = hashlib.sha256((packed / "suite.tar.xz").read_bytes()).hexdigest()[:12]
+    assert f"- All rows: `suite.tar.xz` (sha256 `{digest}`)" in shown
+
+    def rows(card: str) -> list[str]:
+        return [line for line in card.splitlines() if line.startswith("| small-cnn")]
+
+    assert rows(shown) == rows(text)
+
+
+def test_a_card_written_again_keeps_the_name_that_results_have_for_the_release(maintain, world, tmp_path):
+    before = manifest.identity(world.release)
+    benchmark(tmp_path / "results", "real+gnc", 0)
+    for _ in range(2):
+        assert maintain("card", world.release, "--results", tmp_path / "results").code == 0
+        assert hashlib.sha256((world.release / "manifest.json").read_bytes()).hexdigest() != before
+        assert manifest.identity(world.release) == before
 
 
 def test_results_of_other_versions_stay_out(release, tmp_path):
