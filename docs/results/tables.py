@@ -30,7 +30,7 @@ from covid_synth_data.audit.version_table import cell as value_cell
 from covid_synth_data.audit.version_table import read_all, values_of, widest_first
 from covid_synth_data.benchmark.reporting.gains import with_limits
 from covid_synth_data.benchmark.reporting.tables import Cell, Row, blocks, fold_means, summarise
-from covid_synth_data.benchmark.results import lesions, probes
+from covid_synth_data.benchmark.results import lesions, probes, validate_as
 
 ROOT = Path(__file__).resolve().parents[2]
 AUDIT = re.compile(r"(<!-- audit ([a-z0-9.@ -]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
@@ -141,7 +141,7 @@ def with_probes(text: str, folder: Path) -> str:
     """A page with the tables of probes as the result files below `folder` have them."""
 
     def made(place: re.Match[str]) -> str:
-        probe = probes.read(folder / f"{place[2]}.json")
+        probe = validate_as(folder / f"{place[2]}.json", probes.ProbeResult)
         part: probes.Part = "validation" if place[3] == "validation" else "test"
         return place[1] + probe_table(probe, part, place[4]) + place[5]
 
@@ -160,9 +160,12 @@ def lesion_table(found: lesions.LesionResult) -> str:
 
 def with_lesions(text: str, folder: Path) -> str:
     """A page with the tables of maps and masks as the result files below `folder` have them."""
-    return LESIONS.sub(
-        lambda place: place[1] + lesion_table(lesions.read(folder / f"{place[2]}.json")) + place[3], text
-    )
+
+    def made(place: re.Match[str]) -> str:
+        found = validate_as(folder / f"{place[2]}.json", lesions.LesionResult)
+        return place[1] + lesion_table(found) + place[3]
+
+    return LESIONS.sub(made, text)
 
 
 def main() -> None:

@@ -35,28 +35,37 @@ class Dataset(FrozenModel):
     manifest_sha256: Sha256 | None
 
 
-class Result(FrozenModel, ABC):
-    """One training of one network, down to what it found in each test image.
-
-    `inputs` is a digest of all that the predictions depend on, machine and time aside. `limit` is the largest
-    number of real training images of the suite's kind that was allowed. `dataset` is the release whose images
-    were trained on, null where none were. `notes` say what a reader should know.
-    """
+class ResultFile(FrozenModel, ABC):
+    """What every result file says. `dataset` is the release whose images were trained on, null where none
+    were. `notes` say what a reader should know."""
 
     format: int
     suite: Name
     suite_version: Version
+    dataset: Dataset | None
+    notes: list[Line]
+    code: Code
+    hardware: Hardware
+    seconds: Annotated[FiniteFloat, Field(ge=0)]
+
+    @abstractmethod
+    def problems(self) -> Iterator[str]:
+        """One line for each thing in the file that does not hold, the most telling first."""
+
+
+class Result(ResultFile):
+    """One training of one network, down to what it found in each test image.
+
+    `inputs` is a digest of all that the predictions depend on, machine and time aside. `limit` is the largest
+    number of real training images of the suite's kind that was allowed.
+    """
+
     protocol: Name
     regime: Name
     regime_rule: BaseRegime
     seed: Count
     inputs: Sha256
     limit: Count | None
-    dataset: Dataset | None
-    notes: list[Line]
-    code: Code
-    hardware: Hardware
-    seconds: Annotated[FiniteFloat, Field(ge=0)]
 
     @property
     @abstractmethod
@@ -67,10 +76,6 @@ class Result(FrozenModel, ABC):
     @abstractmethod
     def tested(self) -> list[str]:
         """The ids of the test images, in the order of the file."""
-
-    @abstractmethod
-    def problems(self) -> Iterator[str]:
-        """One line for each thing in the file that does not hold, the most telling first."""
 
     def known_suite(self) -> AnySuite | None:
         """The suite of that name and version, where the package has it."""
@@ -117,7 +122,7 @@ def parse(path: Path, content: bytes | str, model: type[AnyModel]) -> AnyModel:
         raise invalid(ResultError, f"{path} is not a result file", error, model, hint) from error
 
 
-def check(path: Path, result: Result) -> None:
+def check(path: Path, result: ResultFile) -> None:
     """Raise `ResultError` for the first thing in `result`, read from `path`, that does not hold."""
     for problem in result.problems():
         raise ResultError(

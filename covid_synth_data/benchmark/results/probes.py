@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field
 
-from covid_synth_data.benchmark.results.base import TOLERANCE, Count, Dataset, Share, parse, read_bytes
-from covid_synth_data.benchmark.results.classification import Weights
-from covid_synth_data.benchmark.suite import Name, Preprocessing, Version
-from covid_synth_data.errors import ResultError
+from covid_synth_data.benchmark.results.base import Count
+from covid_synth_data.benchmark.results.measured import MeasuredResult, MeasuredRow
+from covid_synth_data.benchmark.suite import Name
 from covid_synth_data.files.fields import Line
 from covid_synth_data.files.models import FrozenModel
-from covid_synth_data.machine import Code, Hardware
-from covid_synth_data.metrics.crossed import Contrast
 from covid_synth_data.metrics.detection import Estimate
 
 Part = Literal["validation", "test"]
@@ -42,24 +38,21 @@ class ProbedFilms(FrozenModel):
     positives_without_lungs: Count
 
 
-class Measured(FrozenModel):
-    """A regime on some films. `seeds` are the AUCs of the seeds, `auc` their mean with its interval; `over`
-    is the AUC less that of each baseline on the same films, by the name of the baseline."""
+class AucRow(MeasuredRow):
+    """A regime on some films. `seeds` are the AUCs of the seeds, `auc` their mean with its interval; the
+    baselines it is compared with saw the same films."""
 
-    regime: Name
-    seeds: Annotated[list[Share], Field(min_length=1)]
     auc: Estimate
-    over: dict[Name, Contrast]
 
 
-class Row(Measured):
+class Row(AucRow):
     """A regime on the films of a part under one change."""
 
     part: Part
     change: Name
 
 
-class ViewRow(Measured):
+class ViewRow(AucRow):
     """A regime on the whole films of one view alone, as their source states it."""
 
     part: Part
@@ -68,37 +61,20 @@ class ViewRow(Measured):
     positives: Annotated[int, Field(gt=0)]
 
 
-class ProbeResult(FrozenModel):
-    """The whole file. `regimes` are in the order of the request; the baselines are those of real films.
+class ProbeResult(MeasuredResult):
+    """The whole file.
 
     `drawn` is the largest number of films of each class of a part; null where all were probed. `views` are
     those that sources state for enough films of both classes.
     """
 
-    format: Literal[1] = 1
     kind: Literal["probe"] = "probe"
-    suite: Name
-    suite_version: Version
-    task: Name
     protocol: Name
-    positive: Name
-    preprocessing: Preprocessing
-    image_size: Annotated[int, Field(gt=0)]
-    model: Name
-    weights: Weights
-    regimes: Annotated[list[Name], Field(min_length=1)]
-    baselines: list[Name]
-    seeds: Annotated[list[Count], Field(min_length=1)]
-    dataset: Dataset | None
     changes: Annotated[list[Changed], Field(min_length=1)]
     drawn: Annotated[int, Field(gt=0)] | None
     films: dict[Part, ProbedFilms]
     rows: Annotated[list[Row], Field(min_length=1)]
     views: list[ViewRow]
-    notes: list[Line]
-    code: Code
-    hardware: Hardware
-    seconds: Annotated[FiniteFloat, Field(ge=0)]
 
     def row(self, part: Part, change: str, regime: str) -> Row:
         """The row of these three. Raises `KeyError`."""
@@ -107,47 +83,32 @@ class ProbeResult(FrozenModel):
                 return row
         raise KeyError((part, change, regime))
 
-
-def read(path: Path) -> ProbeResult:
-    """The file at `path`, once what follows from its other numbers was checked. Raises `ResultError`."""
-    result = parse(path, read_bytes(path), ProbeResult)
-    for problem in problems(result):
-        raise ResultError(
-            f"{path} contradicts itself: {problem}", hint="remove the file and make the probe again"
+    def problems(self) -> Iterator[str]:
+        """One line for each thing in the file that does not hold."""
+        expected = Counter(
+            (part, change.name, regime)
+            for part in self.films
+            for change in self.changes
+            for regime in self.regimes
         )
-    return result
+        if Counter((row.part, row.change, row.regime) for row in self.rows) != expected:
+            yield f"it has {len(self.rows)} rows that are not each of {len(expected)} once"
+            return
+        yield from self._wrong_rows([((row.part, row.change), row) for row in self.rows])
+        yield from self._wrong_rows([((row.part, row.view), row) for row in self.views])
 
-
-def problems(result: ProbeResult) -> Iterator[str]:
-    """One line for each thing in the file that does not hold."""
-    wanted = [
-        (part, change.name, regime)
-        for part in result.films
-        for change in result.changes
-        for regime in result.regimes
-    ]
-    there = Counter((row.part, row.change, row.regime) for row in result.rows)
-    if there != Counter(wanted):
-        yield f"it has {len(result.rows)} rows that are not each of {len(wanted)} once"
-        return
-    for row in result.rows:
-        beside = [other for other in result.rows if (other.part, other.change) == (row.part, row.change)]
-        yield from _wrong(f"{row.part} {row.change} {row.regime}", row, beside, result)
-    for one in result.views:
-        alike = [other for other in result.views if (other.part, other.view) == (one.part, one.view)]
-        yield from _wrong(f"{one.part} {one.view} {one.regime}", one, alike, result)
-
-
-def _wrong(name: str, row: Measured, beside: Sequence[Measured], result: ProbeResult) -> Iterator[str]:
-    """What does not hold in `row`; `beside` are all regimes on the same films."""
-    mean = sum(row.seeds) / len(row.seeds)
-    if len(row.seeds) != len(result.seeds) or abs(mean - row.auc.value) > TOLERANCE:
-        yield f"the AUC of {name} is stated as {row.auc.value}, its seeds give {mean}"
-    aucs = {other.regime: other.auc.value for other in beside}
-    if set(row.over) != set(result.baselines) - {row.regime} or list(aucs) != result.regimes:
-        yield f"{name} is not compared with {', '.join(result.baselines)}"
-        return
-    for baseline, contrast in row.over.items():
-        given = row.auc.value - aucs[baseline]
-        if abs(contrast.difference - given) > TOLERANCE:
-            yield f"{name} less {baseline} is stated as {contrast.difference}, the AUCs give {given}"
+    def _wrong_rows(self, rows: Sequence[tuple[tuple[str, str], AucRow]]) -> Iterator[str]:
+        """One line for each number that does not hold; rows of one pair of names saw the same films."""
+        same_films: dict[tuple[str, str], list[AucRow]] = defaultdict(list)
+        for films, row in rows:
+            same_films[films].append(row)
+        for films, beside in same_films.items():
+            named = " ".join(films)
+            if [row.regime for row in beside] != self.regimes:
+                wanted = ", ".join(self.regimes)
+                yield f"the rows of {named} are not those of {wanted}, each once and in order"
+                continue
+            aucs = {row.regime: row.auc.value for row in beside}
+            for row in beside:
+                versus = {name: aucs[name] for name in self.baselines if name != row.regime}
+                yield from self.wrong_numbers(f"the AUC of {named} {row.regime}", row, row.auc, versus)

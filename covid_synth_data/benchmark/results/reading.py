@@ -8,11 +8,11 @@ from typing import Any, Final, TypeVar
 from pydantic_core import from_json
 
 from covid_synth_data.benchmark.results import archives
-from covid_synth_data.benchmark.results.base import Result, check, files_named, parse, read_bytes
+from covid_synth_data.benchmark.results.base import Result, ResultFile, check, files_named, parse, read_bytes
 from covid_synth_data.benchmark.results.classification import ClassificationResult
 from covid_synth_data.benchmark.results.segmentation import SegmentationResult
 
-AnyResult = TypeVar("AnyResult", bound=Result)
+AnyResult = TypeVar("AnyResult", bound=ResultFile)
 
 PATTERNS: Final = {"classification": "seed-*.json", "segmentation": "segmentation-*.json"}
 """What result files of a kind are called."""
@@ -72,7 +72,8 @@ def validate_result(path: Path) -> Any:
 
 
 def validate_as(path: Path, model: type[AnyResult]) -> AnyResult:
-    """As `validate_result`, for a file that must be of the kind of `model`."""
+    """The file at `path`, which must be of the kind of `model`, once its numbers were checked against one
+    another. Raises `ResultError`."""
     result = parse(path, read_bytes(path), model)
     check(path, result)
     return result

@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from covid_synth_data.benchmark.explain import lesions
-from covid_synth_data.benchmark.results import lesions as results
+from covid_synth_data.benchmark.results import validate_as
+from covid_synth_data.benchmark.results.lesions import LesionResult
 from covid_synth_data.benchmark.suite import ClassificationSuite
 from covid_synth_data.classifiers.registry import build
 from covid_synth_data.errors import ConfigError, EmptySplit, MissingSource, ResultError
@@ -166,18 +167,18 @@ def test_a_classifier_that_learned_the_lesion_looks_at_it(looked):
 
 def test_the_file_is_read_again_and_a_changed_number_is_refused(looked, tmp_path):
     found, path = looked
-    assert results.read(path) == found
+    assert validate_as(path, LesionResult) == found
     forged = tmp_path / "forged.json"
     content = json.loads(path.read_text())
     content["rows"][0]["value"]["value"] -= 0.01
     forged.write_text(json.dumps(content))
     with pytest.raises(ResultError, match="its seeds give"):
-        results.read(forged)
+        validate_as(forged, LesionResult)
     content = json.loads(path.read_text())
     content["rows"].pop()
     forged.write_text(json.dumps(content))
     with pytest.raises(ResultError, match="each of .* once"):
-        results.read(forged)
+        validate_as(forged, LesionResult)
 
 
 def test_films_that_are_trained_on_and_films_that_are_there_twice_are_left_out(tmp_path):

@@ -16,7 +16,7 @@ from PIL import Image
 from covid_synth_data import tasks
 from covid_synth_data.benchmark import results, run
 from covid_synth_data.benchmark.explain.probe import LEAST, probe
-from covid_synth_data.benchmark.results import probes
+from covid_synth_data.benchmark.results.probes import ProbeResult
 from covid_synth_data.benchmark.suite import ClassificationSuite
 from covid_synth_data.errors import ConfigError, MetricError, ResultError
 from covid_synth_data.metrics import crossed, detection, resampling
@@ -171,23 +171,23 @@ def test_films_of_one_view_are_tested_alone_where_there_are_enough(probed):
 
 
 def test_the_file_is_read_again_and_a_changed_number_is_refused(probed, tmp_path):
-    assert probes.read(probed.path) == probed.found
+    assert results.validate_as(probed.path, ProbeResult) == probed.found
     content = json.loads(probed.path.read_text())
     content["rows"][0]["auc"]["value"] -= 0.01
     forged = tmp_path / "forged.json"
     forged.write_text(json.dumps(content))
     with pytest.raises(ResultError, match="its seeds give"):
-        probes.read(forged)
+        results.validate_as(forged, ProbeResult)
     content = json.loads(probed.path.read_text())
     content["rows"][0]["over"]["balanced"]["difference"] += 0.01
     forged.write_text(json.dumps(content))
-    with pytest.raises(ResultError, match="the AUCs give"):
-        probes.read(forged)
+    with pytest.raises(ResultError, match="the values give"):
+        results.validate_as(forged, ProbeResult)
     content = json.loads(probed.path.read_text())
     content["rows"].append(content["rows"][0])
     forged.write_text(json.dumps(content))
     with pytest.raises(ResultError, match="each of .* once"):
-        probes.read(forged)
+        results.validate_as(forged, ProbeResult)
 
 
 def test_films_without_two_lungs_are_left_out_and_counted(tmp_path, monkeypatch):
@@ -262,6 +262,6 @@ def test_the_command(tmp_path, shell):
     asked = ["benchmark", "probe", path, "--regime", "real", "--seeds", "1", "--device", "cpu", "-o", out]
     said = shell(*asked).out
     assert "8 x 8 means, enlarged" in said
-    assert f"{probes.read(out).row('test', 'borders', 'real').auc.value:.3f}" in said
+    assert f"{results.validate_as(out, ProbeResult).row('test', 'borders', 'real').auc.value:.3f}" in said
     shell(*asked[:-2], "--preprocessing", "lungs", "-o", out).error("cannot be probed")
     shell(*asked[:3], "--regime", "reel", "-o", out).error("did you mean")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from covid_synth_data.benchmark.results import lesions, probes, write_result
+from covid_synth_data.benchmark.results import validate_as, write_result
+from covid_synth_data.benchmark.results.lesions import LesionResult
+from covid_synth_data.benchmark.results.probes import ProbeResult
 from tests.audit.test_results_page import tables  # noqa: F401 - a fixture
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -24,7 +26,7 @@ def test_the_page_is_that_of_the_result_files(tables):  # noqa: F811
 def test_a_changed_number_changes_the_page(tables, tmp_path):  # noqa: F811
     shutil.copytree(RESULTS, tmp_path / "probes")
     path = tmp_path / "probes" / "external.json"
-    found = probes.read(path)
+    found = validate_as(path, ProbeResult)
     first = found.rows[0]
     wider = first.model_copy(update={"auc": first.auc.model_copy(update={"low": 0.123})})
     write_result(path, found.model_copy(update={"rows": [wider, *found.rows[1:]]}))
@@ -35,7 +37,7 @@ def test_a_changed_number_changes_the_page(tables, tmp_path):  # noqa: F811
 
 
 def test_a_changed_map_changes_the_page(tables, tmp_path):  # noqa: F811
-    found = lesions.read(RESULTS.parent / "lesions" / "external.json")
+    found = validate_as(RESULTS.parent / "lesions" / "external.json", LesionResult)
     first = found.rows[0]
     wider = first.model_copy(update={"value": first.value.model_copy(update={"low": 0.0123})})
     write_result(tmp_path / "external.json", found.model_copy(update={"rows": [wider, *found.rows[1:]]}))
