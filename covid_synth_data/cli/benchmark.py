@@ -208,24 +208,24 @@ def draw_saliency(
 ) -> None:
     """Where a classifier looks: Grad-CAM over films. A picture of real films is for your own eyes alone."""
     need("figures", "torch", "captum", "matplotlib")
+    from covid_synth_data.benchmark.explain.retraining import request_retraining
     from covid_synth_data.benchmark.explain.saliency import saliency
 
+    asked = request_retraining(
+        suite,
+        out,
+        regimes=[regime],
+        model=model,
+        task=task,
+        seeds=[seed],
+        films=films,
+        root=root,
+        release=release,
+        preprocessing=_checked(preprocessing),
+        device=device,
+    )
     with progress_bar("saliency") as tick:
-        shown = saliency(
-            suite,
-            out,
-            regime=regime,
-            model=model,
-            task=task,
-            seed=seed,
-            films=films,
-            of=of,
-            root=root,
-            release=release,
-            preprocessing=_checked(preprocessing),
-            device=device,
-            progress=tick,
-        )
+        shown = saliency(asked, of=of, progress=tick)
     say(f"{len(shown)} films in {out}")
 
 
@@ -251,24 +251,25 @@ def probe_shortcuts(
     """Does a classifier rely on a shortcut? AUC on films of which borders, tone or the like alone is left."""
     need("benchmark", "torch", "torchvision", "sklearn")
     from covid_synth_data.benchmark.explain.probe import probe
+    from covid_synth_data.benchmark.explain.retraining import request_retraining
 
+    asked = request_retraining(
+        suite,
+        out,
+        regimes=regime,
+        model=model,
+        task=task,
+        seeds=seeds,
+        half_samples=half_samples,
+        films=films,
+        root=root,
+        release=release,
+        preprocessing=_checked(preprocessing),
+        limit=limit,
+        device=device,
+    )
     with progress_bar("probe") as tick:
-        found = probe(
-            suite,
-            out,
-            regimes=regime,
-            model=model,
-            task=task,
-            seeds=seeds,
-            half_samples=half_samples,
-            films=films,
-            root=root,
-            release=release,
-            preprocessing=_checked(preprocessing),
-            limit=limit,
-            device=device,
-            progress=tick,
-        )
+        found = probe(asked, tick)
     if as_json:
         say(found.model_dump_json(indent=1))
         return
@@ -300,23 +301,24 @@ def look_at_lesions(
     """Does a classifier look at the lesions? Its activation against the infection masks of COVID-QU-Ex."""
     need("benchmark", "torch", "torchvision", "sklearn")
     from covid_synth_data.benchmark.explain.lesions import look
+    from covid_synth_data.benchmark.explain.retraining import request_retraining
     from covid_synth_data.benchmark.results.lesions import MEASURES, YARDSTICKS
 
+    asked = request_retraining(
+        suite,
+        out,
+        regimes=regime,
+        model=model,
+        task=task,
+        seeds=seeds,
+        half_samples=half_samples,
+        films=films,
+        root=root,
+        release=release,
+        device=device,
+    )
     with progress_bar("lesions") as tick:
-        found = look(
-            suite,
-            out,
-            regimes=regime,
-            model=model,
-            task=task,
-            seeds=seeds,
-            half_samples=half_samples,
-            films=films,
-            root=root,
-            release=release,
-            device=device,
-            progress=tick,
-        )
+        found = look(asked, tick)
     if as_json:
         say(found.model_dump_json(indent=1))
         return

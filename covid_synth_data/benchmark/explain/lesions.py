@@ -10,7 +10,6 @@ like a film that a classifier was trained on.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +20,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from covid_synth_data import machine
-from covid_synth_data.benchmark.explain import again
+from covid_synth_data.benchmark.explain.retraining import RetrainingRequest
 from covid_synth_data.benchmark.request import Progress
 from covid_synth_data.benchmark.results import lesions as results
 from covid_synth_data.benchmark.results import write_result
-from covid_synth_data.benchmark.results.classification import Weights
 from covid_synth_data.benchmark.running.kind import no_progress
-from covid_synth_data.benchmark.suite import ClassificationSuite
 from covid_synth_data.classifiers.registry import entry
 from covid_synth_data.errors import ConfigError, EmptySplit
 from covid_synth_data.files.pixels import Grey, bytes_of, load_grey, resize
@@ -48,8 +45,6 @@ BATCH: Final = 16
 LEAST: Final = 5
 """A film counts if so many places of the grid are infected and so many are not, all within the lungs."""
 
-LIBRARIES: Final = ("datasets", "numpy", "pillow", "scikit-learn", "scipy", "timm", "torch")
-
 
 @dataclass(frozen=True)
 class LesionFilms:
@@ -63,80 +58,52 @@ class LesionFilms:
     left_out: dict[str, int]
 
 
-def look(
-    suite: str | Path | ClassificationSuite,
-    path: str | Path,
-    *,
-    regimes: Sequence[str] | None = None,
-    model: str | None = None,
-    task: str | None = None,
-    seeds: int | Sequence[int] | None = None,
-    films: int | None = None,
-    progress: Progress | None = None,
-    **options: Any,
-) -> results.LesionResult:
-    """Train classifiers by each of `regimes`, compare their maps with drawn infection, and write `path`.
+def look(asked: RetrainingRequest, progress: Progress | None = None) -> results.LesionResult:
+    """Train the classifiers that are `asked` for, compare their maps with drawn infection, and write the file
+    of the request.
 
-    `model` is a network or a dense layer on fixed features. Of a suite with folds the first is taken. At most
-    `films` films are looked at, drawn at random. `options` are those of `benchmark.run`; `root` must hold
-    covid-qu-ex. Raises what `run` does, `ConfigError` for preprocessing other than plain, and `EmptySplit`
-    where no film is left.
+    Of a suite with folds the first is taken. With a limit, at most so many films are looked at, drawn at
+    random. The `root` of the request must hold covid-qu-ex. Raises what `benchmark.run` does, `ConfigError`
+    for preprocessing other than plain, and `EmptySplit` where no film is left.
     """
-    started = time.monotonic()
-    asked = again.ask(
-        suite, path, regimes=regimes, model=model, task=task, seeds=seeds, progress=progress, options=options
-    )
-    request, kind = asked.request, asked.kind
+    request = asked.request
     if request.films != preprocessing.PLAIN:
         raise ConfigError("masks lie on films as they are", found=request.films, expected=preprocessing.PLAIN)
-    fold = asked.runs[0].fold
-    split = kind.split(asked.runs[0].task, fold)
-    jobs = kind.prepare(split, [run for run in asked.runs if run.fold == fold])
-    worker = kind.worker(split)
-    # A film with infection looks like no normal film; a synthetic film has no patient.
-    learned = {
+    retraining = asked.open(progress)
+    fold = next(retraining.folds())
+    # Masked films. One with infection looks like no normal film; a synthetic film has no patient.
+    trained_on = {
         name
-        for job in jobs
+        for job in fold.jobs
         for name, patient, positive in zip(
             job.train.ids, job.train.patients, job.train.positives, strict=True
         )
         if patient and positive
     }
-    cells = [worker.pool.cell(worker.pool.key(name)) for name in sorted(learned)]
-    shown = read(request.root, cells, request.suite.image_size, films)
-    trained: dict[str, list[Any]] = {name: [] for name in asked.regimes}
-    for job, network in again.trained(worker, jobs, kind.others(split)):
-        trained[job.run.regime].append(network)
-    untrained = [worker.build_network(asked.runs[0].model, seed, len(split.classes)) for seed in asked.seeds]
-    place = split.classes.index(request.suite.positive)
-    measured = _yardsticks(shown, len(asked.seeds))
-    shared = entry(asked.runs[0].model).frozen
-    measured |= _measure({"untrained": untrained, **trained}, shown, place, shared, progress or no_progress)
+    pool = fold.worker.pool
+    cells = [pool.cell(pool.key(name)) for name in sorted(trained_on)]
+    shown = read(request.root, cells, request.suite.image_size, asked.films)
+    # Their maps, by networks before and after training.
+    classes = fold.split.classes
+    networks: dict[str, list[Any]] = {
+        "untrained": [fold.worker.build_network(fold.model, seed, len(classes)) for seed in retraining.seeds],
+        **{name: [] for name in retraining.regimes},
+    }
+    for job, network in fold.trained():
+        networks[job.run.regime].append(network)
+    place, shared = classes.index(request.suite.positive), entry(fold.model).frozen
+    measured = _yardsticks(shown, len(retraining.seeds))
+    measured |= _measure(networks, shown, place, shared, progress or no_progress)
     result = results.LesionResult(
-        suite=request.suite.name,
-        suite_version=request.suite.version,
-        task=asked.runs[0].task,
-        fold=fold,
-        positive=request.suite.positive,
-        preprocessing=request.films,
-        image_size=request.suite.image_size,
+        fold=fold.number,
         side=SIDE,
-        model=asked.runs[0].model,
-        weights=Weights.model_validate(untrained[0].weights.model_dump()),
-        regimes=asked.regimes,
-        baselines=asked.baselines,
-        seeds=asked.seeds,
-        dataset=asked.dataset,
         films=results.LesionFilms(
             source=SOURCE, films=len(shown.films), groups=len(set(shown.groups)), left_out=shown.left_out
         ),
-        rows=list(_rows(measured, shown.groups, asked.baselines)),
-        notes=list(dict.fromkeys([*split.notes, *(note for job in jobs for note in job.notes)])),
-        code=machine.code(LIBRARIES),
-        hardware=machine.hardware(machine.pick_device(request.device)),
-        seconds=round(time.monotonic() - started, 1),
+        rows=list(_rows(measured, shown.groups, retraining.baselines)),
+        **retraining.described(fold.notes),
     )
-    write_result(Path(path), result)
+    write_result(asked.path, result)
     return result
 
 

@@ -8,89 +8,51 @@ classifier drops out of their difference.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from covid_synth_data import machine
 from covid_synth_data.benchmark.data.composition import Films
-from covid_synth_data.benchmark.explain import again, changes
+from covid_synth_data.benchmark.explain import changes
+from covid_synth_data.benchmark.explain.retraining import Fold, RetrainingRequest
 from covid_synth_data.benchmark.request import Progress
 from covid_synth_data.benchmark.results import probes, write_result
-from covid_synth_data.benchmark.results.classification import BOOTSTRAP_SEED, Weights
-from covid_synth_data.benchmark.running.classification import Classification, FilmSplit, PreparedFilms
+from covid_synth_data.benchmark.results.classification import BOOTSTRAP_SEED
+from covid_synth_data.benchmark.running.classification import FilmSplit
 from covid_synth_data.benchmark.running.kind import no_progress
-from covid_synth_data.benchmark.suite import ClassificationSuite
 from covid_synth_data.errors import MetricError
 from covid_synth_data.metrics import crossed, resampling
 from covid_synth_data.metrics.detection import Bools, Floats
-
-LIBRARIES: Final = ("datasets", "numpy", "pillow", "scikit-learn", "scipy", "timm", "torch")
 
 LEAST: Final = 20
 """The films of each class that a view must have to be tested by itself."""
 
 
-def probe(
-    suite: str | Path | ClassificationSuite,
-    path: str | Path,
-    *,
-    regimes: Sequence[str] | None = None,
-    model: str | None = None,
-    task: str | None = None,
-    seeds: int | Sequence[int] | None = None,
-    films: int | None = None,
-    progress: Progress | None = None,
-    **options: Any,
-) -> probes.ProbeResult:
-    """Train classifiers by each of `regimes` (None: those of the profile), probe them and write `path`.
+def probe(asked: RetrainingRequest, progress: Progress | None = None) -> probes.ProbeResult:
+    """Train the classifiers that are `asked` for, probe them and write the file of the request.
 
-    `model` (None: the first of the profile) is a network or a dense layer on fixed features. Each regime is
-    compared with all regimes of real films alone among `regimes`. The films are those of test and, where the
-    suite has no folds, of validation, or at most `films` of each class of a part, drawn at random. Films
-    without two lungs are left out. Where sources state views, the whole films of each are tested alone too.
-    `options` are those of `benchmark.run`. Raises what `run` does; `ConfigError` for a model without a
-    network, for a regime that adds the scores of two classifiers and for films that show lungs alone;
-    `MetricError` for too few films.
+    Each regime is compared with all regimes of real films alone among those asked for. The films are those of
+    test and, where the suite has no folds, of validation; with a limit, at most so many of each class of a
+    part, drawn at random. Films without two lungs are left out. Where sources state views, the whole films of
+    each are tested alone too. Raises what `benchmark.run` does, `ConfigError` for films that show lungs
+    alone, and `MetricError` for too few films.
     """
-    started = time.monotonic()
-    asked = again.ask(
-        suite, path, regimes=regimes, model=model, task=task, seeds=seeds, progress=progress, options=options
-    )
-    request, kind, runs = asked.request, asked.kind, asked.runs
-    chosen, named = request.suite, changes.names(request.films)
+    chosen, named = asked.request.suite, changes.names(asked.request.films)
+    retraining = asked.open(progress)
     parts = {name: Part(name) for name in probes.PARTS if name == "test" or chosen.folds == 1}
-    notes: dict[str, None] = {}
-    weights = Weights(name=request.weights_of(runs[0].model))
-    for fold in dict.fromkeys(run.fold for run in runs):
-        split = kind.split(runs[0].task, fold)
-        jobs = kind.prepare(split, [run for run in runs if run.fold == fold])
-        others = kind.others(split)
-        probed = {name: _some(others[name], films, chosen.data.split_seed) for name in parts}
-        weights = _score(kind, split, jobs, others, probed, parts)
-        notes |= dict.fromkeys([*split.notes, *(note for job in jobs for note in job.notes)])
-    used, baselines = asked.regimes, asked.baselines
+    notes: list[str] = []
+    for fold in retraining.folds():
+        probed = {name: _some(fold.others[name], asked.films, chosen.data.split_seed) for name in parts}
+        _score(fold, probed, parts)
+        notes += fold.notes
+    used, baselines = retraining.regimes, retraining.baselines
     result = probes.ProbeResult(
-        suite=chosen.name,
-        suite_version=chosen.version,
-        task=runs[0].task,
         protocol=chosen.protocol,
-        positive=chosen.positive,
-        preprocessing=request.films,
-        image_size=chosen.image_size,
-        model=runs[0].model,
-        weights=weights,
-        regimes=used,
-        baselines=baselines,
-        seeds=asked.seeds,
-        dataset=asked.dataset,
         changes=[_described(name) for name in named],
-        drawn=films,
+        drawn=asked.films,
         films={name: part.counts() for name, part in parts.items()},
         rows=[
             row
@@ -98,12 +60,9 @@ def probe(
             for row in part.rows(named, used, baselines, progress or no_progress)
         ],
         views=[row for part in parts.values() for row in part.view_rows(used, baselines)],
-        notes=list(notes),
-        code=machine.code(LIBRARIES),
-        hardware=machine.hardware(machine.pick_device(request.device)),
-        seconds=round(time.monotonic() - started, 1),
+        **retraining.described(notes),
     )
-    write_result(Path(path), result)
+    write_result(asked.path, result)
     return result
 
 
@@ -117,27 +76,18 @@ def _some(films: Films, most: int | None, seed: int) -> Films:
     return films.select(np.sort(np.concatenate(drawn)))
 
 
-def _score(
-    kind: Classification,
-    split: FilmSplit,
-    jobs: Sequence[PreparedFilms],
-    others: Mapping[str, Films],
-    probed: Mapping[probes.Part, Films],
-    parts: Mapping[probes.Part, Part],
-) -> Weights:
+def _score(fold: Fold, probed: Mapping[probes.Part, Films], parts: Mapping[probes.Part, Part]) -> None:
     """Train the classifiers of a fold and put what they say of its changed films into `parts`."""
     from covid_synth_data.benchmark.explain.changed_films import ChangedFilms
 
-    worker = kind.worker(split)
-    shown = ChangedFilms(worker, jobs[0].run.model)
+    shown = ChangedFilms(fold.worker, fold.model)
     for name, films in probed.items():
         shown.fill(films)
-        parts[name].add_films(films, shown.found(films), _views(split, name))
-    for job, network in again.trained(worker, jobs, others):
+        parts[name].add_films(films, shown.found(films), _views(fold.split, name))
+    for job, network in fold.trained(list(probed.values())):
         for name, films in probed.items():
             for change, scores in shown.scores(network, films):
                 parts[name].scores[change, job.run.regime, job.run.seed].append(scores)
-    return Weights.model_validate(shown.network.weights.model_dump())
 
 
 def _views(split: FilmSplit, part: str) -> dict[str, str]:

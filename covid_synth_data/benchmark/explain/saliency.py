@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from covid_synth_data.benchmark.data import composition
-from covid_synth_data.benchmark.request import Progress, request_classifiers
-from covid_synth_data.benchmark.running.classification import Classification
-from covid_synth_data.benchmark.running.kind import load_synthetic, no_progress
-from covid_synth_data.benchmark.suite import ClassificationSuite
-from covid_synth_data.classifiers.registry import entry
+from covid_synth_data.benchmark.explain.retraining import RetrainingRequest
+from covid_synth_data.benchmark.request import Progress
 from covid_synth_data.errors import ConfigError, MissingExtra
 from covid_synth_data.files import atomic
 
@@ -25,69 +22,41 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = 6
 
+FILMS: Final = 12
+"""The number of films of a picture where none is asked for."""
 
-def saliency(
-    suite: str | Path | ClassificationSuite,
-    path: str | Path,
-    *,
-    regime: str,
-    model: str | None = None,
-    task: str | None = None,
-    seed: int = 0,
-    films: int = 12,
-    of: str = "test",
-    progress: Progress | None = None,
-    **options: Any,
-) -> list[str]:
-    """Draw `films` films with the Grad-CAM of the positive class over them into the PNG at `path`.
 
-    The classifier is `model` (None: the first of the suite's first profile) trained by `regime` with `seed`.
-    The films are drawn from the test part, as many positives as others, or, with `of` the name of a synthetic
-    config of the regime, from that. Of a suite with folds the first is taken. `options` are those of
-    `benchmark.run`. Returns the image ids. Raises what `run` does, and `ConfigError` for a model without a
-    network.
+def saliency(asked: RetrainingRequest, *, of: str = "test", progress: Progress | None = None) -> list[str]:
+    """Draw films with the Grad-CAM of the positive class over them into the PNG that the request names.
+
+    The classifier is the first that is `asked` for. Its films, 12 without a limit, are drawn from the test
+    part, as many positives as others, or, with `of` the name of a synthetic config of the regime, from that.
+    Of a suite with folds the first is taken. Returns the image ids. Raises what `benchmark.run` does, and
+    `ConfigError` for an `of` that the regime does not use.
     """
-    request = request_classifiers(
-        suite,
-        out=Path(path).parent,
-        models=[model] if model else None,
-        regimes=[regime],
-        seeds=[seed],
-        tasks=[task] if task else None,
-        **options,
-    )
-    chosen, runs = request.suite, request.runs()[:1]
-    if entry(runs[0].model).learner not in ("head", "network"):
+    chosen, run = asked.request.suite, asked.runs[0]
+    if of != "test" and of not in chosen.regimes[run.regime].synthetic:
         raise ConfigError(
-            f"{runs[0].model} is no network that could be looked into", hint="choose one without trees"
-        )
-    if of != "test" and of not in chosen.regimes[regime].synthetic:
-        raise ConfigError(
-            f"regime {regime} does not use {of!r}",
-            expected=", ".join(["test", *chosen.regimes[regime].synthetic]),
+            f"regime {run.regime} does not use {of!r}",
+            expected=", ".join(["test", *chosen.regimes[run.regime].synthetic]),
         )
     # The training is done again.
-    synthetic, (run,) = load_synthetic(request, runs)
-    kind = Classification(request, synthetic, progress or no_progress)
-    split = kind.split(run.task, run.fold)
-    (job,) = kind.prepare(split, [run])
-    worker, others = kind.worker(split), kind.others(split)
-    rule = chosen.regimes[regime]
-    worker.fill(run.model, [(job.train, rule)], [others["validation"]])
-    what = f"{run.model} {regime}"
-    network, _ = worker.learn(run.model, rule, seed, job.train, others["validation"], what)
+    retraining = asked.open(progress)
+    fold = next(retraining.folds())
+    job, network = next(fold.trained())
     # The films that are shown.
-    shown = others["test"]
+    films = fold.others["test"]
     if of != "test":
-        shown = composition.films(synthetic.configs[of], split.classes, chosen.positive)
-    shown = _some(shown, films, seed)
-    pixels = worker.films(shown)
-    heat, sure = maps(network, pixels, split.classes.index(chosen.positive))
+        films = composition.films(retraining.synthetic.configs[of], fold.split.classes, chosen.positive)
+    films = _some(films, asked.films or FILMS, job.run.seed)
+    pixels = fold.worker.films(films)
+    heat, sure = maps(network, pixels, fold.split.classes.index(chosen.positive))
     title = (
-        f"{chosen.name} {chosen.version}, {run.model}, {regime}, seed {seed}: Grad-CAM of {chosen.positive}"
+        f"{chosen.name} {chosen.version}, {job.run.model}, {job.run.regime}, seed {job.run.seed}:"
+        f" Grad-CAM of {chosen.positive}"
     )
-    _draw(Path(path), pixels, heat, sure, shown, title)
-    return shown.ids
+    _draw(asked.path, pixels, heat, sure, films, title)
+    return films.ids
 
 
 def maps(network: Any, pixels: Any, target: int) -> tuple[Any, Any]:

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from covid_synth_data.benchmark.explain import lesions
+from covid_synth_data.benchmark.explain.retraining import request_retraining
 from covid_synth_data.benchmark.results import validate_as
 from covid_synth_data.benchmark.results.lesions import LesionResult
 from covid_synth_data.benchmark.suite import ClassificationSuite
@@ -138,7 +139,7 @@ def looked(tmp_path_factory):
         # Phantoms are drawn alike.
         patch.setattr(duplicates, "SAME_PATIENT", 0.9999)
         patch.setattr(duplicates, "SAME_FILM", 0.9999)
-        found = lesions.look(
+        asked = request_retraining(
             suite,
             folder / "lesions.json",
             regimes=["real", "balanced"],
@@ -146,6 +147,7 @@ def looked(tmp_path_factory):
             root=quex(folder / "root"),
             **options,
         )
+        found = lesions.look(asked)
     return found, folder / "lesions.json"
 
 
@@ -207,9 +209,13 @@ def test_a_film_without_infection_in_its_lungs_says_nothing(tmp_path):
 def test_what_cannot_be_looked_at_is_said(tmp_path, monkeypatch):
     suite = ClassificationSuite.model_validate(SUITE)
     with pytest.raises(ConfigError, match="masks lie on films as they are"):
-        lesions.look(suite, tmp_path / "x.json", regimes=["real"], preprocessing="harmonised")
+        lesions.look(
+            request_retraining(suite, tmp_path / "x.json", regimes=["real"], preprocessing="harmonised")
+        )
     with pytest.raises(ConfigError, match="lite0-bgt is no network"):
-        lesions.look(suite, tmp_path / "x.json", regimes=["real"], model="lite0-bgt")
+        lesions.look(request_retraining(suite, tmp_path / "x.json", regimes=["real"], model="lite0-bgt"))
     options = options_of(tmp_path, monkeypatch, shortcut=False)
     with pytest.raises(MissingSource):
-        lesions.look(suite, tmp_path / "x.json", regimes=["real"], root=tmp_path, **options)
+        lesions.look(
+            request_retraining(suite, tmp_path / "x.json", regimes=["real"], root=tmp_path, **options)
+        )

@@ -16,6 +16,7 @@ from PIL import Image
 from covid_synth_data import tasks
 from covid_synth_data.benchmark import results, run
 from covid_synth_data.benchmark.explain.probe import LEAST, probe
+from covid_synth_data.benchmark.explain.retraining import request_retraining
 from covid_synth_data.benchmark.results.probes import ProbeResult
 from covid_synth_data.benchmark.suite import ClassificationSuite
 from covid_synth_data.errors import ConfigError, MetricError, ResultError
@@ -109,7 +110,9 @@ def probed(request, tmp_path_factory):
     suite = ClassificationSuite.model_validate(SUITE)
     with pytest.MonkeyPatch.context() as patch:
         options = options_of(folder, patch, request.param)
-        found = probe(suite, folder / "probe.json", regimes=["real", "balanced"], **options)
+        found = probe(
+            request_retraining(suite, folder / "probe.json", regimes=["real", "balanced"], **options)
+        )
         paths = run(suite, out=folder / "out", regimes=["real"], **options)
     return types.SimpleNamespace(
         shortcut=request.param,
@@ -196,7 +199,7 @@ def test_films_without_two_lungs_are_left_out_and_counted(tmp_path, monkeypatch)
     looked = iter(range(10**6))
     monkeypatch.setattr(lungs, "find", lambda grey: lung_shapes.Fields(mask, next(looked) % 3 != 0))
     suite = ClassificationSuite.model_validate(SHORT)
-    found = probe(suite, tmp_path / "probe.json", regimes=["real"], **options)
+    found = probe(request_retraining(suite, tmp_path / "probe.json", regimes=["real"], **options))
     films = found.films["test"]
     # The test films come first.
     lost = [number % 3 == 0 for number in range(48)]
@@ -210,7 +213,7 @@ def test_a_class_without_lungs_is_one_line_and_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr(lungs, "find", lambda grey: lung_shapes.Fields(lung_shapes.ellipse(128), False))
     suite = ClassificationSuite.model_validate(SHORT)
     with pytest.raises(MetricError, match="no negative film of test can be probed"):
-        probe(suite, tmp_path / "probe.json", regimes=["real"], **options)
+        probe(request_retraining(suite, tmp_path / "probe.json", regimes=["real"], **options))
     assert not (tmp_path / "probe.json").exists()
 
 
@@ -218,7 +221,7 @@ def test_folds_are_pooled_and_a_network_is_probed(tmp_path):
     suite = suite_of(image_size=64, data={"sources": ["phantom"], "phantom": {"size": 128, "patients": 12}})
     out = tmp_path / "probe.json"
     options = {"cache_dir": tmp_path / "cache", "device": "cpu"}
-    found = probe(suite, out, regimes=["real"], seeds=1, **options)
+    found = probe(request_retraining(suite, out, regimes=["real"], seeds=1, **options))
     paths = run(suite, out=tmp_path / "out", regimes=["real"], seeds=1, **options)
     tested = sum(results.validate_result(path).test.positives for path in paths)
     films = found.films["test"]
@@ -231,7 +234,7 @@ def test_folds_are_pooled_and_a_network_is_probed(tmp_path):
 def test_some_films_of_each_class_are_drawn(tmp_path, monkeypatch):
     options = options_of(tmp_path, monkeypatch, shortcut=False)
     suite = ClassificationSuite.model_validate(SHORT)
-    found = probe(suite, tmp_path / "probe.json", regimes=["real"], films=5, **options)
+    found = probe(request_retraining(suite, tmp_path / "probe.json", regimes=["real"], films=5, **options))
     assert found.drawn == 5
     for films in found.films.values():
         assert films.negatives + films.negatives_without_lungs == 5
@@ -242,11 +245,11 @@ def test_what_cannot_be_probed_is_said_before_anything_is_read(tmp_path):
     suite = ClassificationSuite.model_validate(SUITE)
     out = tmp_path / "probe.json"
     with pytest.raises(ConfigError, match="lite0-bgt is no network"):
-        probe(suite, out, regimes=["real"], model="lite0-bgt")
+        probe(request_retraining(suite, out, regimes=["real"], model="lite0-bgt"))
     with pytest.raises(ConfigError, match="adds the scores of two classifiers"):
-        probe(suite, out, regimes=["scores"])
+        probe(request_retraining(suite, out, regimes=["scores"]))
     with pytest.raises(ConfigError, match="lungs alone"):
-        probe(suite, out, regimes=["real"], preprocessing="lungs")
+        probe(request_retraining(suite, out, regimes=["real"], preprocessing="lungs"))
 
 
 def test_the_command(tmp_path, shell):

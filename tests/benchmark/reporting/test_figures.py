@@ -14,6 +14,7 @@ from PIL import Image
 from covid_synth_data.benchmark import run
 from covid_synth_data.benchmark.data.composition import Films
 from covid_synth_data.benchmark.explain.feature_map import feature_map, own_kind
+from covid_synth_data.benchmark.explain.retraining import request_retraining
 from covid_synth_data.benchmark.explain.saliency import maps, saliency
 from covid_synth_data.benchmark.reporting import figures
 from covid_synth_data.benchmark.reporting.collect import collect
@@ -60,26 +61,30 @@ def test_the_legend_of_many_regimes_leaves_the_title_free(bench):
 
 def test_saliency_shows_test_films_or_synthetic_ones(bench, tmp_path):
     pytest.importorskip("captum")
-    options = {**bench.arguments}
+    options = {**bench.arguments, "seeds": [0]}
     del options["out"]
-    ids = saliency(bench.suite, tmp_path / "a.png", regime="real+gnc", films=6, **options)
+
+    def asked(name, regime, **more):
+        return request_retraining(bench.suite, tmp_path / name, regimes=[regime], **options, **more)
+
+    ids = saliency(asked("a.png", "real+gnc", films=6))
     test = bench.splits["test"]
     assert len(set(ids)) == 6
     assert set(ids) <= set(test["image_id"])
     labels = dict(zip(test["image_id"], test["label"], strict=True))
     assert [labels[name] for name in ids] == [2, 2, 2, 0, 0, 0]
-    made = saliency(bench.suite, tmp_path / "b.png", regime="real+gnc", films=4, of="gnc", **options)
+    made = saliency(asked("b.png", "real+gnc", films=4), of="gnc")
     assert all(name.startswith("gnc-") for name in made)
     assert len(made) == 4
-    saliency(bench.suite, tmp_path / "c.png", regime="real+gnc", films=6, **options)
+    saliency(asked("c.png", "real+gnc", films=6))
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "c.png").read_bytes()
     assert (pixels(tmp_path / "a.png").std(axis=2) > 10).any()
     with pytest.raises(ConfigError, match="does not use 'gpc'"):
-        saliency(bench.suite, tmp_path / "d.png", regime="real+gnc", of="gpc", **options)
+        saliency(asked("d.png", "real+gnc"), of="gpc")
     with pytest.raises(ConfigError, match="no network"):
-        saliency(bench.suite, tmp_path / "d.png", regime="real", model="lite0-bgt", **options)
+        saliency(asked("d.png", "real", model="lite0-bgt"))
     with pytest.raises(UnknownName, match="did you mean 'real'"):
-        saliency(bench.suite, tmp_path / "d.png", regime="reel", **options)
+        saliency(asked("d.png", "reel"))
 
 
 def test_grad_cam_finds_what_decides():
