@@ -13,6 +13,7 @@ from covid_synth_data.audit.contract import Context, Material
 from covid_synth_data.audit.descriptors import Descriptors
 from covid_synth_data.audit.films import FilmSet
 from covid_synth_data.audit.result import Subject
+from covid_synth_data.sources import phantom
 
 
 class TinyExtractor:
@@ -112,3 +113,9 @@ def context(extractor, tmp_path):
         return Context(films, Descriptors(extractor, folder=tmp_path / "descriptors"), seed)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def drawn() -> list[np.ndarray]:
+    """Phantoms of 60 patients: films with lungs."""
+    return [phantom.draw("covid-19", 64, 0, patient, 1) for patient in range(60)]

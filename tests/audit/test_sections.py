@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from covid_synth_data.audit import (
-    anatomy,
-    contrast,
-    copies,
-    fidelity,
-    lesion_maps,
-    outlines,
-    privacy,
-    probes,
-    sections,
-    shortcuts,
-)
-from covid_synth_data.audit.contract import Context, Encoding, Findings
+from covid_synth_data.audit import contrast, copies, fidelity, privacy, probes, sections, shortcuts
+from covid_synth_data.audit.contract import Context, Encoding
 from covid_synth_data.errors import MetricError, UnknownName
-from covid_synth_data.lesions import coordinates
 from covid_synth_data.metrics import diversity
-from covid_synth_data.sources import phantom
 from tests.audit.conftest import film_set, material, noise, values
 
 
@@ -185,16 +171,7 @@ def test_images_that_nobody_learned_for_say_so(context, real):
     assert missing[-1].why == "no film was learned from"
 
 
-# Shortcuts and anatomy look for lungs, so these films are phantoms.
-
-
-def bodies(n: int, seed: int) -> list[np.ndarray]:
-    return [phantom.draw("covid-19", 64, seed, patient, 1) for patient in range(n)]
-
-
-@pytest.fixture(scope="module")
-def drawn():
-    return bodies(60, 0)
+# Shortcuts look for lungs, so these films are phantoms.
 
 
 def test_a_marker_in_the_border_tells_the_source(context, drawn):
@@ -255,71 +232,6 @@ def test_what_the_generator_did_is_told_apart_from_what_the_sources_were(context
     assert not border["synthetic told from their source films"].yardstick
 
 
-# Maps of lesions.
-
-
-def mapped(films: list[np.ndarray], name: str, lower: bool, dataset: str = "set-a"):
-    """Films with a map each: a spot of the lower or of the upper half of the right lung."""
-    maps = []
-    for film in films:
-        part = np.zeros(film.shape, np.uint8)
-        part[36:50, 12:24] = 255
-        maps.append(part if lower else part[::-1].copy())
-    contents = []
-    for plane in maps:
-        file = io.BytesIO()
-        Image.fromarray(plane).save(file, "PNG")
-        contents.append(file.getvalue())
-    return replace(
-        film_set("films", films, name, dataset=dataset),
-        map_cell=lambda place: {"bytes": contents[place], "path": None},
-    )
-
-
-def test_lesions_in_the_wrong_zone_are_outside_the_real_distribution(context, drawn, monkeypatch):
-    monkeypatch.setattr(lesion_maps, "LEAST", 10)
-    reals = mapped(drawn, "r", True)
-    for lower in (True, False):
-        made = mapped(drawn[:30], "s", lower)
-        films = material(made, film_set("t", drawn, "t"), film_set("h", [], "h"), mapped=reals)
-        findings = Findings()
-        lesion_maps.measure(findings, context(films))
-        share = values(findings, "lesion-lower-mean")
-        real = share[lesion_maps.OTHER]
-        assert (share["synthetic"].value > real.value - 0.1) == lower
-        outside = values(findings, "lesion-lower-outside")
-        assert (outside["synthetic"].value < 0.3) == lower
-        assert outside["synthetic"].chance == 0.02
-        assert bool(findings.shown) or lower
-        assert "without a lesion" in findings.notes[0]
-
-
-def test_the_numbers_of_a_map():
-    lungs = np.zeros((64, 64), bool)
-    lungs[10:55, 6:28] = lungs[10:55, 36:58] = True
-    where = coordinates.locate(lungs)
-    ill = np.zeros((64, 64), np.float32)
-    ill[12:20, 8:12] = 1  # the upper third, near the wall, of the lung at the left of the picture
-    ill[45:53, 38:42] = 1  # the lower third, near the hilum, of the other one
-    ill[:5] = 1  # outside the lungs
-    numbers = dict(zip(lesion_maps.MEASURES, lesion_maps.of_map(ill, where), strict=True))
-    assert numbers["extent"] == pytest.approx(64 / lungs.sum(), rel=0.05)
-    assert numbers["right"] == numbers["upper"] == numbers["lower"] == numbers["outer"] == 0.5
-    assert numbers["pieces"] == 2
-    assert lesion_maps.of_map(ill * 0, where) is None
-
-
-def test_images_without_maps_and_too_few_real_maps(context, drawn):
-    films = material(film_set("m", drawn[:30], "s"), film_set("t", [], "t"), film_set("h", [], "h"))
-    for synthetic, why in (
-        (films.synthetic, "no map of lesions"),
-        (mapped(drawn[:30], "s", True), "100 are needed"),
-    ):
-        findings = Findings()
-        lesion_maps.measure(findings, context(replace(films, synthetic=synthetic)))
-        assert why in findings.missing[0].why
-
-
 def test_probes_leave_patients_whole():
     random = np.random.default_rng(0)
     people = [f"p{i // 4}" for i in range(80)]
@@ -330,40 +242,6 @@ def test_probes_leave_patients_whole():
     assert found.low < 0.6
     with pytest.raises(MetricError, match="too few patients for a probe; found 4"):
         probes.auc(marks[:16], labels[:16] * 0 + np.arange(16) % 2, people[:16])
-
-
-def test_bodies_of_one_kind_are_plausible_and_mirrored_ones_are_not(context, drawn, monkeypatch):
-    monkeypatch.setattr(anatomy, "LEAST", 15)
-    real = film_set("training films", drawn[:30], "t"), film_set("held-out", drawn[30:], "h")
-    mirrored = [film[:, ::-1] for film in drawn[:30]]
-    found = anatomy.measure(context(material(film_set("made", mirrored, "s"), *real)))
-    wrong = values(found, "heart-right")
-    assert wrong["synthetic"].value > wrong["real, other half of the patients"].value + 0.4
-    assert values(found, "heart-side-outside")["synthetic"].value > 0.3
-    assert found.shown
-    assert found.shown[0].score >= found.shown[-1].score > 0
-
-
-def test_measures_of_a_drawn_outline():
-    mask = np.zeros((100, 100), bool)
-    mask[20:80, 10:40] = True
-    mask[20:80, 55:90] = True
-    film = np.full((100, 100), 51, np.float32)
-    film[50:80, 50:66] = 102
-    numbers = dict(zip(outlines.ANATOMY, outlines.measured(mask, film), strict=True))
-    assert numbers["lung-area"] == pytest.approx((60 * 30 + 60 * 35) / 1e4)
-    assert numbers["left-right-ratio"] == pytest.approx(1800 / 2100)
-    assert numbers["height"] == pytest.approx(0.6)
-    assert numbers["width"] == pytest.approx(0.8)
-    assert numbers["heart-side"] == pytest.approx(0.2 * 11 / 12)
-    assert outlines.measured(mask[:, ::-1], film[:, ::-1])[-1] == pytest.approx(-0.2 * 11 / 12)
-
-
-def test_too_few_lungs_say_how_many_are_needed(context, drawn):
-    real = film_set("training films", drawn[:10], "t"), film_set("held-out", drawn[10:20], "h")
-    found = anatomy.measure(context(material(film_set("made", drawn[:3], "s"), *real)))
-    assert not found.values
-    assert "100 are needed" in found.missing[0].why
 
 
 def test_the_table_of_sections():
