@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, FiniteFloat, ValidationError
+from pydantic_core import from_json
 
 from covid_synth_data.audit.version_table import VersionTable
 from covid_synth_data.benchmark import results
@@ -20,6 +21,9 @@ from covid_synth_data.benchmark.suite import is_suite, load_suite
 from covid_synth_data.errors import ResultError
 from covid_synth_data.files.models import FrozenModel, invalid
 from covid_synth_data.machine import Code
+
+_NAMES: Final = ("suite", "suite_version", "task", "preprocessing", "model", "regime")
+"""What names a row of a benchmark in a result file."""
 
 KINDS: Final = ("fidelity", "privacy")
 
@@ -159,17 +163,17 @@ def _files(folder: Path) -> Iterator[tuple[Path, Evidence]]:
 def _benchmark(folder: Path, name: str, version: str) -> tuple[BenchmarkBlock, ...]:
     if not results.has(folder, "classification"):
         return ()
+    rows = tables.summarise(folder)
     files: dict[tuple[str, ...], list[Evidence]] = defaultdict(list)
     for path, evidence in _files(folder):
-        result = results.read_result(path)
-        mine = files[
-            result.suite, result.suite_version, result.task, result.preprocessing, result.model, result.regime
-        ]
+        # `summarise` has validated every file; here its names are enough.
+        stated = from_json(path.read_bytes())
+        mine = files[tuple(str(stated.get(name)) for name in _NAMES)]
         if evidence not in mine:
             mine.append(evidence)
     groups: dict[tuple[str, ...], list[tables.Row]] = defaultdict(list)
     dataset = f"{name} {version}"
-    for row in tables.summarise(folder):
+    for row in rows:
         if row.dataset in (None, dataset):
             groups[row.suite, row.suite_version, row.task, row.preprocessing].append(row)
     blocks = []
