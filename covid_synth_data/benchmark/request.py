@@ -27,6 +27,7 @@ from covid_synth_data.benchmark.suite import (
     load_classifiers,
     load_suite,
     resized,
+    resplit,
 )
 from covid_synth_data.benchmark.suite import own as own_models
 from covid_synth_data.classifiers.registry import entry
@@ -210,14 +211,16 @@ def make_request(
     are synthetic configs that the suite need not name: regimes are derived for them (`suite.derived`) and run
     beside the baselines of real films, unless `regimes` says otherwise. `models` may name classifiers of the
     user (`classifiers.own`). With `half_samples` the suite is SUITE@half-samples, with a `size` SUITE@128px
-    and the like. Raises
-    `UnknownName` for a name that the suite does not have, `ConfigError` for an option that suites of its kind
-    do not have and for a value that cannot be.
+    and the like, with a `split_seed` SUITE@split-1 and the like. Raises `UnknownName` for a name that the
+    suite does not have, `ConfigError` for an option that suites of its kind do not have and for a value that
+    cannot be.
     """
     loaded = suite if isinstance(suite, Suite) else load_suite(suite)
     given = {name: value for name, value in options.items() if value is not None and value is not False}
     if isinstance(loaded, ClassificationSuite) and (side := given.pop("size", None)) is not None:
         loaded = resized.with_side(loaded, side)
+    if isinstance(loaded, ClassificationSuite) and (split := given.pop("split_seed", None)) is not None:
+        loaded = resplit.with_split(loaded, split)
     if half_samples:
         loaded = half_samples_of(loaded)
     model = REQUESTS[loaded.kind]

@@ -87,6 +87,9 @@ def run_suite(
     size: Annotated[
         int | None, typer.Option(min=32, help="of films or CT slices, in pixels, in place of the suite's")
     ] = None,
+    split_seed: Annotated[
+        int | None, typer.Option(min=0, help="split the patients another way; the suite SUITE@split-N")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run SUITE, a name or a .toml file: one result file per training; run again, it goes on after a stop."""
@@ -98,6 +101,7 @@ def run_suite(
     suite = suite if source is None else f"{suite}@{source}"
     options: dict[str, Any] = {
         "half_samples": half_samples,
+        "split_seed": split_seed,
         "out": out,
         "root": root,
         "release": release,

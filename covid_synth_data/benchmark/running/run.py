@@ -39,6 +39,7 @@ def run(
     progress: Progress | None = None,
     ray: str | None = None,
     half_samples: bool = False,
+    split_seed: int | None = None,
 ) -> list[Path]:
     """Run a suite and return the paths of its result files, those that were there before included.
 
@@ -56,7 +57,8 @@ def run(
     suite's (`suite.resized`). Pixels and features are kept below `cache_dir`.
 
     With `half_samples` each seed trains on its own half of the training patients, so that means and spreads
-    over seeds are over draws of these patients (`suite.half_samples`).
+    over seeds are over draws of these patients (`suite.half_samples`). `split_seed` splits the patients
+    another way than the suite (`suite.resplit`).
 
     Of a suite of U-Nets, `protocol` is the first where none is named. `size` replaces the side of the
     profile's slices; `limit` is the largest number of real training (and of validation) slices. On a CPU one
@@ -90,6 +92,7 @@ def run(
         cache_dir=cache_dir,
         ray=ray,
         half_samples=half_samples,
+        split_seed=split_seed,
     )
     return run_request(request, progress)
 

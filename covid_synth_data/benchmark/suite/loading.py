@@ -9,7 +9,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
-from covid_synth_data.benchmark.suite import half_samples, resized, sourced
+from covid_synth_data.benchmark.suite import half_samples, resized, resplit, sourced
 from covid_synth_data.benchmark.suite.classification import ClassificationSuite
 from covid_synth_data.benchmark.suite.segmentation import SegmentationSuite
 from covid_synth_data.errors import ConfigError, UnknownName
@@ -47,7 +47,8 @@ def load_suite(name: str | Path) -> AnySuite:
 
     NAME@SOURCE is the suite NAME of classifiers on that source (`suite.sourced`). NAME@half-samples is that
     suite with another half of the training patients for each seed (`suite.half_samples`).
-    NAME@128px is that suite with films of that side (`suite.resized`). Marks can be combined.
+    NAME@128px is that suite with films of that side (`suite.resized`), NAME@split-1 with the split of that
+    seed (`suite.resplit`). Marks can be combined.
 
     A file is parsed once in a process, and again only when it has changed. Raises `UnknownName` for a name
     that does not exist, `ConfigError` for a file that is no suite.
@@ -71,6 +72,8 @@ def _derived(suite: AnySuite, mark: str) -> ClassificationSuite:
         return half_samples_of(suite)
     if (side := resized.side_of(mark)) is not None:
         return resized.with_side(_of_classifiers(suite), side)
+    if (seed := resplit.seed_of(mark)) is not None:
+        return resplit.with_split(_of_classifiers(suite), seed)
     return sourced.with_source(_of_classifiers(suite), mark)
 
 
