@@ -9,6 +9,7 @@ OUT/pairs.csv           all records, written at the end
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -25,6 +26,7 @@ from covid_synth_data import escaping
 from covid_synth_data.errors import BadImage, ConfigError, VersionExists
 from covid_synth_data.files import dicom, pixels
 from covid_synth_data.files.atomic import replacing, write_text
+from covid_synth_data.files.lock import locked
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.lesions import hosts
 from covid_synth_data.lesions.coordinates import Mask
@@ -56,12 +58,15 @@ class Job:
     force: bool = False
 
 
-def write_pairs(job: Job, tick: Callable[[int, int], None], *, one_size: bool = False) -> list[Record]:
+def write_pairs(
+    job: Job, tick: Callable[[int, int], None], *, one_size: bool = False, lock: bool = True
+) -> list[Record]:
     """Paint every film of a folder; the same call goes on after a stop. Returns the records in their order.
 
     Every film is checked before the first is painted; with `one_size` all must have the size of the first.
+    Without `lock` the caller keeps other processes away from `out`.
     Raises `ConfigError`, `BadImage`, `UnknownName`, `VersionExists` where `out` holds anything else,
-    `OutputError`.
+    `OutputError`, also where another process paints into `out`.
     """
     films = hosts.read(job.films).films
     if job.out.resolve() == job.films.resolve():
@@ -69,15 +74,16 @@ def write_pairs(job: Job, tick: Callable[[int, int], None], *, one_size: bool = 
     masks = _masks(job)
     _check(job, films, masks, one_size)
     paint(np.zeros((0, LEAST_SIDE, LEAST_SIDE), np.uint8), job.seed, job.pattern, control=job.control)
-    _claim(job, [host.name for host in films])
     rows = []
-    for index, host in enumerate(films):
-        done = job.out / "records" / f"{host.identity}.json"
-        if not done.is_file():
-            _paint_one(job, index, host, masks, done)
-        rows.append(json.loads(done.read_text(encoding="utf-8")))
-        tick(index + 1, len(films))
-    write_text(job.out / "pairs.csv", _table(rows))
+    with locked(job.out, "a painting") if lock else contextlib.nullcontext():
+        _claim(job, [host.name for host in films])
+        for index, host in enumerate(films):
+            done = job.out / "records" / f"{host.identity}.json"
+            if not done.is_file():
+                _paint_one(job, index, host, masks, done)
+            rows.append(json.loads(done.read_text(encoding="utf-8")))
+            tick(index + 1, len(films))
+        write_text(job.out / "pairs.csv", _table(rows))
     fields = Record.__dataclass_fields__
     return [Record(**{key: row[key] for key in fields} | {"zones": tuple(row["zones"])}) for row in rows]
 

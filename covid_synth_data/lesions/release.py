@@ -72,7 +72,7 @@ def release_pairs(
     tick = progress or (lambda done, total: None)
     with building.staged(job.out, settings) as place:
         work = replace(job, out=place / WORK)
-        records = folder.write_pairs(work, tick, one_size=True)
+        records = folder.write_pairs(work, tick, one_size=True, lock=False)
         pairs = _Pairs(work, config, licence, films, records)
         paths = building.write_shards(
             place, config, 2 * len(pairs.painted), pairs.rows, lambda *_: None, schema.PAIR_COLUMNS

@@ -17,6 +17,7 @@ from typing import Any, Final
 from covid_synth_data import catalog, schema
 from covid_synth_data.errors import ConfigError, CovidSynthError, OutputError, ReleaseError, VersionExists
 from covid_synth_data.files.atomic import output_errors, write_text
+from covid_synth_data.files.lock import locked
 from covid_synth_data.release import card_yaml, manifest, writing
 
 SHARD_ROWS: Final = 2048
@@ -53,8 +54,13 @@ def staged(out: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
     """The hidden folder beside `out` for a job of these settings; shards of another job are removed.
 
     The folder is removed where the block ends with an error of the input; it stays after a stop, a kill or
-    a full disk.
+    a full disk. Raises `OutputError` where another process builds into `out`.
     """
+    with locked(out, f"building of {settings['config']!r}"):
+        yield from _staged(out, settings)
+
+
+def _staged(out: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
     folder = out.parent / f".{out.name}.building"
     text = json.dumps(settings, sort_keys=True)
     with output_errors(folder):
@@ -146,6 +152,13 @@ def finish(
     of the card below its YAML.
     """
     old = manifest.read(out) if (out / manifest.NAME).is_file() else None
+    if old is not None and config in old.subsets:
+        raise VersionExists(
+            f"{out} holds the config {config!r} by now",
+            found="that another process added it",
+            expected="a config that is not there",
+            hint="run the same command again",
+        )
     shards = [writing.entry(folder, path, config) for path in paths]
     kept = [file for file in old.files if file.path != card_yaml.CARD] if old else []
     new = manifest.Manifest(

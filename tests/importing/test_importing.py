@@ -17,7 +17,8 @@ from PIL import Image
 
 import covid_synth_data as csd
 from covid_synth_data import schema
-from covid_synth_data.errors import CovidSynthError
+from covid_synth_data.errors import CovidSynthError, VersionExists
+from covid_synth_data.files.lock import locked
 from covid_synth_data.importing import Stated, import_images
 from covid_synth_data.release import building, manifest
 from covid_synth_data.release.verification import verify
@@ -55,7 +56,7 @@ def test_a_folder_becomes_a_release_that_everything_reads(tmp_path, images, shel
     assert listed.restricted == ["unknown"]
     assert listed.subsets["mine"].imported.learned_from == "unknown"
     assert "learned from | unknown" in (out / "README.md").read_text()
-    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert not list(tmp_path.glob(".*.building"))
 
 
 def test_what_is_stated_of_each_image_is_kept(tmp_path, images) -> None:
@@ -281,3 +282,37 @@ def test_older_manifests_stay_valid(tmp_path) -> None:
     )
     assert subset.imported is None
     assert "imported" not in json.loads(subset.model_dump_json(exclude_none=True))
+
+
+def test_a_folder_that_another_process_builds_into(tmp_path, images, shell) -> None:
+    """Both ended well, and the shards of one were lost."""
+    arguments = ("import", images, "-o", tmp_path / "release", "--label", "covid-19", "--config")
+    with locked(tmp_path / "release", "building of 'other'"):
+        shell(*arguments, "mine").error("is in use", "building of 'other' by process")
+    assert not (tmp_path / "release").exists()
+    assert shell(*arguments, "mine").code == 0
+    with locked(tmp_path / "release", "a release of 'gnc'"):
+        shell(*arguments, "more").error("is in use", "a release of 'gnc' by process")
+    assert shell(*arguments, "more").code == 0
+    assert list(manifest.read(tmp_path / "release").subsets) == ["mine", "more"]
+    assert verify(tmp_path / "release").whole
+
+
+def test_a_config_that_came_while_its_shards_were_written(tmp_path, images, monkeypatch) -> None:
+    """The manifest is read again before it is written."""
+    out, write = tmp_path / "release", building.write_shards
+    import_images(images, out, "first", COVID)
+    listed = manifest.read(out)
+
+    def meanwhile(*arguments, **options):
+        paths = write(*arguments, **options)
+        here = manifest.read(out)
+        manifest.write(
+            out, here.model_copy(update={"subsets": {**here.subsets, "mine": here.subsets["first"]}})
+        )
+        return paths
+
+    monkeypatch.setattr(building, "write_shards", meanwhile)
+    with pytest.raises(VersionExists, match="by now; found that another process added it"):
+        import_images(images, out, "mine", COVID)
+    assert manifest.read(out).files == listed.files

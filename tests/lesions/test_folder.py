@@ -13,6 +13,7 @@ from PIL import Image
 
 from covid_synth_data import lesions
 from covid_synth_data.errors import BadImage, ConfigError
+from covid_synth_data.files.lock import locked
 from covid_synth_data.lesions import folder, painting
 from tests.support import tree
 
@@ -31,6 +32,17 @@ def films(tmp_path: Path, normals: Films) -> Path:
         Image.fromarray(film).save(tmp_path / f"films/film-{number}.png")
         Image.fromarray(lung).save(tmp_path / f"lungs/film-{number}.png")
     return tmp_path / "films"
+
+
+def test_a_folder_that_another_process_paints_into(films: Path, tmp_path: Path, shell) -> None:
+    out, masks = tmp_path / "out", ("--lungs", tmp_path / "lungs")
+    for kind in ("png", "release"):
+        with locked(out, "a painting"):
+            shell("paint", films, "-o", out, *masks, "--format", kind).error(
+                "in use", "a painting by process"
+            )
+        assert not out.exists()
+    assert shell("paint", films, "-o", out, *masks).code == 0
 
 
 def table(out: Path) -> list[dict[str, str]]:

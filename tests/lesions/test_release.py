@@ -82,7 +82,7 @@ def test_pairs_become_a_release(films: Path, tmp_path: Path, normals: Films, she
     assert "The first film of a pair is a real film" in card
     assert "3 films of 3 patients" in card
     assert "made elsewhere" not in card
-    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert not list(tmp_path.glob(".*.building"))
 
 
 def test_a_benchmark_refuses_to_test_on_painted_films(films: Path, tmp_path: Path) -> None:
@@ -161,4 +161,4 @@ def test_what_cannot_be_a_release(films: Path, tmp_path: Path, normals: Films, s
     write(films, [{"file_name": "normal/film-0.png", "label": "normal"}])
     shell("paint", films, "-o", out, *release).error("no film can be painted", painting.NO_LUNGS)
     assert not out.exists()
-    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert not list(tmp_path.glob(".*.building"))
