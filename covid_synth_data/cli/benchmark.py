@@ -16,18 +16,24 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Run suites and print their tables.", no_args_is_help=True)
 
+Suite = Annotated[str, typer.Argument(help="a suite, see covid-synth benchmark list")]
+Task = Annotated[str | None, typer.Option(help="a task of the suite")]
+Model = Annotated[str | None, typer.Option(help="the classifier; else the first of the suite")]
+Regimes = Annotated[list[str] | None, typer.Option(help="a regime; again for more")]
+Seeds = Annotated[int | None, typer.Option(min=1, help="how many seeds")]
+ResultFile = Annotated[Path, typer.Option("-o", "--out", help="the result file, a JSON")]
 Results = Annotated[Path, typer.Option(help="the folder of the result files")]
-_RESULTS = Path("benchmarks/results")
 Preprocessing = Annotated[
     str | None, typer.Option(help="plain, harmonised or lungs, in place of the suite's")
 ]
-
 HalfSamples = Annotated[
     bool,
     typer.Option(
         "--half-samples", help="each seed trains on its own half of the patients; SUITE@half-samples"
     ),
 ]
+
+_RESULTS = Path("benchmarks/results")
 
 
 @app.command("list")
@@ -48,7 +54,7 @@ def show(as_json: AsJson = False) -> None:
 
 @app.command("run")
 def run_suite(
-    suite: Annotated[str, typer.Argument(help="a suite, see covid-synth benchmark list")],
+    suite: Suite,
     out: Results = _RESULTS,
     root: Root = None,
     release: Release = None,
@@ -62,13 +68,13 @@ def run_suite(
         list[str] | None,
         typer.Option(help="a model of the suite, timm:NAME, or your own MODULE:ATTRIBUTE; again for more"),
     ] = None,
-    regime: Annotated[list[str] | None, typer.Option(help="a regime; again for more")] = None,
+    regime: Regimes = None,
     config: Annotated[
         list[str] | None,
         typer.Option(help="a synthetic config, e.g. an imported one; regimes are derived; again for more"),
     ] = None,
     profile: Annotated[str | None, typer.Option(help="models, seeds and regimes for a purpose")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="how many seeds")] = None,
+    seeds: Seeds = None,
     weights: Annotated[str | None, typer.Option(help="initial weights: imagenet, xrv or none")] = None,
     preprocessing: Preprocessing = None,
     limit: Annotated[
@@ -197,11 +203,11 @@ def print_report(
 
 @app.command("saliency")
 def draw_saliency(
-    suite: Annotated[str, typer.Argument(help="a suite, see covid-synth benchmark list")],
+    suite: Suite,
     regime: Annotated[str, typer.Option(help="what the classifier is trained on")],
     out: Annotated[Path, typer.Option("-o", "--out", help="the picture, a PNG")],
-    model: Annotated[str | None, typer.Option(help="the classifier; else the first of the suite")] = None,
-    task: Annotated[str | None, typer.Option(help="a task of the suite")] = None,
+    model: Model = None,
+    task: Task = None,
     seed: Seed = 0,
     films: Annotated[int, typer.Option(min=2, max=48, help="how many films")] = 12,
     of: Annotated[str, typer.Option(help="test, or a synthetic config of the regime")] = "test",
@@ -235,12 +241,12 @@ def draw_saliency(
 
 @app.command("probe")
 def probe_shortcuts(
-    suite: Annotated[str, typer.Argument(help="a suite, see covid-synth benchmark list")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="the result file, a JSON")],
-    regime: Annotated[list[str] | None, typer.Option(help="a regime; again for more")] = None,
-    model: Annotated[str | None, typer.Option(help="the classifier; else the first of the suite")] = None,
-    task: Annotated[str | None, typer.Option(help="a task of the suite")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="how many seeds")] = None,
+    suite: Suite,
+    out: ResultFile,
+    regime: Regimes = None,
+    model: Model = None,
+    task: Task = None,
+    seeds: Seeds = None,
     half_samples: HalfSamples = False,
     films: Annotated[
         int | None, typer.Option(min=5, help="at most so many films of each class of validation and test")
@@ -289,12 +295,12 @@ def probe_shortcuts(
 
 @app.command("lesions")
 def look_at_lesions(
-    suite: Annotated[str, typer.Argument(help="a suite, see covid-synth benchmark list")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="the result file, a JSON")],
-    regime: Annotated[list[str] | None, typer.Option(help="a regime; again for more")] = None,
-    model: Annotated[str | None, typer.Option(help="the classifier; else the first of the suite")] = None,
-    task: Annotated[str | None, typer.Option(help="a task of the suite")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="how many seeds")] = None,
+    suite: Suite,
+    out: ResultFile,
+    regime: Regimes = None,
+    model: Model = None,
+    task: Task = None,
+    seeds: Seeds = None,
     half_samples: HalfSamples = False,
     films: Annotated[int | None, typer.Option(min=5, help="at most so many films with masks")] = None,
     root: Root = None,
@@ -336,10 +342,10 @@ def look_at_lesions(
 
 @app.command("map")
 def draw_map(
-    suite: Annotated[str, typer.Argument(help="a suite, see covid-synth benchmark list")],
+    suite: Suite,
     config: Annotated[list[str], typer.Option(help="a synthetic config of the suite; again for more")],
     out: Annotated[Path, typer.Option("-o", "--out", help="the picture, a PNG; a JSON is written beside it")],
-    task: Annotated[str | None, typer.Option(help="a task of the suite")] = None,
+    task: Task = None,
     films: Annotated[int, typer.Option(min=5, help="at most so many of each kind")] = 400,
     seed: Seed = 0,
     root: Root = None,

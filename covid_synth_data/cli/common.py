@@ -21,6 +21,7 @@ Root = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for a script")]
 Release = Annotated[Path | None, typer.Option(help="a release folder")]
+ReleaseFolder = Annotated[Path, typer.Argument(help="a release folder")]
 Seed = Annotated[int, typer.Option(min=0, help="another seed gives another draw")]
 
 

@@ -8,10 +8,23 @@ from typing import Annotated
 
 import typer
 
-from covid_synth_data.cli.common import AsJson, Release, Root, Seed, mib, need, progress_bar, say, table
+from covid_synth_data.cli.common import (
+    AsJson,
+    Release,
+    ReleaseFolder,
+    Root,
+    Seed,
+    mib,
+    need,
+    progress_bar,
+    say,
+    table,
+)
 from covid_synth_data.errors import ConfigError, CorruptRelease, UnknownName
 
 app = typer.Typer()
+
+Protocol = Annotated[str | None, typer.Option(help="one of the task's; without it, its first")]
 
 
 @app.command()
@@ -43,7 +56,7 @@ def sources(root: Root = None, as_json: AsJson = False) -> None:
 def tasks(
     name: Annotated[str | None, typer.Argument(help="a task; without it all are listed")] = None,
     root: Root = None,
-    protocol: Annotated[str | None, typer.Option(help="one of the task's; without it, its first")] = None,
+    protocol: Protocol = None,
     licences: Annotated[str, typer.Option(help="any or permissive")] = "any",
     fold: Annotated[int | None, typer.Option(help="the fold of five that is tested on")] = None,
     seed: Seed = 0,
@@ -63,7 +76,7 @@ def tasks(
 
 
 @app.command()
-def verify(folder: Annotated[Path, typer.Argument(help="a release folder")], as_json: AsJson = False) -> None:
+def verify(folder: ReleaseFolder, as_json: AsJson = False) -> None:
     """Check every byte and count of a release against its manifest."""
     from dataclasses import asdict
 
@@ -122,7 +135,7 @@ def mix(
     extend: Annotated[
         float | None, typer.Option(help="synthetic films beside all real ones, as a share of these")
     ] = None,
-    protocol: Annotated[str | None, typer.Option(help="one of the task's; without it, its first")] = None,
+    protocol: Protocol = None,
     seed: Seed = 0,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="write the mixed set as parquet here")

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from covid_synth_data.cli.common import progress_bar, say
+from covid_synth_data.cli.common import ReleaseFolder, progress_bar, say
 
 app = typer.Typer()
 
 
 @app.command()
 def explore(
-    release: Annotated[Path, typer.Argument(help="a release folder")],
+    release: ReleaseFolder,
     out: Annotated[Path, typer.Option("-o", "--out", help="the page")] = Path("explore.html"),
     config: Annotated[list[str] | None, typer.Option(help="a config; again for more; without it all")] = None,
     limit: Annotated[
