@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
+from skimage.filters import threshold_otsu
 
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.preprocessing import lung_shapes
@@ -77,14 +78,14 @@ def central(film: Film) -> Fields:
 
 
 def otsu(film: Film) -> float:
-    """The threshold in [0, 255] between two classes of grey with the largest variance between them."""
-    counts = np.histogram(film, 256, (0, 256))[0].astype(float)
-    weight = np.cumsum(counts)
-    total = np.cumsum(counts * np.arange(256))
-    rest = weight[-1] - weight
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = (total[-1] * weight / weight[-1] - total) ** 2 / (weight * rest)
-    return float(np.nanargmax(np.where(np.isfinite(between), between, -1))) + 1
+    """Otsu's threshold between two classes of grey: what is darker is one class. A film of one level has
+    nothing that is darker."""
+    counts = np.histogram(film, 256, (0, 256))[0]
+    levels = np.flatnonzero(counts)
+    if len(levels) == 1:
+        return float(levels[0])
+    # The threshold of scikit-image is the lightest level of the dark class.
+    return float(threshold_otsu(hist=(counts, np.arange(256)))) + 1  # type: ignore[no-untyped-call]
 
 
 def _off_border(mask: Mask) -> Mask:

@@ -238,8 +238,20 @@ def test_otsu_parts_two_levels_and_the_rule_finds_two_dark_regions():
     assert np.array_equal(mask, wanted)
 
 
-def test_the_rule_finds_nothing_on_a_film_of_one_level():
-    mask, found = lung_scores.classical(np.full((128, 128), 128, np.float32))
+def test_otsu_leaves_the_largest_variance_between_the_classes():
+    film = np.random.default_rng(0).choice([20, 70, 90, 240], (64, 64), p=[0.2, 0.3, 0.4, 0.1])
+
+    def between(threshold):
+        dark = film < threshold
+        return dark.mean() * (1 - dark.mean()) * (film[dark].mean() - film[~dark].mean()) ** 2
+
+    found = lung_scores.otsu(film.astype(np.float32))
+    assert between(found) == pytest.approx(max(between(threshold) for threshold in range(21, 241)))
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_the_rule_finds_nothing_on_a_film_of_one_level(level):
+    mask, found = lung_scores.classical(np.full((128, 128), level, np.float32))
     assert not found
     assert not mask.any()
 
