@@ -44,6 +44,11 @@ def cell(value: Cell) -> str:
     return f"{value.mean:.3f} [{value.low:.3f}, {value.high:.3f}]"
 
 
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """Rows of cells, the header and its rule first, as a Markdown table between empty lines."""
+    return "\n".join(["", *("| " + " | ".join(line) + " |" for line in lines), "", ""])
+
+
 def table(rows: Sequence[Row]) -> str:
     """A heading and a Markdown table for one suite, task and preprocessing."""
     first = rows[0]
@@ -73,7 +78,7 @@ def table(rows: Sequence[Row]) -> str:
         f"**`{first.suite}` {first.suite_version}, {kind} images, {models}**: tested on"
         f" {first.test_positives:,} images with COVID-19 and {first.test_negatives:,} without"
     )
-    return "\n".join(["", title, "", *("| " + " | ".join(line) + " |" for line in lines), "", ""])
+    return f"\n{title}\n{markdown(lines)}"
 
 
 def audits(folder: Path) -> dict[str, list[Audit]]:
@@ -93,7 +98,7 @@ def audit_table(by_config: Mapping[str, Sequence[Audit]], keys: Sequence[str]) -
         first = next(iter(row.values()))
         named = subject if first.yardstick else f"**{subject}**"
         lines.append([first.metric, named, *(value_cell(row.get(config)) for config in by_config)])
-    return "\n".join(["", *("| " + " | ".join(line) + " |" for line in lines), "", ""])
+    return markdown(lines)
 
 
 def _films(by_config: Mapping[str, Sequence[Audit]]) -> str:
@@ -112,7 +117,7 @@ def _films(by_config: Mapping[str, Sequence[Audit]]) -> str:
                     f"{one.seconds / 60:.0f}",
                 ]
             )
-    return "\n".join(["", *("| " + " | ".join(line) + " |" for line in lines), "", ""])
+    return markdown(lines)
 
 
 def with_audits(text: str, by_config: Mapping[str, Sequence[Audit]]) -> str:
@@ -134,7 +139,7 @@ def probe_table(probe: probes.ProbeResult, part: probes.Part, baseline: str | No
             else:
                 cells.append(with_limits(row.over[baseline]))
         lines.append([change.left, *cells])
-    return "\n".join(["", *("| " + " | ".join(line) + " |" for line in lines), "", ""])
+    return markdown(lines)
 
 
 def with_probes(text: str, folder: Path) -> str:
@@ -155,7 +160,7 @@ def lesion_table(found: lesions.LesionResult) -> str:
         values = [found.row(measure, name).value for measure in lesions.MEASURES]
         cells = [f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]" for value in values]
         lines.append([name if name in lesions.YARDSTICKS else f"`{name}`", *cells])
-    return "\n".join(["", *("| " + " | ".join(line) + " |" for line in lines), "", ""])
+    return markdown(lines)
 
 
 def with_lesions(text: str, folder: Path) -> str:
