@@ -242,6 +242,7 @@ def _of_subject(
             key, metric, subject, measured, how, n=n, better="real", chance=chance, yardstick=not made
         )
 
+    # How near and how alike the nearest training film is.
     add(
         "nearest-distance",
         "mean distance to the nearest training film",
@@ -253,6 +254,7 @@ def _of_subject(
         intervals.mean(near_training.likeness, groups),
         pixels,
     )
+    # The share that is nearer, or more alike, than held-out films are.
     expected = max(copies.EXPECTED, 1 / len(held_out_near.distance))
     for key, metric, mine, theirs, above, how in (
         (
@@ -273,11 +275,13 @@ def _of_subject(
         ),
     ):
         add(key, metric, copies.beyond_threshold(mine, theirs, expected, above=above).made, how, expected)
+    # Scores of the literature: authenticity, and C_T against the held-out films.
     patients = np.asarray(training.films.groups)
     authentic = copies.authentic(training.features, films.features, patients)
     add("authentic", "authenticity", intervals.mean(authentic.astype(np.float64), groups))
     if subject != "real, held out":
         add("ct", "C_T", _ct(context, films, near_training, held_out, held_out_near, training), chance=0.0)
+    # Planted copies must be found, each with its own training film.
     if subject == "planted copies":
         right = near_training.alike == [training.films.ids.index(name) for name in films.films.ids]
         threshold = copies.beyond_threshold(

@@ -148,6 +148,7 @@ def mix(
     import covid_synth_data as csd
     from covid_synth_data.files.films import write_parquet
 
+    # What is asked for, refused before anything is read.
     asked = {"skew": skew, "count": count, "fraction": fraction, "replace": replace, "extend": extend}
     given = {name: value for name, value in asked.items() if value is not None}
     if len(given) > 1:
@@ -164,6 +165,7 @@ def mix(
             expected="-o FOLDER",
             hint="train.parquet, validation.parquet and test.parquet go into it",
         )
+    # The mix.
     with progress_bar("task") as tick:
         splits = csd.load_task(task, root, protocol=protocol, seed=seed, progress=tick)
     real = splits["train"]
@@ -178,6 +180,7 @@ def mix(
         f"real {len(real):,} films, skew {csd.skew(real):.2f};"
         f" mixed {len(mixed):,}, skew {csd.skew(mixed):.4f}"
     )
+    # Its files.
     if out is None:
         return
     parts = {**splits, "train": mixed} if all_parts else {"train": mixed}

@@ -188,6 +188,7 @@ def fit(
 
     Raises `ConfigError` when the folder holds another run, `DivergedError`.
     """
+    # The network and its moving average, from a checkpoint where there is one.
     drawn = outlines.phantoms(recipe.phantoms, recipe.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -211,6 +212,7 @@ def fit(
     evaluated_at = {round((number + 1) * recipe.steps / recipe.looks) for number in range(recipe.looks)}
     at = time.monotonic()
     for step in range(saved[-1] if saved else 0, recipe.steps):
+        # One step on a batch of films, drawn and real ones.
         optimizer.param_groups[0]["lr"] = _rate(recipe, step)
         films, target = batch(parts["train"], drawn, recipe, step)
         value = loss(network(films), target)
@@ -224,6 +226,7 @@ def fit(
         average.update_parameters(network)
         now = value.item()
         state["losses"].append(now)
+        # Evaluation on the validation films, and a checkpoint now and then.
         if step + 1 in evaluated_at:
             measured = lung_scores.measure(by_network(average.module), parts["validation"])
             mean = sum(state["losses"]) / len(state["losses"])

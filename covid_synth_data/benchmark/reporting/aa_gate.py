@@ -124,8 +124,10 @@ def run(
     for _ in range(draws):
         dealt = rng.permutation(len(pool.scores))[: seeds * len(names)].reshape(len(names), seeds)
         samples = [_posing(name, statistics, pool, rows) for name, rows in zip(names, dealt, strict=True)]
+        # The verdict of the report, on regimes that do not differ.
         pairs = comparisons.compare(samples)
         told_apart += any(gain.verdict in ("gain", "loss") for gain in gains.gains(pairs))
+        # What simpler rules would have said: one p without correction, an interval over patients alone.
         for metric, name in gains.METRICS.items():
             a, b = samples[0].statistics[name], samples[-1].statistics[name]
             contrast = next(

@@ -54,6 +54,7 @@ def fit(
         film_weights(mine) if loss == "class-weighted" else np.ones(len(mine), np.float32) for mine in labels
     ]
     records = {place: Trained(0, 0, float("inf")) for place in range(len(seeds))}
+    # An epoch of all seeds that still learn; each draws its own order from (seed, epoch).
     for epoch in range(1, settings.max_epochs + 1):
         draws = [np.random.default_rng([seeds[place], epoch]) for place in stack.places]
         orders = [
@@ -68,6 +69,7 @@ def fit(
                 torch.from_numpy(np.stack([labels[place][mine] for place, mine, _ in own])).to(device),
                 torch.from_numpy(np.stack([weights[place][mine] for place, mine, _ in own])).to(device),
             )
+        # The validation loss of each decides which of its epochs is kept.
         for place, losses in zip(stack.places, stack.losses(validation), strict=True):
             now = monitored(losses, validation.labels, settings.monitor)
             if not np.isfinite(now):
@@ -85,6 +87,7 @@ def fit(
                 stack.keep(place)
         if advance:
             advance(epoch)
+        # A seed that has not improved for `patience` epochs stops.
         stack.go_on_with(
             [place for place in stack.places if epoch - records[place].best_epoch < settings.patience]
         )

@@ -130,6 +130,7 @@ class Anatomy:
 
 def anatomy(rng: np.random.Generator) -> Anatomy:
     """A random adult build: lungs, heart, ribs and soft tissue vary independently of each other."""
+    # The build: width of the rib cage, top and bottom of the lungs, size of the heart.
     cage = rng.uniform(0.74, 0.83)
     apex = rng.uniform(-0.84, -0.76)
     dome = rng.uniform(0.36, 0.48)
@@ -138,6 +139,7 @@ def anatomy(rng: np.random.Generator) -> Anatomy:
     knob = rng.uniform(-0.36, -0.28)
     bend = rng.normal(0, 0.012)
     widest = rng.uniform(0.15, 0.3)
+    # The inner wall of the rib cage: a dome from the apex down to where it is widest.
     heights = np.linspace(apex, widest, 24)
     widths = cage * (1 - ((widest - heights) / (widest - apex)) ** rng.uniform(2.0, 2.5)) ** 0.66
     return Anatomy(

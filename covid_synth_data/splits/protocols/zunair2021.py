@@ -41,6 +41,7 @@ def zunair2021(request: Request) -> Outcome:
         )
     if absent(["covid-chestxray"], request.root):
         require(["covid-chestxray", "rsna"], request.root)
+    # The films of the paper, in the order of their files.
     covid = read_source("covid-chestxray", request.root, metadata="2020-04-19")
     covid = covid[(covid["source_class"] == "COVID-19") & (covid["modality"] == "X-ray")].reset_index(
         drop=True
@@ -49,6 +50,7 @@ def zunair2021(request: Request) -> Outcome:
     target = {"normal": 0, "pneumonia": 1}[request.negative]
     rows = rsna.label_rows()
     named = rows.loc[rows["Target"] == target, "patientId"].tolist()
+    # The first 80 % of the rows are for training. Rows of RSNA are boxes: a film can have several.
     cut = int((1 - TEST_SHARE) * len(named))
     train, test = list(dict.fromkeys(named[:cut])), list(dict.fromkeys(named[cut:]))
     if set(train) & set(test):
@@ -68,6 +70,7 @@ def zunair2021(request: Request) -> Outcome:
     # Laterals are in the paper's set; only a missing file keeps a row out.
     frame["reason"] = np.where(frame["path"] == "", "image file missing", "")
     _carve_validation(frame, request.seed)
+    # What the split shares with the original and what it does not.
     patients = [set(covid["patient_id"][:covid_cut]), set(covid["patient_id"][covid_cut:])]
     notes = [
         *(
