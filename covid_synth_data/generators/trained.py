@@ -19,11 +19,8 @@ from covid_synth_data.generators.label_maps import one_hot
 from covid_synth_data.generators.registry import build
 
 
-class Translator:
-    """A trained image-to-image generator.
-
-    Attributes: `card` (what it is and how it was trained), `network`, `device`.
-    """
+class _Trained:
+    """A trained network of images, set to evaluation."""
 
     def __init__(self, network: nn.Module, card: weights.Card, device: torch.device) -> None:
         """`network` with its weights; it is moved to `device` and set to evaluation."""
@@ -32,6 +29,13 @@ class Translator:
         self.network = network.to(device).eval()
         if device.type == "cuda":
             self.network = self.network.to(memory_format=torch.channels_last)
+
+
+class Translator(_Trained):
+    """A trained image-to-image generator.
+
+    Attributes: `card` (what it is and how it was trained), `network`, `device`.
+    """
 
     def forward(self, films: Grey) -> torch.Tensor:
         """uint8 films (n, h, w) in [0, 255] through the network: uint8 (n, h, w), still on the device.
@@ -83,9 +87,7 @@ class Sampler:
         self, start: int, stop: int, seed: int = 0, label: str | None = None
     ) -> Iterator[torch.Tensor]:
         """The same a block at a time, still on the device, for what writes while it makes."""
-        for name, value in (("seed", seed), ("start", start), ("n", stop - start)):
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-                raise ConfigError(f"no such {name}", found=repr(value), expected="a whole number from 0 on")
+        _check_whole(seed=seed, start=start, n=stop - start)
         return noise.blocks(self.network, self.device, int(seed), start, stop, self._class(label))
 
     def label_of(self, index: int, label: str | None = None) -> str | None:
@@ -103,19 +105,11 @@ class Sampler:
         return known.index(label) if self.card.classes else None
 
 
-class LabelTranslator:
+class LabelTranslator(_Trained):
     """A trained generator of CT slices from label maps.
 
     Attributes: `card` (what it is and how it was trained), `network`, `device`.
     """
-
-    def __init__(self, network: nn.Module, card: weights.Card, device: torch.device) -> None:
-        """`network` with its weights; it is moved to `device` and set to evaluation."""
-        self.card = card
-        self.device = device
-        self.network = network.to(device).eval()
-        if device.type == "cuda":
-            self.network = self.network.to(memory_format=torch.channels_last)
 
     def translate(self, label_maps: Grey, seed: int = 0, batch_size: int = 4, *, start: int = 0) -> Grey:
         """Label maps uint8 (n, side, side), values 0 to 3, to slices uint8 of the same shape.
@@ -130,9 +124,7 @@ class LabelTranslator:
                 found=f"{label_maps.dtype} {label_maps.shape}",
                 expected="uint8 (n, side, side)",
             )
-        for name, value in (("seed", seed), ("start", start), ("batch_size", batch_size - 1)):
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-                raise ConfigError(f"no such {name}", found=repr(value), expected="a whole number from 0 on")
+        _check_whole(seed=seed, start=start, batch_size=batch_size - 1)
         made = np.empty_like(label_maps)
         for first in range(0, len(label_maps), batch_size):
             part = torch.from_numpy(np.array(label_maps[first : first + batch_size]))
@@ -190,3 +182,10 @@ def _check_fit(path: Path, card: weights.Card, tensors: Mapping[str, torch.Tenso
             expected=f"{wanted}",
             hint="fetch the release again",
         )
+
+
+def _check_whole(**numbers: object) -> None:
+    """Raise `ConfigError` for what is no whole number from 0 on."""
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+            raise ConfigError(f"no such {name}", found=repr(value), expected="a whole number from 0 on")

@@ -140,6 +140,11 @@ class SourceImages:
         film = self.films[index]
         return {name: film[name] for name in LINEAGE}
 
+    def used(self, rows: Iterable[Row]) -> set[str]:
+        """The image ids of the films that `rows` are made from."""
+        names = self.films["image_id"]
+        return {names[row.source] for row in rows if row.source is not None}
+
     def find(self, record: dict[str, Any]) -> int:
         """The index of the film that a record names. Raises `MissingSource`."""
         key = (record["source_dataset"], record["source_id"])

@@ -140,5 +140,4 @@ class Pairs(Maker):
 
     def used(self) -> set[str]:
         """The hosts of the rows."""
-        names = self.images.films["image_id"]
-        return {names[row.source] for row in self.rows if row.source is not None}
+        return self.images.used(self.rows)

@@ -108,8 +108,7 @@ class Translations(TrainedMaker):
 
     def used(self) -> set[str]:
         """Those of the rows."""
-        names = self.images.films["image_id"]
-        return {names[row.source] for row in self.rows if row.source is not None}
+        return self.images.used(self.rows)
 
 
 def plan(release: Release, films: int, seed: int) -> list[Row]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from covid_synth_data import catalog
 from covid_synth_data.errors import ConfigError, CorruptRelease, HubError, ReleaseError, VersionExists
 from covid_synth_data.release import hub as remote
-from covid_synth_data.release import manifest, verification
+from covid_synth_data.release import manifest, verification, writing
 from generation.releasing import licensing
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def plan(
 
 def _compare(folder: Path, repo: str, listed: manifest.Manifest, stamps: Stamps, private: bool) -> Plan:
     """What there is to do for a folder that was checked."""
-    files = [*listed.files, _entry(folder, manifest.NAME)]  # the manifest does not list itself
+    files = [*listed.files, writing.entry(folder, manifest.NAME)]  # the manifest does not list itself
     api = _api()
     with remote.explained(f"{repo} cannot be read"):
         refs = _refs(api, repo)
@@ -204,11 +204,6 @@ def _checked(
             hint=f"covid-synth verify {folder}",
         )
     return listed, stamps
-
-
-def _entry(folder: Path, path: str) -> manifest.File:
-    content = (folder / path).read_bytes()
-    return manifest.File(path=path, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
 
 
 def _api() -> HfApi:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Final
 
 from covid_synth_data.files.atomic import write_text
 from covid_synth_data.generators import weights
-from covid_synth_data.release import manifest
+from covid_synth_data.release import manifest, writing
 from generation.releasing import licensing
 from generation.releasing.documents import credits, croissant, dataset, measured, model, render, scorecard
 
@@ -47,7 +46,7 @@ def complete(
     texts[croissant.NAME] = json.dumps(croissant.describe(bare), indent=1, ensure_ascii=False) + "\n"
     for path, text in texts.items():
         write_text(folder / path, text)
-    return bare.model_copy(update={"files": [*kept, *(_entry(folder, path) for path in sorted(made))]})
+    return bare.model_copy(update={"files": [*kept, *(writing.entry(folder, path) for path in sorted(made))]})
 
 
 def licence(listed: manifest.Manifest) -> str:
@@ -78,8 +77,3 @@ def _model_card(folder: Path, path: Path, listed: manifest.Manifest) -> str:
 def _outdated(path: str) -> bool:
     """Whether a listed file is a sheet that is no longer there."""
     return path.startswith(f"{SHEETS}/")
-
-
-def _entry(folder: Path, path: str) -> manifest.File:
-    content = (folder / path).read_bytes()
-    return manifest.File(path=path, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
