@@ -75,9 +75,9 @@ def write_parquet(
 ) -> None:
     """Write a Dataset as one parquet file that stands alone: `datasets` reads it without any other file.
 
-    Every image is in it: as encoded in its own file where any reader shows that alike, otherwise as an 8-bit
-    upright grey PNG. Label maps keep their values. Paths of this machine and headers of DICOM files do not
-    go along. `progress` gets (rows written, all rows). Raises `BadImage`, `OutputError`.
+    It holds every image: the bytes of the image's own file where every reader shows them alike, otherwise an
+    upright 8-bit grey PNG. Label maps keep their values. Paths of this machine and headers of DICOM files are
+    left out. `progress` gets (rows written, all rows). Raises `BadImage`, `OutputError`.
     """
     import datasets
     import pyarrow as pa

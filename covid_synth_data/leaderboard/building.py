@@ -24,11 +24,11 @@ def build(
 ) -> list[Path]:
     """Write `out`/LEADERBOARD.md and `out`/leaderboard.html from the result files below `results_dir`.
 
-    What audits in the folder `audit` of the results say of each version of a dataset comes last, in one table
-    a version. With `hub_format`, a folder, the Hub's files for the same results too (see `hub_results`).
-    Returns the paths written. Every file is validated first, and nothing is written where one is wrong. The
-    same results give the same bytes. `progress` gets (done, all, what is done). Raises `ResultError`,
-    `OutputError`.
+    One table for each version of a dataset comes last: what the audits in the folder `audit` of the results
+    say of it. Where `hub_format` names a folder, the Hub's files for the same results go there
+    (`hub_results`). Returns the paths written. Every file is validated first, and nothing is written where
+    one is wrong. The same results give the same bytes. `progress` gets (done, all, what is done). Raises
+    `ResultError`, `OutputError`.
     """
     versions = version_tables(Path(results_dir) / AUDITS)
     return write(boards(results_dir, progress), Path(results_dir).name, out, hub_format, versions)

@@ -78,15 +78,15 @@ def paint(
     epoch: int = 0,
     distributions: priors.Priors | None = None,
 ) -> Painted:
-    """The normal `films`, uint8 (n, h, w) with sides of at least 64, with opacities of `pattern`.
+    """Paint opacities of `pattern` into the normal `films`, uint8 (n, h, w) with sides of at least 64.
 
     `pattern` is "covid-19" or "pneumonia", or a single pattern of priors.toml ("lobar"). `lungs` are masks
     bool (n, h, w), True in the lungs; None finds them, without torch. `control` is one of `controls.KINDS`:
     the films become negatives that went through the same steps. Film i depends on (seed, epoch, its index)
     alone; `indices` (n,) default to 0 ... n - 1. `distributions` default to those of priors.toml.
 
-    A film without two lungs is returned as it is, with the reason in its record. No pixel outside the lungs
-    changes, but for outside controls. Raises `BadImage` for other films or masks of another size,
+    A film without two lungs is returned as it is, with the reason in its record. Pixels outside the lungs
+    change in the control "outside" alone. Raises `BadImage` for other films or masks of another size,
     `UnknownName`, `ConfigError`, and `WeightsError` where the weights of the lung finder are damaged.
     """
     chosen = distributions or priors.load()

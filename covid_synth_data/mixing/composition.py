@@ -111,7 +111,7 @@ def extend(
     fraction: float = 0.4,
     seed: int = 0,
 ) -> datasets.Dataset:
-    """All real rows, and synthetic rows: `fraction` times the number of real rows; shuffled.
+    """Add synthetic rows, `fraction` times as many as there are real rows, to all real rows; shuffled.
 
     jiang2020, Tables III and IV, adds 0 to 50 %. Fractions above 1 are allowed. Raises `ImpossibleMix`.
     """

@@ -124,8 +124,8 @@ KINDS: Final = ("columns", "configs", "weights", "recipe", "sources", "licences"
 def diff(old: str | Path, new: str | Path, progress: Progress | None = None) -> Difference:
     """What changed from `old` to `new`, each a release folder or "ORG/NAME@v1.0.0".
 
-    `progress` gets (rows read, all rows). Raises `ReleaseError` for what is no release, `CorruptRelease`
-    where files are not what their manifest says, `HubError`.
+    `progress` gets (rows read, all rows). Raises `ReleaseError` for a folder that is no release,
+    `CorruptRelease` where files are not what their manifest says, `HubError`.
     """
     folders = [references.resolve(version, (card_yaml.CARD,)) for version in (old, new)]
     before, after = (manifest.read(folder) for folder in folders)

@@ -123,14 +123,14 @@ def load_dataset(
 
     `name` is a dataset, or a repository of it (ORG/DATASET). `root` is a release folder, or a folder that
     holds one named like the dataset. Without `root` a dataset is looked for in the cache, in the `releases/`
-    of a checkout, in the folders that COVID_SYNTH_RELEASES names, and on the Hub (`release.places`); a
-    repository is read from the Hub, or the mirror that HF_ENDPOINT names, alone. `version` is X.Y.Z, None
-    for the newest on this machine, or the newest published where none is here, or "latest" for the newest
-    published. What is on this machine needs no network, and what comes from the Hub is compared with the
-    manifest before its first use.
+    of a checkout, in the folders that COVID_SYNTH_RELEASES names, and on the Hub (`release.places`). A
+    repository is read from the Hub alone, or from the mirror that HF_ENDPOINT names. `version` is X.Y.Z, or
+    "latest" for the newest published. None stands for the newest on this machine or, where there is none, for
+    the newest published. What is on this machine needs no network. What comes from the Hub is compared with
+    the manifest before its first use.
 
-    With `streaming` the result is a `datasets.IterableDataset` that reads shards as it goes; those that are
-    not in the cache come unchecked. Raises `UnknownName`, `ReleaseError` when the version or config is not
+    With `streaming` the result is a `datasets.IterableDataset` that reads shards as it goes; shards that are
+    not in the cache are not checked. Raises `UnknownName`, `ReleaseError` when the version or config is not
     there, `CorruptRelease` when files of the config are missing, cut short or changed, `HubError`.
     """
     chosen = entry(name, config, root)

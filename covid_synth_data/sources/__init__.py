@@ -54,7 +54,7 @@ _VIEWS: Final = ("frontal", "all")
 
 
 def list_sources() -> tuple[SourceInfo, ...]:
-    """What is known of each source, in the order of the table; then those that the user declared."""
+    """The descriptions of all sources: those of the package in order, then those that the user declared."""
     return (*(_info(name) for name in _MODULES), *(source.info for source in own.declared().values()))
 
 

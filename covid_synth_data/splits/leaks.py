@@ -40,9 +40,9 @@ def find_leaks(splits: Mapping[str, datasets.Dataset], *, pixels: bool = True) -
     """Everything that two parts of a split share: patients, rows, source films, equal files and copies.
 
     Works on real, synthetic and mixed sets: a synthetic row counts for the film it was made from. With
-    `pixels` the image files are read and compared byte for byte, and films of real sets by what they look
-    like, as by the protocols (`duplicates.SAME_FILM`): phantoms and synthetic rows are drawn alike. Rows need
-    `image_id`.
+    `pixels` the image files are read and compared byte for byte. Films of real sets are also compared by
+    their appearance, with the threshold of the protocols (`duplicates.SAME_FILM`); phantoms and synthetic
+    rows are not, as many of them look alike by design. Rows need `image_id`.
     """
     splits = {name: schema.rows(part, "image_id") for name, part in splits.items()}
     identities = {name: _identities(part, pixels) for name, part in splits.items()}

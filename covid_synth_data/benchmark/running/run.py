@@ -43,15 +43,15 @@ def run(
 ) -> list[Path]:
     """Run a suite and return the paths of its result files, those that were there before included.
 
-    What is not asked for is taken from `profile` (the suite's first): `models`, `regimes` and `seeds` (a
-    number n stands for the seeds 0 to n - 1). For `configs`, which the suite need not name, regimes are
-    derived and run beside the baselines (`suite.derived`). `root` holds the real sets; `release` is a
+    `models`, `regimes` and `seeds` default to those of `profile`, and `profile` to the first of the suite. A
+    number n of `seeds` stands for the seeds 0 to n - 1. For `configs`, which the suite need not name, regimes
+    are derived and run beside the baselines (`suite.derived`). `root` holds the real sets; `release` is a
     folder of the suite's dataset (None: the Hub), of `version` where that is given. Regimes whose configs
     the release does not hold stop the run before it starts, or are left out with `skip_missing`. `device`
     is "auto", "cpu", "cuda", "cuda:N" or "mps". `progress` is called with (done, all, what). `ray` is the
     address of a Ray cluster that shares out the trainings, or "local"; see `ray_cluster`.
 
-    Of a suite of classifiers, `tasks` are the first where none is named. `weights` replaces the initial
+    For a suite of classifiers, `tasks` defaults to the first task. `weights` replaces the initial
     weights of every model, "none" being random; `preprocessing` replaces that of the suite; `limit` is the
     largest number of real negatives to train on; `size` is the side of the films in pixels, in place of the
     suite's (`suite.resized`). Pixels and features are kept below `cache_dir`.
@@ -60,7 +60,7 @@ def run(
     over seeds are over draws of these patients (`suite.half_samples`). `split_seed` splits the patients
     another way than the suite (`suite.resplit`).
 
-    Of a suite of U-Nets, `protocol` is the first where none is named. `size` replaces the side of the
+    For a suite of U-Nets, `protocol` defaults to the first. `size` replaces the side of the
     profile's slices; `limit` is the largest number of real training (and of validation) slices. On a CPU one
     thread computes, so the same seed gives the same file on every machine of its kind.
 
