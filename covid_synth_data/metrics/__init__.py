@@ -5,8 +5,10 @@ There is one module for each question:
     detection       How well does a binary classifier find the disease? With confidence intervals.
     multiclass      The same for K classes.
     calibration     Do predicted probabilities agree with observed frequencies?
+    combination     Two classifiers as one: their scores standardised and added.
     comparison      Does one classifier perform better than another?
     crossed         The same for means over training seeds, on the statistics of `resampling`.
+    half_samples    The same over draws of the training patients.
     fidelity        How near are synthetic films to real films, and how much do they vary?
     manifold        Precision, recall, density and coverage.
     diversity       Vendi score, and similarity of random pairs.
@@ -25,12 +27,14 @@ from typing import TYPE_CHECKING, Any
 
 __all__ = [
     "calibration",
+    "combination",
     "comparison",
     "copies",
     "crossed",
     "detection",
     "diversity",
     "fidelity",
+    "half_samples",
     "image_quality",
     "intervals",
     "manifold",
@@ -44,12 +48,14 @@ __all__ = [
 if TYPE_CHECKING:
     from covid_synth_data.metrics import (
         calibration,
+        combination,
         comparison,
         copies,
         crossed,
         detection,
         diversity,
         fidelity,
+        half_samples,
         image_quality,
         intervals,
         manifold,

@@ -1,14 +1,13 @@
 """Real and synthetic films apart: two classifiers whose scores are added, or one that is tuned on real films.
 
 Real and synthetic films of one training set teach one classifier to tell them apart where that helps; two
-classifiers cannot. The scores are logits, standardised by their mean and deviation over the validation films,
-added, and brought back to a probability by a logistic curve fitted to the same films (Platt's scaling).
+classifiers cannot. `metrics.combination` says how scores are added.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +15,9 @@ import numpy.typing as npt
 from covid_synth_data.benchmark.data.composition import Films
 from covid_synth_data.benchmark.training.fit import Trained
 from covid_synth_data.errors import ConfigError
+from covid_synth_data.metrics.combination import LEAST, add_scores
 
 Array = npt.NDArray[Any]
-
-_LEAST: Final = 1e-7
-"""Probabilities are kept this far from 0 and 1, where logits are infinite."""
 
 
 def halves(train: Films) -> tuple[Films, Films]:
@@ -65,37 +62,15 @@ def add(
     `labels` (n,) are 0 and 1; those of "validation" calibrate the sum. The record counts the epochs of all;
     its loss is the mean over the classes of the cross-entropy of the calibrated sum.
     """
-    sums = {
-        part: np.sum([_standard(predicted, part) for _, predicted in trained], axis=0)
-        for part in trained[0][1]
-    }
-    slope, shift = _platt(sums["validation"], labels["validation"])
+    parts = trained[0][1]
     probabilities = {}
-    for part, scores in sums.items():
-        positive = 1 / (1 + np.exp(-(slope * scores + shift)))
+    for part in parts:
+        known = [predicted["validation"][:, 1] for _, predicted in trained]
+        asked = [predicted[part][:, 1] for _, predicted in trained]
+        positive = add_scores(known, labels["validation"], asked)
         probabilities[part] = np.stack([1 - positive, positive], axis=1)
-    stated = np.clip(probabilities["validation"], _LEAST, 1)
+    stated = np.clip(probabilities["validation"], LEAST, 1)
     losses = -np.log(stated[np.arange(len(stated)), labels["validation"]])
     loss = np.mean([losses[labels["validation"] == label].mean() for label in (0, 1)])
     epochs = sum(one.epochs for one, _ in trained)
     return Trained(epochs, sum(one.best_epoch for one, _ in trained), float(loss)), probabilities
-
-
-def _standard(probabilities: Mapping[str, Array], part: str) -> Array:
-    """The logits of a part in deviations of those of the validation films."""
-    at = _logits(probabilities["validation"])
-    return np.asarray((_logits(probabilities[part]) - at.mean()) / max(float(at.std()), _LEAST))
-
-
-def _logits(probabilities: Array) -> Array:
-    positive = np.clip(probabilities[:, 1].astype(np.float64), _LEAST, 1 - _LEAST)
-    return np.asarray(np.log(positive) - np.log1p(-positive))
-
-
-def _platt(scores: Array, labels: Array) -> tuple[float, float]:
-    """Slope and shift of the logistic curve that fits best; the slope is never negative, so that calibration
-    cannot turn the order of films around."""
-    from sklearn.linear_model import LogisticRegression
-
-    fitted = LogisticRegression().fit(scores[:, None], labels)
-    return max(float(fitted.coef_[0, 0]), _LEAST), float(fitted.intercept_[0])
