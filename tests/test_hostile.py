@@ -127,6 +127,12 @@ def test_a_row_count_that_the_shard_does_not_have(release, refused):
     refused("found 12 rows", "9999900")
 
 
+def test_shards_of_a_config_that_the_manifest_does_not_describe(release, refused):
+    """`verify` called a release whole whose manifest had lost a config and kept its shards."""
+    edit(release, lambda content: content.update(subsets={"other": {**content["subsets"]["gnc"], "rows": 0}}))
+    refused("gnc: found 24 rows, expected what the manifest says of them", commands="verify")
+
+
 def test_one_path_twice(release, refused):
     edit(release, lambda content: content["files"].append({**content["files"][0], "sha256": "0" * 64}))
     refused("manifest.json cannot be read", "each path once")

@@ -80,12 +80,12 @@ FILES: dict[str, Damage] = {
 
 
 def _manifest(change: Callable[[dict[str, Any], dict[str, Any]], object]) -> Damage:
-    """A change of the manifest at the entry of its file in the middle, a shard."""
+    """A change of the manifest at the entry of the last shard that it lists."""
 
     def edit(path: Path) -> None:
         listed = json.loads(path.read_text())
         shards = [one for one in listed["files"] if one.get("subset")]
-        change(listed, shards[len(shards) // 2])
+        change(listed, shards[-1])
         path.write_text(json.dumps(listed))
 
     return edit
@@ -105,5 +105,5 @@ MANIFEST: dict[str, Damage] = {
     "empty": _cut(0.0),
     "gone": lambda path: path.unlink(),
     "a folder instead": _folder,
-    **{f"a bit at {at:.2f}": flip(at) for at in [number / 20 for number in range(20)]},
+    **{f"a bit at {at:.2f}": flip(at) for at in [number / 10 for number in range(10)]},
 }

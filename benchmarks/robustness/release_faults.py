@@ -8,7 +8,7 @@ release; `caches` damages what a complete load left; `writers` kills and starves
 to a release; `answers` lets every request of a pull meet every fault of the network. Lost is: rows that
 differ from those released, `verify` that says whole of a file that differs, an ending that is neither 0 nor
 one line with exit code 2, a command that still fails when the fault is gone, a release that is not whole.
-Writes results/release_faults.json; ends with 1 if anything was lost.
+Writes results/release_faults.json after each kind of fault; ends with 1 if anything was lost.
 """
 
 from __future__ import annotations
@@ -156,6 +156,8 @@ def meets(bench: Bench, damages: Sequence[tuple[str, Damage]]) -> bool:
     touched = [name for name, _ in damages]
     bits = [name for name in touched if name != "manifest.json"]
     differ = [name for name in bits if not _same(bench.copy / name, bench.original / name)]
+    if "manifest.json" in touched and _listed(bench.copy) != _listed(bench.original):
+        differ.append("manifest.json")
     check(verified.code == 2 or not differ, f"verify said whole with {differ} changed")
     configs = {bench.shards.get(name) for name in touched} - {None} or {bench.smallest}
     refused = False
@@ -164,7 +166,6 @@ def meets(bench: Bench, damages: Sequence[tuple[str, Damage]]) -> bool:
         refused = refused or done.code == 2
         check(done.code == 2 or json.loads(done.out) == bench.sound[config], "other rows than were released")
     bench.mend()
-    check(bench.shell("verify", bench.copy).code == 0, "not whole after the files were copied again")
     for config in sorted(configs):
         done = bench.load(config)
         check(done.code == 0, f"still refused: {done.err[-200:]}")
@@ -172,28 +173,48 @@ def meets(bench: Bench, damages: Sequence[tuple[str, Damage]]) -> bool:
     return refused
 
 
-def rest(bench: Bench, random: Random) -> Iterator[tuple[str, Tally]]:
-    """Each damage to three shards, a file of each other kind and the manifest; and pairs of damages."""
-    singles = [(name, what, damage) for name in bench.files for what, damage in FILES.items()] + [
-        ("manifest.json", what, damage) for what, damage in MANIFEST.items()
-    ]
+def _listed(release: Path) -> Any:
+    """What the manifest says of files and configs; None where it cannot be read. Its notes do not count."""
+    try:
+        listed = json.loads((release / "manifest.json").read_text())
+        files = [
+            tuple(one.get(key) for key in ("path", "sha256", "size", "rows", "subset"))
+            for one in listed["files"]
+        ]
+        return files, {name: subset["rows"] for name, subset in listed["subsets"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def rest(
+    bench: Bench, random: Random, each: int, pairs: int, only: Sequence[str]
+) -> Iterator[tuple[str, Tally]]:
+    """Each damage to `each` shards, to a file that is none, and to the manifest; and pairs of damages.
+
+    With `only`, the damages whose description holds one of these words, and no pairs.
+    """
+    singles = [(name, what, damage) for name in bench.files for what, damage in FILES.items()]
+    singles += [("manifest.json", what, damage) for what, damage in MANIFEST.items()]
     singles += [(name, "its neighbour's content", neighbour) for name in bench.shards]
     for what in sorted({f"{_kind(bench, name)}: {what}" for name, what, _ in singles}):
         cases = [[(name, damage)] for name, one, damage in singles if f"{_kind(bench, name)}: {one}" == what]
-        chosen = random.sample(cases, min(len(cases), 3 if what.startswith("a shard") else 1))
-        yield what, tally(chosen, lambda case: meets(bench, case))
-    pairs = []
-    while len(pairs) < 20:
+        if only and not any(words in what for words in only):
+            continue
+        number = each if what.startswith("a shard") else 1
+        yield what, tally(random.sample(cases, min(len(cases), number)), lambda case: meets(bench, case))
+    drawn: list[list[tuple[str, Damage]]] = []
+    while not only and len(drawn) < pairs:
         one, other = random.sample(singles, 2)
         if one[0] != other[0]:
-            pairs.append([(one[0], one[2]), (other[0], other[2])])
-    yield "two faults at once", tally(pairs, lambda case: meets(bench, case))
+            drawn.append([(one[0], one[2]), (other[0], other[2])])
+    if drawn:
+        yield "two faults at once", tally(drawn, lambda case: meets(bench, case))
 
 
 def _kind(bench: Bench, name: str) -> str:
     if name in bench.shards:
         return "a shard"
-    return "the manifest" if name == "manifest.json" else f"a file {Path(name).suffix}"
+    return "the manifest" if name == "manifest.json" else "another file"
 
 
 # Caches.
@@ -278,7 +299,7 @@ def writers(bench: Bench, folder: Path, images: int, moments: int) -> Iterator[t
             run.wait()
         # A killed writer may have moved its shards and not yet the manifest: `first` must load even so.
         done = bench.client.python(
-            f"ARGUMENTS, OPTIONS = ('mine', 'first'), {{'root': {str(out)!r}}}\n{LOAD}"
+            f"ARGUMENTS, OPTIONS = {(bench.original.name, 'first')!r}, {{'root': {str(out)!r}}}\n{LOAD}"
         )
         ended_well(done)
         check(done.code == 0, f"the config that was there cannot be loaded: {done.err[-200:]}")
@@ -370,11 +391,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--release", type=Path, default=ROOT / "releases" / "covid-synth-cxr")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--each", type=int, default=3, help="shards that meet each damage")
+    parser.add_argument("--pairs", type=int, default=20, help="of faults at once")
+    parser.add_argument("--only", nargs="*", default=[], help="damages at rest that hold one of these words")
     parser.add_argument("--images", type=int, default=2500, help="of the import that is killed")
     parser.add_argument("--moments", type=int, default=12, help="at which the import is killed")
     parser.add_argument("--config", default="pairs", help="what is pulled")
     parser.add_argument("--out", type=Path, default=OUT)
     asked = parser.parse_args()
+    asked.started = time.strftime("%F %T %z")
     started, rows = time.perf_counter(), []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -382,7 +407,7 @@ def main() -> None:
         bench = Bench(asked.release.resolve(), folder, client)
         before = _tree(bench.original)
         parts: dict[str, Callable[[], Iterator[tuple[str, Tally]]]] = {
-            "rest": lambda: rest(bench, Random(0)),
+            "rest": lambda: rest(bench, Random(0), asked.each, asked.pairs, asked.only),
             "caches": lambda: caches(bench, Random(0)),
             "writers": lambda: writers(bench, folder, asked.images, asked.moments),
             "answers": lambda: answers(bench, folder, asked.config),
@@ -391,25 +416,33 @@ def main() -> None:
             for what, found in parts[part]():
                 rows.append({"part": part, "fault": what, **vars(found)})
                 print(json.dumps(rows[-1]), flush=True)
+                _record(asked, rows, time.perf_counter() - started)
         client.close()
         check(_tree(bench.original) == before, "the original was touched")
-    total: Counter[str] = Counter()
-    for row in rows:
-        total.update({key: row[key] for key in ("injected", "refused", "unharmed")}, lost=len(row["lost"]))
-    result = {
-        "command": f"python benchmarks/robustness/release_faults.py --parts {' '.join(asked.parts)}",
-        "date": time.strftime("%Y-%m-%d"),
+    raise SystemExit(any(row["lost"] for row in rows))
+
+
+def _record(asked: argparse.Namespace, rows: list[dict[str, Any]], seconds: float) -> None:
+    """Write what was found so far: a run that is stopped leaves what it did, and the next adds a sitting."""
+    sitting = {
+        "command": " ".join(["python benchmarks/robustness/release_faults.py", *sys.argv[1:]]),
+        "started": asked.started,
         "commit": machine.commit(),
-        "release": {
-            "name": asked.release.name,
-            "bytes": sum(p.stat().st_size for p in _files(asked.release)),
-        },
-        "seconds": round(time.perf_counter() - started),
-        "total": dict(total),
+        "seconds": round(seconds),
         "faults": rows,
     }
+    earlier = json.loads(asked.out.read_text())["sittings"] if asked.out.exists() else []
+    sittings = [one for one in earlier if one["started"] != asked.started] + [sitting]
+    total: Counter[str] = Counter()
+    for row in (row for one in sittings for row in one["faults"]):
+        total.update({key: row[key] for key in ("injected", "refused", "unharmed")}, lost=len(row["lost"]))
+    size = sum(path.stat().st_size for path in _files(asked.release))
+    result = {
+        "release": {"name": asked.release.name, "bytes": size},
+        "total": dict(total),
+        "sittings": sittings,
+    }
     atomic.write_text(asked.out, json.dumps(result, indent=1) + "\n")
-    raise SystemExit(total["lost"] > 0)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -224,8 +224,9 @@ def verify(folder: str | Path, progress: Callable[[int, int], None] | None = Non
     """Check every byte and every count of a release against its manifest; each file is read once.
 
     The check finds changed, missing, cut and added files, symbolic links, subsets whose shards do not add up
-    to the rows of the manifest, and subsets whose manifest and card name different training films.
-    `progress` gets (bytes read, all bytes). Raises `ReleaseError` when `folder` is no release.
+    to the rows of the manifest, shards of subsets that it does not describe, and subsets whose manifest and
+    card name different training films. `progress` gets (bytes read, all bytes). Raises `ReleaseError` when
+    `folder` is no release.
     """
     folder = Path(folder).expanduser()
     listed = manifest.read(folder)
@@ -248,6 +249,10 @@ def verify(folder: str | Path, progress: Callable[[int, int], None] | None = Non
             if progress:
                 progress(report.size, total)
     report.problems += [f"{path}: not in the manifest" for path in _strangers(folder, listed)]
+    for name in sorted(report.rows.keys() - listed.subsets.keys()):
+        report.problems.append(
+            f"{name}: found {report.rows[name]} rows, expected what the manifest says of them"
+        )
     for name, subset in listed.subsets.items():
         if report.rows.get(name, 0) != subset.rows:
             report.problems.append(f"{name}: found {report.rows.get(name, 0)} rows, expected {subset.rows}")
