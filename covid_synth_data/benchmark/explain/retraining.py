@@ -199,13 +199,6 @@ class Fold:
         regimes = [(job.train, suite.regimes[job.run.regime]) for job in self.jobs]
         worker.fill(self.model, regimes, [validation, *tested])
         for together in trained_together(self.jobs, suite):
-            run, rule = together[0].run, suite.regimes[together[0].run.regime]
-            if len(together) > 1:
-                seeds, trains = [job.run.seed for job in together], [job.train for job in together]
-                networks, _ = worker.learn_heads(self.model, rule, seeds, trains, validation, run.title)
-                yield from zip(together, networks, strict=True)
-            else:
-                network, _ = worker.learn(
-                    self.model, rule, run.seed, together[0].train, validation, run.title
-                )
-                yield together[0], network
+            title = together[0].run.title
+            networks, _ = worker.learn([job.training(suite, title) for job in together], validation)
+            yield from zip(together, networks, strict=True)

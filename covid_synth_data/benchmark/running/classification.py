@@ -18,6 +18,7 @@ from covid_synth_data.benchmark.running.separation import Separation
 from covid_synth_data.benchmark.suite import ClassificationSuite, digest_of
 from covid_synth_data.benchmark.suite.made import HeldBack, Made, Released
 from covid_synth_data.benchmark.training.cost import Cost, time_network
+from covid_synth_data.benchmark.training.job import TrainingJob
 from covid_synth_data.classifiers.own import origin_of
 from covid_synth_data.classifiers.registry import entry
 from covid_synth_data.errors import MissingExtra
@@ -65,6 +66,11 @@ class PreparedFilms(Prepared):
     train: composition.Films
     made_of: results.Composition
     notes: list[str]
+
+    def training(self, suite: ClassificationSuite, title: str) -> TrainingJob:
+        """What a worker is told of it; `title` is for a progress bar."""
+        run = self.run
+        return TrainingJob(run.model, suite.regimes[run.regime], run.seed, self.train, title)
 
 
 class Classification(Kind[FilmSplit, PreparedFilms]):
@@ -275,20 +281,9 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
             for together in trained_together(jobs, self.suite):
                 start = time.monotonic()
                 begun += len(together)
-                what = f"{begun}/{len(jobs)} {together[0].run.title}"
-                regime = self.suite.regimes[together[0].run.regime]
-                if len(together) > 1:
-                    trained = worker.train_heads(
-                        model,
-                        regime,
-                        [job.run.seed for job in together],
-                        [job.train for job in together],
-                        others,
-                        f"{what} and {len(together) - 1} more",
-                    )
-                else:
-                    job = together[0]
-                    trained = [worker.train(model, regime, job.run.seed, job.train, others, what)]
+                more = f" and {len(together) - 1} more" if len(together) > 1 else ""
+                title = f"{begun}/{len(jobs)} {together[0].run.title}{more}"
+                trained = worker.train([job.training(self.suite, title) for job in together], others)
                 seconds = (time.monotonic() - start) / len(together)
                 for job, classifier in zip(together, trained, strict=True):
                     yield job, self._result(job, split, others, classifier, seconds)

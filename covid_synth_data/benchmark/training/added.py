@@ -47,11 +47,12 @@ def stages(train: Films, join: str) -> list[Films]:
     return [synthetic, real]
 
 
-def after(first: Trained | None, second: Trained) -> Trained:
-    """The record of a stage that came after `first`: epochs are counted from its beginning."""
-    if first is None:
-        return second
-    return Trained(first.epochs + second.epochs, first.epochs + second.best_epoch, second.validation_loss)
+def total(stages: Sequence[Trained]) -> Trained:
+    """The record of stages that followed each other: epochs are counted from the first on, the epoch that was
+    kept and its loss are those of the last."""
+    before = sum(stage.epochs for stage in stages[:-1])
+    last = stages[-1]
+    return Trained(before + last.epochs, before + last.best_epoch, last.validation_loss)
 
 
 def add(

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from covid_synth_data.benchmark.request import ClassificationRequest, Progress
 from covid_synth_data.benchmark.results import classification as results
 from covid_synth_data.benchmark.suite import Regime
 from covid_synth_data.benchmark.training import added, fit, heads, own, trees
+from covid_synth_data.benchmark.training.job import TrainingJob
 from covid_synth_data.benchmark.training.reader import Array, FilmReader, groups_of
 from covid_synth_data.classifiers.networks import Network
 from covid_synth_data.classifiers.registry import entry
@@ -53,95 +54,62 @@ class Worker(FilmReader):
         super().__init__(request, pool, progress)
         self.code = machine.code(LIBRARIES)
 
-    def train(
-        self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
-    ) -> TrainedClassifier:
-        """Train on `train`, stop by `parts["validation"]`, then predict `parts["test"]`. Needs `fill`."""
+    def train(self, jobs: Sequence[TrainingJob], parts: Mapping[str, Films]) -> list[TrainedClassifier]:
+        """Train on the films of each of `jobs`, stop by `parts["validation"]`, then predict `parts["test"]`.
+
+        Several jobs are trained at once: they are of one regime and of one model that learns a dense layer on
+        fixed features, and have equally many films of each class. Needs `fill`.
+        """
+        model, regime = jobs[0].model, jobs[0].regime
         if entry(model).learner not in ("head", "network"):
             _only_mixed(model, regime)
         works = {"head": self._fit, "network": self._fit, "own": self._fit_own}
         work = works.get(entry(model).learner, self._estimate)
         if regime.join != "scores":
-            return self._outcome(train, parts, *work(model, regime, seed, train, parts, what))
-        done = [work(model, regime, seed, part, parts, what) for part in added.halves(train)]
-        return self._outcome(train, parts, *_sum(done, parts))
-
-    def train_heads(
-        self,
-        model: str,
-        regime: Regime,
-        seeds: Sequence[int],
-        trains: Sequence[Films],
-        parts: Mapping[str, Films],
-        what: str,
-    ) -> list[TrainedClassifier]:
-        """`train` for several seeds of one regime at once, where `model` learns a dense layer on fixed
-        features.
-
-        `trains` are the films of each seed, equally many of each class. Needs `fill`.
-        """
-        if regime.join != "scores":
-            found = self._fit_heads(model, regime, seeds, trains, parts, what)
+            found = work(jobs, parts)
         else:
-            halves = zip(*(added.halves(films) for films in trains), strict=True)
-            both = [self._fit_heads(model, regime, seeds, half, parts, what) for half in halves]
+            halves = zip(*(added.halves(job.films) for job in jobs), strict=True)
+            both = [work(_with_films(jobs, films), parts) for films in halves]
             found = [_sum(done, parts) for done in zip(*both, strict=True)]
-        return [self._outcome(films, parts, *one) for films, one in zip(trains, found, strict=True)]
+        return [self._outcome(job.films, parts, *one) for job, one in zip(jobs, found, strict=True)]
 
-    def _fit_heads(
-        self,
-        model: str,
-        regime: Regime,
-        seeds: Sequence[int],
-        trains: Sequence[Films],
-        parts: Mapping[str, Films],
-        what: str,
-    ) -> list[Found]:
-        """A dense layer for each seed, learned from its own of `trains`, and what each says of `parts`."""
-        networks, trained = self.learn_heads(model, regime, seeds, trains, parts["validation"], what)
-        with machine.one_thread():
-            feeds = {name: self.feature_feed(model, films) for name, films in parts.items()}
-            found = [
-                {name: fit.class_probabilities(network.head, feed) for name, feed in feeds.items()}
-                for network in networks
-            ]
-        return [
-            (record, networks[0].weights, probabilities)
-            for record, probabilities in zip(trained, found, strict=True)
-        ]
-
-    def learn_heads(
-        self,
-        model: str,
-        regime: Regime,
-        seeds: Sequence[int],
-        trains: Sequence[Films],
-        validation: Films,
-        what: str,
+    def learn(
+        self, jobs: Sequence[TrainingJob], validation: Films
     ) -> tuple[list[Network], list[fit.Trained]]:
-        """`learn` for several seeds at once, where `model` learns a dense layer on fixed features.
+        """Train a network, or its dense layer on fixed features, for each of `jobs`, with early stopping.
 
-        `trains` are as in `train_heads`. Needs `fill`.
+        Several jobs are as in `train`. Needs `fill`.
         """
-        networks = [self.build_network(model, seed, len(trains[0].classes)) for seed in seeds]
-        records: list[fit.Trained | None] = [None] * len(seeds)
-        for stage in zip(*(added.stages(films, regime.join) for films in trains), strict=True):
-            done = self._learn_stage(model, regime, seeds, networks, stage, validation, what)
-            records = [added.after(before, now) for before, now in zip(records, done, strict=True)]
-        return networks, [record for record in records if record is not None]
+        model = jobs[0].model
+        networks = [self.build_network(model, job.seed, len(job.films.classes)) for job in jobs]
+        learn = self._learn_heads if len(jobs) > 1 else self._learn_one
+        # The films of each stage, of all jobs; there is one stage unless a regime fine-tunes.
+        stages = zip(*(added.stages(job.films, job.regime.join) for job in jobs), strict=True)
+        records = [learn(_with_films(jobs, films), networks, validation) for films in stages]
+        return networks, [added.total(stage) for stage in zip(*records, strict=True)]
 
-    def _learn_stage(
-        self,
-        model: str,
-        regime: Regime,
-        seeds: Sequence[int],
-        networks: Sequence[Network],
-        trains: Sequence[Films],
-        validation: Films,
-        what: str,
+    def _learn_one(
+        self, jobs: Sequence[TrainingJob], networks: Sequence[Network], validation: Films
     ) -> list[fit.Trained]:
-        """Train the dense layers of `networks` further, each on its own of `trains`."""
-        settings = self.suite.training_of(model)
+        """Train a network, or its dense layer, further."""
+        (job,), (network,) = jobs, networks
+        network.to(self.device)
+        frozen = entry(job.model).frozen
+        if not frozen:
+            # A depthwise convolution runs twice as fast on a CPU, and no slower elsewhere.
+            network.to(memory_format=torch.channels_last)
+        learner = network.head if frozen else network
+        train, validated = self._feed(job.model, job.films, job.regime), self._feed(job.model, validation)
+        # One dense layer is too small to share out, and one thread gives the same digits on every machine.
+        with machine.one_thread() if frozen else contextlib.nullcontext():
+            return [fit.fit(learner, train, validated, seed=job.seed, **self._options(job))]
+
+    def _learn_heads(
+        self, jobs: Sequence[TrainingJob], networks: Sequence[Network], validation: Films
+    ) -> list[fit.Trained]:
+        """Train the dense layers of `networks` further, all at once, each on the films of its job."""
+        # One set of films with those of all jobs, and the rows of each.
+        trains = [job.films for job in jobs]
         ids = list(dict.fromkeys(name for films in trains for name in films.ids))
         where = {name: place for place, name in enumerate(ids)}
         labels = np.zeros(len(ids), np.int64)
@@ -152,19 +120,42 @@ class Worker(FilmReader):
         union = dataclasses.replace(
             trains[0], ids=ids, labels=labels, patients=[""] * len(ids), hosts=[host_of[name] for name in ids]
         )
+        layers = [network.head.to(self.device) for network in networks]
+        train = self.feature_feed(jobs[0].model, union, jobs[0].regime)
+        validated = self.feature_feed(jobs[0].model, validation)
         with machine.one_thread():
-            return heads.fit(
-                [network.head.to(self.device) for network in networks],
-                self.feature_feed(model, union, regime),
-                rows,
-                self.feature_feed(model, validation),
-                settings,
-                sampling=regime.sampling,
-                loss=regime.loss,
-                seeds=seeds,
-                device=self.device,
-                advance=lambda epoch: self.progress(epoch, settings.max_epochs, what),
-            )
+            seeds = [job.seed for job in jobs]
+            return heads.fit(layers, train, rows, validated, seeds=seeds, **self._options(jobs[0]))
+
+    def _options(self, job: TrainingJob) -> dict[str, Any]:
+        """What `fit.fit` and `heads.fit` are told besides films and seeds."""
+        settings = self.suite.training_of(job.model)
+        return {
+            "settings": settings,
+            "sampling": job.regime.sampling,
+            "loss": job.regime.loss,
+            "device": self.device,
+            "advance": lambda epoch: self.progress(epoch, settings.max_epochs, job.title),
+        }
+
+    def _fit(self, jobs: Sequence[TrainingJob], parts: Mapping[str, Films]) -> list[Found]:
+        """Train networks or dense layers, and what each says of `parts`."""
+        model = jobs[0].model
+        networks, trained = self.learn(jobs, parts["validation"])
+        frozen = entry(model).frozen
+        feeds = {name: self._feed(model, films) for name, films in parts.items()}
+        with machine.one_thread() if frozen else contextlib.nullcontext():
+            probabilities = [
+                {
+                    name: fit.class_probabilities(network.head if frozen else network, feed)
+                    for name, feed in feeds.items()
+                }
+                for network in networks
+            ]
+        return [
+            (record, network.weights, found)
+            for record, network, found in zip(trained, networks, probabilities, strict=True)
+        ]
 
     def _outcome(
         self,
@@ -201,91 +192,49 @@ class Worker(FilmReader):
             self.notes([train, *parts.values()]),
         )
 
-    def _fit(
-        self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
-    ) -> Found:
-        network, trained = self.learn(model, regime, seed, train, parts["validation"], what)
-        learner = network.head if entry(model).frozen else network
-        with machine.one_thread() if entry(model).frozen else contextlib.nullcontext():
-            probabilities = {
-                name: fit.class_probabilities(learner, self._feed(model, films))
-                for name, films in parts.items()
-            }
-        return trained, network.weights, probabilities
-
-    def learn(
-        self, model: str, regime: Regime, seed: int, train: Films, validation: Films, what: str
-    ) -> tuple[Network, fit.Trained]:
-        """Train a network, or its dense layer on fixed features, with early stopping. Needs `fill`."""
-        settings = self.suite.training_of(model)
-        network = self.build_network(model, seed, len(train.classes)).to(self.device)
-        if not entry(model).frozen:
-            # A depthwise convolution runs twice as fast on a CPU, and no slower elsewhere.
-            network = network.to(memory_format=torch.channels_last)
-        trained = None
-        # One dense layer is too small to share out, and one thread gives the same digits on every machine.
-        with machine.one_thread() if entry(model).frozen else contextlib.nullcontext():
-            for films in added.stages(train, regime.join):
-                now = fit.fit(
-                    network.head if entry(model).frozen else network,
-                    self._feed(model, films, regime),
-                    self._feed(model, validation),
-                    settings,
-                    sampling=regime.sampling,
-                    loss=regime.loss,
-                    seed=seed,
-                    device=self.device,
-                    advance=lambda epoch: self.progress(epoch, settings.max_epochs, what),
-                )
-                trained = added.after(trained, now)
-        assert trained is not None  # noqa: S101 - there is always a stage
-        return network, trained
-
-    def _estimate(
-        self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
-    ) -> Found:
+    def _estimate(self, jobs: Sequence[TrainingJob], parts: Mapping[str, Films]) -> list[Found]:
         """Fit bagged trees or a logistic regression to fixed features."""
-        self.progress(0, 1, what)
+        (job,) = jobs
+        self.progress(0, 1, job.title)
         fitted, trained = trees.fit(
-            self.feature_feed(model, train, regime),
-            self.feature_feed(model, parts["validation"]),
-            classes=len(train.classes),
-            seed=seed,
-            learner=entry(model).learner,
-            sampling=regime.sampling,
-            loss=regime.loss,
-            monitor=self.suite.training_of(model).monitor,
+            self.feature_feed(job.model, job.films, job.regime),
+            self.feature_feed(job.model, parts["validation"]),
+            classes=len(job.films.classes),
+            seed=job.seed,
+            learner=entry(job.model).learner,
+            sampling=job.regime.sampling,
+            loss=job.regime.loss,
+            monitor=self.suite.training_of(job.model).monitor,
         )
         found = {
-            name: trees.class_probabilities(fitted, self.feature_feed(model, films))
+            name: trees.class_probabilities(fitted, self.feature_feed(job.model, films))
             for name, films in parts.items()
         }
-        self.progress(1, 1, what)
-        return trained, self.build_network(model, 0).weights, found
+        self.progress(1, 1, job.title)
+        return [(trained, self.build_network(job.model, 0).weights, found)]
 
-    def _fit_own(
-        self, model: str, regime: Regime, seed: int, train: Films, parts: Mapping[str, Films], what: str
-    ) -> tuple[fit.Trained, WeightsUsed, dict[str, Array]]:
+    def _fit_own(self, jobs: Sequence[TrainingJob], parts: Mapping[str, Films]) -> list[Found]:
         """Fit a classifier of the user to pixels of films and, where the regime augments, of variants."""
-        self.progress(0, 1, what)
-        views = range(1, self.suite.augment_views + 1) if regime.augment == "plain" else ()
-        keys = [self.pool.key(name) for name in train.ids]
+        (job,) = jobs
+        self.progress(0, 1, job.title)
+        views = range(1, self.suite.augment_views + 1) if job.regime.augment == "plain" else ()
+        keys = [self.pool.key(name) for name in job.films.ids]
         variants = [fit.view_key(key, view) for view in views for key in keys]
         films = [self.pixels.rows(keys), *(self._pixels_of(key)[None] for key in variants)]
         trained, found = own.fit(
-            self.suite.models[model].own or "",
+            self.suite.models[job.model].own or "",
             np.concatenate(films),
-            np.tile(train.labels, 1 + len(views)),
+            np.tile(job.films.labels, 1 + len(views)),
             {name: self.films(part) for name, part in parts.items()},
             parts["validation"].labels,
-            classes=len(train.classes),
-            seed=seed,
-            sampling=regime.sampling,
-            loss=regime.loss,
-            monitor=self.suite.training_of(model).monitor,
+            classes=len(job.films.classes),
+            seed=job.seed,
+            sampling=job.regime.sampling,
+            loss=job.regime.loss,
+            monitor=self.suite.training_of(job.model).monitor,
         )
-        self.progress(1, 1, what)
-        return trained, NO_WEIGHTS, dict(found)
+        self.progress(1, 1, job.title)
+        return [(trained, NO_WEIGHTS, dict(found))]
 
     def _feed(self, model: str, films: Films, regime: Regime | None = None) -> fit.Feed:
         """The films for training by `regime`, or as they are without one."""
@@ -295,6 +244,11 @@ class Worker(FilmReader):
         augmented = regime is not None and regime.augment == "plain"
         groups = groups_of(films, regime)
         return fit.PixelFeed(self.pixels, keys, films.labels, self.device, augment=augmented, groups=groups)
+
+
+def _with_films(jobs: Sequence[TrainingJob], films: Sequence[Films]) -> list[TrainingJob]:
+    """`jobs` with these films in place of their own."""
+    return [dataclasses.replace(job, films=some) for job, some in zip(jobs, films, strict=True)]
 
 
 def _only_mixed(model: str, regime: Regime) -> None:

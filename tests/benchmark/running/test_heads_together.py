@@ -34,14 +34,12 @@ WAYS = {
 def test_two_seeds_at_once_predict_what_each_does_alone(bench, regime, monkeypatch):
     bench.suite = ClassificationSuite.model_validate({**SUITE, "regimes": {**SUITE["regimes"], **WAYS}})
     pieces = []
-    together = Worker.train_heads
-    monkeypatch.setattr(
-        Worker, "train_heads", lambda *given: pieces.append(len(given[3])) or together(*given)
-    )
+    train = Worker.train
+    monkeypatch.setattr(Worker, "train", lambda *given: pieces.append(len(given[1])) or train(*given))
     both = ran(bench, "both", regimes=[regime], seeds=[0, 3])
     assert pieces == [2]
     alone = [ran(bench, "alone", regimes=[regime], seeds=[seed])[0] for seed in (0, 3)]
-    assert pieces == [2]
+    assert pieces == [2, 1, 1]
     for one, other in zip(both, alone, strict=True):
         assert (one.seed, one.inputs, one.fitting.epochs) == (other.seed, other.inputs, other.fitting.epochs)
         assert one.composition == other.composition

@@ -73,5 +73,7 @@ def test_stages_are_synthetic_films_and_then_real_ones():
 
 
 def test_epochs_of_stages_are_counted_on():
-    assert added.after(None, Trained(5, 3, 0.4)) == Trained(5, 3, 0.4)
-    assert added.after(Trained(5, 3, 0.4), Trained(7, 2, 0.6)) == Trained(12, 7, 0.6)
+    first, second = Trained(5, 3, 0.4), Trained(7, 2, 0.6)
+    assert added.total([first]) == first
+    assert added.total([first, second]) == Trained(12, 7, 0.6)
+    assert added.total([first, second, Trained(4, 1, 0.5)]) == Trained(16, 13, 0.5)
