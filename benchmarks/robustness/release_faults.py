@@ -38,6 +38,7 @@ from covid_synth_data.files import atomic
 from tests.hub import local, matrix
 from tests.hub.client import Client, Outcome
 from tests.hub.faults import ANSWERS, Kind
+from tests.hub.matrix import Lost, check
 from tests.hub.server import WRITER, running
 
 OUT = HERE.parent / "results" / "release_faults.json"
@@ -78,16 +79,6 @@ class Tally:
     refused: int = 0
     unharmed: int = 0
     lost: list[str] = field(default_factory=list)
-
-
-class Lost(Exception):
-    """Something that must never happen."""
-
-
-def check(holds: bool, what: str) -> None:
-    """Raise `Lost` saying `what` unless it holds."""
-    if not holds:
-        raise Lost(what)
 
 
 def ended_well(done: Outcome) -> Outcome:

@@ -126,7 +126,9 @@ class Measured:
     fidelity: tuple[PropertyRow, ...] = ()
     privacy: tuple[PropertyRow, ...] = ()
     images: VersionTable | None = None
-    """The headline values of the audits, each in one of the files that the rows above name."""
+    """The headline values of the audits."""
+    audits: tuple[Evidence, ...] = ()
+    """The audits that `images` was made from."""
 
 
 def read(folder: Path | None, name: str, version: str) -> Measured:

@@ -74,6 +74,7 @@ def added(measured: Measured, folder: Path | None, listed: Manifest) -> Measured
         fidelity=measured.fidelity + rows(scores, "fidelity") + ct_quality(folder, listed),
         privacy=measured.privacy + rows(scores, "privacy", "copies"),
         images=_images(folder, listed),
+        audits=tuple(dict.fromkeys(row.evidence for score in scores for row in score.rows)),
     )
 
 

@@ -179,6 +179,20 @@ def test_a_card_written_again_keeps_the_name_that_results_have_for_the_release(m
         assert manifest.identity(world.release) == before
 
 
+def test_the_table_of_images_names_the_files_of_its_audits(release, tmp_path):
+    shown = Path(__file__).resolve().parents[4] / "benchmarks/results/audit/300/pairs.json"
+    content = json.loads(shown.read_text())
+    listed = manifest.read(release)
+    content["subject"] |= {"name": listed.name, "version": listed.version}
+    (tmp_path / "results/audit").mkdir(parents=True)
+    file = tmp_path / "results/audit/pairs.json"
+    file.write_text(json.dumps(content))
+    text = section(rendered(release, tmp_path / "results"), "Measured")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    assert "| heart at the wrong side | **synthetic** | 0.040 [0.021, 0.069] |" in text
+    assert f"- Of these files: `audit/pairs.json` (sha256 `{digest}`)" in text
+
+
 def test_results_of_other_versions_stay_out(release, tmp_path):
     benchmark(tmp_path / "results", "real+gnc", 0, "9.9.9")
     benchmark(tmp_path / "results", "real", 0, None)
