@@ -11,30 +11,10 @@ Everything is imported when it is first used, so that importing the package is q
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from covid_synth_data._lazy import exports
 from covid_synth_data._version import __version__
-
-_WHERE = {
-    "list_datasets": "catalog",
-    "load_dataset": "release.loading",
-    "verify": "release.verification",
-    "diff": "release.diff",
-    "list_sources": "sources",
-    "load_source": "sources",
-    "list_tasks": "tasks",
-    "load_task": "tasks",
-    "find_leaks": "tasks",
-    "skew": "mixing",
-    "mix": "mixing",
-    "replace": "mixing",
-    "extend": "mixing",
-    "write_parquet": "files.films",
-    "write_image_folder": "release.exporting",
-    "write_npz": "release.exporting",
-}
-_MODULES = ("benchmark", "errors", "generators", "lesions", "metrics", "schema")
 
 __all__ = [
     "__version__",
@@ -73,15 +53,26 @@ if TYPE_CHECKING:
     from covid_synth_data.release.verification import verify
     from covid_synth_data.sources import list_sources, load_source
     from covid_synth_data.tasks import find_leaks, list_tasks, load_task
-
-
-def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
-    if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+else:
+    __getattr__, __dir__ = exports(
+        __name__,
+        {
+            "list_datasets": "catalog",
+            "load_dataset": "release.loading",
+            "verify": "release.verification",
+            "diff": "release.diff",
+            "list_sources": "sources",
+            "load_source": "sources",
+            "list_tasks": "tasks",
+            "load_task": "tasks",
+            "find_leaks": "tasks",
+            "skew": "mixing",
+            "mix": "mixing",
+            "replace": "mixing",
+            "extend": "mixing",
+            "write_parquet": "files.films",
+            "write_image_folder": "release.exporting",
+            "write_npz": "release.exporting",
+        },
+        modules=("benchmark", "errors", "generators", "lesions", "metrics", "schema"),
+    )

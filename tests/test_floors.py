@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS: dict[str, list[str]] = {
     "covid_synth_data": [
         "escaping",
-        "errors _version",
+        "errors _lazy _version",
         "schema catalog",
         "files mixing",
         "machine metrics preprocessing sources",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -49,6 +50,25 @@ def test_the_surface_is_exactly_what_is_promised():
     assert set(dir(csd)) == promised
     with pytest.raises(AttributeError, match="nothing"):
         csd.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["", ".audit", ".benchmark", ".leaderboard", ".metrics", ".reader_study"])
+def test_a_package_gives_its_public_names_on_first_use(name: str):
+    code = f"""
+import importlib, json, sys
+package = importlib.import_module("covid_synth_data{name}")
+loaded = [module for module in sys.modules if module.startswith("covid_synth_data")]
+values = [repr(getattr(package, public)) for public in package.__all__]
+print(json.dumps([loaded, dir(package), package.__all__, values]))
+"""
+    loaded, listed, promised, values = json.loads(python(code))
+    parents = {"covid_synth_data", "covid_synth_data._lazy", "covid_synth_data._version"}
+    assert set(loaded) == parents | {f"covid_synth_data{name}"}
+    assert listed == sorted(promised)
+    assert len(values) == len(promised) > 0
+    package = importlib.import_module(f"covid_synth_data{name}")
+    with pytest.raises(AttributeError, match=rf"^module '{package.__name__}' has no attribute 'runn'$"):
+        package.runn  # noqa: B018
 
 
 def test_import_is_light():

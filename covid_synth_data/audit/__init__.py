@@ -11,19 +11,16 @@ is a module with a `SECTION` and one line in `sections`.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-_WHERE = {"run": "running", "measure": "running", "difference": "protocol"}
+from covid_synth_data._lazy import exports
 
 __all__ = ["difference", "measure", "run"]
 
 if TYPE_CHECKING:
     from covid_synth_data.audit.protocol import difference
     from covid_synth_data.audit.running import measure, run
-
-
-def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+else:
+    __getattr__, __dir__ = exports(
+        __name__, {"run": "running", "measure": "running", "difference": "protocol"}
+    )

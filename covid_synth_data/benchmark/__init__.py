@@ -12,16 +12,9 @@ datasets only and knows nothing of the generators behind them.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-_WHERE = {
-    "dry_run": "running.run",
-    "list_suites": "suite",
-    "load_suite": "suite",
-    "report": "reporting.report",
-    "run": "running.run",
-}
+from covid_synth_data._lazy import exports
 
 __all__ = ["dry_run", "list_suites", "load_suite", "report", "run"]
 
@@ -29,9 +22,14 @@ if TYPE_CHECKING:
     from covid_synth_data.benchmark.reporting.report import report
     from covid_synth_data.benchmark.running.run import dry_run, run
     from covid_synth_data.benchmark.suite import list_suites, load_suite
-
-
-def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+else:
+    __getattr__, __dir__ = exports(
+        __name__,
+        {
+            "dry_run": "running.run",
+            "list_suites": "suite",
+            "load_suite": "suite",
+            "report": "reporting.report",
+            "run": "running.run",
+        },
+    )

@@ -8,19 +8,14 @@ Both are made of result files alone: whoever has the files gets the same leaderb
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-_WHERE = {"build": "building", "validate": "validating"}
+from covid_synth_data._lazy import exports
 
 __all__ = ["build", "validate"]
 
 if TYPE_CHECKING:
     from covid_synth_data.leaderboard.building import build
     from covid_synth_data.leaderboard.validating import validate
-
-
-def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+else:
+    __getattr__, __dir__ = exports(__name__, {"build": "building", "validate": "validating"})

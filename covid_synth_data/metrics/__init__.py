@@ -22,8 +22,9 @@ There is one module for each question:
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from covid_synth_data._lazy import exports
 
 __all__ = [
     "calibration",
@@ -65,9 +66,5 @@ if TYPE_CHECKING:
         resampling,
         segmentation,
     )
-
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+else:
+    __getattr__, __dir__ = exports(__name__, {}, modules=__all__)

@@ -8,19 +8,14 @@ The study of the paper had 25 pairs and two radiologists, who found every real f
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-_WHERE = {"make": "making", "score": "scoring"}
+from covid_synth_data._lazy import exports
 
 __all__ = ["make", "score"]
 
 if TYPE_CHECKING:
     from covid_synth_data.reader_study.making import make
     from covid_synth_data.reader_study.scoring import score
-
-
-def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+else:
+    __getattr__, __dir__ = exports(__name__, {"make": "making", "score": "scoring"})
