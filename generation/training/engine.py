@@ -31,8 +31,8 @@ TIMED_BATCH: Final = 2
 """Fewest films in a batch of the timed steps: enough to tell the precisions apart, and seconds at full
 size."""
 CLEARLY: Final = 0.8
-"""bf16 is taken where its step takes at most this share of the fp32 step. A smaller difference is noise of the
-clock in a small network, and would give two runs of one recipe different weights."""
+"""bf16 is taken where its step takes at most this share of the fp32 step. In a small network a smaller
+difference is noise of the clock, and would give two runs of one recipe different weights."""
 REPEATS: Final = 3
 
 
