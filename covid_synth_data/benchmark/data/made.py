@@ -29,8 +29,8 @@ def make(
     """The config `name` from the films of `train`, of which those called `positive` are the positives, or
     from the real positives `held_back` where there are such.
 
-    Films that were held back keep their label. Painted films carry the label that the pattern has in
-    `schema.LABELS`; controls are normal; copies, mislabelled films and those of a random tone carry
+    Films that were held back keep their label. Painted films and placebos carry the label that the pattern has
+    in `schema.LABELS`; other controls are normal; copies, mislabelled films and those of a random tone carry
     `positive`; retraced films are those of `train`, in their order, as `retraced` makes them. A film in which
     no two lungs are found is not painted and left out. Raises `EmptySplit` where no film is left, and what
     `lesions.paint` raises.
@@ -90,7 +90,8 @@ def _painted(name: str, made: Painted, hosts: datasets.Dataset) -> list[dict[str
     from covid_synth_data import lesions
     from covid_synth_data.lesions import finder, patterns
 
-    label = schema.LABELS.index(patterns.label_of(made.pattern))
+    lesion = made.control is None or made.placebo
+    label = schema.LABELS.index(patterns.label_of(made.pattern) if lesion else "normal")
     rows = []
     for number, host in enumerate(hosts):
         film = load_grey(host["image"])[None]
@@ -103,7 +104,7 @@ def _painted(name: str, made: Painted, hosts: datasets.Dataset) -> list[dict[str
             if record.reason:
                 break
             row = _row(name, host, number, copy, {"bytes": _png(done.films[0]), "path": None})
-            row["label"] = label if made.control is None else schema.LABELS.index("normal")
+            row["label"] = label
             row["variant"] = f"{record.control or record.pattern}:{copy}"
             rows.append(row)
     return rows

@@ -6,9 +6,9 @@ which of the models below a table `[made.NAME]` is.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from covid_synth_data.files.models import FrozenModel
 
@@ -44,12 +44,20 @@ class _Config(FrozenModel):
 
 class Painted(_Config):
     """The training negatives, each `each` times, with opacities of `pattern` (`lesions.paint`). With a
-    `control` they went through the same steps and stay negatives."""
+    `control` they went through the same steps and stay negatives, unless they are a `placebo`: a control
+    under the label of the pattern, to learn what painting something else gains."""
 
     kind: Literal["painted"] = "painted"
     pattern: str = "covid-19"
     control: str | None = None
     each: Each = 1
+    placebo: Literal[True] | None = None
+
+    @model_validator(mode="after")
+    def _placebo_of_a_control(self) -> Self:
+        if self.placebo and self.control is None:
+            raise ValueError("a placebo is a control: name its kind with the key 'control'")
+        return self
 
 
 class Copies(_Config):

@@ -45,6 +45,11 @@ def test_painted_films_are_other_films_of_the_training_normals():
     ]
     controls = made.make("controls", Painted(control="neutral"), train, "covid-19")
     assert set(controls["label"][:]) == {0}
+    placebo = made.make("placebo", Painted(control="neutral", placebo=True), train, "covid-19")
+    assert set(placebo["label"][:]) == {schema.COVID}
+    assert [np.asarray(image).tobytes() for image in placebo["image"]] == [
+        np.asarray(image).tobytes() for image in controls["image"]
+    ]
 
 
 def test_films_without_lungs_make_no_config():
@@ -92,6 +97,7 @@ def test_retraced_films_are_the_training_films_in_another_encoding():
         ({"kind": "copys"}, "wrong value for 'made.traced.kind'; found 'copys'; expected one of 'painted', "),
         ({"each": 2}, "the key 'made.traced.kind' is missing"),
         ({"kind": "painted", "eech": 2}, "did you mean 'each'"),
+        ({"kind": "painted", "placebo": True}, "name its kind with the key 'control'"),
     ],
 )
 def test_tables_that_say_too_little_or_too_much_get_one_line(table, message):
@@ -113,6 +119,7 @@ def test_older_made_configs_keep_their_digests():
         "seed": 0,
     }
     assert Retraced(encoding=WEBP).rule()["encoding"] == WEBP
+    assert "placebo" not in Painted(control="neutral").rule()
 
 
 def test_a_task_of_all_opacities_joins_both_diseases():
