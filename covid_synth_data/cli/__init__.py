@@ -13,9 +13,9 @@ import typer
 from covid_synth_data._version import __version__
 from covid_synth_data.cli import (
     audit,
-    benchmark,
     data,
     datasets,
+    explain,
     explore,
     exporting,
     importing,
@@ -41,7 +41,7 @@ app.add_typer(paint.app)
 app.add_typer(importing.app)
 app.add_typer(explore.app)
 app.add_typer(exporting.app)
-app.add_typer(benchmark.app, name="benchmark")
+app.add_typer(explain.app, name="benchmark")
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(reader_study.app, name="reader-study")
 app.add_typer(source.app, name="source")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from covid_synth_data.cli.common import AsJson, Release, Root, Seed, need, progress_bar, say, table
+from covid_synth_data.cli.common import AsJson, Release, Root, need, progress_bar, say, table
 from covid_synth_data.errors import UnknownName
 
 if TYPE_CHECKING:
@@ -17,11 +17,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Run suites and print their tables.", no_args_is_help=True)
 
 Suite = Annotated[str, typer.Argument(help="a suite, see covid-synth benchmark list")]
-Task = Annotated[str | None, typer.Option(help="a task of the suite")]
-Model = Annotated[str | None, typer.Option(help="the classifier; else the first of the suite")]
 Regimes = Annotated[list[str] | None, typer.Option(help="a regime; again for more")]
 Seeds = Annotated[int | None, typer.Option(min=1, help="how many seeds")]
-ResultFile = Annotated[Path, typer.Option("-o", "--out", help="the result file, a JSON")]
 Results = Annotated[Path, typer.Option(help="the folder of the result files")]
 Preprocessing = Annotated[
     str | None, typer.Option(help="plain, harmonised or lungs, in place of the suite's")
@@ -120,7 +117,7 @@ def run_suite(
         "configs": config,
         "seeds": seeds,
         "weights": weights,
-        "preprocessing": _checked(preprocessing),
+        "preprocessing": checked_preprocessing(preprocessing),
         "size": size,
         "limit": limit,
         "skip_missing": skip_missing,
@@ -140,7 +137,7 @@ def run_suite(
         say(f"{len(paths)} result files in {out}")
 
 
-def _checked(name: str | None) -> Any:
+def checked_preprocessing(name: str | None) -> Any:
     """A kind of preprocessing. Raises `UnknownName`."""
     if name is not None:
         from covid_synth_data.preprocessing import films as preprocessing
@@ -199,179 +196,3 @@ def print_report(
     with progress_bar("report:") as tick:
         text = report(results, published=published, figures=figures, suite=suite, progress=tick)
     say(text)
-
-
-@app.command("saliency")
-def draw_saliency(
-    suite: Suite,
-    regime: Annotated[str, typer.Option(help="what the classifier is trained on")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="the picture, a PNG")],
-    model: Model = None,
-    task: Task = None,
-    seed: Seed = 0,
-    films: Annotated[int, typer.Option(min=2, max=48, help="how many films")] = 12,
-    of: Annotated[str, typer.Option(help="test, or a synthetic config of the regime")] = "test",
-    root: Root = None,
-    release: Release = None,
-    preprocessing: Preprocessing = None,
-    device: str = "auto",
-) -> None:
-    """Where a classifier looks: Grad-CAM over films. A picture of real films is for your own eyes alone."""
-    need("figures", "torch", "captum", "matplotlib")
-    from covid_synth_data.benchmark.explain.retraining import request_retraining
-    from covid_synth_data.benchmark.explain.saliency import saliency
-
-    asked = request_retraining(
-        suite,
-        out,
-        regimes=[regime],
-        model=model,
-        task=task,
-        seeds=[seed],
-        films=films,
-        root=root,
-        release=release,
-        preprocessing=_checked(preprocessing),
-        device=device,
-    )
-    with progress_bar("saliency") as tick:
-        shown = saliency(asked, of=of, progress=tick)
-    say(f"{len(shown)} films in {out}")
-
-
-@app.command("probe")
-def probe_shortcuts(
-    suite: Suite,
-    out: ResultFile,
-    regime: Regimes = None,
-    model: Model = None,
-    task: Task = None,
-    seeds: Seeds = None,
-    half_samples: HalfSamples = False,
-    films: Annotated[
-        int | None, typer.Option(min=5, help="at most so many films of each class of validation and test")
-    ] = None,
-    root: Root = None,
-    release: Release = None,
-    preprocessing: Preprocessing = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="at most this many real negatives")] = None,
-    device: str = "auto",
-    as_json: AsJson = False,
-) -> None:
-    """Does a classifier rely on a shortcut? AUC on films of which borders, tone or the like alone is left."""
-    need("benchmark", "torch", "torchvision", "sklearn")
-    from covid_synth_data.benchmark.explain.probe import probe
-    from covid_synth_data.benchmark.explain.retraining import request_retraining
-
-    asked = request_retraining(
-        suite,
-        out,
-        regimes=regime,
-        model=model,
-        task=task,
-        seeds=seeds,
-        half_samples=half_samples,
-        films=films,
-        root=root,
-        release=release,
-        preprocessing=_checked(preprocessing),
-        limit=limit,
-        device=device,
-    )
-    with progress_bar("probe") as tick:
-        found = probe(asked, tick)
-    if as_json:
-        say(found.model_dump_json(indent=1))
-        return
-    for part, shown in found.films.items():
-        rows = [
-            [change.left, *(f"{found.row(part, change.name, name).auc.value:.3f}" for name in found.regimes)]
-            for change in found.changes
-        ]
-        title = f"AUC on the {part} films, {shown.positives:,} positive and {shown.negatives:,} negative"
-        table(title, ["what is left", *found.regimes], rows)
-    say(f"intervals and differences from {', '.join(found.baselines) or 'no baseline'} in {out}")
-
-
-@app.command("lesions")
-def look_at_lesions(
-    suite: Suite,
-    out: ResultFile,
-    regime: Regimes = None,
-    model: Model = None,
-    task: Task = None,
-    seeds: Seeds = None,
-    half_samples: HalfSamples = False,
-    films: Annotated[int | None, typer.Option(min=5, help="at most so many films with masks")] = None,
-    root: Root = None,
-    release: Release = None,
-    device: str = "auto",
-    as_json: AsJson = False,
-) -> None:
-    """Does a classifier look at the lesions? Its activation against the infection masks of COVID-QU-Ex."""
-    need("benchmark", "torch", "torchvision", "sklearn")
-    from covid_synth_data.benchmark.explain.lesions import look
-    from covid_synth_data.benchmark.explain.retraining import request_retraining
-    from covid_synth_data.benchmark.results.lesions import MEASURES, YARDSTICKS
-
-    asked = request_retraining(
-        suite,
-        out,
-        regimes=regime,
-        model=model,
-        task=task,
-        seeds=seeds,
-        half_samples=half_samples,
-        films=films,
-        root=root,
-        release=release,
-        device=device,
-    )
-    with progress_bar("lesions") as tick:
-        found = look(asked, tick)
-    if as_json:
-        say(found.model_dump_json(indent=1))
-        return
-    rows = [
-        [name, *(f"{found.row(measure, name).value.value:.3f}" for measure in MEASURES)]
-        for name in (*YARDSTICKS, *found.regimes)
-    ]
-    table(f"{found.films.films:,} films with infection masks", ["map of", *MEASURES], rows)
-    say(f"intervals and differences in {out}")
-
-
-@app.command("map")
-def draw_map(
-    suite: Suite,
-    config: Annotated[list[str], typer.Option(help="a synthetic config of the suite; again for more")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="the picture, a PNG; a JSON is written beside it")],
-    task: Task = None,
-    films: Annotated[int, typer.Option(min=5, help="at most so many of each kind")] = 400,
-    seed: Seed = 0,
-    root: Root = None,
-    release: Release = None,
-    preprocessing: Preprocessing = None,
-    device: str = "auto",
-) -> None:
-    """Real and synthetic films in the plane: UMAP of fixed features, and how far they keep to themselves."""
-    need("figures", "torch", "umap", "matplotlib")
-    from covid_synth_data.benchmark.explain.feature_map import feature_map
-
-    with progress_bar("map") as tick:
-        map_of_features = feature_map(
-            suite,
-            out,
-            configs=config,
-            task=task,
-            films=films,
-            seed=seed,
-            root=root,
-            release=release,
-            preprocessing=_checked(preprocessing),
-            device=device,
-            progress=tick,
-        )
-    for kind, shares in map_of_features["neighbours"].items():
-        share, chance = shares["share"], shares["chance"]
-        say(f"{kind}: {share:.2f} of the nearest neighbours are of that kind, by chance {chance:.2f}")
-    say(f"drawn in {out}")
