@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -15,6 +17,8 @@ from covid_synth_data.files.models import FrozenModel, invalid
 from covid_synth_data.machine import Code, Hardware
 
 FORMAT: Final = 1
+FOLDER: Final = "audit"
+"""The folder of a benchmark's results that holds the audits."""
 
 
 class Films(FrozenModel):
@@ -83,10 +87,30 @@ def write(path: Path, audit: Audit) -> None:
     atomic.write_text(path, audit.model_dump_json(indent=1) + "\n")
 
 
+@dataclass(frozen=True)
+class AuditFile:
+    """An audit, the file that it was read from, and the SHA-256 of that file."""
+
+    path: Path
+    sha256: str
+    audit: Audit
+
+
 def read(path: Path) -> Audit:
     """The audit in the file at `path`. Raises `ResultError` naming the first thing that is wrong in it."""
+    return read_file(path).audit
+
+
+def read_folder(folder: Path) -> list[AuditFile]:
+    """The audits below `folder`, in the order of their paths. Raises `ResultError`."""
+    return [read_file(path) for path in sorted(folder.rglob("*.json"))]
+
+
+def read_file(path: Path) -> AuditFile:
+    """The audit in the file at `path`, with the file. Raises `ResultError`."""
     try:
-        return Audit.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
+        return AuditFile(path, hashlib.sha256(content).hexdigest(), Audit.model_validate_json(content))
     except FileNotFoundError as error:
         raise ResultError(f"no file {path}", expected="the result file of an audit") from error
     except ValidationError as error:

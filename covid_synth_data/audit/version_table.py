@@ -13,7 +13,7 @@ from typing import Final
 
 from covid_synth_data.audit.card import reading
 from covid_synth_data.audit.protocol import Value, number
-from covid_synth_data.audit.result import Audit, read
+from covid_synth_data.audit.result import Audit, read_folder
 
 HEADLINES: Final[dict[str, tuple[str, ...]]] = {
     "Are they close to real films?": ("frechet", "precision", "recall", "coverage"),
@@ -60,14 +60,13 @@ class VersionTable:
         return list(dict.fromkeys(row.question for row in self.rows))
 
 
-def version_tables(folder: str | Path) -> list[VersionTable]:
-    """A table for each version that audits below `folder` measured; none where there is no audit.
+def version_tables(audits: Iterable[Audit]) -> list[VersionTable]:
+    """A table for each version that was audited.
 
-    Audits of folders that are no release have no version and are left out. Raises `ResultError` for a file
-    that is no audit.
+    Audits of folders that are no release have no version and are left out.
     """
     found: dict[tuple[str, str], dict[str, list[Audit]]] = {}
-    for audit in read_all(folder):
+    for audit in audits:
         if audit.subject.version is not None:
             of_version = found.setdefault((audit.subject.name, audit.subject.version), {})
             of_version.setdefault(audit.subject.config, []).append(audit)
@@ -79,7 +78,7 @@ def version_tables(folder: str | Path) -> list[VersionTable]:
 
 def read_all(folder: str | Path) -> list[Audit]:
     """The audits below `folder`, in the order of their paths. Raises `ResultError`."""
-    return [read(path) for path in sorted(Path(folder).rglob("*.json"))]
+    return [file.audit for file in read_folder(Path(folder))]
 
 
 def widest_first(audits: Iterable[Audit]) -> list[Audit]:

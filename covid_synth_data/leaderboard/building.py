@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from covid_synth_data.audit.version_table import VersionTable, version_tables
+from covid_synth_data.audit.result import FOLDER
+from covid_synth_data.audit.version_table import VersionTable, read_all, version_tables
 from covid_synth_data.benchmark.reporting.collect import Progress
 from covid_synth_data.files import atomic
 from covid_synth_data.leaderboard import hub_results, markdown, page
@@ -13,7 +14,6 @@ from covid_synth_data.leaderboard.boards import Board, boards
 
 MARKDOWN = "LEADERBOARD.md"
 PAGE = "leaderboard.html"
-AUDITS = "audit"
 
 
 def build(
@@ -30,7 +30,7 @@ def build(
     one is wrong. The same results give the same bytes. `progress` gets (done, all, what is done). Raises
     `ResultError`, `OutputError`.
     """
-    versions = version_tables(Path(results_dir) / AUDITS)
+    versions = version_tables(read_all(Path(results_dir) / FOLDER))
     return write(boards(results_dir, progress), Path(results_dir).name, out, hub_format, versions)
 
 

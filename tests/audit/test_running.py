@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -130,14 +131,31 @@ def test_the_scorecard_reads_what_an_audit_writes(found, tmp_path):
     from generation.releasing.documents.measured import Measured
 
     result.write(tmp_path / "audit" / "gnc.json", found)
-    scores = scorecard.read(tmp_path, "covid-synth-cxr", "1.0.0")
+    files = scorecard.read(tmp_path, "covid-synth-cxr", "1.0.0")
+    scores = scorecard.scores_of(tmp_path, files)
     assert [one.name for one in scores] == ["fidelity", "copies", "privacy"]
     shown = scorecard.added(Measured(), tmp_path, manifest.read(releases.build(tmp_path / "rel")))
     assert len(shown.fidelity) == len(found.sections[0].values)
     assert len(shown.privacy) == len(found.sections[1].values) + len(found.sections[2].values)
     assert shown.privacy[0].evidence.path == "audit/gnc.json"
-    assert scorecard.read(tmp_path, "covid-synth-cxr", "2.0.0") == ()
-    assert scorecard.read(None, "covid-synth-cxr", "1.0.0") == ()
+    assert scorecard.read(tmp_path, "covid-synth-cxr", "2.0.0") == []
+    assert scorecard.added(Measured(), None, manifest.read(tmp_path / "rel")) == Measured()
+
+
+def test_a_card_reads_each_audit_once(found, tmp_path, monkeypatch):
+    from generation.releasing.documents import scorecard
+    from generation.releasing.documents.measured import Measured
+
+    for name in ("gnc", "again"):
+        result.write(tmp_path / "audit" / f"{name}.json", found)
+    listed = manifest.read(releases.build(tmp_path / "rel"))
+    opened = []
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: opened.append(path.name) or read_bytes(path))
+    shown = scorecard.added(Measured(), tmp_path, listed)
+    assert sorted(opened) == ["again.json", "gnc.json"]
+    assert len(shown.audits) == 2
+    assert shown.images is not None
 
 
 # The shell, on a folder of images and a root of real sets

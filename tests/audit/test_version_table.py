@@ -87,7 +87,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_row_for_each_subject_and_a_column_for_each_config(folder: Path) -> None:
-    (table,) = version_table.version_tables(folder)
+    (table,) = version_table.version_tables(version_table.read_all(folder))
     assert (table.name, table.version, table.configs) == ("a-set", "1.2.3", ("gnc", "pairs"))
     shown = [
         (row.metric, row.subject, {name: cell.value for name, cell in row.cells.items()})
@@ -104,7 +104,7 @@ def test_a_row_for_each_subject_and_a_column_for_each_config(folder: Path) -> No
 
 
 def test_both_leaderboards_show_it(folder: Path) -> None:
-    tables = version_table.version_tables(folder)
+    tables = version_table.version_tables(version_table.read_all(folder))
     text = markdown.render([], "results", tables)
     assert "## The images of a-set 1.2.3" in text
     assert "5.000 [4.900, 5.100]" in text
@@ -117,5 +117,5 @@ def test_both_leaderboards_show_it(folder: Path) -> None:
 def test_what_is_no_audit_is_refused(folder: Path) -> None:
     (folder / "other.json").write_text("{}")
     with pytest.raises(ResultError, match="other.json"):
-        version_table.version_tables(folder)
-    assert version_table.version_tables(folder / "nothing") == []
+        version_table.version_tables(version_table.read_all(folder))
+    assert version_table.version_tables(version_table.read_all(folder / "nothing")) == []

@@ -15,16 +15,14 @@ from typing import Final, Literal
 from pydantic import BaseModel, ValidationError
 
 from covid_synth_data.audit import card
-from covid_synth_data.audit import result as audits
-from covid_synth_data.audit.result import Audit, SectionResult
-from covid_synth_data.audit.version_table import VersionTable, version_tables
+from covid_synth_data.audit.result import FOLDER, Audit, AuditFile, SectionResult, read_folder
+from covid_synth_data.audit.version_table import version_tables
 from covid_synth_data.errors import ResultError
 from covid_synth_data.files.models import invalid
 from covid_synth_data.metrics.image_quality import Average, Quality
 from covid_synth_data.release.manifest import Manifest
 from generation.releasing.documents.measured import Evidence, Measured, Number, PropertyRow
 
-FOLDER: Final = "audit"
 CT_QUALITY: Final = "ct-quality"
 
 
@@ -40,22 +38,22 @@ class Scores:
     missing: tuple[str, ...]
 
 
-def read(folder: Path | None, name: str, version: str) -> tuple[Scores, ...]:
-    """What audits below `folder` say about the dataset `name` `version`, section by section.
+def read(folder: Path, name: str, version: str) -> list[AuditFile]:
+    """The audits of the dataset `name` `version` below the folder of results.
 
     Raises `ResultError` for a file that is no audit.
     """
-    if folder is None:
-        return ()
-    found = []
-    for path in sorted((folder / FOLDER).rglob("*.json")):
-        audit = audits.read(path)
-        if (audit.subject.name, audit.subject.version) == (name, version):
-            file = Evidence(
-                path.relative_to(folder).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()
-            )
-            found += [_scores(audit, section, file) for section in audit.sections]
-    return tuple(found)
+    files = [(file, file.audit.subject) for file in read_folder(folder / FOLDER)]
+    return [file for file, subject in files if (subject.name, subject.version) == (name, version)]
+
+
+def scores_of(folder: Path, files: Iterable[AuditFile]) -> tuple[Scores, ...]:
+    """What these audits say, section by section; their paths are given relative to the folder of results."""
+    scores = []
+    for file in files:
+        evidence = Evidence(file.path.relative_to(folder).as_posix(), file.sha256)
+        scores += [_scores(file.audit, section, evidence) for section in file.audit.sections]
+    return tuple(scores)
 
 
 def rows(scores: Iterable[Scores], *kinds: str) -> tuple[PropertyRow, ...]:
@@ -68,27 +66,21 @@ def added(measured: Measured, folder: Path | None, listed: Manifest) -> Measured
 
     Copies count as privacy. Raises `ResultError`.
     """
-    scores = read(folder, listed.name, listed.version)
+    if folder is None:
+        return measured
+    files = read(folder, listed.name, listed.version)
+    scores = scores_of(folder, files)
     return replace(
         measured,
         fidelity=measured.fidelity + rows(scores, "fidelity") + ct_quality(folder, listed),
         privacy=measured.privacy + rows(scores, "privacy", "copies"),
-        images=_images(folder, listed),
+        images=next(iter(version_tables(file.audit for file in files)), None),
         audits=tuple(dict.fromkeys(row.evidence for score in scores for row in score.rows)),
     )
 
 
-def _images(folder: Path | None, listed: Manifest) -> VersionTable | None:
-    tables = version_tables(folder / FOLDER) if folder is not None else []
-    return next(
-        (table for table in tables if (table.name, table.version) == (listed.name, listed.version)), None
-    )
-
-
-def ct_quality(folder: Path | None, listed: Manifest) -> tuple[PropertyRow, ...]:
+def ct_quality(folder: Path, listed: Manifest) -> tuple[PropertyRow, ...]:
     """What `python -m generation ct quality` measured of the weights of a release, as rows of fidelity."""
-    if folder is None:
-        return ()
     digests = {file.path: file.sha256 for file in listed.files}
     subsets = {digests.get(subset.weights or ""): name for name, subset in listed.subsets.items()}
     found: list[PropertyRow] = []
