@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from math import inf
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -21,6 +22,8 @@ FITTED_SHARE: Final = 1 / 3
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Factor = Annotated[float, Field(ge=0, le=10)]
+AboveZero = Annotated[float, Field(gt=0, le=10)]
 Range = Annotated[tuple[float, float], BeforeValidator(lambda value: _pair(value))]
 Shape = Literal["patches", "focus", "lobe", "base", "veil"]
 
@@ -89,6 +92,43 @@ class Priors(FrozenModel):
             if unknown or not mixture:
                 raise ValueError(f"patterns of {disease} that are described below, found {unknown}")
         return self
+
+
+class Scale(FrozenModel):
+    """Factors of the numbers of all patterns, 1 where nothing changes: `extent` of the share of the lungs,
+    `density` of how bright lesions are, `texture` of their unevenness, `detail` of the vessels that they
+    hide, `softness` of the width of their borders, `anatomy` of the weight of the table of places."""
+
+    extent: AboveZero = 1.0
+    density: Factor = 1.0
+    texture: Factor = 1.0
+    detail: Factor = 1.0
+    softness: AboveZero = 1.0
+    anatomy: Factor = 1.0
+
+
+def scaled(priors: Priors, scale: Scale) -> Priors:
+    """`priors` with the numbers of every pattern multiplied; shares stay within [0, 1]."""
+
+    def change(pattern: Pattern) -> Pattern:
+        extent = pattern.extent.model_copy(
+            update={
+                end: min(1.0, scale.extent * getattr(pattern.extent, end)) for end in ("low", "high")
+            }
+        )
+        ranges = {
+            name: _times(getattr(pattern, name), getattr(scale, name), most)
+            for name, most in (("density", 1.0), ("texture", inf), ("detail", 1.0), ("softness", inf))
+        }
+        anatomy = {"anatomy": scale.anatomy * pattern.anatomy}
+        return pattern.model_copy(update={"extent": extent, **ranges, **anatomy})
+
+    patterns = {name: change(pattern) for name, pattern in priors.patterns.items()}
+    return priors.model_copy(update={"patterns": patterns})
+
+
+def _times(span: Range, factor: float, most: float) -> Range:
+    return min(most, factor * span[0]), min(most, factor * span[1])
 
 
 @functools.lru_cache(maxsize=8)

@@ -22,6 +22,20 @@ def test_the_packaged_priors_are_complete() -> None:
     assert known.anatomy.films > 0
 
 
+def test_scaled_priors() -> None:
+    known = priors.load()
+    assert priors.scaled(known, priors.Scale()) == known
+    changed = priors.scaled(
+        known, priors.Scale(extent=2, density=0.5, texture=0, detail=10, softness=3, anatomy=0)
+    )
+    before, after = known.patterns["confluent"], changed.patterns["confluent"]
+    assert (after.extent.low, after.extent.high) == (1.0, 1.0)  # shares stay shares
+    assert after.density == (before.density[0] / 2, before.density[1] / 2)
+    assert (after.texture, after.detail, after.anatomy) == ((0, 0), (1.0, 1.0), 0)
+    assert after.softness == (3 * before.softness[0], 3 * before.softness[1])
+    assert (after.both, after.clouds, changed.mixtures) == (before.both, before.clouds, known.mixtures)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [

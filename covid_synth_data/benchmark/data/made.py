@@ -88,17 +88,25 @@ def retraced(name: str, encoding: Encoding, train: datasets.Dataset) -> datasets
 def _painted(name: str, made: Painted, hosts: datasets.Dataset) -> list[dict[str, Any]]:
     """Each host `made.each` times with new lesions. Lungs are found once for each host."""
     from covid_synth_data import lesions
-    from covid_synth_data.lesions import finder, patterns
+    from covid_synth_data.lesions import finder, patterns, priors
 
     lesion = made.control is None or made.placebo
     label = schema.LABELS.index(patterns.label_of(made.pattern) if lesion else "normal")
+    distributions = priors.scaled(priors.load(), made.scale) if made.scale else None
     rows = []
     for number, host in enumerate(hosts):
         film = load_grey(host["image"])[None]
         lungs = finder.find(film[0])[None]
         for copy in range(made.each):
             done = lesions.paint(
-                film, made.seed, made.pattern, lungs, made.control, indices=[number], epoch=copy
+                film,
+                made.seed,
+                made.pattern,
+                lungs,
+                made.control,
+                indices=[number],
+                epoch=copy,
+                distributions=distributions,
             )
             record = done.records[0]
             if record.reason:

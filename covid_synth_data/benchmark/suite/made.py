@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from covid_synth_data.files.models import FrozenModel
+from covid_synth_data.lesions.priors import Scale
 
 Each = Annotated[int, Field(ge=1, le=1000)]
 """How often each film is used."""
@@ -45,13 +46,15 @@ class _Config(FrozenModel):
 class Painted(_Config):
     """The training negatives, each `each` times, with opacities of `pattern` (`lesions.paint`). With a
     `control` they went through the same steps and stay negatives, unless they are a `placebo`: a control
-    under the label of the pattern, to learn what painting something else gains."""
+    under the label of the pattern, to learn what painting something else gains. `scale` multiplies the
+    distributions that lesions are drawn from."""
 
     kind: Literal["painted"] = "painted"
     pattern: str = "covid-19"
     control: str | None = None
     each: Each = 1
     placebo: Literal[True] | None = None
+    scale: Scale | None = None
 
     @model_validator(mode="after")
     def _placebo_of_a_control(self) -> Self:

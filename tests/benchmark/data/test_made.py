@@ -17,6 +17,7 @@ from covid_synth_data.benchmark.training import fit
 from covid_synth_data.errors import ConfigError, EmptySplit, ReleaseError
 from covid_synth_data.files.models import invalid
 from covid_synth_data.files.pixels import load_grey, resize
+from covid_synth_data.lesions.priors import Scale
 from covid_synth_data.release import loading, manifest, places
 from covid_synth_data.release.writing import encode_image
 from covid_synth_data.sources import load_source
@@ -45,6 +46,10 @@ def test_painted_films_are_other_films_of_the_training_normals():
     ]
     controls = made.make("controls", Painted(control="neutral"), train, "covid-19")
     assert set(controls["label"][:]) == {0}
+    fainter = made.make("pairs", Painted(scale=Scale(density=0.2)), train, "covid-19")
+    assert fainter[0]["image_id"] == rows[0]["image_id"]
+    rise = [np.mean([np.mean(np.asarray(image)) for image in config["image"]]) for config in (fainter, rows)]
+    assert rise[0] < rise[1]
     placebo = made.make("placebo", Painted(control="neutral", placebo=True), train, "covid-19")
     assert set(placebo["label"][:]) == {schema.COVID}
     assert [np.asarray(image).tobytes() for image in placebo["image"]] == [
@@ -97,6 +102,7 @@ def test_retraced_films_are_the_training_films_in_another_encoding():
         ({"kind": "copys"}, "wrong value for 'made.traced.kind'; found 'copys'; expected one of 'painted', "),
         ({"each": 2}, "the key 'made.traced.kind' is missing"),
         ({"kind": "painted", "eech": 2}, "did you mean 'each'"),
+        ({"kind": "painted", "scale": {"extent": 0}}, "'made.traced.scale.extent'"),
         ({"kind": "painted", "placebo": True}, "name its kind with the key 'control'"),
     ],
 )
@@ -119,7 +125,7 @@ def test_older_made_configs_keep_their_digests():
         "seed": 0,
     }
     assert Retraced(encoding=WEBP).rule()["encoding"] == WEBP
-    assert "placebo" not in Painted(control="neutral").rule()
+    assert not {"placebo", "scale"} & set(Painted(control="neutral").rule())
 
 
 def test_a_task_of_all_opacities_joins_both_diseases():
