@@ -112,9 +112,7 @@ def scaled(priors: Priors, scale: Scale) -> Priors:
 
     def change(pattern: Pattern) -> Pattern:
         extent = pattern.extent.model_copy(
-            update={
-                end: min(1.0, scale.extent * getattr(pattern.extent, end)) for end in ("low", "high")
-            }
+            update={end: min(1.0, scale.extent * getattr(pattern.extent, end)) for end in ("low", "high")}
         )
         ranges = {
             name: _times(getattr(pattern, name), getattr(scale, name), most)

@@ -30,10 +30,10 @@ def make(
     from the real positives `held_back` where there are such.
 
     Films that were held back keep their label. Painted films and placebos carry the label that the pattern
-    has in `schema.LABELS`; other controls are normal; copies, mislabelled films and those of a random tone carry
-    `positive`; retraced films are those of `train`, in their order, as `retraced` makes them. A film in which
-    no two lungs are found is not painted and left out. Raises `EmptySplit` where no film is left, and what
-    `lesions.paint` raises.
+    has in `schema.LABELS`; other controls are normal; copies, mislabelled films and those of a random tone
+    carry `positive`; retraced films are those of `train`, in their order, as `retraced` makes them. A film in
+    which no two lungs are found is not painted and left out. Raises `EmptySplit` where no film is left, and
+    what `lesions.paint` raises.
     """
     import datasets
 
