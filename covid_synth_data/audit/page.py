@@ -17,7 +17,7 @@ from covid_synth_data.audit.contract import SHOWN, Material
 from covid_synth_data.audit.films import FilmSet
 from covid_synth_data.audit.protocol import Value, number
 from covid_synth_data.audit.result import Audit, Shown
-from covid_synth_data.files import atomic
+from covid_synth_data.files import atomic, templates
 
 SIDE: Final = 160
 """Pixels of a picture on the page."""
@@ -32,18 +32,9 @@ def write(path: Path, audit: Audit, films: Material, *, real: bool = False) -> N
 
 def render(audit: Audit, films: Material, *, real: bool = False) -> str:
     """The page as text. Without `real` it holds no pixel of a real film."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("covid_synth_data.audit", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {"tables": card.tables, "strip": strip, "number": number}
+    template = templates.page("covid_synth_data.audit", tables=card.tables, strip=strip, number=number)
     sample = films.synthetic.draw(SHOWN, audit.seed)
-    return environment.get_template("page.html.jinja").render(
+    return template.render(
         audit=audit,
         real=real,
         version=__version__,

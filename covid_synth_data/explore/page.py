@@ -12,7 +12,7 @@ from markupsafe import Markup
 from covid_synth_data._version import __version__
 from covid_synth_data.explore import reading, sheets
 from covid_synth_data.explore.reading import Rows
-from covid_synth_data.files import atomic
+from covid_synth_data.files import atomic, templates
 from covid_synth_data.release import manifest
 
 
@@ -36,15 +36,6 @@ def write_page(
 
 def render(listed: manifest.Manifest, rows: Rows) -> str:
     """The page as text."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("covid_synth_data.explore", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     found, correlations = sheets.alike(rows)
     soft = "pattern" in rows.columns
     content = {
@@ -56,7 +47,7 @@ def render(listed: manifest.Manifest, rows: Rows) -> str:
         "masks": sorted(rows.masks),
     }
     shown = dict.fromkeys(rows.columns["subset"])
-    return environment.get_template("page.html.jinja").render(
+    return templates.page("covid_synth_data.explore").render(
         listed=listed,
         subsets={name: listed.subsets[name] for name in shown},
         total=sum(subset.rows for subset in listed.subsets.values()),

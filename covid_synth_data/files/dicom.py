@@ -10,7 +10,6 @@ RGB. A window that the standard does not allow (width 0, no number) is not appli
 from __future__ import annotations
 
 import importlib.util
-import io
 import math
 import warnings
 from collections.abc import Sequence
@@ -19,9 +18,10 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFile
+from PIL import Image
 
 from covid_synth_data.errors import MissingExtra
+from covid_synth_data.files.raw import ArrayImageFile
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -96,7 +96,7 @@ def header(path: str | Path, keywords: Sequence[str]) -> dict[str, str]:
     return {keyword: text for keyword, text in found.items() if text}
 
 
-class DicomImageFile(ImageFile.ImageFile):
+class DicomImageFile(ArrayImageFile):
     """A DICOM file with one frame, as Pillow sees it."""
 
     format = FORMAT
@@ -113,7 +113,6 @@ class DicomImageFile(ImageFile.ImageFile):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd values in headers are common
             self._read_header(_read(self.fp, stop_before_pixels=True))
-        self._pending = True
 
     def _read_header(self, header: Dataset) -> None:
         try:
@@ -129,22 +128,12 @@ class DicomImageFile(ImageFile.ImageFile):
             raise SyntaxError(f"a DICOM file with {frames} frames, not a radiograph")
         self._mode = "RGB" if colour else "I;16" if deep else "L"
 
-    def load(self) -> Any:
-        """Decode the pixels once, then let Pillow take them as raw data."""
-        if self._pending and self.fp is not None:
-            self.fp.seek(0)
-            pixels = _pixels(_read(self.fp), self.mode)
-            if pixels.shape[:2] != (self.size[1], self.size[0]):
-                raise OSError(f"DICOM pixels of shape {pixels.shape}, header says {self.size}")
-            if self._exclusive_fp:
-                self.fp.close()
-            self.fp = io.BytesIO(pixels.tobytes())
-            self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, (self.mode, 0, 1))]
-            self._pending = False
-        return super().load()
-
-    def load_seek(self, pos: int) -> None:
-        """The raw data starts at the beginning of the buffer."""
+    def decode(self) -> npt.NDArray[np.generic]:
+        """The pixels, as a viewer shows them."""
+        if self.fp is None:
+            raise OSError("the file is closed")
+        self.fp.seek(0)
+        return _pixels(_read(self.fp), self.mode)
 
 
 def _read(file: IO[bytes], *, stop_before_pixels: bool = False) -> Dataset:

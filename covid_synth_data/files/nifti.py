@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
-import io
 import json
 import zlib
 from pathlib import Path
@@ -19,9 +18,10 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFile
+from PIL import Image
 
 from covid_synth_data.errors import BadImage, MissingExtra
+from covid_synth_data.files.raw import ArrayImageFile
 
 Volume = npt.NDArray[np.uint8]
 Window = tuple[float, float]
@@ -308,7 +308,7 @@ def register() -> None:
         Image.register_open(SliceFile.format, SliceFile, lambda prefix: prefix.startswith(MAGIC[:16]))
 
 
-class SliceFile(ImageFile.ImageFile):
+class SliceFile(ArrayImageFile):
     """A reference to a slice, as Pillow sees it."""
 
     format = "NIFTI-SLICE"
@@ -321,18 +321,7 @@ class SliceFile(ImageFile.ImageFile):
             raise SyntaxError("not a reference to a slice")
         self._size = SIDE, SIDE
         self._mode = "L"
-        self._pending = True
 
-    def load(self) -> Any:
-        """Decode the slice once, then let Pillow take it as raw data."""
-        if self._pending:
-            pixels = decode(self._reference)
-            if self._exclusive_fp and self.fp is not None:
-                self.fp.close()
-            self.fp = io.BytesIO(pixels.tobytes())
-            self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, (self.mode, 0, 1))]
-            self._pending = False
-        return super().load()
-
-    def load_seek(self, pos: int) -> None:
-        """The raw data starts at the beginning of the buffer."""
+    def decode(self) -> npt.NDArray[np.generic]:
+        """The slice that the reference names."""
+        return decode(self._reference)

@@ -14,6 +14,7 @@ from covid_synth_data.audit.version_table import VersionTable
 from covid_synth_data.benchmark.reporting import gains, tables
 from covid_synth_data.benchmark.reporting.markdown import signed
 from covid_synth_data.benchmark.results import Metrics
+from covid_synth_data.files import templates
 from covid_synth_data.leaderboard import drawing, markdown
 from covid_synth_data.leaderboard.boards import Board, Entry
 from covid_synth_data.metrics import multiclass
@@ -172,20 +173,14 @@ def _unique(values: Iterable[str]) -> list[str]:
 
 def render(boards: Sequence[Board], versions: Sequence[VersionTable] = ()) -> str:
     """The whole page; `versions` are the tables of audits."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("covid_synth_data.leaderboard", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     helpers = (columns, cells, confusion, figures, shown, signed, per_class, _names)
-    environment.globals |= {function.__name__.lstrip("_"): function for function in helpers}
-    environment.globals["difference"] = gains.with_limits
-    environment.globals["number"] = number
-    return environment.get_template("page.html.jinja").render(
+    template = templates.page(
+        "covid_synth_data.leaderboard",
+        difference=gains.with_limits,
+        number=number,
+        **{function.__name__.lstrip("_"): function for function in helpers},
+    )
+    return template.render(
         boards=boards,
         versions=versions,
         audited=markdown.AUDITED,

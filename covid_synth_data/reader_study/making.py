@@ -14,7 +14,7 @@ import numpy as np
 
 from covid_synth_data._version import __version__
 from covid_synth_data.errors import ConfigError, LeakError
-from covid_synth_data.files import atomic
+from covid_synth_data.files import atomic, templates
 from covid_synth_data.reader_study import films
 from covid_synth_data.reader_study.study import Key, KeyPair, Side
 
@@ -236,16 +236,7 @@ def _data_url(png: bytes) -> str:
 
 def _page(key: Key, pairs: list[dict[str, str]]) -> str:
     """The page. It contains neither the sides nor the names of the key."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("covid_synth_data.reader_study", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.jinja").render(
+    return templates.page("covid_synth_data.reader_study").render(
         title=key.title,
         study=key.study,
         size=key.size,
