@@ -11,23 +11,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from covid_synth_data.audit import lesion_maps, outlines
-from covid_synth_data.audit.contract import SHOWN, Context, Findings, Section
+from covid_synth_data.audit import lesion_maps, limits, outlines
+from covid_synth_data.audit.contract import OTHER_HALF, SHOWN, SYNTHETIC, Context, Findings, Section
 from covid_synth_data.audit.films import FilmSet, joined
+from covid_synth_data.audit.limits import LEAST, MOST
 from covid_synth_data.audit.outlines import Outlines
 from covid_synth_data.audit.protocol import Protocol
-from covid_synth_data.audit.result import Shown
 from covid_synth_data.metrics import intervals
 from covid_synth_data.metrics.detection import proportion
-
-MOST: Final = 2000
-"""Films of a set at most: the outlines of lungs take time."""
-
-LEAST: Final = 100
-"""Real films with lungs that the 1st and 99th percentile need."""
-
-PERCENTILES: Final = (1.0, 99.0)
-SUBJECT: Final = "synthetic"
 
 
 def measure(context: Context) -> Findings:
@@ -39,13 +30,13 @@ def measure(context: Context) -> Findings:
     reference = context.descriptors.lungs(halves[0])
     if not _enough(findings, reference):
         return findings
-    sets = {SUBJECT: material.synthetic.draw(MOST, seed), "real, other half of the patients": halves[1]}
+    sets = {SYNTHETIC: material.synthetic.draw(MOST, seed), OTHER_HALF: halves[1]}
     others = {"real, another hospital": material.elsewhere, "source films": material.sources}
     sets |= {name: films.draw(MOST, seed) for name, films in others.items() if len(films)}
-    limits = {name: np.percentile(reference.column(name), PERCENTILES) for name in outlines.ANATOMY}
+    bounds = {name: np.percentile(reference.column(name), limits.PERCENTILES) for name in outlines.ANATOMY}
     for subject, films in sets.items():
         if findings.enough(films, f"anatomy, {subject}"):
-            _subject(findings, context, subject, films, limits, len(halves[0]))
+            _subject(findings, context, subject, films, bounds, len(halves[0]))
     lesion_maps.measure(findings, context)
     return findings
 
@@ -65,7 +56,7 @@ def _subject(
     context: Context,
     subject: str,
     films: FilmSet,
-    limits: dict[str, npt.NDArray[np.float64]],
+    bounds: dict[str, npt.NDArray[np.float64]],
     reference: int,
 ) -> None:
     """The shares of one subject outside the limits; of the synthetic images also the worst."""
@@ -76,7 +67,7 @@ def _subject(
         resize="128 x 128 without frame",
         n=reference,
         seed=context.seed,
-        reference=f"{PERCENTILES[0]:g}th to {PERCENTILES[1]:g}th percentile of {reference:,} real films",
+        reference=limits.reference(reference, "real films"),
     )
 
     def add(key: str, metric: str, measured: Any, n: int, better: Any, chance: float | None = None) -> None:
@@ -89,7 +80,7 @@ def _subject(
             n=n,
             better=better,
             chance=chance,
-            yardstick=subject != SUBJECT,
+            yardstick=subject != SYNTHETIC,
         )
 
     count = int(seen.with_lungs.sum())
@@ -98,37 +89,22 @@ def _subject(
         findings.miss(f"anatomy, {subject}", "lungs were found in no film")
         return
     excess = np.zeros(count)
-    for name, (low, high) in limits.items():
-        values = seen.column(name)
-        outside = (values < low) | (values > high)
+    for name, (low, high) in bounds.items():
+        outside, beyond = limits.outside(seen.column(name), low, high)
         add(
             f"{name}-outside",
             f"{name} outside the limits",
-            proportion(int(outside.sum()), count),
+            proportion(outside, count),
             count,
             "chance",
-            0.02,
+            limits.CHANCE,
         )
-        excess += np.maximum(np.maximum(low - values, values - high), 0) / max(high - low, 1e-9)
+        excess += beyond
     wrong = seen.column("heart-side") < 0
     add("heart-right", "heart at the wrong side", proportion(int(wrong.sum()), count), count, "real")
-    if subject == SUBJECT:
-        _worst(findings, films, np.flatnonzero(seen.with_lungs), excess)
-
-
-def _worst(
-    findings: Findings, films: FilmSet, places: npt.NDArray[np.int64], excess: npt.NDArray[np.float64]
-) -> None:
-    for rank in np.argsort(-excess, kind="stable")[:SHOWN]:
-        if excess[rank] > 0:
-            findings.shown.append(
-                Shown(
-                    image_id=films.ids[places[rank]],
-                    beside=None,
-                    text=f"outside by {excess[rank]:.2f} of the range of real films",
-                    score=float(excess[rank]),
-                )
-            )
+    if subject == SYNTHETIC:
+        text = "outside by {} of the range of real films"
+        limits.show_worst(findings, films, np.flatnonzero(seen.with_lungs), excess, text, SHOWN)
 
 
 SECTION: Final = Section("anatomy", "Are the bodies plausible?", measure)

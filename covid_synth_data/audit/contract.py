@@ -18,6 +18,10 @@ LEAST: Final = 20
 SHOWN: Final = 12
 """Images that a section shows on the page."""
 
+SYNTHETIC: Final = "synthetic"
+OTHER_HALF: Final = "real, other half of the patients"
+"""Subjects that several sections measure."""
+
 
 @dataclass(frozen=True)
 class Encoding:

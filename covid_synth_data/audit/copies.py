@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from covid_synth_data.audit import origins
-from covid_synth_data.audit.contract import SHOWN, Context, Findings, Section, names, need
+from covid_synth_data.audit.contract import SHOWN, SYNTHETIC, Context, Findings, Section, names, need
 from covid_synth_data.audit.fidelity import protocol
 from covid_synth_data.audit.films import FilmSet
 from covid_synth_data.audit.protocol import Protocol
@@ -77,7 +77,7 @@ def measure(context: Context) -> Findings:
     planted = _described(context, _planted(context))
     copied = near(planted, training)
     sets = [
-        ("synthetic", made, nearest),
+        (SYNTHETIC, made, nearest),
         ("real, held out", held_out, held_out_near),
         ("planted copies", planted, copied),
     ]
@@ -118,7 +118,7 @@ def _own_source(findings: Findings, context: Context) -> None:
         reference="the source film",
     )
     for subject, answers, kept in (
-        ("synthetic", own, np.ones(len(own), bool)),
+        (SYNTHETIC, own, np.ones(len(own), bool)),
         ("the source film of another image in its place", other, strange),
     ):
         places = np.flatnonzero(kept)
@@ -132,7 +132,7 @@ def _own_source(findings: Findings, context: Context) -> None:
             where,
             n=len(places),
             better="lower",
-            yardstick=subject != "synthetic",
+            yardstick=subject != SYNTHETIC,
         )
 
 
@@ -224,7 +224,7 @@ def _of_subject(
     training: Described,
 ) -> None:
     """The numbers of one subject."""
-    n, seed, made = len(films.films), context.seed, subject == "synthetic"
+    n, seed, made = len(films.films), context.seed, subject == SYNTHETIC
     groups = films.films.groups
     reference = f"{len(training.films):,} training films, {len(held_out_near.distance):,} held-out films"
     where = protocol(context, len(training.films), reference)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from covid_synth_data.audit.contract import Context, Findings, Section, names, need
+from covid_synth_data.audit.contract import OTHER_HALF, SYNTHETIC, Context, Findings, Section, names, need
 from covid_synth_data.audit.descriptors import SIDE
 from covid_synth_data.audit.films import FilmSet, joined
 from covid_synth_data.audit.protocol import Protocol
@@ -33,8 +33,6 @@ PARTS: Final = 5
 
 BLUR, NOISE = 0.01, 20.0
 """Standard deviations: of the blur as a share of the side, of the noise in grey levels."""
-
-SYNTHETIC, REAL = "synthetic", "real, other half of the patients"
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def measure(context: Context) -> Findings:
     drawn = [halves[0].draw(n, seed), halves[1].draw(n, seed), material.synthetic.draw(n, seed)]
     reference, other, made = (
         Drawn(subject, films, descriptors.features(films))
-        for subject, films in zip(("reference", REAL, SYNTHETIC), drawn, strict=True)
+        for subject, films in zip(("reference", OTHER_HALF, SYNTHETIC), drawn, strict=True)
     )
     subjects = [made, other, *_spoiled(context, drawn[1])]
     for films, subject in (

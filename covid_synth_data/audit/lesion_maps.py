@@ -13,22 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from covid_synth_data.audit.contract import SHOWN, Context, Findings
+from covid_synth_data.audit import limits
+from covid_synth_data.audit.contract import OTHER_HALF, SHOWN, SYNTHETIC, Context, Findings
 from covid_synth_data.audit.films import FilmSet
+from covid_synth_data.audit.limits import LEAST, MOST
 from covid_synth_data.audit.protocol import Protocol
-from covid_synth_data.audit.result import Shown
 from covid_synth_data.lesions import coordinates
 from covid_synth_data.metrics import intervals
 from covid_synth_data.metrics.detection import proportion
-
-MOST: Final = 2000
-"""Films of a set at most."""
-
-LEAST: Final = 100
-"""Real films with a lesion that the 1st and 99th percentile need."""
-
-PERCENTILES: Final = (1.0, 99.0)
-SUBJECT, OTHER = "synthetic", "real, other half of the patients"
 
 MEASURES: Final = {
     "extent": "share of the lungs within lesions",
@@ -61,11 +53,11 @@ def measure(findings: Findings, context: Context) -> None:
             f"{len(places)} real films with a map and lungs in half of the patients, {LEAST} are needed",
         )
         return
-    limits = np.percentile(reference, PERCENTILES, axis=0)
-    subjects = {SUBJECT: material.synthetic.draw(MOST, seed), OTHER: halves[1]}
+    bounds = np.percentile(reference, limits.PERCENTILES, axis=0)
+    subjects = {SYNTHETIC: material.synthetic.draw(MOST, seed), OTHER_HALF: halves[1]}
     for subject, films in subjects.items():
         if findings.enough(films, f"lesion extent and zone, {subject}"):
-            _subject(findings, context, subject, films, limits, len(reference))
+            _subject(findings, context, subject, films, bounds, len(reference))
     sets = ", ".join(sorted(set(material.mapped.datasets)))
     findings.notes.append(
         f"Lesions are compared with the infection masks of {sets}. Such masks are drawn generously, so that"
@@ -110,7 +102,7 @@ def of_map(covered: coordinates.Plane, where: coordinates.Coordinates) -> Floats
 
 
 def _subject(
-    findings: Findings, context: Context, subject: str, films: FilmSet, limits: Floats, reference: int
+    findings: Findings, context: Context, subject: str, films: FilmSet, bounds: Floats, reference: int
 ) -> None:
     """The numbers of one subject."""
     places, rows = measured(context, films)
@@ -120,9 +112,9 @@ def _subject(
         resize=f"{coordinates.GRID} x {coordinates.GRID}",
         n=reference,
         seed=context.seed,
-        reference=f"{PERCENTILES[0]:g}th to {PERCENTILES[1]:g}th percentile of {reference:,} real maps",
+        reference=limits.reference(reference, "real maps"),
     )
-    made, n = subject == SUBJECT, len(places)
+    made, n = subject == SYNTHETIC, len(places)
 
     def add(key: str, metric: str, value: Any, better: Any = "real", chance: float | None = None) -> None:
         findings.add(
@@ -142,36 +134,16 @@ def _subject(
         return
     groups = [films.groups[place] for place in places]
     excess = np.zeros(n)
-    for name, values, (low, high) in zip(MEASURES, rows.T, limits.T, strict=True):
+    for name, values, (low, high) in zip(MEASURES, rows.T, bounds.T, strict=True):
         text = MEASURES[name]
         add(f"{name}-mean", f"{text}, mean", intervals.mean(values, groups))
         for percent in (5, 95):
             add(
                 f"{name}-p{percent}", f"{text}, {percent}th percentile", float(np.percentile(values, percent))
             )
-        outside = (values < low) | (values > high)
-        add(
-            f"{name}-outside",
-            f"{text}, outside the limits",
-            proportion(int(outside.sum()), n),
-            "chance",
-            0.02,
-        )
-        excess += np.maximum(np.maximum(low - values, values - high), 0) / max(high - low, 1e-9)
+        outside, beyond = limits.outside(values, low, high)
+        add(f"{name}-outside", f"{text}, outside the limits", proportion(outside, n), "chance", limits.CHANCE)
+        excess += beyond
     if made:
-        _worst(findings, films, places, excess)
-
-
-def _worst(
-    findings: Findings, films: FilmSet, places: npt.NDArray[np.int64], excess: npt.NDArray[np.float64]
-) -> None:
-    for rank in np.argsort(-excess, kind="stable")[: SHOWN // 2]:
-        if excess[rank] > 0:
-            findings.shown.append(
-                Shown(
-                    image_id=films.ids[places[rank]],
-                    beside=None,
-                    text=f"lesions outside by {excess[rank]:.2f} of the range of real maps",
-                    score=float(excess[rank]),
-                )
-            )
+        text = "lesions outside by {} of the range of real maps"
+        limits.show_worst(findings, films, places, excess, text, SHOWN // 2)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from covid_synth_data.audit import contrast, origins
-from covid_synth_data.audit.contract import Context, Findings, Section, names
+from covid_synth_data.audit.contract import SYNTHETIC, Context, Findings, Section, names
 from covid_synth_data.audit.descriptors import SIDE, Descriptors
 from covid_synth_data.audit.fidelity import protocol
 from covid_synth_data.audit.films import FilmSet
@@ -198,7 +198,7 @@ def _members(findings: Findings, context: Context) -> None:
     if not all(enough):
         return
     members, others = material.training, material.held_out
-    made = {"synthetic": material.synthetic}
+    made = {SYNTHETIC: material.synthetic}
     if len(material.elsewhere) >= LEAST:
         made["control: real films of another hospital in their place"] = material.elsewhere
     reference = f"{len(members):,} training films against {len(others):,} held-out films of the same sets"
@@ -220,7 +220,7 @@ def _members(findings: Findings, context: Context) -> None:
                     n=len(members) + len(others),
                     better="chance",
                     chance=0.5,
-                    yardstick=subject != "synthetic",
+                    yardstick=subject != SYNTHETIC,
                 )
     findings.notes.append(
         "Training and held-out films are of one set but not one draw: where the control differs from 0.5, so"

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from covid_synth_data.audit import origins, outlines, probes
-from covid_synth_data.audit.contract import Context, Findings, Section
+from covid_synth_data.audit.contract import SYNTHETIC, Context, Findings, Section
 from covid_synth_data.audit.films import FilmSet, joined
 from covid_synth_data.audit.protocol import Protocol
 from covid_synth_data.errors import MetricError
@@ -142,7 +142,7 @@ def _synthetic(findings: Findings, context: Context, real: FilmSet) -> None:
             _probe(
                 findings,
                 context,
-                "synthetic",
+                SYNTHETIC,
                 pair.subject,
                 way,
                 rows,

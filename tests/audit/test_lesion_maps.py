@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from covid_synth_data.audit import lesion_maps
-from covid_synth_data.audit.contract import Findings
+from covid_synth_data.audit.contract import OTHER_HALF, Findings
 from covid_synth_data.lesions import coordinates
 from tests.audit.conftest import film_set, material, values
 
@@ -42,7 +42,7 @@ def test_lesions_in_the_wrong_zone_are_outside_the_real_distribution(context, dr
         findings = Findings()
         lesion_maps.measure(findings, context(films))
         share = values(findings, "lesion-lower-mean")
-        real = share[lesion_maps.OTHER]
+        real = share[OTHER_HALF]
         assert (share["synthetic"].value > real.value - 0.1) == lower
         outside = values(findings, "lesion-lower-outside")
         assert (outside["synthetic"].value < 0.3) == lower

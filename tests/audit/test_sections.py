@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from covid_synth_data.audit import contrast, copies, fidelity, privacy, probes, sections, shortcuts
-from covid_synth_data.audit.contract import Context, Encoding
+from covid_synth_data.audit.contract import OTHER_HALF, Context, Encoding
 from covid_synth_data.errors import MetricError, UnknownName
 from covid_synth_data.metrics import diversity
 from tests.audit.conftest import film_set, material, noise, values
@@ -39,9 +39,9 @@ def test_fidelity_of_films_of_the_same_kind_and_of_other_films(context, real):
     far = fidelity.measure(context(material(film_set("made", flat, "s"), **real)))
     for found, close in ((near, True), (far, False)):
         frechet, kernel = values(found, "frechet"), values(found, "kernel")
-        half = frechet[fidelity.REAL]
+        half = frechet[OTHER_HALF]
         assert (frechet["synthetic"].value < 1.5 * half.value) == close
-        assert (kernel["synthetic"].low < kernel[fidelity.REAL].high) == close
+        assert (kernel["synthetic"].low < kernel[OTHER_HALF].high) == close
     assert values(far, "coverage")["synthetic"].value < 0.1
     assert values(far, "vendi")["synthetic"].value < values(near, "vendi")["synthetic"].value / 5
     assert values(near, "frechet")["real, blurred"].yardstick
