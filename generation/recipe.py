@@ -52,20 +52,10 @@ class Data(FrozenModel):
     size: Annotated[int, Field(ge=32, le=1024, multiple_of=16)] = 256
 
 
-class PairData(Data):
-    """Two domains for a translator.
-
-    Training patients of `protocol` only. `per_domain` films of each class are drawn once by the seed
-    (undersampling to balanced domains, zunair2021 Sect. 3.3); 0 takes as many as the smaller class has.
-    """
+class TaskData(Data):
+    """Films of the training patients of one task."""
 
     task: str
-    source_class: Label
-    target_class: Label = "covid-19"
-    per_domain: Annotated[int, Field(ge=0)] = 180
-    leave_out_batches: Annotated[int, Field(ge=0)] = 0
-    """Full batches of each epoch that are not used. The original code's loader leaves out one: 180 films
-    fill 11 batches of 16, and an epoch has 10."""
 
     @property
     def tasks(self) -> list[str]:
@@ -76,6 +66,21 @@ class PairData(Data):
     def parts(self) -> list[str]:
         """The parts of the split that are used for training."""
         return ["train"]
+
+
+class PairData(TaskData):
+    """Two domains for a translator.
+
+    Training patients of `protocol` only. `per_domain` films of each class are drawn once by the seed
+    (undersampling to balanced domains, zunair2021 Sect. 3.3); 0 takes as many as the smaller class has.
+    """
+
+    source_class: Label
+    target_class: Label = "covid-19"
+    per_domain: Annotated[int, Field(ge=0)] = 180
+    leave_out_batches: Annotated[int, Field(ge=0)] = 0
+    """Full batches of each epoch that are not used. The original code's loader leaves out one: 180 films
+    fill 11 batches of 16, and an epoch has 10."""
 
 
 class FilmData(Data):
@@ -116,7 +121,7 @@ class SliceData(Data):
     held_out: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
 
 
-class HostData(Data):
+class HostData(TaskData):
     """Films of training patients into which lesions are painted (the hosts).
 
     A release shows these films as they are beside the painted ones, so by default only films in the public
@@ -126,16 +131,6 @@ class HostData(Data):
     task: str = "normal-vs-covid"
     host_class: Label = "normal"
     public_domain: bool = True
-
-    @property
-    def tasks(self) -> list[str]:
-        """The tasks whose splits decide which films are training films."""
-        return [self.task]
-
-    @property
-    def parts(self) -> list[str]:
-        """The parts of the split that hosts come from."""
-        return ["train"]
 
 
 class Schedule(FrozenModel):
