@@ -1,17 +1,23 @@
 """How many copies of films are found, and how many films of different patients are taken for copies.
 
     python benchmarks/performance/copies.py ROOT [--films 300]
+    python benchmarks/performance/copies.py ROOT --search 2000 [--as before]
 
 Reads the real sets in ROOT (see `covid-synth sources`). Copies are made of films drawn from all sets by seed;
 the rate of a change is the share of them that the search finds among all drawn films and copies. Known pairs
 are those that covid-chestxray itself names as films of covid-19-image-repository. False finds are counted
 between films of sets that share no patient: covid-19-image-repository, kermany, and the RSNA part of
 radiography. Writes results/copies.json beside this file, and prints the table.
+
+With --search, the two steps of the search are timed instead, in seconds of the processor, on so many films of
+all sets. The result lies in results/copies_search.json under the name that --as gives it, so that two
+versions of the code can stand beside each other, each with the digest of the pairs that it finds.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -21,12 +27,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from machine import describe
 from PIL import Image, ImageOps
 
 from covid_synth_data.files.pixels import load_grey
 from covid_synth_data.sources import read_source, table
 from covid_synth_data.splits import copies
-from covid_synth_data.splits.duplicates import SAME_FILM, SAME_PATIENT
+from covid_synth_data.splits.duplicates import SAME_FILM, SAME_PATIENT, fingerprints
 
 SETS: Final = ("covid-19-image-repository", "covid-chestxray", "kermany", "radiography")
 SEED: Final = 20
@@ -133,6 +140,27 @@ def apart(frame: pd.DataFrame, count: int) -> dict[str, Any]:
     return {"films": dict(zip(APART, sizes, strict=True)), "pairs": total, **found}
 
 
+def search_times(frame: pd.DataFrame, count: int) -> dict[str, Any]:
+    """Processor seconds of both steps on films drawn by seed, and what they find."""
+    rows = np.sort(np.random.default_rng([SEED, 2]).choice(len(frame), count, replace=False))
+    paths = frame["path"].iloc[rows].tolist()
+    thumbs = fingerprints(paths, [None] * count).thumbs
+    copies.search(thumbs[:64])
+    start = time.process_time()
+    first, second, box = copies._candidates(thumbs, copies.quiet)
+    candidates = time.process_time() - start
+    start = time.process_time()
+    alike = copies.likeness(thumbs, first, second, copies._BOXES[box])
+    aligned = time.process_time() - start
+    result: dict[str, Any] = {"films": count, "candidates_s": candidates, "likeness_s": aligned}
+    result["candidates"] = len(first)
+    for threshold in THRESHOLDS:
+        found = np.sort(np.stack([first, second], axis=1)[alike >= threshold], axis=1)
+        digest = hashlib.sha256(np.unique(found, axis=0).tobytes()).hexdigest()
+        result[f"at {threshold:g}"] = {"pairs": len(np.unique(found, axis=0)), "sha256": digest}
+    return result
+
+
 def main() -> None:
     """Measure, print, and write results/copies.json."""
     parser = argparse.ArgumentParser(
@@ -140,8 +168,17 @@ def main() -> None:
     )
     parser.add_argument("root", type=Path)
     parser.add_argument("--films", type=int, default=300)
+    parser.add_argument("--search", type=int, help="time the search on so many films, and nothing else")
+    parser.add_argument("--as", dest="name", default="now", help="the name of that result")
     asked = parser.parse_args()
     frame = films(asked.root)
+    if asked.search:
+        place = Path(__file__).parent / "results" / "copies_search.json"
+        kept = json.loads(place.read_text(encoding="utf-8")) if place.exists() else {}
+        kept[asked.name] = {"machine": describe(), **search_times(frame, asked.search)}
+        place.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+        print(json.dumps(kept, indent=1))
+        return
     start = time.process_time()
     result: dict[str, Any] = {
         "films": asked.films,

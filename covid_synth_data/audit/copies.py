@@ -20,7 +20,7 @@ from covid_synth_data.audit.result import Shown
 from covid_synth_data.errors import MetricError
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.metrics import copies, intervals, neighbours
-from covid_synth_data.splits import copies as alignment
+from covid_synth_data.splits import alignment
 from covid_synth_data.splits.duplicates import SAME_FILM
 
 MOST: Final = 20_000

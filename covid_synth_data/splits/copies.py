@@ -17,11 +17,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft, ndimage
+from scipy import fft
 
 from covid_synth_data.files.pixels import resize
+from covid_synth_data.splits import crops
+from covid_synth_data.splits.alignment import likeness
+from covid_synth_data.splits.crops import Floats, Ints, Thumbs, cut, cut_columns, cut_rows, local_contrast
 
-SIDE: Final = 64
+SIDE: Final = crops.SIDE
 """Side of a thumbnail in pixels."""
 
 READ_SIDE: Final = 256
@@ -32,10 +35,6 @@ FLOOR: Final = 0.75
 
 SMALLEST: Final = 0.8
 """The least share of each side that a crop keeps."""
-
-Thumbs = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
 
 _BORDER_RANGE: Final = 10
 """Grey levels between the 2nd and the 98th percentile of a line that counts as uniform."""
@@ -50,8 +49,9 @@ _COARSE: Final = 24
 _BAND: Final = 10
 _CANDIDATE: Final = 0.89
 _ROWS: Final = 512
-_COLUMNS: Final = 4096
-_ALIGNED_AT_ONCE: Final = 1024
+_COLUMNS: Final = 512
+_LEADING: Final = 32
+"""Of the 89 numbers of a descriptor, so many directions that hold most of it are compared first."""
 
 
 def thumbnail(grey: Thumbs) -> Thumbs:
@@ -131,32 +131,6 @@ def _uniform(lines: Thumbs) -> npt.NDArray[np.bool_]:
     return np.asarray(spread <= _BORDER_RANGE)
 
 
-# Local contrast
-
-
-@cache
-def _blur(side: int, sigma: float) -> Floats:
-    """The matrix (side, side) that blurs one axis."""
-    matrix = ndimage.gaussian_filter1d(np.eye(side, dtype=np.float32), sigma, axis=0, mode="nearest")
-    return np.asarray(matrix, np.float32)
-
-
-def _smooth(images: Floats, sigma: float) -> Floats:
-    matrix = _blur(images.shape[-1], sigma)
-    return np.asarray(np.matmul(matrix, np.matmul(images, matrix.T)), np.float32)
-
-
-def _local_contrast(images: Floats, fine: float, wide: float) -> Floats:
-    """Images (n, k, k) less their blur, over their local spread: mean 0 and length 1; flat ones 0."""
-    sharp = images - _smooth(images, fine)
-    energy = np.maximum(_smooth(sharp * sharp, wide), 0)
-    floor = np.sqrt((sharp * sharp).mean(axis=(1, 2), keepdims=True))
-    sharp = sharp / (np.sqrt(energy) + 0.3 * floor + 1e-3)
-    sharp -= sharp.mean(axis=(1, 2), keepdims=True)
-    length = np.linalg.norm(sharp, axis=(1, 2), keepdims=True)
-    return np.asarray(sharp / np.where(length > 1e-2, length, np.inf), np.float32)
-
-
 # Candidates
 
 
@@ -170,34 +144,6 @@ def _boxes() -> Floats:
 
 
 _BOXES: Final = _boxes()
-_WHOLE: Final = np.array([[0, 1, 0, 1]], np.float32)
-
-
-def _sampling(low: Floats, high: Floats, cells: int) -> Floats:
-    """Matrices (n, cells, 64) that average a line of 64 pixels over equal cells between two shares of it."""
-    share = np.linspace(0, 1, cells + 1, dtype=np.float32)
-    edges = (low[:, None] + (high - low)[:, None] * share) * SIDE
-    pixel = np.arange(SIDE, dtype=np.float32)
-    overlap = np.minimum(edges[:, 1:, None], pixel + 1) - np.maximum(edges[:, :-1, None], pixel)
-    weights = np.maximum(overlap, 0)
-    total = weights.sum(axis=2, keepdims=True)
-    return np.asarray(weights / np.where(total > 0, total, 1), np.float32)
-
-
-def _cut(thumbs: Floats, boxes: Floats, cells: int) -> Floats:
-    """The crops `boxes` (n, 4), or (1, 4) for all, of thumbnails (n, 64, 64), as (n, cells, cells)."""
-    return _cut_columns(_cut_rows(thumbs, boxes, cells), boxes, cells)
-
-
-def _cut_rows(thumbs: Floats, boxes: Floats, cells: int) -> Floats:
-    """The rows of the crops, as (n, cells, 64)."""
-    return np.asarray(np.matmul(_sampling(boxes[:, 0], boxes[:, 1], cells), thumbs), np.float32)
-
-
-def _cut_columns(rows: Floats, boxes: Floats, cells: int) -> Floats:
-    """The columns of the crops from their `rows` (n, cells, 64), as (n, cells, cells)."""
-    columns = _sampling(boxes[:, 2], boxes[:, 3], cells)
-    return np.asarray(np.matmul(rows, columns.transpose(0, 2, 1)), np.float32)
 
 
 @cache
@@ -212,7 +158,7 @@ def _cosines() -> tuple[Floats, npt.NDArray[np.bool_], Floats]:
 
 def _descriptors(crops: Floats) -> Floats:
     """Descriptors (n, 89) of unit length of crops (n, 24, 24); of flat ones 0."""
-    contrast = _local_contrast(crops, 2.0, 3.0)
+    contrast = local_contrast(crops, 2.0, 3.0)
     basis, kept, weight = _cosines()
     values = np.matmul(np.matmul(basis, contrast), basis.T)[:, kept] * weight
     length = np.linalg.norm(values, axis=1, keepdims=True)
@@ -227,18 +173,49 @@ class _Candidates(NamedTuple):
     box: Ints
 
 
+class _Bound(NamedTuple):
+    """What tells cheaply that two descriptors are not alike: the product of their leading numbers, and the
+    lengths of the rest of both, which bound what the rest can add."""
+
+    leading: Floats
+    rest: Floats
+
+    @classmethod
+    def of(cls, descriptors: Floats, directions: Floats) -> _Bound:
+        """Of descriptors (n, 89): `leading` (n, m) along the directions (89, m), and `rest` (n,)."""
+        leading = descriptors @ directions
+        rest = np.sqrt(np.maximum((descriptors**2).sum(axis=1) - (leading**2).sum(axis=1), 0))
+        return cls(leading, rest)
+
+
+class _Plain(NamedTuple):
+    """Uncropped films, those of which the directions leave least first: row in the thumbnails, descriptor."""
+
+    row: Ints
+    descriptors: Floats
+    directions: Floats
+    bound: _Bound
+
+
+def _plain(descriptors: Floats) -> _Plain:
+    directions = np.linalg.eigh(descriptors.T @ descriptors)[1][:, : -_LEADING - 1 : -1]
+    order = np.argsort(_Bound.of(descriptors, directions).rest)
+    return _Plain(order, descriptors[order], directions, _Bound.of(descriptors[order], directions))
+
+
 def _candidates(thumbs: Thumbs, progress: Progress) -> _Candidates:
     """The pairs of films of which some crop of the first looks like the second, each with its best crop."""
-    blocks = [slice(start, start + _ROWS) for start in range(0, len(thumbs), _ROWS)]
-    plain = [_descriptors(_cut(thumbs[block].astype(np.float32), _WHOLE, _COARSE)) for block in blocks]
     found = [_Candidates(*np.empty((3, 0), np.int64))]
+    blocks = [slice(start, start + _ROWS) for start in range(0, len(thumbs), _ROWS)]
+    whole = [_descriptors(cut(thumbs[block].astype(np.float32), crops.WHOLE, _COARSE)) for block in blocks]
+    plain = _plain(np.concatenate([np.empty((0, len(_cosines()[2])), np.float32), *whole]))
     for block in blocks:
-        found.append(_candidates_of(thumbs, block, np.concatenate(plain)))
+        found.append(_candidates_of(thumbs, block, plain))
         progress(min(block.stop, len(thumbs)), len(thumbs), "films compared")
     return _Candidates(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
-def _candidates_of(thumbs: Thumbs, block: slice, plain: Floats) -> _Candidates:
+def _candidates_of(thumbs: Thumbs, block: slice, plain: _Plain) -> _Candidates:
     """Those whose first film is in the block."""
     pairs, values, boxes = [], [], []
     mine_whole = thumbs[block].astype(np.float32)
@@ -246,95 +223,32 @@ def _candidates_of(thumbs: Thumbs, block: slice, plain: Floats) -> _Candidates:
     for number, box in enumerate(_BOXES):
         # Boxes with the same upper and lower edge follow one another; their rows are cut once.
         if edges != (edges := tuple(box[:2])):
-            rows = _cut_rows(mine_whole, box[None], _COARSE)
-        mine = _descriptors(_cut_columns(rows, box[None], _COARSE))
-        for start in range(0, len(plain), _COLUMNS):
-            alike = mine @ plain[start : start + _COLUMNS].T
-            np.abs(alike, out=alike)
-            hits = np.flatnonzero(alike > _CANDIDATE)
-            first, second = np.divmod(hits, alike.shape[1])
-            pairs.append(np.stack([block.start + first, start + second], axis=1))
-            values.append(alike.ravel()[hits])
-            boxes.append(np.full(len(hits), number, np.int64))
+            rows = cut_rows(mine_whole, box[None], _COARSE)
+        mine = _descriptors(cut_columns(rows, box[None], _COARSE))
+        first, second, alike = _more_alike(mine, plain, _CANDIDATE)
+        pairs.append(np.stack([block.start + first, plain.row[second]], axis=1))
+        values.append(alike)
+        boxes.append(np.full(len(first), number, np.int64))
     pair, box_of = np.concatenate(pairs), np.concatenate(boxes)
     best, _ = _strongest(pair, np.concatenate(values))
     best = best[pair[best, 0] != pair[best, 1]]
     return _Candidates(pair[best, 0], pair[best, 1], box_of[best])
 
 
-# Likeness
-
-
-class _Stage(NamedTuple):
-    """A step of the alignment: resolution, blurs of the local contrast, moves, and what must be reached."""
-
-    cells: int
-    fine: float
-    wide: float
-    moves: int
-    least: float
-
-
-_STAGES: Final = (_Stage(24, 2.0, 3.0, 1, 0.87), _Stage(40, 1.5, 3.0, 2, 0.0))
-_FARTHEST_MOVE: Final = 0.04
-_EDGES: Final = ((-0.02, 0.3), (0.7, 1.02), (-0.02, 0.3), (0.7, 1.02))
-
-
-def likeness(thumbs: Thumbs, cropped: Ints, whole: Ints, boxes: Floats) -> Floats:
-    """How alike a crop of one film is to another film, 0 to 1, per pair (n,), at the best crop near `boxes`.
-
-    `boxes` (n, 4) are where to start. Pairs that are far from alike at low resolution get 0.
-    """
-    values = np.zeros(len(cropped), np.float32)
-    for start in range(0, len(cropped), _ALIGNED_AT_ONCE):
-        part = np.arange(start, min(start + _ALIGNED_AT_ONCE, len(cropped)))
-        box = boxes[part]
-        for stage in _STAGES:
-            first, second = (thumbs[films[part]].astype(np.float32) for films in (cropped, whole))
-            alike, box = _align(first, second, box, stage)
-            kept = alike >= stage.least
-            part, box, alike = part[kept], box[kept], alike[kept]
-            if not len(part):
-                break
-        values[part] = alike
-    return values
-
-
-def _align(first: Floats, second: Floats, boxes: Floats, stage: _Stage) -> tuple[Floats, Floats]:
-    """The best likeness (n,) of crops of the first films to the second ones, and the crops (n, 4).
-
-    Gauss-Newton: the second image is written as a multiple of the crop of the first and of what moving each
-    edge would change in it.
-    """
-    goal = _local_contrast(_cut(second, _WHOLE, stage.cells), stage.fine, stage.wide)
-    flat_goal = goal.reshape(len(goal), -1, 1)
-    best, best_boxes = np.full(len(first), -1.0, np.float32), boxes
-    for move in range(stage.moves + 1):
-        image = _local_contrast(_cut(first, boxes, stage.cells), stage.fine, stage.wide)
-        alike = np.abs((image * goal).sum(axis=(1, 2)))
-        better = alike > best
-        best = np.where(better, alike, best)
-        best_boxes = np.where(better[:, None], boxes, best_boxes)
-        if move < stage.moves:
-            boxes = _moved(boxes, image, flat_goal)
-    return best, best_boxes
-
-
-def _moved(boxes: Floats, image: Floats, goal: Floats) -> Floats:
-    """The boxes after one step."""
-    count, cells = len(image), image.shape[1]
-    down, right = np.gradient(image, axis=(1, 2))
-    down = down * (cells / (boxes[:, 1] - boxes[:, 0]))[:, None, None]
-    right = right * (cells / (boxes[:, 3] - boxes[:, 2]))[:, None, None]
-    share = (np.arange(cells, dtype=np.float32) + 0.5) / cells
-    rows = share[:, None]
-    parts = [image, down * (1 - rows), down * rows, right * (1 - share), right * share]
-    changes = np.stack(parts, axis=1).reshape(count, 5, -1)
-    normal = np.matmul(changes, changes.transpose(0, 2, 1))
-    ridge = 2e-5 * np.trace(normal, axis1=1, axis2=2) + 1e-9
-    normal = normal + ridge[:, None, None] * np.eye(5, dtype=np.float32)
-    solved = np.linalg.solve(normal, np.matmul(changes, goal))[..., 0]
-    scale = solved[:, :1]
-    step = solved[:, 1:] / np.where(np.abs(scale) > 0.05, scale, np.inf)
-    low, high = np.array(_EDGES, np.float32).T
-    return np.asarray(np.clip(boxes + np.clip(step, -_FARTHEST_MOVE, _FARTHEST_MOVE), low, high), np.float32)
+def _more_alike(mine: Floats, plain: _Plain, least: float) -> tuple[Ints, Ints, Floats]:
+    """Which of my descriptors and which of the plain ones have an absolute product above `least`, and it."""
+    bound = _Bound.of(mine, plain.directions)
+    rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for start in range(0, len(plain.row), _COLUMNS):
+        block = slice(start, start + _COLUMNS)
+        alike = bound.leading @ plain.bound.leading[block].T
+        np.abs(alike, out=alike)
+        # Less a little for rounding.
+        enough = least - 1e-4 - bound.rest * plain.bound.rest[block].max()
+        first, second = np.divmod(np.flatnonzero(alike > enough[:, None]), alike.shape[1])
+        rows.append(first)
+        columns.append(start + second)
+    first, second = np.concatenate(rows), np.concatenate(columns)
+    exact = np.abs(np.einsum("ij,ij->i", mine[first], plain.descriptors[second]))
+    kept = exact > least
+    return first[kept], second[kept], exact[kept]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from covid_synth_data import find_leaks
-from covid_synth_data.splits import copies
+from covid_synth_data.splits import alignment, copies, crops
 from covid_synth_data.splits.duplicates import SAME_FILM, fingerprints, pairs
 from covid_synth_data.tasks import plan_task
 from tests.trees import CHESTXRAY, film, write_csv, xray
@@ -84,3 +84,44 @@ def test_copies_in_two_parts_are_leaks(tmp_path: Path) -> None:
     assert find_leaks(parts).summary() == "train and test share 1 films that look the same (e.g. a/1 = a/4)"
     assert not find_leaks(parts, pixels=False)
     assert not find_leaks({"train": every.select([0, 1]), "test": every.select([2, 3])})
+
+
+def thumbs_of(count: int) -> crops.Thumbs:
+    """Thumbnails of made films, each beside a crop of it."""
+    images = [film(key, 192) for key in range(count)]
+    images += [cropped(image, 0.88, 0.4, 0.7) for image in images]
+    side = (copies.READ_SIDE, copies.READ_SIDE)
+    return np.stack([copies.thumbnail(np.asarray(image.convert("L").resize(side))) for image in images])
+
+
+def test_the_bound_of_the_leading_numbers_loses_no_candidate() -> None:
+    thumbs = thumbs_of(20)
+    cropped_film, whole, box = copies._candidates(thumbs, copies.quiet)
+    plain = copies._descriptors(crops.cut(thumbs.astype(np.float32), crops.WHOLE, 24))
+    best = np.stack(
+        [
+            np.abs(copies._descriptors(crops.cut(thumbs.astype(np.float32), edges[None], 24)) @ plain.T)
+            for edges in copies._BOXES
+        ]
+    )
+    np.fill_diagonal(best.max(axis=0), 0)
+    expected = {(a, b) for a, b in np.argwhere(best.max(axis=0) > copies._CANDIDATE) if a != b}
+    assert len(expected) >= 10
+    assert set(zip(cropped_film.tolist(), whole.tolist(), strict=True)) == expected
+    np.testing.assert_array_equal(box, best[:, cropped_film, whole].argmax(axis=0))
+
+
+def test_likeness_of_a_pair_does_not_depend_on_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    thumbs = thumbs_of(6)
+    cropped_film, whole = (np.array(side) for side in zip(*np.ndindex(12, 12), strict=True))
+    # Three places to start from, so that some pairs of a film share theirs.
+    boxes = (crops.WHOLE + np.array([[0], [0.01], [-0.01]]))[whole % 3].astype(np.float32)
+    together = copies.likeness(thumbs, cropped_film, whole, boxes)
+    assert (together > 0).sum() >= 12
+    monkeypatch.setattr(alignment, "_GOALS", 5)
+    monkeypatch.setattr(alignment, "_ALIGNED_AT_ONCE", 7)
+    np.testing.assert_allclose(copies.likeness(thumbs, cropped_film, whole, boxes), together, atol=2e-6)
+    for row in range(0, 144, 5):
+        one = slice(row, row + 1)
+        alone = copies.likeness(thumbs, cropped_film[one], whole[one], boxes[one])
+        np.testing.assert_allclose(alone, together[one], atol=2e-6)

@@ -14,7 +14,7 @@ from PIL import Image
 from covid_synth_data.errors import ConfigError
 from covid_synth_data.files.cache import cache_folder
 from covid_synth_data.sources.phantom import draw
-from covid_synth_data.splits import copies, duplicates
+from covid_synth_data.splits import alignment, copies, duplicates
 from covid_synth_data.splits.duplicates import SAME_FILM, Fingerprints, fingerprints, pairs
 from tests.trees import film, retouched, save
 
@@ -63,7 +63,7 @@ def test_equal_files_need_no_likeness() -> None:
 def test_pairs_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copies, "_ROWS", 3)
     monkeypatch.setattr(copies, "_COLUMNS", 4)
-    monkeypatch.setattr(copies, "_ALIGNED_AT_ONCE", 2)
+    monkeypatch.setattr(alignment, "_ALIGNED_AT_ONCE", 2)
     keys = [0, 1, 2, 3, 4, 0, 5, 6, 1, 0]
     found_again = of([encoded(film(key), "PNG" if i < 5 else "JPEG", 90) for i, key in enumerate(keys)])
     every = {(i, j) for i in range(10) for j in range(i + 1, 10) if keys[i] == keys[j]}
