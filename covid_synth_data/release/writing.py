@@ -49,7 +49,7 @@ def write(
     features = schema.features(columns)
     with (
         replacing(path) as temporary,
-        pq.ParquetWriter(temporary, features.arrow_schema, compression="snappy") as writer,
+        pq.ParquetWriter(temporary, features.arrow_schema, **_options(features.arrow_schema)) as writer,
     ):
         waiting: list[dict[str, Any]] = []
 
@@ -64,6 +64,25 @@ def write(
             tick(done)
         if waiting:
             flush()
+
+
+def _options(columns: pa.Schema) -> dict[str, Any]:
+    """How the columns are stored: encoded images as they are, the others by dictionary and snappy.
+
+    Neither makes an encoded image smaller. Both would change all bytes after a changed row, so that a new
+    version shared nearly none with the old one in the Hub's store of chunks.
+    """
+    images = {f"{column.name}.bytes" for column in columns if pa.types.is_struct(column.type)}
+    leaves = [
+        f"{column.name}.{part.name}" if part is not None else column.name
+        for column in columns
+        for part in (column.type if pa.types.is_struct(column.type) else (None,))
+    ]
+    return {
+        "compression": {name: "none" if name in images else "snappy" for name in leaves},
+        "use_dictionary": [name for name in leaves if name not in images],
+        "write_page_index": True,
+    }
 
 
 def entry(folder: Path, path: str, subset: str | None = None) -> manifest.File:
