@@ -8,7 +8,8 @@ released images of gnc with another grain each. Each image therefore has near co
 aligned to the end, which takes longer than for other films. Real films are four tenths source films,
 three tenths training films, and the rest in equal parts held out and of another hospital. The target is
 20 minutes on two cores and 2 GB. Writes results/scorecard.json: time of the processor over all threads, the
-wall clock, and the largest resident size of a process that does nothing else. That size counts the pages of the stores.
+wall clock, and the largest resident size of a process that does nothing else. That size counts the pages of
+the stores.
 """
 
 from __future__ import annotations
