@@ -25,7 +25,7 @@ from covid_synth_data.benchmark.reporting.samples import Sample, sample
 from covid_synth_data.files.atomic import write_text
 from covid_synth_data.metrics import crossed
 
-REAL, SHIPPED = "real", "real+pairs-scores"
+SUITE, REAL, SHIPPED = "same-source-cv-painting", "real", "real+pairs-scores"
 
 
 def validation(group: Group, fold: int) -> float:
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    groups = {group.key[5]: group for group in comparable(collect(arguments.results))[0]}
+    groups = {group.key[5]: group for group in comparable(collect(arguments.results, suite=SUITE))[0]}
     variants = {name: group for name, group in groups.items() if name != REAL}
     folds = range(groups[REAL].first.folds)
     aucs = {name: [validation(group, fold) for fold in folds] for name, group in variants.items()}
