@@ -37,8 +37,13 @@ def test_a_changed_number_changes_the_page(tables, tmp_path):  # noqa: F811
 
 
 def test_a_changed_map_changes_the_page(tables, tmp_path):  # noqa: F811
-    found = validate_as(RESULTS.parent / "lesions" / "external.json", LesionResult)
+    shutil.copytree(RESULTS.parent / "lesions", tmp_path / "lesions")
+    path = tmp_path / "lesions" / "external.json"
+    found = validate_as(path, LesionResult)
     first = found.rows[0]
     wider = first.model_copy(update={"value": first.value.model_copy(update={"low": 0.0123})})
-    write_result(tmp_path / "external.json", found.model_copy(update={"rows": [wider, *found.rows[1:]]}))
-    assert "[0.012, " in tables.with_lesions(PAGE.read_text(encoding="utf-8"), tmp_path)
+    write_result(path, found.model_copy(update={"rows": [wider, *found.rows[1:]]}))
+    text = PAGE.read_text(encoding="utf-8")
+    changed = tables.with_lesions(text, tmp_path / "lesions")
+    assert changed != text
+    assert "[0.012, " in changed
