@@ -47,7 +47,7 @@ def gain(over: Sample, of: Sample) -> dict[str, dict[str, float]]:
     """The differences of two regimes with intervals over films and seeds."""
     return {
         metric: {
-            key: round(float(value), 6)
+            key: float(f"{value:.4g}")
             for key, value in crossed.contrast(
                 over.statistics[gains.METRICS[metric]], of.statistics[gains.METRICS[metric]]
             )
