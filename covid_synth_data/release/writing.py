@@ -72,15 +72,14 @@ def _options(columns: pa.Schema) -> dict[str, Any]:
     Neither makes an encoded image smaller. Both would change all bytes after a changed row, so that a new
     version shared nearly none with the old one in the Hub's store of chunks.
     """
-    images = {f"{column.name}.bytes" for column in columns if pa.types.is_struct(column.type)}
-    leaves = [
-        f"{column.name}.{part.name}" if part is not None else column.name
-        for column in columns
-        for part in (column.type if pa.types.is_struct(column.type) else (None,))
-    ]
+    structs = [column for column in columns if pa.types.is_struct(column.type)]
+    images = [f"{column.name}.bytes" for column in structs]
+    others = [column.name for column in columns if column not in structs]
+    others += [f"{column.name}.{part.name}" for column in structs for part in column.type]
+    others = [name for name in others if name not in images]
     return {
-        "compression": {name: "none" if name in images else "snappy" for name in leaves},
-        "use_dictionary": [name for name in leaves if name not in images],
+        "compression": dict.fromkeys(images, "none") | dict.fromkeys(others, "snappy"),
+        "use_dictionary": others,
         "write_page_index": True,
     }
 
