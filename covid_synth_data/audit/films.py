@@ -6,14 +6,13 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from covid_synth_data.errors import ConfigError
-from covid_synth_data.files.pixels import Grey, load_grey
+from covid_synth_data.files.pixels import Grey, bytes_of, load_grey
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,8 +56,7 @@ class FilmSet:
 
     def _key(self, place: int) -> str:
         cell = self.cell(place)
-        content = cell["bytes"] if cell.get("bytes") is not None else Path(cell["path"]).read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
+        digest = hashlib.sha256(bytes_of(cell, self.ids[place])).hexdigest()
         return (
             hashlib.sha256(f"{digest} {self.changed[place]}".encode()).hexdigest() if self.changed else digest
         )

@@ -97,7 +97,7 @@ def _decoded(batches: Iterator[list[dict[str, Any]]], count: int, side: int, tic
 
     def decode(number: int, row: Mapping[str, Any]) -> None:
         name = str(row.get("image_id") or f"row {number}")
-        thumbnails[number] = resize(load_grey(row["image"] or {}, name=name), side)
+        thumbnails[number] = resize(load_grey(row["image"], name=name), side)
         if row.get("mask") is not None:
             mask = Image.fromarray(load_grey(row["mask"], name=f"the mask of {name}"))
             # Values of a label map are names of tissues: they are never mixed.

@@ -174,40 +174,48 @@ def is_flat(content: bytes) -> bool:
 
 
 def load_grey(
-    file: str | Path | bytes | Mapping[str, Any] | Image.Image,
+    file: str | Path | bytes | Mapping[str, Any] | Image.Image | None,
     size: int | None = None,
     name: str | None = None,
 ) -> Grey:
     """The grey array of a file, bytes, a PIL image, or an undecoded `datasets.Image` cell {"bytes", "path"}.
 
-    The path of a cell may be an address of `films`, which stands for the file.
+    The path of a cell may be an address of `films`, which stands for the file. A row without an image has
+    None for its cell, and is refused.
 
     With `size`, resized to (size, size), the aspect ratio not kept (as zunair2021, Sect. 4.2, does), with
     an antialiased bilinear filter. Raises `BadImage`.
     """
     if isinstance(file, Image.Image):
         grey = to_grey(file)
-    elif isinstance(file, Mapping):
-        content = content_of(file)
-        name = name or (str(content) if isinstance(content, Path) else file.get("path"))
+    elif file is None or isinstance(file, Mapping):
+        content = content_of(file, name)
+        name = name or (str(content) if isinstance(content, Path) else (file or {}).get("path"))
         grey = to_grey(open_image(content, name))
     else:
         grey = to_grey(open_image(file, name))
     return resize(grey, size) if size else grey
 
 
-def content_of(cell: Mapping[str, Any]) -> Path | bytes:
-    """The bytes of an undecoded cell {"bytes", "path"}, or the file that it stands for. Raises `BadImage`."""
-    if cell.get("bytes") is not None:
+def content_of(cell: Mapping[str, Any] | None, name: str | None = None) -> Path | bytes:
+    """The bytes of an undecoded cell {"bytes", "path"}, or the file that it stands for.
+
+    Raises `BadImage`, with `name`, for a row without an image: None, or a cell of neither bytes nor path.
+    """
+    if cell is not None and cell.get("bytes") is not None:
         return bytes(cell["bytes"])
-    if not cell.get("path"):
-        raise BadImage("a row without an image", expected="bytes or a path", hint="leave that row out")
+    if cell is None or not cell.get("path"):
+        raise BadImage(
+            f"{name} has no image" if name else "a row without an image",
+            expected="bytes or a path",
+            hint="leave that row out",
+        )
     return Path(file_of(cell["path"]))
 
 
-def bytes_of(cell: Mapping[str, Any]) -> bytes:
+def bytes_of(cell: Mapping[str, Any] | None, name: str | None = None) -> bytes:
     """The encoded image of an undecoded cell, as it is stored. Raises `OSError`, `BadImage`."""
-    content = content_of(cell)
+    content = content_of(cell, name)
     return content if isinstance(content, bytes) else content.read_bytes()
 
 

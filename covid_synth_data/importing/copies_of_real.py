@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from covid_synth_data.errors import LeakError
+from covid_synth_data.files.pixels import bytes_of
 from covid_synth_data.sources import list_sources, read_source, source_status
 from covid_synth_data.splits import duplicates
 
@@ -68,7 +69,8 @@ def _images(shards: Sequence[Path]) -> tuple[list[str], list[bytes], list[str]]:
     for path in shards:
         table = pq.read_table(path, columns=["image", "image_id", "source_dataset", "source_id"])
         ids += table["image_id"].to_pylist()
-        contents += [cell["bytes"] for cell in table["image"].to_pylist()]
+        cells = zip(table["image"].to_pylist(), table["image_id"].to_pylist(), strict=True)
+        contents += [bytes_of(cell, name) for cell, name in cells]
         pairs = zip(table["source_dataset"].to_pylist(), table["source_id"].to_pylist(), strict=True)
         stated += [f"{dataset}/{name}" if dataset and name else "" for dataset, name in pairs]
     return ids, contents, stated

@@ -16,7 +16,7 @@ import numpy as np
 
 from covid_synth_data import schema
 from covid_synth_data.errors import BadImage, BadMetadata, ConfigError, MissingSource
-from covid_synth_data.files.pixels import Grey
+from covid_synth_data.files.pixels import Grey, content_of
 from covid_synth_data.importing.lineage import COLUMNS
 from covid_synth_data.sources import disk
 from covid_synth_data.sources.table import stem, unique_ids
@@ -212,8 +212,7 @@ def _dataset(rows: Any, folder: Path, where: str, digest: str) -> Images:
         pictures = rows.cast_column(name_column, datasets.Image(decode=False)).select_columns([name_column])
 
         def picture(index: int) -> Picture:
-            cell = pictures[index][name_column]
-            return bytes(cell["bytes"]) if cell["bytes"] is not None else Path(cell["path"])
+            return content_of(pictures[index][name_column], shown[index])
 
         shown = [f"{where}, row {number}" for number in range(len(rows))]
         identities = [f"{number:06d}" for number in range(len(rows))]

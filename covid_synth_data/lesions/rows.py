@@ -66,8 +66,10 @@ def paint_rows(
     return columns
 
 
-def to_grey(image: Image.Image, name: str) -> Grey:
+def to_grey(image: Image.Image | None, name: str) -> Grey:
     """The film (h, w) of an 8-bit picture. Raises `BadImage` for one in colour or of more bits."""
+    if image is None:
+        raise BadImage(f"{name} has no image", expected="an 8-bit grey film", hint="leave that row out")
     if image.mode in ("RGB", "RGBA", "P", "LA"):
         colours = np.asarray(image.convert("RGB"))
         if (colours == colours[..., :1]).all():

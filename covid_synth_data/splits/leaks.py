@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from covid_synth_data import schema
 from covid_synth_data.errors import BadImage, LeakError
-from covid_synth_data.files.pixels import bytes_of, file_of
+from covid_synth_data.files.pixels import bytes_of, content_of, file_of
 from covid_synth_data.sources import patients
 from covid_synth_data.splits import duplicates
 
@@ -175,6 +175,8 @@ def near_duplicates(
         cells += list(
             part.select_columns(["image"]).cast_column("image", datasets.Image(decode=False))["image"][:]
         )
+    for cell, name in zip(cells, ids, strict=True):
+        content_of(cell, name)  # refuses a row without an image
     prints = duplicates.fingerprints(
         [file_of(cell["path"] or "") for cell in cells], [cell["bytes"] for cell in cells]
     )
