@@ -24,7 +24,7 @@ def paint(
     ] = "covid-19",
     seed: Seed = 0,
     control: Annotated[
-        str | None, typer.Option(help="paint negatives by the same steps: neutral, dark or outside")
+        str | None, typer.Option(help="paint negatives by the same steps: neutral, dark, outside or discs")
     ] = None,
     lungs: Annotated[
         Path | None, typer.Option(help="a folder of lung masks; without it they are found")

@@ -6,6 +6,8 @@ detail, noise given back, blended borders. A control is painted by the same step
     neutral    the same lesion in the lungs, whose change of grey is as often darker as brighter, 0 on average
     dark       the same lesion in the lungs, darker instead of brighter
     outside    the same lesion, brighter, in what lies around the lungs; the lungs stay as they are
+    discs      discs in the lungs, where the lesion lies, with its area and its mean density, even and with
+               sharp borders: brighter, but no disease looks like it
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ from covid_synth_data.lesions import noise
 from covid_synth_data.lesions.coordinates import Coordinates, Mask, Plane
 from covid_synth_data.lesions.noise import Window
 
-NEUTRAL, DARK, OUTSIDE = "neutral", "dark", "outside"
+NEUTRAL, DARK, OUTSIDE, DISCS = "neutral", "dark", "outside", "discs"
 
-KINDS: Final = (NEUTRAL, DARK, OUTSIDE)
+KINDS: Final = (NEUTRAL, DARK, OUTSIDE, DISCS)
 
 DARKER: Final = 0.4
 """How much darker a dark control becomes, as a share of how much brighter the lesion would be: the lungs are
@@ -34,6 +36,12 @@ WAVES: Final = np.float32(0.8)
 
 MARGIN: Final = 2
 """Cells of the grid around the lungs that an outside control leaves alone."""
+
+RADIUS: Final = 0.03
+"""Radius of a disc, as a share of the film's side: about 10 mm on a film of 35 cm."""
+
+MOST_DISCS: Final = 400
+"""Discs overlap, so a large lesion would take ever more of them."""
 
 
 def check(kind: str | None) -> None:
@@ -47,6 +55,25 @@ def around(where: Coordinates, lungs: Mask) -> tuple[Coordinates, Mask]:
     inside = ndimage.binary_dilation(where.side > 0, iterations=MARGIN)
     away = np.asarray(Image.fromarray(~inside).resize(lungs.shape[::-1], Image.Resampling.NEAREST))
     return where._replace(side=np.where(inside, 0, where.half).astype(np.int8)), away & ~lungs
+
+
+def discs(soft: Plane, side: int, random: np.random.Generator) -> Plane:
+    """Discs with the area of a lesion that pixels belong to by `soft` (h, w): 1 in a disc, 0 elsewhere.
+
+    Centres are pixels of the lesion, and discs stay where `soft` is above 0. `side` is that of the film.
+    """
+    rows, columns = np.nonzero(soft > 0)
+    weights = soft[rows, columns].astype(np.float64)
+    there = np.zeros(soft.shape, bool)
+    if not len(rows):
+        return there.astype(np.float32)
+    radius, wanted = max(2.0, RADIUS * side), float(soft.sum())
+    for place in random.choice(len(rows), MOST_DISCS, p=weights / weights.sum()):
+        if there.sum() >= wanted:
+            break
+        near = (rows - rows[place]) ** 2 + (columns - columns[place]) ** 2 <= radius**2
+        there[rows[near], columns[near]] = True
+    return there.astype(np.float32)
 
 
 def gain(

@@ -130,8 +130,12 @@ def _paint(
     bands = blending.part(film, lung_coordinates, seen)
     soft = blending.membership(lesion, where, allowed, seen, random)
     dense = blending.density(lesion, soft, film.shape, seen, random)
+    if control == controls.DISCS:
+        mean = float(dense.sum()) / max(float(soft.sum()), 1.0)
+        soft = controls.discs(soft, max(film.shape), random)
+        dense = np.float32(mean) * soft
     rise = dense * bands.room
-    if control is not None:
+    if control in (controls.NEUTRAL, controls.DARK, controls.OUTSIDE):
         rise *= controls.gain(control, rise, bands.body(), film.shape, seen, random)
     changed = blending.blend(bands, soft, rise + dense * bands.ribs, lesion.detail, random)
     painted, shown = film.copy(), np.zeros_like(film)

@@ -118,6 +118,20 @@ def test_an_outside_control_leaves_the_lungs(normals: Films) -> None:
     assert not painted.maps.any()
 
 
+def test_discs_are_as_bright_and_as_large_as_the_lesion_with_sharp_borders(normals: Films) -> None:
+    """The total rise is that of the lesion within a third; between neighbours it jumps, a lesion fades."""
+    rises = {}
+    for kind in (None, controls.DISCS):
+        painted = lesions.paint(normals.films, 0, "covid-19", normals.lungs, kind)
+        assert np.array_equal(painted.films[~normals.lungs], normals.films[~normals.lungs])
+        assert painted.maps.any() == (kind is None)
+        rises[kind] = painted.films.astype(float) - normals.films
+    lesion, disc = (np.abs(rise).mean() for rise in rises.values())
+    assert 0.67 < disc / lesion < 1.5
+    lesion, disc = (np.quantile(np.abs(np.diff(rise, axis=2)), 0.999) for rise in rises.values())
+    assert disc > 1.3 * lesion
+
+
 def path_traces(films: np.ndarray, lungs: np.ndarray) -> np.ndarray:
     """What painting could leave beside brightness: how rough neighbouring pixels are in the lungs and around,
     how often they are equal, and how even grey levels are. The borders of the lungs are left out: opacities
