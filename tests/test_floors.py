@@ -20,7 +20,7 @@ FLOORS: dict[str, list[str]] = {
         "errors _lazy _version",
         "schema catalog",
         "files mixing",
-        "machine metrics preprocessing sources",
+        "cluster machine metrics preprocessing sources",
         "release splits",
         "ct generators importing lesions tasks",
         "classifiers",

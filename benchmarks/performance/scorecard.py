@@ -55,7 +55,7 @@ class MadeDescriptors(Descriptors):
         super().__init__(MadeExtractor(), folder=folder)
         self.looks = looks
 
-    def _kept(self, kind: str, films: FilmSet, shape: Any, dtype: Any, make: Any, batch: Any = None) -> Any:
+    def _kept(self, kind: str, films: FilmSet, shape: Any, dtype: Any, make: Any, *ignored: Any) -> Any:
         def row(film: np.ndarray, place: int) -> np.ndarray:
             random = np.random.default_rng(int(films.keys[place][:15], 16))
             if kind.startswith("features"):
@@ -63,7 +63,7 @@ class MadeDescriptors(Descriptors):
             look = self.looks[random.integers(LOOKS)]
             return np.clip(look + random.integers(-8, 9, look.shape), 0, 255).astype(np.uint8)
 
-        return super()._kept(kind, films, shape, dtype, row)
+        return super()._kept(kind, films, shape, dtype, row, np.arange(len(films)))
 
 
 def films(what: str, count: int, origins: tuple[str, ...] = ()) -> FilmSet:

@@ -7,21 +7,23 @@ in memory at a time.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from covid_synth_data import cluster
 from covid_synth_data.audit import outlines
-from covid_synth_data.audit.films import FilmSet
+from covid_synth_data.audit.films import Cell, Change, FilmSet
 from covid_synth_data.errors import MetricError
 from covid_synth_data.files.cache import cache_folder
-from covid_synth_data.files.pixels import Grey, resize
+from covid_synth_data.files.pixels import Grey, content_of, load_grey, resize
 from covid_synth_data.files.store import Store
 from covid_synth_data.preprocessing import harmonise, lungs
 from covid_synth_data.preprocessing.lung_weights import WEIGHTS
@@ -30,6 +32,9 @@ from covid_synth_data.splits import copies
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 Greys = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+Make = Callable[[Grey, Any], Array]
+"""A film, and what is given besides (the outline of its lungs, or None), to what is kept of it."""
 Progress = Callable[[int, int, str], None]
 
 SIDE: Final = 64
@@ -55,48 +60,43 @@ class Descriptors:
     """The descriptors of any film, from the cache or computed."""
 
     def __init__(
-        self, extractor: FeatureExtractor, progress: Progress | None = None, folder: Path | None = None
+        self,
+        extractor: FeatureExtractor,
+        progress: Progress | None = None,
+        folder: Path | None = None,
+        over: cluster.Spread | None = None,
     ) -> None:
-        """`folder` (None: `audit` in the cache folder) is where rows are kept."""
+        """`folder` (None: `audit` in the cache folder) is where rows are kept, `over` who computes them
+        (None: this process)."""
         self.extractor = extractor
+        self._over = over
         self._folder = folder or cache_folder() / "audit"
         self._progress = progress or (lambda done, total, text: None)
         self._stores: dict[str, Store] = {}
 
     def features(self, films: FilmSet) -> Floats:
         """Features float32 (n, width) of whole films, resized to 224 x 224. Raises `MetricError`."""
-        rows: Floats = self._featured("features", films, lambda film, place: film)
+        rows: Floats = self._featured("features", films, _at_feature_side)
         return rows
 
     def inside(self, films: FilmSet) -> Floats:
         """Features of the lungs alone, grey 128 elsewhere."""
-        masks = self.lungs(films).masks
-        rows: Floats = self._featured("inside", films, lambda film, place: _masked(film, masks[place]))
+        rows: Floats = self._featured("inside", films, _inside, self.lungs(films).masks)
         return rows
 
     def outside(self, films: FilmSet) -> Floats:
         """Features of what is not lung, grey 128 in place of the lungs and a margin around them."""
-        masks = self.lungs(films).masks
-
-        def change(film: Grey, place: int) -> Grey:
-            return _masked(film, ~outlines.grown(masks[place]))
-
-        rows: Floats = self._featured("outside", films, change)
+        rows: Floats = self._featured("outside", films, _outside, self.lungs(films).masks)
         return rows
 
     def small(self, films: FilmSet) -> Greys:
         """Whole films at 64 x 64 pixels: uint8 (n, 64, 64)."""
-        shape = (SIDE, SIDE)
-        rows: Greys = self._kept("small", films, shape, np.uint8, lambda film, place: resize(film, SIDE))
+        rows: Greys = self._kept("small", films, (SIDE, SIDE), np.uint8, _small)
         return rows
 
     def thumbnails(self, films: FilmSet) -> Greys:
         """Films without uniform borders, as `splits.copies` compares them: uint8 (n, 64, 64)."""
-
-        def make(film: Grey, place: int) -> Grey:
-            return copies.thumbnail(resize(film, copies.READ_SIDE))
-
-        rows: Greys = self._kept("thumbnails", films, (copies.SIDE, copies.SIDE), np.uint8, make)
+        rows: Greys = self._kept("thumbnails", films, (copies.SIDE, copies.SIDE), np.uint8, _thumbnail)
         return rows
 
     def lungs(self, films: FilmSet) -> outlines.Outlines:
@@ -105,21 +105,13 @@ class Descriptors:
         marks = f"{lungs.settings()} {harmonise.settings()} {outlines.REVISION}"
         weights = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
         kind = "lungs-" + hashlib.sha256(f"{marks} {weights}".encode()).hexdigest()[:12]
+        return outlines.Outlines.of_rows(self._kept(kind, films, shape, np.float32, _outline), SIDE)
 
-        def make(film: Grey, place: int) -> npt.NDArray[np.float32]:
-            return outlines.row(film, SIDE)
-
-        return outlines.Outlines.of_rows(self._kept(kind, films, shape, np.float32, make), SIDE)
-
-    def _featured(self, kind: str, films: FilmSet, change: Callable[[Grey, int], Grey]) -> Any:
-        """Features of films that `change` was done to at 224 x 224."""
-
-        def make(film: Grey, place: int) -> Grey:
-            return change(resize(film, FEATURE_SIDE), place)
-
+    def _featured(self, kind: str, films: FilmSet, make: Make, given: Array | None = None) -> Any:
+        """Features of what `make` gives of each film, (224, 224)."""
         network = f"{self.extractor.name} {self.extractor.sha256}"
         name = f"{kind}-{hashlib.sha256(network.encode()).hexdigest()[:12]}"
-        rows = self._kept(name, films, (self.extractor.width,), np.float32, make, self.extractor)
+        rows = self._kept(name, films, (self.extractor.width,), np.float32, make, given, self.extractor)
         if not np.isfinite(rows).all():
             bad = int(np.argmin(np.isfinite(rows).all(axis=1)))
             raise MetricError(
@@ -136,34 +128,102 @@ class Descriptors:
         films: FilmSet,
         shape: tuple[int, ...],
         dtype: npt.DTypeLike,
-        make: Callable[[Grey, int], Array],
-        batch: Callable[[Array], Array] | None = None,
+        make: Make,
+        given: Array | None = None,
+        batch: FeatureExtractor | None = None,
     ) -> Any:
         """The rows of `films`; those that are not in the cache are made, several films at a time."""
         store = self._stores.get(kind)
         if store is None:
             store = self._stores[kind] = Store(self._folder / f"{kind}-{_VERSION}", shape, dtype)
         places = {key: place for place, key in enumerate(films.keys)}
-        total, done = len(store.missing(films.keys)), 0
+        missing, done = store.missing(films.keys), 0
+        if not missing:
+            return store.rows(films.keys)
         text = f"{kind.partition('-')[0]} of {films.what}"
+        # A shard of the store is some batches, so both go through the missing films in step.
+        batches = (
+            [_film(films, places[key], given) for key in missing[start : start + _BATCH]]
+            for start in range(0, len(missing), _BATCH)
+        )
+        work = functools.partial(_rows, make, films.change, batch, np.dtype(dtype))
+        gpu = getattr(getattr(batch, "device", None), "type", "") == "cuda"
+        made = map(work, batches) if self._over is None else self._over(work, batches, gpu=gpu)
 
         def several(keys: Sequence[str]) -> Array:
             nonlocal done
             out = np.empty((len(keys), *shape), dtype)
-            with ThreadPoolExecutor(2) as pool:
-                for start in range(0, len(keys), _BATCH):
-                    part = [places[key] for key in keys[start : start + _BATCH]]
-                    rows = list(pool.map(lambda place: make(films.grey(place), place), part))
-                    out[start : start + len(part)] = batch(np.stack(rows)) if batch else np.stack(rows)
-                    done += len(part)
-                    self._progress(done, total, text)
+            for start in range(0, len(keys), _BATCH):
+                rows = next(made)
+                out[start : start + len(rows)] = rows
+                done += len(rows)
+                self._progress(done, len(missing), text)
             return out
 
         store.add(films.keys, several)
         return store.rows(films.keys)
 
 
-def _masked(film: Grey, mask: npt.NDArray[np.bool_]) -> Grey:
+class _Film(NamedTuple):
+    """A film of a batch: its place in its set, its id, the undecoded image, and what is given besides."""
+
+    place: int
+    name: str
+    cell: Cell
+    given: Any
+
+
+def _film(films: FilmSet, place: int, given: Array | None) -> _Film:
+    cell = films.cell(place)
+    content = content_of(cell)
+    if isinstance(content, Path):  # a node works in another folder
+        cell = {"bytes": None, "path": str(content.absolute())}
+    return _Film(place, films.ids[place], cell, None if given is None else given[place])
+
+
+def _rows(
+    make: Make,
+    change: Change | None,
+    batch: FeatureExtractor | None,
+    dtype: np.dtype[Any],
+    films: Sequence[_Film],
+) -> Array:
+    """What `make`, and `batch` if there is one, give of some films. Raises `BadImage`."""
+
+    def row(film: _Film) -> Array:
+        grey = load_grey(film.cell, name=film.name)
+        return make(grey if change is None else change(grey, film.place), film.given)
+
+    with ThreadPoolExecutor(2) as pool:
+        rows = np.stack(list(pool.map(row, films)))
+    return (batch(rows) if batch else rows).astype(dtype, copy=False)
+
+
+def _at_feature_side(film: Grey, given: None) -> Grey:
+    return resize(film, FEATURE_SIDE)
+
+
+def _inside(film: Grey, mask: Mask) -> Grey:
+    return _masked(resize(film, FEATURE_SIDE), mask)
+
+
+def _outside(film: Grey, mask: Mask) -> Grey:
+    return _masked(resize(film, FEATURE_SIDE), ~outlines.grown(mask))
+
+
+def _small(film: Grey, given: None) -> Grey:
+    return resize(film, SIDE)
+
+
+def _thumbnail(film: Grey, given: None) -> Grey:
+    return copies.thumbnail(resize(film, copies.READ_SIDE))
+
+
+def _outline(film: Grey, given: None) -> Floats:
+    return outlines.row(film, SIDE)
+
+
+def _masked(film: Grey, mask: Mask) -> Grey:
     """`film` (h, w) where the outline (64, 64) says so, grey 128 elsewhere."""
     height, width = film.shape
     large = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))

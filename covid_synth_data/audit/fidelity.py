@@ -87,16 +87,17 @@ def measure(context: Context) -> Findings:
 
 def _spoiled(context: Context, films: FilmSet) -> list[Drawn]:
     """Real films that are known to be worse."""
+    seed = context.seed
 
     def blurred(film: Grey, place: int) -> Grey:
         sigma = BLUR * max(film.shape)
         return np.asarray(ndimage.gaussian_filter(film, sigma), np.uint8)
 
     def noised(film: Grey, place: int) -> Grey:
-        noise = np.random.default_rng([context.seed, place]).normal(0, NOISE, film.shape)
+        noise = np.random.default_rng([seed, place]).normal(0, NOISE, film.shape)
         return np.clip(np.rint(film + noise), 0, 255).astype(np.uint8)
 
-    details = [f"{context.seed} {place}" for place in range(len(films))]
+    details = [f"{seed} {place}" for place in range(len(films))]
     sets = {
         "real, blurred": films.altered(f"blur {BLUR}", blurred),
         "real, with noise": films.altered(f"noise {NOISE}", noised, details),

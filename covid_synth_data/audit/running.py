@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from covid_synth_data import machine
+from covid_synth_data import cluster, machine
 from covid_synth_data.audit import material as gathering
 from covid_synth_data.audit import page, result, sections
 from covid_synth_data.audit.contract import Context, Material, Section, need
@@ -47,12 +47,15 @@ def run(
     out: str | Path = "audit",
     local: str | Path | None = None,
     progress: Progress | None = None,
+    ray: str | None = None,
 ) -> tuple[Audit, Written]:
     """Audit a config of a release, or a folder of images; write CONFIG.json and CONFIG.html into `out`.
 
     `root` holds the real sets; `release` and `version` are those of `load_dataset`. `only` names sections.
     `local` is a second page that shows real films beside the images: it is refused within a repository.
-    Raises `MetricError` for too few images, `MissingSource` without real films, `MissingExtra`.
+    `ray` is the address of a Ray cluster that computes the descriptors of films, or "local"; every node finds
+    root and release at the same path. Raises `MetricError` for too few images, `MissingSource` without real
+    films, `MissingExtra`, `ClusterError`.
     """
     started = time.monotonic()
     if local is not None:
@@ -60,7 +63,8 @@ def run(
     chosen = sections.load(only)
     films = gathering.gather(config, root, release, version, label, limit, seed)
     need(films.synthetic)
-    audit = measure(films, chosen, _extractor(extractor, device), limit, seed, progress, started)
+    with cluster.spread(ray) as over:
+        audit = measure(films, chosen, _extractor(extractor, device), limit, seed, progress, started, over)
     folder = Path(out)
     name = films.subject.config
     written = Written(folder / f"{name}.json", folder / f"{name}.html", Path(local) if local else None)
@@ -79,12 +83,14 @@ def measure(
     seed: int = 0,
     progress: Progress | None = None,
     started: float | None = None,
+    over: cluster.Spread | None = None,
 ) -> Audit:
-    """The sections of an audit of these films. `started` is on the clock of `time.monotonic`."""
+    """The sections of an audit of these films. `started` is on the clock of `time.monotonic`; `over` computes
+    the descriptors (None: this process)."""
     import torch
 
     started = time.monotonic() if started is None else started
-    context = Context(films, Descriptors(extractor, progress), seed)
+    context = Context(films, Descriptors(extractor, progress, over=over), seed)
     answers = [section.run(context) for section in chosen]
     device = getattr(extractor, "device", torch.device("cpu"))
     return Audit(

@@ -10,6 +10,7 @@ with Inception v3.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from covid_synth_data import machine
 from covid_synth_data.classifiers import registry
-from covid_synth_data.errors import ConfigError, MissingExtra, UnknownName
+from covid_synth_data.errors import ConfigError, MissingExtra, UnknownName, WeightsError
 
 if TYPE_CHECKING:
     import torch
@@ -61,6 +62,7 @@ class Extractor:
             raise MissingExtra(str(error.name), "benchmark") from error
         if batch_size is not None and batch_size < 1:
             raise ConfigError("no such batch size", found=str(batch_size), expected="1 or more")
+        self._named = network
         self.device: torch.device = machine.pick_device(device) if isinstance(device, str) else device
         self.batch_size = batch_size or BATCHES.get(self.device.type, 256)
         classifier, weights = NETWORKS[network]
@@ -70,6 +72,10 @@ class Extractor:
         self.sha256 = str(built.weights.sha256)
         built = built.eval().requires_grad_(False).to(self.device)
         self._network = built.to(memory_format=torch.channels_last)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the names alone: another process loads the network itself, on a device of the same kind."""
+        return _loaded, (self._named, self.device.type, self.batch_size, self.sha256)
 
     def __call__(self, films: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Features float32 (n, width) of films uint8 (n, h, w) of any size; each row is its film's alone.
@@ -103,3 +109,17 @@ class Extractor:
         if shades.shape[-2:] != (SIDE, SIDE):
             shades = F.interpolate(shades, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
         return self._network.features(shades)
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(network: str, device: str, batch_size: int, sha256: str) -> Extractor:
+    """The extractor that another process pickled. Raises `WeightsError` where the weights here are others."""
+    found = Extractor(device, batch_size, network=network)
+    if found.sha256 != sha256:
+        raise WeightsError(
+            f"other weights of {network} are on this node",
+            found=found.sha256[:12],
+            expected=sha256[:12],
+            hint="give every node the same weights and the same version of this package",
+        )
+    return found

@@ -22,6 +22,9 @@ Root = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for a script")]
 Release = Annotated[Path | None, typer.Option(help="a release folder")]
 ReleaseFolder = Annotated[Path, typer.Argument(help="a release folder")]
+Ray = Annotated[
+    str | None, typer.Option(help="share the work out over the Ray cluster at this address, or local")
+]
 Seed = Annotated[int, typer.Option(min=0, help="another seed gives another draw")]
 
 

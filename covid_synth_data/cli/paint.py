@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from covid_synth_data.cli.common import Seed, progress_bar, say
+from covid_synth_data.cli.common import Ray, Seed, progress_bar, say
 from covid_synth_data.errors import ConfigError, UnknownName
 
 app = typer.Typer()
@@ -40,6 +40,7 @@ def paint(
         str | None, typer.Option(help="of a release: the licence of films whose table states none")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="paint films that are positives already")] = False,
+    ray: Ray = None,
 ) -> None:
     """Paint opacities into normal films: pairs, masks, a table; the same command goes on after a stop."""
     from collections import Counter
@@ -59,10 +60,10 @@ def paint(
     job = Job(films, out, seed, pattern, control, lungs, size, force)
     with progress_bar("painting") as tick:
         if kind == "png":
-            records = write_pairs(job, tick)
+            records = write_pairs(job, tick, ray=ray)
         else:
             name = config or release.CONFIG
-            listed, records = release.release_pairs(job, name, licence or "unknown", tick)
+            listed, records = release.release_pairs(job, name, licence or "unknown", tick, ray)
     skipped = Counter(record.reason for record in records if record.reason)
     if kind == "png":
         say(f"{len(records) - skipped.total()} pairs of {len(records)} films in {out}")

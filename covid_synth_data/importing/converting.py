@@ -1,4 +1,4 @@
-"""From images of any form to a release folder: checked, decoded and encoded in threads, written in shards."""
+"""From images of any form to a release folder: checked, decoded and encoded, written in shards."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from pydantic import ValidationError
 
-from covid_synth_data import schema
+from covid_synth_data import cluster, schema
 from covid_synth_data._version import __version__
 from covid_synth_data.errors import BadImage, BadMetadata, ConfigError, UnknownName
 from covid_synth_data.files import pixels
 from covid_synth_data.files.models import invalid
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.importing import copies_of_real, lineage, reading
-from covid_synth_data.importing.reading import Images
+from covid_synth_data.importing.reading import Images, Picture
 from covid_synth_data.release import building, imported_card, manifest, writing
 
 Tick = Callable[[int, int], None]
+
+IMAGES_PER_TASK: Final = 32
+"""On a cluster: a quarter of a second at 256 x 256."""
 
 
 def import_images(
@@ -38,13 +41,16 @@ def import_images(
     size: int | None = None,
     root: Path | None = None,
     progress: Tick | None = None,
+    ray: str | None = None,
 ) -> manifest.Manifest:
     """Write the images at `path` as the config `config` of the release folder `out`; returns its manifest.
 
     Images become grey PNG files, uint8, of one size; `size` resizes them to (size, size). With `root`, images
-    that are copies of real films there are refused. The same call goes on after a stop. A release that is
-    there and holds imported images alone gets the config besides. Raises `MissingSource`, `BadMetadata`,
-    `BadImage`, `UnknownName` for a label, `ConfigError`, `VersionExists`, `OutputError`.
+    that are copies of real films there are refused. `ray` is the address of a Ray cluster that decodes and
+    encodes, or "local"; every node finds the images at the same path, and the release is the same. The same
+    call goes on after a stop. A release that is there and holds imported images alone gets the config
+    besides. Raises `MissingSource`, `BadMetadata`, `BadImage`, `UnknownName` for a label, `ConfigError`,
+    `VersionExists`, `OutputError`, `ClusterError`.
     """
     tick = progress or (lambda done, total: None)
     building.check_name(config)
@@ -59,8 +65,8 @@ def import_images(
     old = building.existing(out, config, settings)
     if old is not None and config in old.subsets:
         return old
-    with building.staged(out, settings) as folder:
-        work = _Work(images, labels, ids, config, stated, size)
+    with cluster.spread(ray) as over, building.staged(out, settings) as folder:
+        work = _Work(images, labels, ids, config, stated, size, over)
         paths = building.write_shards(folder, config, len(ids), work.rows, tick)
         if root is not None:
             copies_of_real.check([folder / name for name in paths], root)
@@ -80,37 +86,45 @@ class _Work:
         config: str,
         stated: lineage.Stated,
         size: int | None,
+        over: cluster.Spread | None,
     ) -> None:
         self.images, self.labels, self.ids, self.config, self.stated = images, labels, ids, config, stated
-        self.side = size
-        self.shape = (size, size) if size else self._grey(0).shape
+        self.side, self.over = size, over
+        self.shape = (size, size) if size else _grey(self._given(0)).shape
 
     def rows(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
-        """The rows `start` to `stop`, decoded and encoded in threads, in order."""
-        yield from in_threads(self._row, range(start, stop))
+        """The rows `start` to `stop`, decoded and encoded in threads or on a cluster, in order."""
+        numbers = range(start, stop)
+        if self.over is None:
+            yield from in_threads(lambda number: self._row(number, _convert(self._given(number))), numbers)
+            return
+        converted = self.over(_convert, map(self._given, numbers), IMAGES_PER_TASK)
+        yield from map(self._row, numbers, converted)
 
     def licence(self, number: int) -> str:
         """The licence of an image: its own, or that of the set."""
         own = self.images.rows[number].lineage.get("source_license")
         return lineage.licence_named(str(own) if own else self.stated.licence)
 
-    def _row(self, number: int) -> dict[str, Any]:
-        given = self.images.rows[number]
-        grey = self._grey(number)
-        if grey.shape != self.shape:
+    def _given(self, number: int) -> _Given:
+        picture = self.images.picture(number)
+        if isinstance(picture, Path):
+            picture = picture.absolute()  # a node works in another folder
+        return _Given(picture, self.images.rows[number].name, self.side)
+
+    def _row(self, number: int, converted: _Converted) -> dict[str, Any]:
+        given, shape = self.images.rows[number], converted.shape
+        if shape != self.shape:
             raise BadImage(
                 f"{given.name} has another size than {self.images.rows[0].name}",
-                found=f"{grey.shape[1]} x {grey.shape[0]} pixels",
+                found=f"{shape[1]} x {shape[0]} pixels",
                 expected=f"{self.shape[1]} x {self.shape[0]}",
                 hint="add --size N, which resizes every image to N x N",
             )
         more = {name: given.lineage.get(name) for name in lineage.COLUMNS}
         return {
             **more,
-            "image": {
-                "bytes": writing.encode_image(grey, "png", 0),
-                "path": f"{self.config}-{number:06d}.png",
-            },
+            "image": {"bytes": converted.content, "path": f"{self.config}-{number:06d}.png"},
             "label": schema.LABELS.index(self.labels[number]),
             "image_id": self.ids[number],
             "subset": self.config,
@@ -118,14 +132,36 @@ class _Work:
             "source_license": self.licence(number),
         }
 
-    def _grey(self, number: int) -> Grey:
-        picture = self.images.picture(number)
-        if isinstance(picture, np.ndarray):
-            from PIL import Image
 
-            grey = pixels.to_grey(Image.fromarray(picture))
-            return pixels.resize(grey, self.side) if self.side else grey
-        return pixels.load_grey(picture, self.side, self.images.rows[number].name)
+class _Given(NamedTuple):
+    """A picture as it was given, its name for messages, and the side that it gets, None for its own."""
+
+    picture: Picture
+    name: str
+    side: int | None
+
+
+class _Converted(NamedTuple):
+    """A grey PNG file, and the height and width of its picture."""
+
+    content: bytes
+    shape: tuple[int, ...]
+
+
+def _convert(given: _Given) -> _Converted:
+    """Decode a picture and encode it as a grey PNG file. Raises `BadImage`."""
+    grey = _grey(given)
+    return _Converted(writing.encode_image(grey, "png", 0), grey.shape)
+
+
+def _grey(given: _Given) -> Grey:
+    picture, name, side = given
+    if isinstance(picture, np.ndarray):
+        from PIL import Image
+
+        grey = pixels.to_grey(Image.fromarray(picture))
+        return pixels.resize(grey, side) if side else grey
+    return pixels.load_grey(picture, side, name)
 
 
 def in_threads(

@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import hashlib
 import io
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from covid_synth_data import escaping
+from covid_synth_data import cluster, escaping
 from covid_synth_data.errors import BadImage, ConfigError, VersionExists
 from covid_synth_data.files import dicom, pixels
 from covid_synth_data.files.atomic import replacing, write_text
@@ -39,6 +40,9 @@ from covid_synth_data.sources.table import stem
 MARK: Final = "paint.json"
 KEY: Final = "covid-synth-lesion"
 """Text field of a painted PNG: it says that the film is a positive."""
+
+FILMS_PER_TASK: Final = 16
+"""On a cluster: a quarter of a second of painting."""
 
 FIELDS: Final = ("pair_id", "film", "lesion", "mask", "index", "seed", *Record.__dataclass_fields__)
 
@@ -59,40 +63,63 @@ class Job:
 
 
 def write_pairs(
-    job: Job, tick: Callable[[int, int], None], *, one_size: bool = False, lock: bool = True
+    job: Job,
+    tick: Callable[[int, int], None],
+    *,
+    one_size: bool = False,
+    lock: bool = True,
+    ray: str | None = None,
 ) -> list[Record]:
     """Paint every film of a folder; the same call goes on after a stop. Returns the records in their order.
 
     Every film is checked before the first is painted; with `one_size` all must have the size of the first.
-    Without `lock` the caller keeps other processes away from `out`.
-    Raises `ConfigError`, `BadImage`, `UnknownName`, `VersionExists` where `out` holds anything else,
-    `OutputError`, also where another process paints into `out`.
+    Without `lock` the caller keeps other processes away from `out`. `ray` is the address of a Ray cluster
+    that reads and paints, or "local"; every node finds `films` and `lungs` at the same path, and the pairs
+    are the same. Raises `ConfigError`, `BadImage`, `UnknownName`, `VersionExists` where `out` holds anything
+    else, `ClusterError`, and `OutputError`, also where another process paints into `out`.
     """
     films = hosts.read(job.films).films
     if job.out.resolve() == job.films.resolve():
         raise ConfigError("the pairs would lie among the films", found=str(job.out), hint="change -o")
+    if ray is not None:  # a node works in another folder
+        job = replace(job, films=job.films.absolute(), lungs=job.lungs and job.lungs.absolute())
     masks = _masks(job)
-    _check(job, films, masks, one_size)
     paint(np.zeros((0, LEAST_SIDE, LEAST_SIDE), np.uint8), job.seed, job.pattern, control=job.control)
-    rows = []
-    with locked(job.out, "a painting") if lock else contextlib.nullcontext():
+    with contextlib.ExitStack() as held:
+        over = held.enter_context(cluster.spread(ray)) or _here
+        _check(job, films, masks, one_size, over)
+        if lock:
+            held.enter_context(locked(job.out, "a painting"))
         _claim(job, [host.name for host in films])
-        for index, host in enumerate(films):
-            done = job.out / "records" / f"{host.identity}.json"
+        places = {host.identity: job.out / "records" / f"{host.identity}.json" for host in films}
+        pending = [(index, host) for index, host in enumerate(films) if not places[host.identity].is_file()]
+        made = over(functools.partial(_paint_one, job, masks), pending, FILMS_PER_TASK)
+        rows = []
+        for host in films:
+            done = places[host.identity]
             if not done.is_file():
-                _paint_one(job, index, host, masks, done)
+                _write(job.out, next(made), done)
             rows.append(json.loads(done.read_text(encoding="utf-8")))
-            tick(index + 1, len(films))
+            tick(len(rows), len(films))
         write_text(job.out / "pairs.csv", _table(rows))
     fields = Record.__dataclass_fields__
     return [Record(**{key: row[key] for key in fields} | {"zones": tuple(row["zones"])}) for row in rows]
 
 
-def _check(job: Job, films: list[Host], masks: Mapping[str, Path] | None, one_size: bool) -> None:
+def _here(
+    work: Callable[[Any], Any], items: Iterable[Any], each: int = 1, *, gpu: bool = False
+) -> Iterator[Any]:
+    """A `cluster.Spread` of this process alone."""
+    return map(work, items)
+
+
+def _check(
+    job: Job, films: list[Host], masks: Mapping[str, Path] | None, one_size: bool, over: cluster.Spread
+) -> None:
     """Read every film once. Raises `BadImage`, `ConfigError`."""
     first: tuple[int, ...] = ()
-    for host in films:
-        shape = _read(job, host.name, masks)[0].shape
+    shapes = over(functools.partial(_shape, job, masks), [host.name for host in films], 8 * FILMS_PER_TASK)
+    for host, shape in zip(films, shapes, strict=True):
         first = first or shape
         if one_size and shape != first:
             raise BadImage(
@@ -103,19 +130,39 @@ def _check(job: Job, films: list[Host], masks: Mapping[str, Path] | None, one_si
             )
 
 
-def _paint_one(job: Job, index: int, host: Host, masks: Mapping[str, Path] | None, done: Path) -> None:
+def _shape(job: Job, masks: Mapping[str, Path] | None, name: str) -> tuple[int, ...]:
+    return _read(job, name, masks)[0].shape
+
+
+class _Pair(NamedTuple):
+    """What was made of a film: PNG files by their path below `out`, and the text of the record."""
+
+    files: dict[str, bytes]
+    record: str
+
+
+def _paint_one(job: Job, masks: Mapping[str, Path] | None, film_at: tuple[int, Host]) -> _Pair:
+    index, host = film_at
     film, lungs = _read(job, host.name, masks)
     given = None if lungs is None else lungs[None]
     painted = paint(film[None], job.seed, job.pattern, given, job.control, indices=[index])
-    record, identity = painted.records[0], host.identity
-    row: dict[str, Any] = {"pair_id": identity, "film": f"films/{identity}.png", "index": index}
-    _save(job.out / "films" / f"{identity}.png", film)
+    record, name = painted.records[0], f"{host.identity}.png"
+    row: dict[str, Any] = {"pair_id": host.identity, "film": f"films/{name}", "index": index}
+    files = {f"films/{name}": _png(film)}
     if not record.reason:
         text = "" if job.control else record.pattern
-        _save(job.out / "lesions" / f"{identity}.png", painted.films[0], text)
-        _save(job.out / "masks" / f"{identity}.png", painted.maps[0])
-        row |= {"lesion": f"lesions/{identity}.png", "mask": f"masks/{identity}.png"}
-    write_text(done, json.dumps({"lesion": "", "mask": "", **row, "seed": job.seed, **asdict(record)}))
+        files[f"lesions/{name}"] = _png(painted.films[0], text)
+        files[f"masks/{name}"] = _png(painted.maps[0])
+        row |= {"lesion": f"lesions/{name}", "mask": f"masks/{name}"}
+    return _Pair(files, json.dumps({"lesion": "", "mask": "", **row, "seed": job.seed, **asdict(record)}))
+
+
+def _write(out: Path, pair: _Pair, done: Path) -> None:
+    """Write the files of a pair, the record last."""
+    for name, content in pair.files.items():
+        with replacing(out / name) as temporary:
+            temporary.write_bytes(content)
+    write_text(done, pair.record)
 
 
 def _read(job: Job, name: str, masks: Mapping[str, Path] | None) -> tuple[Grey, Mask | None]:
@@ -195,12 +242,13 @@ def _claim(job: Job, names: list[str]) -> None:
     )
 
 
-def _save(path: Path, picture: Grey, lesion: str = "") -> None:
+def _png(picture: Grey, lesion: str = "") -> bytes:
     text = PngImagePlugin.PngInfo()
     if lesion:
         text.add_text(KEY, lesion)
-    with replacing(path) as temporary:
-        Image.fromarray(picture).save(temporary, format="PNG", pnginfo=text)
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG", pnginfo=text)
+    return buffer.getvalue()
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

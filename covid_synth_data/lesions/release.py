@@ -42,6 +42,7 @@ def release_pairs(
     config: str = CONFIG,
     licence: str = licences.UNKNOWN,
     progress: Callable[[int, int], None] | None = None,
+    ray: str | None = None,
 ) -> tuple[manifest.Manifest, list[Record]]:
     """Write pairs of the films of `job` as the config `config` of the release folder `job.out`.
 
@@ -72,7 +73,7 @@ def release_pairs(
     tick = progress or (lambda done, total: None)
     with building.staged(job.out, settings) as place:
         work = replace(job, out=place / WORK)
-        records = folder.write_pairs(work, tick, one_size=True, lock=False)
+        records = folder.write_pairs(work, tick, one_size=True, lock=False, ray=ray)
         pairs = _Pairs(work, config, licence, films, records)
         paths = building.write_shards(
             place, config, 2 * len(pairs.painted), pairs.rows, lambda *_: None, schema.PAIR_COLUMNS

@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from covid_synth_data import catalog, schema
-from covid_synth_data.errors import ConfigError, CovidSynthError, OutputError, ReleaseError, VersionExists
+from covid_synth_data.errors import (
+    ClusterError,
+    ConfigError,
+    CovidSynthError,
+    OutputError,
+    ReleaseError,
+    VersionExists,
+)
 from covid_synth_data.files.atomic import output_errors, write_text
 from covid_synth_data.files.lock import locked
 from covid_synth_data.release import card_yaml, manifest, writing
@@ -53,8 +60,8 @@ def check_name(config: str) -> None:
 def staged(out: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
     """The hidden folder beside `out` for a job of these settings; shards of another job are removed.
 
-    The folder is removed where the block ends with an error of the input; it stays after a stop, a kill or
-    a full disk. Raises `OutputError` where another process builds into `out`.
+    The folder is removed where the block ends with an error of the input; it stays after a stop, a kill, a
+    full disk or a cluster that lost its work. Raises `OutputError` where another process builds into `out`.
     """
     with locked(out, f"building of {settings['config']!r}"):
         yield from _staged(out, settings)
@@ -70,7 +77,7 @@ def _staged(out: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
         write_text(mark, text)
     try:
         yield folder
-    except OutputError:
+    except (ClusterError, OutputError):
         raise
     except CovidSynthError:
         shutil.rmtree(folder, ignore_errors=True)

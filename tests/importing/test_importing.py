@@ -228,10 +228,10 @@ from covid_synth_data.importing import Stated, import_images, converting
 from covid_synth_data.release import building
 building.SHARD_ROWS = 20
 row = converting._Work._row
-def slow(self, number):
+def slow(self, number, converted):
     if number >= 45:
         time.sleep(600)
-    return row(self, number)
+    return row(self, number, converted)
 converting._Work._row = slow
 import_images(Path(sys.argv[1]), Path(sys.argv[2]), "mine", Stated(label="covid-19"))
 """

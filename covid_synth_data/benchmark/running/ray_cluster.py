@@ -8,11 +8,8 @@ node decodes stays in its own cache.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import socket
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,14 +17,12 @@ from covid_synth_data.benchmark import results
 from covid_synth_data.benchmark.request import Request, Run
 from covid_synth_data.benchmark.running.bench import Bench, done, open_bench
 from covid_synth_data.benchmark.running.kind import Prepared
-from covid_synth_data.errors import ClusterError, ConfigError, CovidSynthError, MissingExtra, ResultError
+from covid_synth_data.cluster import connected
+from covid_synth_data.errors import ClusterError, CovidSynthError, ResultError
 from covid_synth_data.files import atomic
 
 RETRIES: Final = 2
 """How often the trainings of a worker that died are given to another."""
-
-KNOCK_SECONDS: Final = 10.0
-"""How long an address may take to answer at all."""
 
 
 def run(bench: Bench, runs: Sequence[Run], address: str) -> list[Path]:
@@ -45,42 +40,6 @@ def run(bench: Bench, runs: Sequence[Run], address: str) -> list[Path]:
         with connected(address) as ray:
             _share_out(ray, bench, pending)
     return [job.path for job in jobs]
-
-
-@contextlib.contextmanager
-def connected(address: str) -> Iterator[Any]:
-    """The module `ray`, connected; disconnected afterwards where it was not before."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise MissingExtra(str(error.name), "ray") from error
-    before = ray.is_initialized()
-    if not before:
-        try:
-            _knock(address)
-            options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-            ray.init(address=None if address == "local" else address, **options)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ConfigError(
-                f"no Ray cluster answers at {address!r}",
-                found=str(error).split("\n")[0][:120],
-                expected='HOST:PORT, ray://HOST:PORT, "auto" or "local"',
-                hint="start one with ray start --head, or leave --ray out",
-            ) from error
-    try:
-        yield ray
-    finally:
-        if not before:
-            ray.shutdown()
-
-
-def _knock(address: str) -> None:
-    """Raise `OSError` within seconds where nothing listens at HOST:PORT; Ray itself tries for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if colon and port.isdecimal():
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS):
-            pass
 
 
 def _share_out(ray: Any, bench: Bench, pending: Sequence[Prepared]) -> None:

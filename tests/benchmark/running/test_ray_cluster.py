@@ -15,15 +15,11 @@ from covid_synth_data import errors
 from covid_synth_data.benchmark import results, run
 from covid_synth_data.benchmark.suite import ClassificationSuite
 from covid_synth_data.errors import ClusterError, ConfigError, ResultError, UnknownName
+from tests.ray_nodes import MARKS, two_nodes
 
 ray = pytest.importorskip("ray", reason="the extra [ray] is not installed")
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = MARKS
 
 SUITE = ClassificationSuite.model_validate(
     {
@@ -46,19 +42,9 @@ SUITE = ClassificationSuite.model_validate(
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    """Two nodes of one core each; the address of the first."""
-    from ray.cluster_utils import Cluster
-
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
-    memory = {"object_store_memory": 80 * 2**20}
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **memory})
-    made.add_node(num_cpus=1, **memory)
-    ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
-    yield made
-    ray.shutdown()
-    made.shutdown()
+def cluster():
+    with two_nodes() as made:
+        yield made
 
 
 def arguments(folder: Path) -> dict[str, object]:
