@@ -161,7 +161,9 @@ class Descriptors:
             return out
 
         store.add(films.keys, several)
-        return store.rows(films.keys)
+        rows = store.rows(films.keys)
+        store.let_go()
+        return rows
 
 
 class _Film(NamedTuple):

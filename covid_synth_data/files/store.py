@@ -52,6 +52,7 @@ class Store:
         self.shape = shape
         self.dtype = np.dtype(dtype)
         self._shards: list[Array] = []
+        self._paths: list[Path] = []
         self._where: dict[str, tuple[int, int]] = {}
         self._unchecked: dict[int, Path] = {}
         for keys in sorted(folder.glob("*.keys")):
@@ -113,6 +114,18 @@ class Store:
                 out[at] = self._shards[shard][places[at, 1]]
         return out
 
+    def let_go(self) -> None:
+        """Map the shards anew, so that pages that were read no longer count as memory of this process.
+
+        For whoever has taken the rows of a whole set and does not need them again soon. Raises `OutputError`
+        where a shard is gone.
+        """
+        for number, path in enumerate(self._paths):
+            try:
+                self._shards[number] = _map(path)
+            except (OSError, ValueError) as error:
+                raise self._damaged(path, str(error), "the array that was there") from error
+
     def _open(self, keys: Path) -> None:
         path = keys.with_suffix(".npy")
         try:
@@ -133,6 +146,7 @@ class Store:
         if len(rows) != len(names):
             raise self._damaged(path, f"{len(rows)} rows", f"{len(names)}")
         self._shards.append(rows)
+        self._paths.append(path)
         self._where |= {name: (len(self._shards) - 1, row) for row, name in enumerate(names)}
 
     def _check(self, shard: int) -> None:

@@ -22,7 +22,6 @@ from covid_synth_data.metrics import neighbours
 Floats = npt.NDArray[np.float64]
 
 NEIGHBOURS: Final = 5
-_ROWS: Final = 512
 
 
 class Manifold(NamedTuple):
@@ -76,13 +75,7 @@ def _balls(
     queries: npt.NDArray[np.float32], centres: npt.NDArray[np.float32], radii: Floats
 ) -> npt.NDArray[np.int64]:
     """In how many of the balls around `centres` each query lies (n,)."""
-    middle = centres.mean(axis=0)
-    points = (centres - middle).astype(np.float64)
-    lengths = np.einsum("ij,ij->i", points, points)
-    limits = np.square(radii * (1 + _TOLERANCE)) + _TOLERANCE**2 * lengths.mean()
-    found = np.empty(len(queries), np.int64)
-    for start in range(0, len(queries), _ROWS):
-        part = (queries[start : start + _ROWS] - middle).astype(np.float64)
-        squared = np.einsum("ij,ij->i", part, part)[:, None] + lengths - 2 * (part @ points.T)
-        found[start : start + len(part)] = (squared <= limits).sum(axis=1)
-    return found
+    shifted = centres - centres.mean(axis=0)
+    spread = np.einsum("ij,ij->i", shifted, shifted, dtype=np.float64).mean()
+    limits = np.square(radii * (1 + _TOLERANCE)) + _TOLERANCE**2 * spread
+    return neighbours.counts_within(queries, centres, limits)

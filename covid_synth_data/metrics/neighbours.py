@@ -19,6 +19,7 @@ Ints = npt.NDArray[np.int64]
 
 _QUERIES: Final = 512
 _REFERENCES: Final = 8192
+_CENTRES: Final = 2048
 _SPARE: Final = 4
 """Neighbours kept beyond k while float32 decides, so that rounding does not change which are the nearest."""
 
@@ -72,6 +73,28 @@ def nearest(
         found = _candidates(first[part] - centre, shifted, lengths, k + _SPARE, own, theirs, number)
         distances[part], rows[part] = _measured(first[part], second, found, k)
     return Neighbours(distances, rows)
+
+
+def counts_within(
+    queries: npt.NDArray[np.float32], centres: npt.NDArray[np.float32], limits: npt.ArrayLike
+) -> Ints:
+    """How many balls each query (n, d) lies in, (n,): balls around `centres` (m, d).
+
+    `limits`, one for all or (m,), are the squared radii. A query on the edge of a ball lies in it.
+    """
+    middle = centres.mean(axis=0)
+    squares = np.broadcast_to(np.asarray(limits, np.float64), (len(centres),))
+    counts = np.zeros(len(queries), np.int64)
+    # In float64, which takes twice the memory, so only a block of both sets is ever converted.
+    for first in range(0, len(centres), _CENTRES):
+        block = slice(first, first + _CENTRES)
+        points = (centres[block] - middle).astype(np.float64)
+        lengths = np.einsum("ij,ij->i", points, points)
+        for start in range(0, len(queries), _QUERIES):
+            part = (queries[start : start + _QUERIES] - middle).astype(np.float64)
+            squared = np.einsum("ij,ij->i", part, part)[:, None] + lengths - 2 * (part @ points.T)
+            counts[start : start + len(part)] += (squared <= squares[block]).sum(axis=1)
+    return counts
 
 
 def _candidates(

@@ -169,18 +169,6 @@ def attack_scores(films: npt.ArrayLike, made: npt.ArrayLike, k: int = 5) -> dict
     """
     near = neighbours.nearest(films, made, k).distances
     radius = float(np.median(near[:, 0]))
-    counts = _within(neighbours.checked(films, "films"), neighbours.checked(made, "made films"), radius)
+    sets = neighbours.checked(films, "films"), neighbours.checked(made, "made films")
+    counts = neighbours.counts_within(*sets, radius**2).astype(np.float64)
     return {"nearest": -near[:, 0], "neighbours": -near.mean(axis=1), "count": counts}
-
-
-def _within(films: npt.NDArray[np.float32], made: npt.NDArray[np.float32], radius: float) -> Floats:
-    """How many made films lie within `radius` of each film, as float64 (n,)."""
-    centre = made.mean(axis=0)
-    points = (made - centre).astype(np.float64)
-    lengths = np.einsum("ij,ij->i", points, points)
-    found = np.empty(len(films))
-    for start in range(0, len(films), _ROWS):
-        part = (films[start : start + _ROWS] - centre).astype(np.float64)
-        squared = np.einsum("ij,ij->i", part, part)[:, None] + lengths - 2 * (part @ points.T)
-        found[start : start + len(part)] = (squared <= radius**2).sum(axis=1)
-    return found

@@ -135,6 +135,41 @@ def test_many_rows_are_gathered_as_one_by_one(store):
         store.rows(["1", "absent"])
 
 
+def test_pages_are_let_go_and_rows_stay(store):
+    keys = [str(n) for n in range(10)]
+    store.add(keys, make)
+    before = store.rows(keys)
+    mapped = [id(shard) for shard in store._shards]
+    store.let_go()
+    assert not set(mapped) & {id(shard) for shard in store._shards}
+    assert np.array_equal(store.rows(keys), before)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux counts the pages")
+def test_pages_that_were_let_go_do_not_count_as_memory(tmp_path):
+    large = cache.Store(tmp_path, (1024, 1024), np.uint8)
+    keys = [str(n) for n in range(64)]
+    large.add(keys, lambda part: np.ones((len(part), 1024, 1024), np.uint8))
+
+    def shared():
+        lines = Path("/proc/self/smaps_rollup").read_text(encoding="utf-8").splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith(("Shared", "Private_Clean")))
+
+    large.let_go()
+    before = shared()
+    large.rows(keys)
+    assert shared() - before > 50 * 1024
+    large.let_go()
+    assert shared() - before < 10 * 1024
+
+
+def test_a_shard_that_is_gone_is_named(store):
+    store.add(["1"], make)
+    next(store.folder.glob("*.npy")).unlink()
+    with pytest.raises(OutputError, match="is damaged.*the next run makes them again"):
+        store.let_go()
+
+
 def test_what_is_given_out_is_a_copy(store):
     store.add(["1", "2", "3"], make)
     for asked in (["1"], ["1", "2"]):

@@ -42,6 +42,17 @@ def test_a_copy_is_at_distance_0_far_from_the_origin():
     assert (found.rows[:, 0] == np.arange(50)[::-1]).all()
 
 
+@pytest.mark.parametrize("limits", [16.0, np.linspace(4, 40, 90)])
+def test_balls_are_counted_in_blocks_as_one_by_one(limits, monkeypatch):
+    monkeypatch.setattr(neighbours, "_QUERIES", 7)
+    monkeypatch.setattr(neighbours, "_CENTRES", 13)
+    queries, centres = (rows(n, 16, seed).astype(np.float32) for n, seed in ((50, 1), (90, 2)))
+    squared = ((queries[:, None].astype(float) - centres[None]) ** 2).sum(axis=2)
+    expected = (squared <= limits).sum(axis=1)
+    assert neighbours.counts_within(queries, centres, limits).tolist() == expected.tolist()
+    assert 0 < expected.sum() < 50 * 90
+
+
 def test_own_row_and_own_group_are_passed_over():
     references = np.repeat(rows(10), 2, axis=0)
     groups = np.repeat(np.arange(10), 2)
