@@ -42,7 +42,7 @@ def contrasts(groups: list[Group], kept: frozenset[str]) -> dict[str, object]:
         "gains": {
             pair.regime: {
                 metric: {
-                    key: round(getattr(pair.contrasts[gains.METRICS[metric]], key), 6)
+                    key: float(f"{getattr(pair.contrasts[gains.METRICS[metric]], key):.4g}")
                     for key in ("difference", "low", "high", "p")
                 }
                 for metric in gains.JUDGED

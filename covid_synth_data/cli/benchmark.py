@@ -57,7 +57,10 @@ def run_suite(
     release: Release = None,
     version: Annotated[str | None, typer.Option(help="of the dataset, where no --release is given")] = None,
     source: Annotated[
-        str | None, typer.Option(help="of same-source: another set with both classes; the suite SUITE@SOURCE")
+        str | None,
+        typer.Option(
+            help="of same-source and same-source-cv: another set with both classes; the suite SUITE@SOURCE"
+        ),
     ] = None,
     half_samples: HalfSamples = False,
     task: Annotated[list[str] | None, typer.Option(help="a task; again for more")] = None,

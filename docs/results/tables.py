@@ -1,4 +1,4 @@
-"""Write the tables of older results in docs/results again from the result files.
+"""Write the tables in docs/results again from the result files.
 
     python docs/results/tables.py              after new results
     python docs/results/tables.py --check      exit code 1 if a page does not show the result files
@@ -15,6 +15,7 @@ A page marks the place of a table with two comments; the text between them belon
     <!-- probe NAME PART -->               AUCs of benchmarks/results/probes/NAME.json on changed films
     <!-- probe NAME PART BASELINE -->      their differences from that baseline
     <!-- lesions NAME -->                  what benchmarks/results/lesions/NAME.json says of maps and masks
+    <!-- positives NAME -->                regimes of benchmarks/results/NAME.tar.xz by their positives
     <!-- end of table -->
 """
 
@@ -35,6 +36,7 @@ from covid_synth_data.benchmark.results import lesions, probes, validate_as
 ROOT = Path(__file__).resolve().parents[2]
 AUDIT = re.compile(r"(<!-- audit ([a-z0-9.@ -]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 PROBE = re.compile(r"(<!-- probe (\S+) (\S+)(?: (\S+))? -->\n).*?(<!-- end of table -->)", re.DOTALL)
+POSITIVES = re.compile(r"(<!-- positives (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 LESIONS = re.compile(r"(<!-- lesions (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 PLACE = re.compile(r"(<!-- table (\S+) (\S+) (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
@@ -173,6 +175,52 @@ def with_lesions(text: str, folder: Path) -> str:
     return LESIONS.sub(made, text)
 
 
+def positives_table(rows: Sequence[Row]) -> str:
+    """A Markdown table of one task whose regimes differ in the positives that they are trained on."""
+    negative = next(name for name in rows[0].classes if name != "covid-19")
+    counts = {row.real_negatives for row in rows}
+    if len(counts) != 1:
+        raise ValueError(f"regimes with other negatives: {sorted(counts)}")
+    head = [
+        f"trained on {counts.pop():,} {negative} films and",
+        "COVID-19 films, real + synthetic",
+        "sensitivity at 0.5, the paper's measure",
+        "sensitivity at specificity 0.90",
+        "AUC",
+        "missed, by seed",
+    ]
+    lines = [head, ["---"] * len(head)]
+    for row in rows:
+        least, most = min(row.false_negatives), max(row.false_negatives)
+        lines.append(
+            [
+                f"`{row.regime}`",
+                f"{row.real_positives:,} + {sum(row.synthetic.values()):,}",
+                cell(row.sensitivity),
+                cell(row.sensitivity_at["0.90"]),
+                cell(row.auc),
+                f"{least} to {most}" if least < most else f"{least}",
+            ]
+        )
+    first = rows[0]
+    tested = (
+        f"Suite `{first.suite}` {first.suite_version}, task `{first.task}`, {first.test_positives:,} COVID-19"
+        f" films and {first.test_negatives:,} {negative} films tested, model `{first.model}`,"
+        f" {len(first.seeds)} seeds. Brackets are 95 % intervals over patients and seeds."
+    )
+    return f"{markdown(lines)}{tested}\n\n"
+
+
+def with_positives(text: str, folder: Path) -> str:
+    """A page with the tables of positives as the archives in `folder` have them."""
+
+    def made(place: re.Match[str]) -> str:
+        (rows,) = blocks(summarise(folder / f"{place[2]}.tar.xz"))
+        return place[1] + positives_table(rows) + place[3]
+
+    return POSITIVES.sub(made, text)
+
+
 def main() -> None:
     """Write the pages, or compare them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -189,6 +237,7 @@ def main() -> None:
         new = PLACE.sub(lambda place: place[1] + made[place[2], place[3], place[4]] + place[5], text)
         new = with_probes(with_audits(new, measured), ROOT / "benchmarks/results/probes")
         new = with_lesions(new, ROOT / "benchmarks/results/lesions")
+        new = with_positives(new, ROOT / "benchmarks/results")
         if new != text:
             different.append(page.name)
             if not options.check:

@@ -11,9 +11,7 @@ from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.generators import build
 from covid_synth_data.generators.dcgan import DCGANDiscriminator
 from generation import recipe as recipes
-from generation.families import losses
 from generation.families.noise import NoiseFamily
-from generation.training.family import frozen
 
 
 class Networks(FrozenModel):
@@ -54,10 +52,4 @@ class DCGAN(NoiseFamily):
         real = batch[0]
         with self.fabric.autocast():
             fake = self.generator(self.noise(len(real)))
-            d_loss = losses.bce_discriminator(self.discriminator(real), self.discriminator(fake.detach()))
-        self.update("discriminator", d_loss)
-        with self.fabric.autocast(), frozen(self.discriminator):
-            g_loss = losses.bce_generator(self.discriminator(fake))
-        self.update("generator", g_loss)
-        self.update_teachers()
-        return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
+        return self.update_both(real, fake, lambda: fake)

@@ -19,9 +19,7 @@ from covid_synth_data.generators import build
 from covid_synth_data.generators.iagan import IAGANDiscriminator
 from generation import recipe as recipes
 from generation.data.batches import FilmBatches, to_float
-from generation.families import losses
 from generation.families.noise import NoiseFamily
-from generation.training.family import frozen
 
 FITTED: Final = 256
 """Training films whose codes the distribution of codes is fitted to."""
@@ -64,13 +62,7 @@ class IAGAN(NoiseFamily):
         real = batch[0]
         with self.fabric.autocast():
             fake = self.generator.forward_from(self._noise(len(real)), real)  # type: ignore[operator]
-            d_loss = losses.bce_discriminator(self.discriminator(real), self.discriminator(fake.detach()))
-        self.update("discriminator", d_loss)
-        with self.fabric.autocast(), frozen(self.discriminator):
-            g_loss = losses.bce_generator(self.discriminator(fake))
-        self.update("generator", g_loss)
-        self.update_teachers()
-        return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
+        return self.update_both(real, fake, lambda: fake)
 
     def _noise(self, count: int) -> Tensor:
         """The noise without the part that replaces a film's code."""

@@ -18,9 +18,7 @@ from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.generators import build
 from covid_synth_data.generators.menon import MenonDiscriminator
 from generation import recipe as recipes
-from generation.families import losses
 from generation.families.noise import NoiseFamily
-from generation.training.family import frozen
 
 
 class Networks(FrozenModel):
@@ -77,13 +75,6 @@ class Menon(NoiseFamily):
     def step(self, *batch: Tensor) -> Mapping[str, Tensor]:
         """Sect. IV.A: the discriminator on n real and n generated films, then the generator on 2n vectors."""
         real = batch[0]
-        with self.fabric.autocast():
-            with torch.no_grad():
-                fake = self.generator(self.noise(len(real)))
-            d_loss = losses.bce_discriminator(self.discriminator(real), self.discriminator(fake))
-        self.update("discriminator", d_loss)
-        with self.fabric.autocast(), frozen(self.discriminator):
-            g_loss = losses.bce_generator(self.discriminator(self.generator(self.noise(2 * len(real)))))
-        self.update("generator", g_loss)
-        self.update_teachers()
-        return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
+        with torch.no_grad(), self.fabric.autocast():
+            fake = self.generator(self.noise(len(real)))
+        return self.update_both(real, fake, lambda: self.generator(self.noise(2 * len(real))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -17,8 +17,9 @@ from covid_synth_data.files.pixels import Grey
 from covid_synth_data.generators.noise import blocks
 from generation.data.batches import FilmBatches
 from generation.data.films import Progress, TrainingImages
+from generation.families import losses
 from generation.kinds.sampling import SAMPLING
-from generation.training.family import Family
+from generation.training.family import Family, frozen
 
 SAMPLE_SEED: Final = 0
 """The seed of the samples of an evaluation; a release uses the recipe's seed."""
@@ -76,6 +77,22 @@ class NoiseFamily(Family[FilmBatches]):
     def labels(self, count: int) -> Tensor:
         """Random labels int64 (count,) for a conditional generator."""
         return torch.randint(int(self.generator.classes), (count,), device=self.fabric.device)  # type: ignore[arg-type]
+
+    def update_both(self, real: Tensor, fake: Tensor, fooling: Callable[[], Tensor]) -> Mapping[str, Tensor]:
+        """One update of the discriminator, then one of the generator, with binary cross-entropy; both losses.
+
+        The discriminator tells the films `real` from `fake`; real and generated ones go through it apart, for
+        its batch norm. The generator learns from the films that `fooling` gives, which is called after the
+        first update and within autocast.
+        """
+        with self.fabric.autocast():
+            d_loss = losses.bce_discriminator(self.discriminator(real), self.discriminator(fake.detach()))
+        self.update("discriminator", d_loss)
+        with self.fabric.autocast(), frozen(self.discriminator):
+            g_loss = losses.bce_generator(self.discriminator(fooling()))
+        self.update("generator", g_loss)
+        self.update_teachers()
+        return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
 
     def inference_network(self) -> nn.Module:
         """The generator, or its teacher."""

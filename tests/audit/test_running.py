@@ -185,9 +185,9 @@ def test_a_folder_of_images_of_several_sizes_and_modes(shell, folders):
 def test_a_page_with_real_films(shell, folders):
     local = folders / "local.html"
     done = shell(
-        "audit", folders / "made", "--root", folders / "root", "-o", folders / "a", "--only", "copies",
-        "--local", local, "--json",
-    )  # fmt: skip
+        *("audit", folders / "made", "--root", folders / "root", "-o", folders / "a"),
+        *("--only", "copies", "--local", local, "--json"),
+    )
     assert done.code == 0, done.err
     assert json.loads(done.out)["kind"] == "audit"
     assert 'alt="real film' in local.read_text()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,18 +124,36 @@ def check_generators(
     """
     films = {name for learned in trained_on for name in learned.films}
     patients = {name for learned in trained_on for name in learned.patients}
+    # A column without [:] is read row by row, images included.
+    parts = {
+        part: zip(splits[part]["image_id"][:], splits[part]["patient_id"][:], strict=True)
+        for part in ("validation", "test")
+    }
+    return check_untaught(parts, films, patients, saw, "films")
+
+
+def check_untaught(
+    parts: Mapping[str, Iterable[tuple[str, str]]],
+    taught: Collection[str],
+    patients: Collection[str],
+    saw: Sequence[str],
+    what: str,
+) -> list[str]:
+    """Raise `LeakError` where a part has an image that is in `taught`, or whose patient is in `patients`.
+
+    `parts` give the id and the patient of each image; `what` names the images. Parts in `saw` may have some:
+    the note that says so, if they did, is returned.
+    """
     notes = []
-    for part in ("validation", "test"):
-        # A column without [:] is read row by row, images included.
-        rows = zip(splits[part]["image_id"][:], splits[part]["patient_id"][:], strict=True)
-        shared = [film for film, patient in rows if film in films or patient in patients]
+    for part, rows in parts.items():
+        shared = [image for image, patient in rows if image in taught or patient in patients]
         if shared and part in saw:
-            notes.append(f"{len(shared)} {part} films, or others of their patients, taught a generator")
+            notes.append(f"{len(shared)} {part} {what}, or others of their patients, taught a generator")
         elif shared:
             raise LeakError(
-                f"the {part} part has films that a generator of the release learned from",
+                f"the {part} part has {what} that a generator of the release learned from",
                 found=f"{len(shared)}, e.g. {shared[0]}",
                 expected="none",
-                hint="use the sources and the split seed that the release was made with",
+                hint="use the sources, the split and the split seed that the release was made with",
             )
     return notes

@@ -26,10 +26,14 @@ MOST_BYTES: Final = 4 * 1024**3
 def unpacked(folder: Path) -> list[Path]:
     """The folders that the archives below `folder` are unpacked in, one each, sorted by archive.
 
+    `folder` may be an archive itself. Where it is neither, there are none.
+
     Only `*.json` files are unpacked. Raises `ResultError` for an archive that cannot be read or that names a
     file outside its own folder, `OutputError` where the cache cannot be written.
     """
-    return [_unpack(archive) for archive in sorted(folder.rglob(f"*{SUFFIX}"))]
+    if folder.is_file() and folder.name.endswith(SUFFIX):
+        return [_unpack(folder)]
+    return [_unpack(archive) for archive in sorted(folder.rglob(f"*{SUFFIX}"))] if folder.is_dir() else []
 
 
 def _unpack(archive: Path) -> Path:

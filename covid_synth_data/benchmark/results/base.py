@@ -84,11 +84,13 @@ class Result(ResultFile):
 
 
 def files_named(folder: Path, *patterns: str) -> list[Path]:
-    """The files below `folder` that fit one of `patterns`, those in archives (`archives`) included, sorted.
+    """The files below `folder`, or in that archive, that fit one of `patterns`, sorted.
+
+    Those in archives below the folder (`archives`) are among them.
 
     Raises `ResultError` for none.
     """
-    folders = [folder, *archives.unpacked(folder)] if folder.is_dir() else []
+    folders = [folder, *archives.unpacked(folder)]
     files = [path for one in folders for path in sorted(p for name in patterns for p in one.rglob(name))]
     if not files:
         raise ResultError(

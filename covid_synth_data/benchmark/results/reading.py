@@ -24,7 +24,9 @@ _MODELS: Final[dict[str, type[Result]]] = {
 
 
 def find(folder: Path, kind: str | None = None) -> list[Path]:
-    """All result files of `kind` (None: of all kinds) below `folder`, those in archives too, sorted.
+    """All result files of `kind` (None: of all kinds) below `folder` or in that archive, sorted.
+
+    Files in archives below the folder are among them.
 
     Raises `ResultError` when there is none.
     """
@@ -33,7 +35,7 @@ def find(folder: Path, kind: str | None = None) -> list[Path]:
 
 def has(folder: Path, kind: str) -> bool:
     """Whether there is a result file of `kind` below `folder`, in an archive perhaps."""
-    folders = [folder, *archives.unpacked(folder)] if folder.is_dir() else []
+    folders = [folder, *archives.unpacked(folder)]
     return any(True for one in folders for _ in one.rglob(PATTERNS[kind]))
 
 

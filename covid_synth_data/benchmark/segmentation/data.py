@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from covid_synth_data.benchmark.data import released
 from covid_synth_data.benchmark.request import Progress
 from covid_synth_data.benchmark.segmentation.composition import Item
 from covid_synth_data.benchmark.suite.segmentation import Protocol, SegmentationSuite
@@ -196,27 +197,12 @@ def check_generator(
     Patients count where the protocol keeps them `apart`. A side in `generators_saw` may have: the note that
     says so, if it did, is returned.
     """
-    slices, patients = (
-        set(trained_on.films),
-        set(trained_on.patients) if protocol.apart == "patient" else set(),
-    )
-    notes = []
-    for side in ("validation", "test"):
-        shared = [
-            str(row["image_id"])
-            for row in sides[side]
-            if row["image_id"] in slices or row["patient_id"] in patients
-        ]
-        if shared and side in protocol.generators_saw:
-            notes.append(f"{len(shared)} {side} slices, or others of their patients, taught the generator")
-        elif shared:
-            raise LeakError(
-                f"the {side} part has slices that the generator of the release learned from",
-                found=f"{len(shared)}, e.g. {shared[0]}",
-                expected="none",
-                hint="use the source, the split and the split seed that the release was made with",
-            )
-    return notes
+    patients = set(trained_on.patients) if protocol.apart == "patient" else set()
+    parts = {
+        side: [(str(row["image_id"]), str(row["patient_id"])) for row in sides[side]]
+        for side in ("validation", "test")
+    }
+    return released.check_untaught(parts, set(trained_on.films), patients, protocol.generators_saw, "slices")
 
 
 def put_together(

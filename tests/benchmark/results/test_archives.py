@@ -42,6 +42,17 @@ def test_files_in_archives_are_found_beside_others_and_unpacked_once(tmp_path):
     assert results.find(folder)[1].read_text() == "[]"
 
 
+def test_an_archive_is_read_alone(tmp_path):
+    one = archive(tmp_path / "one.tar.xz", {"suite/a/seed-0.json": b"{}"})
+    archive(tmp_path / "two.tar.xz", {"suite/a/seed-1.json": b"{}"})
+    assert [path.name for path in results.find(one)] == ["seed-0.json"]
+    assert results.has(one, "classification")
+    other = tmp_path / "notes.txt"
+    other.write_text("no archive")
+    with pytest.raises(ResultError, match="no results in .*notes.txt"):
+        results.find(other)
+
+
 def test_a_damaged_archive_is_one_line(tmp_path):
     whole = archive(tmp_path / "suite.tar.xz", {"seed-0.json": b"{}" * 5000})
     content = whole.read_bytes()

@@ -85,10 +85,10 @@ def test_patients_of_the_set_stay_whole(root: Path) -> None:
 def test_a_run_holds_the_opacities_of_the_source_back(root: Path, tmp_path: Path, shell) -> None:
     out = tmp_path / "results"
     done = shell(
-        "benchmark", "run", "same-source", "--source", "siim-covid19", "--root", root, "--out", out,
-        "--model", f"{__name__}:Bright", "--regime", "real", "--regime", "same-source-real", "--seeds", 1,
-        "--device", "cpu",
-    )  # fmt: skip
+        *("benchmark", "run", "same-source", "--source", "siim-covid19", "--root", root, "--out", out),
+        *("--model", f"{__name__}:Bright", "--regime", "real", "--regime", "same-source-real"),
+        *("--seeds", 1, "--device", "cpu"),
+    )
     assert done.code == 0, done
     files = sorted(out.rglob("*.json"))
     found = [results.validate_result(path) for path in files]

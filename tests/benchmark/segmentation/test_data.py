@@ -124,10 +124,11 @@ def test_a_generator_that_learned_from_the_test_is_refused(suite, rows, plan) ->
     sides, rule = sides_of(suite, rows), suite.protocols["patient"]
     patient = plan.segmentation_test[0]["patient_id"]
     for films, patients in (([plan.segmentation_test[0]["image_id"]], []), ([], [patient])):
-        with pytest.raises(LeakError, match="the test part has slices that the generator"):
+        with pytest.raises(LeakError, match="the test part has slices that a generator"):
             data.check_generator(sides, manifest.Learned(films=films, patients=patients), rule)
     seen = manifest.Learned(films=[], patients=[plan.validation[0]["patient_id"]])
-    assert "taught the generator" in data.check_generator(sides, seen, rule)[0]
+    (note,) = data.check_generator(sides, seen, rule)
+    assert "slices, or others of their patients, taught a generator" in note
     with pytest.raises(LeakError, match="the validation part"):
         data.check_generator(sides, seen, rule.model_copy(update={"generators_saw": []}))
     assert data.check_generator(sides, manifest.Learned(films=[], patients=[]), rule) == []
