@@ -7,11 +7,10 @@ reliability diagrams, and the sensitivity against the skew of what was trained o
 from __future__ import annotations
 
 import hashlib
-import itertools
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -24,17 +23,28 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS: Final = 4
+FEW: Final = 8
+"""So many regimes are all labelled."""
+_DPI: Final = 110
+_LABEL: Final = 0.042
+"""Height of a label, as a share of sensitivity."""
 _INPUTS: Final = "Inputs"
 """Key of the text in the PNG that says what it was drawn from."""
 _REST, _POSITIVE, _OURS = "#0072b2", "#d55e00", "#333333"
 """Colours that readers with any kind of colour vision can tell apart."""
 
 
-def draw(groups: Sequence[Group], folder: Path, progress: Progress | None = None) -> dict[str, Path]:
+def draw(
+    groups: Sequence[Group],
+    folder: Path,
+    progress: Progress | None = None,
+    named: Mapping[tuple[str, ...], Collection[str]] | None = None,
+) -> dict[str, Path]:
     """Draw all figures of `groups` into `folder` as PNG; titles to paths.
 
-    `progress` gets (test sets and models drawn, all, what is done). A file that was drawn from the same
-    results stays. Raises `OutputError`, `MissingExtra`.
+    `progress` gets (test sets and models drawn, all, what is done). `named` are the regimes to label where
+    there are many, by test set and model (the first five parts of a group's key); None labels all. A file
+    that was drawn from the same results stays. Raises `OutputError`, `MissingExtra`.
     """
     together: dict[tuple[str, ...], list[Group]] = {}
     for group in groups:
@@ -47,19 +57,21 @@ def draw(groups: Sequence[Group], folder: Path, progress: Progress | None = None
         stem = "-".join((suite, task, kind, model))
         for what, (text, figure) in _FIGURES.items():
             path, title = folder / f"{stem}-{what}.png", f"{name}: {text}"
-            inputs = _digest(title, rows)
+            labelled = None if named is None else named.get((suite, version, task, kind, model), ())
+            inputs = _digest(title, rows, labelled)
             if _drawn_from(path) != inputs:
-                _save(figure(rows, title), path, inputs)
+                _save(figure(rows, title, labelled), path, inputs)
             made[title] = path
     return made
 
 
-def _digest(title: str, rows: Sequence[Group]) -> str:
+def _digest(title: str, rows: Sequence[Group], named: Collection[str] | None) -> str:
     """Of all that a figure shows and of what draws it."""
     from importlib.metadata import version
 
-    named = [title, version("matplotlib"), Path(__file__).read_text(encoding="utf-8")]
-    return hashlib.sha256("\n".join([*named, *(group.digest for group in rows)]).encode()).hexdigest()
+    labelled = "all" if named is None else " ".join(sorted(named))
+    parts = [title, labelled, version("matplotlib"), Path(__file__).read_text(encoding="utf-8")]
+    return hashlib.sha256("\n".join([*parts, *(group.digest for group in rows)]).encode()).hexdigest()
 
 
 def _drawn_from(path: Path) -> str | None:
@@ -133,58 +145,96 @@ def reliability(axes: Axes, group: Group) -> None:
     axes.text(0.04, 0.93, f"ECE {found.error:.3f}", fontsize=7)
 
 
-def skews(groups: Sequence[Group], title: str) -> Any:
+def skews(groups: Sequence[Group], title: str, named: Collection[str] | None = None) -> Any:
     """Sensitivity at 0.5 and at a specificity of 0.90 against the skew of the training films: the mean of the
-    seeds, with the lowest and highest limit of their intervals. Each regime has a sign of its own. Points lie
-    at their true values, so those of equal skew share a line."""
+    seeds, with the lowest and highest limit of their intervals.
+
+    Points lie at their true values, so those of equal skew share a line. Where there are more than `FEW`
+    regimes, those in `named` (None: all) have a label and limits; the others are small and pale.
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    figure = _figure(8.6, 3.6)
+    told = [group for group in groups if named is None or len(groups) <= FEW or group.first.regime in named]
+    figure = _figure(11.5, max(3.8, 0.14 * len(told) + 1.2))
     axes = figure.subplots(1, 2, sharey=True)
-    signs = {True: itertools.cycle(_SQUARE_SIGNS), False: itertools.cycle(_ROUND_SIGNS)}
-    for group in groups:
-        real = group.first.regime_rule.baseline
-        sign, filled = next(signs[real])
-        skew = group.first.composition.skew
-        for at, side in enumerate(axes):
+    for at, side in enumerate(axes):
+        points = {}
+        for group in groups:
             every = [
                 seed.metrics.sensitivity if at == 0 else seed.metrics.sensitivity_at[0].sensitivity
                 for seed in group.seeds
             ]
             mean = sum(one.value for one in every) / len(every)
             low, high = min(one.low for one in every), max(one.high for one in every)
-            colour = _OURS if real else _POSITIVE
-            side.errorbar(
-                [skew],
-                [mean],
-                yerr=[[mean - low], [high - mean]],
-                fmt=sign,
-                markersize=5,
-                color=colour,
-                markerfacecolor=colour if filled else "white",
-                linewidth=0.8,
-                alpha=0.8,
-                label=group.key[5],
-            )
-    for side, text in zip(axes, ("at 0.5", "at specificity 0.90"), strict=True):
-        side.set(xscale="log", ylim=(-0.02, 1.05), xlabel="negatives / positives (training)", title=text)
-        side.title.set_fontsize(8)
+            real, skew = group.first.regime_rule.baseline, group.first.composition.skew
+            colour, sign = (_OURS, "s") if real else (_POSITIVE, "o")
+            if group in told:
+                side.vlines(skew, low, high, color=colour, linewidth=0.8, alpha=0.4)
+                side.plot(skew, mean, sign, color=colour, markersize=5)
+                points[group.key[5]] = _Point(skew, mean, f"{mean:.2f} [{low:.2f}, {high:.2f}]", colour)
+            else:
+                side.plot(skew, mean, sign, color=colour, markersize=3, markerfacecolor="white", alpha=0.45)
+        side.set(xscale="log", ylim=(-0.02, 1.05), xlabel="negatives / positives (training)")
+        side.set_title(("at 0.5", "at specificity 0.90")[at], fontsize=8)
         low, high = side.get_xlim()
         # Room beside the signs, and at least one decade's worth of labelled ticks.
         side.set_xlim(low / 1.3, high * 1.3)
         side.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         side.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         side.xaxis.set_minor_formatter(NullFormatter())
+        _label(side, points)
     axes[0].set_ylabel("sensitivity")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=6.5)
-    # At the left and wrapped: the legend of many regimes reaches up to where a centred title ends.
-    figure.suptitle("\n".join(textwrap.wrap(title, 95)), fontsize=8, x=0.01, horizontalalignment="left")
+    lines = textwrap.wrap(title, 130)
+    if len(told) < len(groups):
+        lines.append(f"small and pale: {len(groups) - len(told)} regimes that the summary does not name")
+    figure.suptitle("\n".join(lines), fontsize=8, x=0.01, horizontalalignment="left")
     return figure
 
 
-_SQUARE_SIGNS: Final = [(sign, filled) for filled in (True, False) for sign in "sXDP"]
-_ROUND_SIGNS: Final = [(sign, filled) for filled in (True, False) for sign in "o^v<>ph*8d"]
-"""Of real films alone, and of regimes with synthetic films; more than any suite has."""
+class _Point(NamedTuple):
+    """A point of `skews`: where it lies, its value in words, its colour."""
+
+    x: float
+    y: float
+    value: str
+    colour: str
+
+
+def _label(axes: Axes, points: Mapping[str, _Point]) -> None:
+    """Write the names at the right of the axes, from top to bottom as the points lie, each with a line to its
+    point. The labels move apart; the points stay."""
+    places = spread([point.y for point in points.values()], _LABEL, *axes.get_ylim())
+    for (name, point), place in zip(points.items(), places, strict=True):
+        axes.annotate(
+            f"{name}  {point.value}",
+            xy=(point.x, point.y),
+            xytext=(1.03, place),
+            textcoords=axes.get_yaxis_transform(),
+            verticalalignment="center",
+            fontsize=6,
+            color=point.colour,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": point.colour, "linewidth": 0.4, "alpha": 0.5},
+        )
+
+
+def spread(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Places in the order of `values` that are at least `gap` apart, between `low` and `high`, and as near to
+    the values as that allows, by squares. The gap shrinks where there are too many for it.
+    """
+    from scipy.optimize import isotonic_regression
+
+    n = len(values)
+    if not n:
+        return []
+    gap = min(gap, (high - low) / n)
+    order = np.argsort(values, kind="stable")
+    # Less their gaps, places at least a gap apart are places in order.
+    steps = gap * np.arange(n)
+    fitted = isotonic_regression(np.asarray(values, float)[order] - steps).x
+    places = np.empty(n)
+    places[order] = np.clip(fitted, low + gap / 2, high - gap / 2 - steps[-1]) + steps
+    return [float(place) for place in places]
 
 
 def _panels(groups: Sequence[Group], panel: Any, size: tuple[float, float], title: str) -> Any:
@@ -208,7 +258,7 @@ def _figure(width: float, height: float) -> Any:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise MissingExtra(str(error.name), "figures") from error
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
 
 
 def _save(figure: Any, path: Path, inputs: str) -> None:
@@ -219,22 +269,22 @@ def _save(figure: Any, path: Path, inputs: str) -> None:
         # The layout is made once: with it, matplotlib would draw everything a second time to no end.
         figure.get_layout_engine().execute(figure)
         figure.set_layout_engine("none")
-        figure.savefig(file, format="png", dpi=110, metadata=metadata)
+        figure.savefig(file, format="png", metadata=metadata)
 
 
-_FIGURES: Final[dict[str, tuple[str, Callable[[Sequence[Group], str], Any]]]] = {
+_FIGURES: Final[dict[str, tuple[str, Callable[[Sequence[Group], str, Collection[str] | None], Any]]]] = {
     "confidence": (
         "confidence (first seed)",
-        lambda rows, title: _panels(rows, confidence, (3.1, 2.4), title),
+        lambda rows, title, named: _panels(rows, confidence, (3.1, 2.4), title),
     ),
     "confusion": (
         "confusion matrices: share of the row, films (mean over the seeds)",
-        lambda rows, title: _panels(rows, confusion, (3.1, 3.0), title),
+        lambda rows, title, named: _panels(rows, confusion, (3.1, 3.0), title),
     ),
     "reliability": (
         "reliability (first seed)",
-        lambda rows, title: _panels(rows, reliability, (3.1, 2.9), title),
+        lambda rows, title, named: _panels(rows, reliability, (3.1, 2.9), title),
     ),
-    "skew": ("sensitivity against skew, with 95 % limits", lambda rows, title: skews(rows, title)),
+    "skew": ("sensitivity against skew, with 95 % limits", skews),
 }
 """The figures of one test set and model: file name to what is shown and how it is drawn."""

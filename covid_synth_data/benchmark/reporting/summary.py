@@ -43,17 +43,29 @@ def section(compared: Sequence[Compared]) -> list[str]:
     ]
 
 
+def named(one: Compared) -> set[str]:
+    """The regimes that the line of the summary names."""
+    told = {gain.regime for gain in one.gains if gain.verdict in ("gain", "loss")}
+    highest = [max(made, key=_auc)] if (made := _made(one)) else []
+    return told | {group.first.regime for group in (*_to_beat(one), *highest)}
+
+
+def _made(one: Compared) -> list[Group]:
+    """The groups with synthetic images."""
+    # A ceiling is trained on real films that are held back from all others; it is no synthetic regime.
+    rules = [(group, group.first.regime_rule) for group in one.groups]
+    return [group for group, rule in rules if rule.synthetic and not rule.held]
+
+
+def _to_beat(one: Compared) -> list[Group]:
+    """The baseline to beat; none where nothing is compared."""
+    real = [group for group in one.groups if group.first.regime_rule.baseline]
+    chosen = comparisons.to_beat([group.sample for group in real]) if one.pairs else None
+    return [group for group in real if chosen is not None and group.first.regime == chosen.regime]
+
+
 def _line(one: Compared) -> list[str]:
     first = one.groups[0].first
-    real = [group for group in one.groups if group.first.regime_rule.baseline]
-    # A ceiling is trained on real films that are held back from all others; it is no synthetic regime.
-    made = [
-        group
-        for group in one.groups
-        if group.first.regime_rule.synthetic and not group.first.regime_rule.held
-    ]
-    chosen = comparisons.to_beat([group.sample for group in real]) if one.pairs else None
-    to_beat = [group for group in real if chosen is not None and group.first.regime == chosen.regime]
     counts = sorted({len(group.seeds) for group in one.groups})
     return [
         f"{first.suite} {first.suite_version}",
@@ -61,8 +73,8 @@ def _line(one: Compared) -> list[str]:
         first.preprocessing,
         first.model,
         str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}",
-        _highest(to_beat),
-        _highest(made),
+        _highest(_to_beat(one)),
+        _highest(_made(one)),
         _verdict(one.gains),
     ]
 

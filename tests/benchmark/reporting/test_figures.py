@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import json
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.text import Text
 from PIL import Image
 
 from covid_synth_data.benchmark import run
@@ -46,17 +50,64 @@ def test_figures_of_results(bench, tmp_path):
     assert [a.read_bytes() for a in made.values()] == [b.read_bytes() for b in again.values()]
 
 
-def test_the_legend_of_many_regimes_leaves_the_title_free(bench):
+@pytest.fixture
+def many(bench):
+    """24 groups under long names, all with one of two results, so that many points coincide."""
     run(bench.suite, **bench.arguments, regimes=["real", "real+gnc"], seeds=1)
-    groups = [
-        dataclasses.replace(group, key=(*group.key[:5], "real+random-tone-skew4@augmented"))
+    return [
+        dataclasses.replace(group, key=(*group.key[:5], f"{group.key[5]}-random-tone-skew4@augmented-{n}"))
+        for n in range(12)
         for group in collect(bench.arguments["out"])
     ]
+
+
+def test_the_labels_of_many_regimes_leave_each_other_and_the_title_free(many):
     title = "external@half-samples 2.0.0, covid-external, plain films, lite0-frozen: sensitivity against skew"
-    figure = figures.skews(groups * 7, title + ", with 95 % limits")
+    figure = figures.skews(many, title + ", with 95 % limits")
     figure.canvas.draw()
-    (legend,) = figure.legends
-    assert not figure._suptitle.get_window_extent().overlaps(legend.get_window_extent())
+    for axes in figure.axes:
+        assert len(axes.texts) == len(many)
+        boxes = sorted((Text.get_window_extent(label) for label in axes.texts), key=lambda box: box.y0)
+        assert all(below.y1 <= above.y0 + 0.5 for below, above in itertools.pairwise(boxes))
+        assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in boxes)
+        assert not any(figure._suptitle.get_window_extent().overlaps(box) for box in boxes)
+
+
+def test_points_lie_at_their_values_and_the_summary_says_which_have_a_label(many):
+    figure = figures.skews(many, "title", named={"real+gnc"})
+    for side, axes in enumerate(figure.axes):
+        expected = [
+            (
+                group.first.composition.skew,
+                (
+                    group.seeds[0].metrics.sensitivity
+                    if side == 0
+                    else group.seeds[0].metrics.sensitivity_at[0].sensitivity
+                ).value,
+            )
+            for group in many
+        ]
+        drawn = [(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines]
+        assert drawn == expected
+        assert [label.get_text().split()[0] for label in axes.texts] == [
+            group.key[5] for group in many if group.first.regime == "real+gnc"
+        ]
+        assert [label.xy for label in axes.texts] == expected[1::2]
+    assert "12 regimes that the summary does not name" in figure._suptitle.get_text()
+    few = figures.skews(many[:4], "title", named=set())
+    assert all(len(axes.texts) == 4 for axes in few.axes)
+
+
+@given(st.lists(st.floats(0, 1), max_size=40), st.floats(0.001, 0.2))
+def test_labels_are_spread_within_bounds_in_the_order_of_the_points(values, gap):
+    places = figures.spread(values, gap, 0.0, 1.0)
+    least = min(gap, 1 / max(len(values), 1))
+    assert all(0 <= place <= 1 for place in places)
+    order = sorted(range(len(values)), key=values.__getitem__)
+    assert all(places[b] - places[a] >= least - 1e-9 for a, b in itertools.pairwise(order))
+    alone = all(abs(a - b) >= gap for n, a in enumerate(values) for b in values[:n])
+    if alone and all(gap / 2 <= value <= 1 - gap / 2 for value in values):
+        assert places == pytest.approx(values)
 
 
 def test_saliency_shows_test_films_or_synthetic_ones(bench, tmp_path):
