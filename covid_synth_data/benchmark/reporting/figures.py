@@ -214,7 +214,14 @@ def _label(axes: Axes, points: Mapping[str, _Point]) -> None:
             fontsize=6,
             color=point.colour,
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": point.colour, "linewidth": 0.4, "alpha": 0.5},
+            # The line starts where the label does, at the middle of its height.
+            arrowprops={
+                "arrowstyle": "-",
+                "color": point.colour,
+                "linewidth": 0.4,
+                "alpha": 0.5,
+                "relpos": (0, 0.5),
+            },
         )
 
 

@@ -89,7 +89,7 @@ def test_figures_of_the_same_results_stay(folder, tmp_path):
 def test_points_against_skew_lie_at_their_true_values(folder):
     figure = figures.skews(collect(folder), "t")
     true = {group.first.regime: group.first.composition.skew for group in collect(folder)}
-    points = {line.get_label(): line[0].get_xdata()[0] for line in figure.axes[0].containers}
+    points = {label.get_text().split()[0]: label.xy[0] for label in figure.axes[0].texts}
     assert points == true
 
 
