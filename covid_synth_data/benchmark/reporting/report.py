@@ -76,7 +76,9 @@ def _of_classifiers(
     if figures is not None:
         from covid_synth_data.benchmark.reporting import figures as drawing
 
-        named = {one.groups[0].key[:5]: summary.named(one) for one in compared}
+        named: dict[tuple[str, ...], set[str]] = {}
+        for one in compared:
+            named.setdefault(one.groups[0].key[:5], set()).update(summary.named(one))
         made = drawing.draw(groups, Path(figures), progress, named if comparing else None)
         parts.append("## Figures\n\n" + "\n\n".join(f"![{t}]({os.path.relpath(p)})" for t, p in made.items()))
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
