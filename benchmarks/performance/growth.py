@@ -1,4 +1,4 @@
-"""How time and memory grow with size: import, verify, load, mix, leaks, duplicates, neighbours, leaderboard.
+"""How time and memory grow with size: releases, mixing, leaks, duplicates, neighbours, leaderboards.
 
     python benchmarks/performance/growth.py [--step NAME ...]
 
@@ -12,6 +12,7 @@ row against every other.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import multiprocessing
 import os
@@ -42,6 +43,7 @@ NAMES = (10_000, 100_000)
 LOOKS = (500, 1_000, 2_000)
 FEATURES = (2_000, 4_000, 8_000)
 RESULT_FILES = (100, 200, 400, 800)
+ONE_BOARD = (400, 800, 1_600)
 
 
 def images(folder: Path, count: int) -> Path:
@@ -141,6 +143,40 @@ def board(folder: Path, count: int) -> Callable[[], object]:
     return lambda: leaderboard.build(folder / "results", folder / "out")
 
 
+def one_board(folder: Path, count: int) -> Callable[[], object]:
+    """One board: as many regimes of ten seeds as there are results for, and two of them are baselines.
+
+    The version is one that no suite has, so that the regimes may have any name.
+    """
+    from covid_synth_data import leaderboard
+    from tests.leaderboard.made import made, write
+
+    mixed = made(regime="mixed").regime_rule
+    for number in range(count // 10):
+        name = ("real", "real-balanced")[number] if number < 2 else f"mixed-{number}"
+        for seed in range(10):
+            known = name if number < 2 else "mixed"
+            result = made(regime=known, seed=seed, skill=1 + number % 7 / 10, suite_version="0.1.0")
+            if number >= 2:
+                digest = hashlib.sha256(f"{name} {seed}".encode()).hexdigest()
+                result = result.model_copy(update={"regime": name, "regime_rule": mixed, "inputs": digest})
+            write(folder / "results", result)
+    return lambda: leaderboard.build(folder / "results", folder / "out")
+
+
+def repeats(folder: Path, count: int) -> Callable[[], object]:
+    """Films of which a third are copies of others, as a protocol finds them."""
+    import pandas as pd
+
+    from covid_synth_data.splits.protocols import joining
+
+    films = np.random.default_rng([11, count]).integers(0, count, count)
+    cells = {"label": "covid-19", "reason": "", "source_dataset": "made"}
+    frame = pd.DataFrame({name: [text] * count for name, text in cells.items()})
+    joined = joining.Joined(np.arange(count), films=films, patients=films)
+    return lambda: joining.drop_repeats(frame, joined)
+
+
 STEPS: dict[str, tuple[Callable[[Path, int], Callable[[], object]], tuple[int, ...], str]] = {
     "import": (importing, TABLES, "images"),
     "verify": (verifying, TABLES, "images"),
@@ -150,7 +186,9 @@ STEPS: dict[str, tuple[Callable[[Path, int], Callable[[], object]], tuple[int, .
     "duplicates, equal files": (equal_files, LARGE, "rows"),
     "duplicates, by looks": (looks, LOOKS, "films"),
     "audit neighbours": (neighbours, FEATURES, "images, 1,280 features"),
+    "repeated films": (repeats, TABLES, "films of a task"),
     "leaderboard": (board, RESULT_FILES, "result files"),
+    "leaderboard, one board": (one_board, ONE_BOARD, "result files of one suite and version"),
 }
 
 

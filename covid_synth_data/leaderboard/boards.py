@@ -167,18 +167,21 @@ def _board(key: tuple[str, str, str], groups: Sequence[Group]) -> Board:
 
 def _block(groups: Sequence[Group], suite: ClassificationSuite | None) -> Block:
     first = groups[0].first
-    baselines = [group.first.regime for group in groups if group.first.regime_rule.baseline]
+    baselines = {group.first.regime for group in groups if group.first.regime_rule.baseline}
     pairs = comparisons.compare([group.sample for group in groups]) if baselines else []
     chosen = comparisons.to_beat([item.sample for item in groups]) if baselines else None
     best = None if chosen is None else chosen.regime
     rows = {group.first.regime: tables.row_of(group) for group in groups}
+    versus: dict[str, list[comparisons.Pair]] = defaultdict(list)
+    for pair in pairs:
+        versus[pair.regime].append(pair)
     gain_of = {item.regime: item for item in gains.gains(pairs, baselines=True) if item.metric == "AUC"}
     entries = [
         Entry(
             group=group,
             row=rows[group.first.regime],
             baseline=group.first.regime in baselines,
-            versus=tuple(pair for pair in pairs if pair.regime == group.first.regime),
+            versus=tuple(versus[group.first.regime]),
             best=best,
             gain=gain_of.get(group.first.regime),
         )

@@ -12,6 +12,7 @@ moves them, copies of real positives and mislabelled negatives included.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final, Literal
 
@@ -103,8 +104,11 @@ def gains(pairs: Sequence[Pair], *, baselines: bool = False) -> list[Gain]:
     p = _holm([(key, with_verdict[key[0]].contrasts[METRICS[key[1]]].p) for key in tests])
     p_named = _holm([(key, named[key[0]].contrasts[METRICS[key[1]]].p) for key in tests if key[0] in named])
     alpha = ALPHA / max(len(tests), 1)
+    of_regime: dict[str, list[Pair]] = defaultdict(list)
+    for pair in pairs:
+        of_regime[pair.regime].append(pair)
     return [
-        _gain(name, metric, pairs, (to_beat[name], named.get(name)), (p, p_named), alpha)
+        _gain(name, metric, of_regime[name], (to_beat[name], named.get(name)), (p, p_named), alpha)
         for name, pair in to_beat.items()
         for metric in METRICS
         if baselines or not pair.regime_is_baseline
@@ -122,7 +126,7 @@ def _holm(tests: Sequence[tuple[tuple[str, str], float]]) -> Tests:
 def _gain(
     regime: str,
     metric: str,
-    pairs: Sequence[Pair],
+    mine: Sequence[Pair],
     against: tuple[Pair, Pair | None],
     corrected: tuple[Tests, Tests],
     alpha: float,
@@ -131,7 +135,6 @@ def _gain(
     best, own = against
     over = best.contrasts[name]
     over_named = None if own is None else own.contrasts[name]
-    mine = [pair for pair in pairs if pair.regime == regime]
     p, p_named = (
         corrected[0].get(key, over.p),
         None if over_named is None else corrected[1].get(key, over_named.p),
@@ -176,8 +179,10 @@ def verdict(all_gains: Sequence[Gain]) -> str:
         return f"Too few seeds ({fewest}) for a verdict; {SEEDS_NEEDED} are needed."
     if all(gain.verdict == "no honest baseline" for gain in all_gains):
         return "No baseline that is balanced, weighted or augmented was run, so there is no verdict."
-    regimes = dict.fromkeys(gain.regime for gain in all_gains)
-    return " ".join(_sentences(name, [gain for gain in all_gains if gain.regime == name]) for name in regimes)
+    of_regime: dict[str, list[Gain]] = defaultdict(list)
+    for gain in all_gains:
+        of_regime[gain.regime].append(gain)
+    return " ".join(_sentences(name, mine) for name, mine in of_regime.items())
 
 
 def _sentences(regime: str, mine: Sequence[Gain]) -> str:

@@ -99,8 +99,9 @@ def _choose_home(frame: pd.DataFrame, joined: Joined) -> None:
     repeated = mine["film"].duplicated()
     frame.loc[elsewhere["at"], ["split", "reason"]] = "", f"external trains on {HOME} alone"
     frame.loc[mine.loc[repeated, "at"], ["split", "reason"]] = "", _kept_from((HOME,))[0]
-    for at, patient in mine.loc[~repeated, ["at", "patient"]].itertuples(index=False):
-        frame.loc[at, ["split", "reason"]] = "validation" if patient in validates else "train", ""
+    kept = mine[~repeated]
+    frame.loc[kept["at"], "split"] = np.where(kept["patient"].isin(validates), "validation", "train")
+    frame.loc[kept["at"], "reason"] = ""
 
 
 def _kept_from(sources: tuple[str, ...]) -> list[str]:
@@ -163,16 +164,19 @@ def _test_on(
     kept: set[int] = set()
     named: dict[int, str] = {}
     frame.loc[requested, "reason"] = "unreadable image"
-    for row, film, patient in zip(
-        at[candidate].tolist(),
-        joined.films[candidate].tolist(),
-        joined.patients[candidate].tolist(),
-        strict=True,
+    at, patients = at[candidate], joined.patients[candidate]
+    # Columns are changed once: every change of a cell would copy a column of text.
+    reasons: list[str] = []
+    for film, patient, source in zip(
+        joined.films[candidate].tolist(), patients.tolist(), sources[candidate], strict=True
     ):
         if patient in known:
-            reason = f"looks like a film of {known[patient]}"
+            reasons.append(f"looks like a film of {known[patient]}")
         else:
-            reason = f"same film as one kept from {frame['source_dataset'].iat[row]}" if film in kept else ""
+            reasons.append(f"same film as one kept from {source}" if film in kept else "")
         kept.add(film)
-        name = named.setdefault(patient, str(frame["patient_id"].iat[row]))
-        frame.loc[row, ["split", "reason", "patient_id"]] = "" if reason else "test", reason, name
+    for patient, name in zip(patients.tolist(), frame["patient_id"].iloc[at].astype(str), strict=True):
+        named.setdefault(patient, name)
+    frame.loc[at, "split"] = ["" if reason else "test" for reason in reasons]
+    frame.loc[at, "reason"] = reasons
+    frame.loc[at, "patient_id"] = [named[patient] for patient in patients.tolist()]

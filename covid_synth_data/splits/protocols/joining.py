@@ -71,24 +71,27 @@ TWO_CLASSES: Final = "same film under two classes"
 def drop_repeats(frame: pd.DataFrame, joined: Joined, by: str = "label") -> None:
     """Keep the first row of each film; none where its rows disagree about the class (the column `by`)."""
     frame.loc[contradictions(frame, joined, by), "reason"] = TWO_CLASSES
-    for rows in _repeated(frame, joined, by):
-        kept = frame["source_dataset"].iat[rows["at"].to_numpy()[0]]
-        frame.loc[rows["at"].to_numpy()[1:], "reason"] = f"same film as one kept from {kept}"
+    rows = _repeated(frame, joined, by)
+    kept = rows.groupby("film")["at"].transform("first")
+    again = rows["at"] != kept
+    # The column is changed once: every change of a cell would copy a column of text.
+    sources = frame["source_dataset"].iloc[kept[again]]
+    frame.loc[rows["at"][again], "reason"] = [f"same film as one kept from {source}" for source in sources]
 
 
 def contradictions(frame: pd.DataFrame, joined: Joined, by: str) -> list[int]:
     """Positions of the rows of films whose rows disagree about the class (the column `by`)."""
-    films = [rows for rows in _repeated(frame, joined, by) if rows["class"].nunique() > 1]
-    return [at for rows in films for at in rows["at"].tolist()]
+    rows = _repeated(frame, joined, by)
+    several = rows.groupby("film")["class"].transform("nunique") > 1
+    return [int(at) for at in rows["at"][several]]
 
 
-def _repeated(frame: pd.DataFrame, joined: Joined, by: str) -> list[pd.DataFrame]:
-    """Position `at` and `class` of the rows of each film that takes part more than once, film by film."""
+def _repeated(frame: pd.DataFrame, joined: Joined, by: str) -> pd.DataFrame:
+    """Film, class, and position `at` of the rows of each film that takes part more than once."""
     part = frame.iloc[joined.used]
     table = pd.DataFrame({"film": joined.films, "class": part[by].to_numpy(), "at": joined.used})
     table = table[(part["reason"] == "").to_numpy()]
-    table = table[table["film"].duplicated(keep=False)]
-    return [rows for _, rows in table.groupby("film", sort=True)]
+    return table[table["film"].duplicated(keep=False)]
 
 
 def refuse_licences(frame: pd.DataFrame) -> None:

@@ -165,18 +165,26 @@ def _place(
     # What else looks like each patient's films: the part of a normal in `clean`, or a film of another set.
     placed: dict[int, set[str]] = {}
     strange: dict[int, str] = {}
-    for row, patient in zip(joined.used[~mine].tolist(), joined.patients[~mine].tolist(), strict=True):
+    theirs = every.iloc[joined.used[~mine]]
+    for row, patient, part, source, split_too in zip(
+        joined.used[~mine].tolist(),
+        joined.patients[~mine].tolist(),
+        theirs["split"].astype(str),
+        theirs["source_dataset"].astype(str),
+        _rsna_normals(theirs),
+        strict=True,
+    ):
         if row < len(own) + len(normals):
-            placed.setdefault(patient, set()).add(str(every["split"].iat[row]))
-        elif not _rsna_normal(every.iloc[row]):
-            strange.setdefault(patient, str(every["source_dataset"].iat[row]))
+            placed.setdefault(patient, set()).add(part)
+        elif not split_too:
+            strange.setdefault(patient, source)
     films = _once(own, at, joined.films[mine])
     group = pd.DataFrame({"at": at, "patient": patients})[films]
     names = placing.names(own["patient_id"].iloc[at].tolist(), patients)
-    for row, patient in zip(group["at"].tolist(), group["patient"].tolist(), strict=True):
-        own.loc[row, "patient_id"] = names[patient]
-        if patient in strange:
-            own.loc[row, "reason"] = f"looks like a film of {strange[patient]}"
+    # Columns are changed once: every change of a cell would copy a column of text.
+    own.loc[group["at"], "patient_id"] = [names[patient] for patient in group["patient"]]
+    odd = group[group["patient"].isin(strange)]
+    own.loc[odd["at"], "reason"] = [f"looks like a film of {strange[patient]}" for patient in odd["patient"]]
     if cross_validated:
         _deal(own, group, names, request)
     else:
@@ -195,8 +203,7 @@ def _deal(own: pd.DataFrame, group: pd.DataFrame, names: dict[int, str], request
     strata = [str(patient in opacities) for patient in others]
     places = placing.place(np.array(numbers, np.float64), strata, (CV_VALIDATION,))
     parts = dict(zip(others, np.where(places == 0, "validation", "train").tolist(), strict=True))
-    for row, patient in zip(group["at"].tolist(), group["patient"].tolist(), strict=True):
-        own.loc[row, "split"] = parts.get(patient, "test")
+    own.loc[group["at"], "split"] = [parts.get(patient, "test") for patient in group["patient"]]
 
 
 def _hold(
@@ -212,21 +219,20 @@ def _hold(
     opacities = set(group["patient"][(own["label"].iloc[group["at"]] != "normal").to_numpy()])
     tested = [patient for patient, part in parts.items() if part == "test"]
     folds = _folds(tested, [str(patient in opacities) for patient in tested], names, request)
-    for row, patient in zip(group["at"].tolist(), group["patient"].tolist(), strict=True):
-        part, opacity = parts[patient], own["label"].iat[row] != "normal"
-        if own["reason"].iat[row]:
-            continue
-        if opacity and part == "train":
-            own.loc[row, "reason"] = (
-                "of a patient whose normals are trained on"
-                if own["patient_known"].iat[row]
-                else "looks like a normal that is trained on"
-            )
-        elif part == "test" and folds[patient] != (request.fold or 0):
-            # Opacities of other folds are there for the ceiling alone.
-            own.loc[row, ["split", "reason"]] = ("train", "") if opacity else ("", _ELSEWHERE)
-        else:
-            own.loc[row, "split"] = part
+    free = group[(own["reason"].iloc[group["at"]] == "").to_numpy()]
+    opacity = (own["label"].iloc[free["at"]] != "normal").to_numpy()
+    part = free["patient"].map(parts).to_numpy()
+    trained = opacity & (part == "train")
+    other_fold = (part == "test") & (free["patient"].map(folds) != (request.fold or 0)).to_numpy()
+    # Opacities of other folds are there for the ceiling alone.
+    split = np.where(other_fold, np.where(opacity, "train", ""), np.where(trained, "", part))
+    known = own["patient_known"].iloc[free["at"]].to_numpy(bool)
+    why = np.where(
+        known, "of a patient whose normals are trained on", "looks like a normal that is trained on"
+    )
+    reason = np.where(trained, why, np.where(other_fold & ~opacity, _ELSEWHERE, ""))
+    own.loc[free["at"], "split"] = split
+    own.loc[free["at"], "reason"] = reason
 
 
 def _once(own: pd.DataFrame, at: Any, films: Any) -> npt.NDArray[np.bool_]:
@@ -274,10 +280,12 @@ def _folds(
     return dict(zip(patients, places.tolist(), strict=True))
 
 
-def _rsna_normal(row: pd.Series) -> bool:
-    """Whether a film of radiography is an RSNA normal, which `clean` splits; other sets have none here."""
-    return bool(
-        row["source_dataset"] == "radiography" and row["label"] == "normal" and row["origin"] == "rsna"
+def _rsna_normals(rows: pd.DataFrame) -> pd.Series:
+    """Which films are RSNA normals of radiography, which `clean` splits; other sets have none here."""
+    if "origin" not in rows.columns:
+        return pd.Series(False, rows.index)
+    return (
+        (rows["source_dataset"] == "radiography") & (rows["label"] == "normal") & (rows["origin"] == "rsna")
     )
 
 
