@@ -212,16 +212,19 @@ class Record:
         return value if low <= value <= high else None
 
 
-def read_table(path: Path, required: Sequence[str], delimiter: str = ",") -> list[Record]:
+def read_table(
+    path: Path, required: Sequence[str], delimiter: str = ",", hint: str | None = None
+) -> list[Record]:
     """All rows of a CSV file with a header, in file order. Unnamed and unknown columns are allowed.
 
     A row that does not fit the header is returned with `broken` set, so that the caller can say why it is
     not used. Raises `MissingSource` where there is no such file, and `BadMetadata` naming the file, the row
-    and the column where it is not UTF-8, is no CSV, or lacks a required column.
+    and the column where it is not UTF-8, is no CSV, or lacks a required column. `hint` is the next step where
+    the file or a column is missing.
     """
     if not path.is_file():
         raise MissingSource(
-            f"no file {path}", expected="the metadata of the set", hint="download it again, complete"
+            f"no file {path}", expected="the metadata of the set", hint=hint or "download it again, complete"
         )
     text = _decode(path)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -238,7 +241,7 @@ def read_table(path: Path, required: Sequence[str], delimiter: str = ",") -> lis
                 f"{path}, line 1 has {header.count(column)} columns named {column!r}",
                 found=", ".join(header)[:200] or "an empty file",
                 expected="one column of each of " + ", ".join(required),
-                hint="download the file again",
+                hint=hint or "download the file again",
             )
     return [_record(number, header, cells) for number, (_, cells) in enumerate(rows[1:], start=2)]
 

@@ -32,6 +32,8 @@ PARTS: Final = {"train": "train", "validation": "validation", "val": "validation
 
 EXTRA: Final = ("stated_split",)
 
+TABLE_HINT: Final = "name the table and its columns in a TOML file, and leave out the columns that it lacks"
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
@@ -184,7 +186,7 @@ def _rows(source: Declared, folder: Path) -> Iterator[dict[str, Any]]:
     tables = source.tables or {"": source.table}
     for part, name in tables.items():
         place = folder / name
-        for record in disk.read_table(place, [column for column in needed if column is not None]):
+        for record in disk.read_table(place, [one for one in needed if one is not None], hint=TABLE_HINT):
             where = f"{place}, row {record.row}"
             yield _row(source, place.parent, record, where) | (
                 {"stated_split": PARTS[part]} if part else {"stated_split": _part(source, record, where)}
@@ -237,7 +239,7 @@ def _from_folder(folder: Path, name: str | None) -> Declared:
     first = folder / (METADATA if (folder / METADATA).is_file() else next(iter(tables.values()), METADATA))
     if first == folder / METADATA:
         tables = {}
-    records = disk.read_table(first, (Columns().file, Columns().label))
+    records = disk.read_table(first, (Columns().file, Columns().label), hint=TABLE_HINT)
     has = records[0].values if records else {}
 
     def column(*names: str) -> str | None:

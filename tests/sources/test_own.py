@@ -176,7 +176,7 @@ def test_copies_of_own_films_are_refused_in_import(shell, hospital, tmp_path) ->
         (('name = "my-task"', 'name = "normal-vs-covid"'), ("'normal-vs-covid' is taken",)),
         (('name = "my-hospital"', 'name = "../x"'), ("wrong value for 'name'",)),
         (('"covid-19"', '"covid19"'), ("unknown label", "did you mean 'covid-19'")),
-        (('file = "path"', 'file = "file"'), ("0 columns named 'file'",)),
+        (('file = "path"', 'file = "file"'), ("0 columns named 'file'", "leave out the columns that it lacks")),
         (('folder = "films"', 'folder = "fims"'), ("no folder",)),
         (("licence =", "license ="), ("did you mean 'licence'",)),
         (('"COVID"', '"Corona"'), ()),
@@ -239,3 +239,22 @@ def test_a_suite_takes_the_task(shell, hospital, tmp_path) -> None:
     result = results.validate_result(path)
     assert {row.image_id.partition("/")[0] for row in result.predictions} == {"my-hospital"}
     assert (result.task, result.protocol) == ("my-task", "own")
+
+
+def test_patients_that_look_alike_are_told_of(shell, hospital) -> None:
+    """Four of them count as one, so that their films move together."""
+    assert shell("source", "add", hospital).code == 0
+    assert not any("look alike" in note for note in plan_task("my-task", None).notes)
+    for number in range(0, 10, 2):
+        film(hospital.parent / f"films/a/{number}.png", 1, side=64 + number)
+    note = next(note for note in plan_task("my-task", None).notes if "look alike" in note)
+    assert note == (
+        "films of several of the 30 patients look alike: they count as 27 patients, the largest with 4 films"
+    )
+
+
+def test_a_folder_without_a_table(shell, tmp_path) -> None:
+    film(tmp_path / "films/a.png", 1)
+    shell("source", "add", tmp_path / "films").error(
+        "metadata.csv", "name the table and its columns in a TOML"
+    )

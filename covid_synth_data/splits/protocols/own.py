@@ -34,6 +34,7 @@ def own(request: Request) -> Outcome:
         )
     joined = joining.join(frame, notes, request.progress)
     joining.drop_repeats(frame, joined)
+    _note_joined(frame, joined, notes)
     if (frame["stated_split"] != "").any():
         _as_stated(frame, joined)
         notes.append("parts are those that the source states")
@@ -43,6 +44,18 @@ def own(request: Request) -> Outcome:
     if request.licences == "permissive":
         joining.refuse_licences(frame)
     return Outcome(frame, notes)
+
+
+def _note_joined(frame: pd.DataFrame, joined: Joined, notes: list[str]) -> None:
+    """Say how many patients are one because films look alike; a split by patient moves them together."""
+    kept = (frame["reason"].iloc[joined.used] == "").to_numpy()
+    stated = frame["patient_id"].iloc[joined.used[kept]].nunique()
+    groups = pd.Series(joined.patients[kept]).value_counts()
+    if len(groups) < stated:
+        notes.append(
+            f"films of several of the {stated} patients look alike: they count as {len(groups)} patients, the"
+            f" largest with {groups.iloc[0]} films"
+        )
 
 
 def _as_stated(frame: pd.DataFrame, joined: Joined) -> None:
