@@ -176,7 +176,7 @@ def test_copies_of_own_films_are_refused_in_import(shell, hospital, tmp_path) ->
         (('name = "my-task"', 'name = "normal-vs-covid"'), ("'normal-vs-covid' is taken",)),
         (('name = "my-hospital"', 'name = "../x"'), ("wrong value for 'name'",)),
         (('"covid-19"', '"covid19"'), ("unknown label", "did you mean 'covid-19'")),
-        (('file = "path"', 'file = "file"'), ("0 columns named 'file'", "leave out the columns that it lacks")),
+        (('file = "path"', 'file = "file"'), ("0 columns named 'file'", "leave out the columns")),
         (('folder = "films"', 'folder = "fims"'), ("no folder",)),
         (("licence =", "license ="), ("did you mean 'licence'",)),
         (('"COVID"', '"Corona"'), ()),
