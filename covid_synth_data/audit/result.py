@@ -21,7 +21,7 @@ FOLDER: Final = "audit"
 """The folder of a benchmark's results that holds the audits."""
 
 
-class Films(FrozenModel):
+class FilmCounts(FrozenModel):
     """A set of films of the audit: how many, of how many patients (or sources), of which real sets."""
 
     films: Annotated[int, Field(ge=0)]
@@ -75,7 +75,7 @@ class Audit(FrozenModel):
     subject: Subject
     seed: Annotated[int, Field(ge=0)]
     limit: Annotated[int, Field(gt=0)] | None
-    films: dict[Line, Films]
+    films: dict[Line, FilmCounts]
     sections: Annotated[list[SectionResult], Field(min_length=1)]
     code: Code
     hardware: Hardware

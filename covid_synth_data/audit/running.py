@@ -107,8 +107,8 @@ def measure(
     )
 
 
-def _summary(films: FilmSet) -> result.Films:
-    return result.Films(
+def _summary(films: FilmSet) -> result.FilmCounts:
+    return result.FilmCounts(
         films=len(films),
         groups=len(set(films.groups)),
         datasets=dict(sorted(Counter(films.datasets).items())),

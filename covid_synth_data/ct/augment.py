@@ -35,7 +35,7 @@ _PATTERN: Final = re.compile(
 
 
 @dataclass(frozen=True)
-class Settings:
+class AugmentRange:
     """How much is done at most. The paper gives no numbers; these keep a slice a plausible slice.
 
     `crop` is the smallest side that is cut out, as a share; `rotate` in degrees either way; `elastic` the
@@ -67,11 +67,11 @@ class Settings:
                 )
 
 
-PAPER: Final = Settings()
+PAPER: Final = AugmentRange()
 
 
 def augmented(
-    rows: Sequence[R], count: int, seed: int = 0, settings: Settings = PAPER
+    rows: Sequence[R], count: int, seed: int = 0, settings: AugmentRange = PAPER
 ) -> Iterator[tuple[R, str]]:
     """`count` pairs of a row and a variant: every row as often as any other, give or take one.
 
@@ -92,7 +92,7 @@ def check(rows: int, count: int, seed: int) -> None:
         )
 
 
-def variant(seed: int, i: int, settings: Settings = PAPER, *, noise: bool = True) -> str:
+def variant(seed: int, i: int, settings: AugmentRange = PAPER, *, noise: bool = True) -> str:
     """The variant of (seed, i); without `noise` the same geometry, for label maps alone."""
     random = np.random.default_rng([seed, i, 12_000])
     side = round(1000 * random.uniform(settings.crop, 1))

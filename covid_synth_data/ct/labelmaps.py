@@ -38,7 +38,7 @@ _PATTERN: Final = re.compile(r"^moved:from=(.+);shift=(-?\d+),(-?\d+);flip=([01]
 
 
 def augmented(
-    rows: Sequence[Row], count: int, seed: int = 0, settings: augment.Settings = augment.PAPER
+    rows: Sequence[Row], count: int, seed: int = 0, settings: augment.AugmentRange = augment.PAPER
 ) -> Iterator[tuple[Row, str]]:
     """`count` pairs of a row and a variant of its own label map; see `augment.augmented`. No noise."""
     pairs = augment.augmented(rows, count, seed, settings)

@@ -14,6 +14,7 @@ A page marks the place of a table with two comments; the text between them belon
 
     <!-- probe NAME PART -->               AUCs of benchmarks/results/probes/NAME.json on changed films
     <!-- probe NAME PART BASELINE -->      their differences from that baseline
+    <!-- views NAME -->                    AUCs of that file on the whole films of each view alone
     <!-- lesions NAME -->                  what benchmarks/results/lesions/NAME.json says of maps and masks
     <!-- positives NAME -->                regimes of benchmarks/results/NAME.tar.xz by their positives
     <!-- end of table -->
@@ -37,6 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 AUDIT = re.compile(r"(<!-- audit ([a-z0-9.@ -]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 PROBE = re.compile(r"(<!-- probe (\S+) (\S+)(?: (\S+))? -->\n).*?(<!-- end of table -->)", re.DOTALL)
 POSITIVES = re.compile(r"(<!-- positives (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+VIEWS = re.compile(r"(<!-- views (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 LESIONS = re.compile(r"(<!-- lesions (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 PLACE = re.compile(r"(<!-- table (\S+) (\S+) (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
@@ -152,7 +154,20 @@ def with_probes(text: str, folder: Path) -> str:
         part: probes.Part = "validation" if place[3] == "validation" else "test"
         return place[1] + probe_table(probe, part, place[4]) + place[5]
 
-    return PROBE.sub(made, text)
+    def of_views(place: re.Match[str]) -> str:
+        return place[1] + view_table(validate_as(folder / f"{place[2]}.json", probes.ProbeResult)) + place[3]
+
+    return VIEWS.sub(of_views, PROBE.sub(made, text))
+
+
+def view_table(probe: probes.ProbeResult) -> str:
+    """A Markdown table with a row for each view of each part: its films, and the AUC of each regime."""
+    head = ["view", "negatives", "positives", *(f"`{name}`" for name in probe.regimes)]
+    lines: dict[tuple[str, str], list[str]] = {}
+    for row in probe.views:
+        line = lines.setdefault((row.part, row.view), [row.view, f"{row.negatives:,}", f"{row.positives:,}"])
+        line.append(f"{row.auc.value:.3f} [{row.auc.low:.3f}, {row.auc.high:.3f}]")
+    return markdown([head, ["---"] * len(head), *lines.values()])
 
 
 def lesion_table(found: lesions.LesionResult) -> str:

@@ -24,7 +24,7 @@ EXACT, CLOSE, DIFFERS = "exact", "close", "differs"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RowComparison:
     """A row made again.
 
     `columns` are those that differ from the plan, the image aside. `bytes_equal` compares the encoded images,
@@ -58,7 +58,7 @@ class Report:
     exact: bool
     why: list[str]
     films: list[SourceMatch]
-    rows: list[Outcome]
+    rows: list[RowComparison]
 
     @property
     def passed(self) -> bool:
@@ -80,7 +80,7 @@ class Report:
             ]
         head = ("subset", "rows", "exact", "close", "differ", "same bytes", "largest", "lowest PSNR")
         lines += ["", "".join(f"{name:>12}" for name in head)]
-        groups: dict[str, list[Outcome]] = defaultdict(list)
+        groups: dict[str, list[RowComparison]] = defaultdict(list)
         for row in self.rows:
             groups[row.subset].append(row)
         lines += ["".join(f"{cell!s:>12}" for cell in _cells(name, rows)) for name, rows in groups.items()]
@@ -88,7 +88,7 @@ class Report:
         return "\n".join([*lines, *(_described(row) for row in wrong[:10])])
 
 
-def _cells(name: str, rows: Sequence[Outcome]) -> list[Any]:
+def _cells(name: str, rows: Sequence[RowComparison]) -> list[Any]:
     """The line of a subset in the table."""
     lowest = min((row.psnr for row in rows if row.psnr is not None), default=None)
     return [
@@ -101,14 +101,14 @@ def _cells(name: str, rows: Sequence[Outcome]) -> list[Any]:
     ]
 
 
-def _described(row: Outcome) -> str:
+def _described(row: RowComparison) -> str:
     """The line of a row that differs."""
     columns = f"columns {', '.join(row.columns)}; " if row.columns else ""
     pixels = f"largest {row.largest}, {row.psnr:.1f} dB" if row.psnr is not None else "the same pixels"
     return f"differs: {row.image_id}, {columns}{pixels}"
 
 
-def compare(released: dict[str, Any], planned: dict[str, Any], subset: str, exact: bool) -> Outcome:
+def compare(released: dict[str, Any], planned: dict[str, Any], subset: str, exact: bool) -> RowComparison:
     """A released row against the row that was planned and made again, images as a reader sees them: decoded.
 
     `planned` has every column, its image encoded as the release has it. All columns but the image must be
@@ -123,13 +123,13 @@ def compare(released: dict[str, Any], planned: dict[str, Any], subset: str, exac
         load_grey(new).astype(np.int64),
     )
     if before.shape != now.shape:
-        return Outcome(name, subset, columns, False, 255, 0.0, DIFFERS)
+        return RowComparison(name, subset, columns, False, 255, 0.0, DIFFERS)
     if (released["image"] or {}).get("path") != planned["image"]["path"]:
         columns.append("image.path")
     psnr = ratio(before, now)
     close = not exact and psnr is not None and psnr >= BOUND
     verdict = DIFFERS if columns else EXACT if psnr is None else CLOSE if close else DIFFERS
-    return Outcome(name, subset, columns, old == new, int(np.abs(before - now).max()), psnr, verdict)
+    return RowComparison(name, subset, columns, old == new, int(np.abs(before - now).max()), psnr, verdict)
 
 
 def _same(released: Any, planned: Any) -> bool:

@@ -27,7 +27,7 @@ from generation.kinds.kind import maker_of
 from generation.kinds.maker import Maker
 from generation.recipe import Recipe, Release, family
 from generation.releasing import build
-from generation.releasing.comparison import Outcome, Report, SourceMatch, compare
+from generation.releasing.comparison import Report, RowComparison, SourceMatch, compare
 
 Progress = Callable[[int, int], None]
 
@@ -71,7 +71,7 @@ def reproduce(
     folder = references.resolve(reference, ("weights/",))
     listed = manifest.read(folder)
     shares = _shares({name: subset.rows for name, subset in sorted(listed.subsets.items())}, rows)
-    outcomes: list[Outcome] = []
+    outcomes: list[RowComparison] = []
     why: dict[str, None] = {}
     films, used = [], ""
     for number, (name, share) in enumerate(shares.items()):
@@ -230,7 +230,7 @@ def _read(job: _Job, file: manifest.File, start: int) -> list[dict[str, Any]]:
     return records
 
 
-def _compare(job: _Job, batch: Batch) -> list[Outcome]:
+def _compare(job: _Job, batch: Batch) -> list[RowComparison]:
     """Make a batch as its rows say, and compare each row with the plan.
 
     Where the films at hand are not those of the release, the plan cannot be made again; rows are then
@@ -239,7 +239,7 @@ def _compare(job: _Job, batch: Batch) -> list[Outcome]:
     maker, exact = job.maker, not job.unlike
     rows = [maker.read_row(record, batch.first + i) for i, record in enumerate(batch.records)]
     planned = rows if not all(job.agree.values()) else maker.rows[batch.first : batch.first + len(rows)]
-    outcomes: list[Outcome] = []
+    outcomes: list[RowComparison] = []
     with maker.make(rows) as made:
         cells = [pair for part in made for pair in zip(part.images, part.columns, strict=True)]
     for record, row, (image, columns) in zip(batch.records, planned, cells, strict=True):

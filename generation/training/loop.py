@@ -36,7 +36,7 @@ LOG_EVERY = 10
 
 
 @dataclass(frozen=True)
-class Run:
+class FinishedRun:
     """A finished training: its folder, the weights file in it, and the number of steps."""
 
     folder: Path
@@ -80,7 +80,7 @@ def train(
     progress: Progress,
     start_from: Path | None = None,
     engine: Engine | None = None,
-) -> Run:
+) -> FinishedRun:
     """Train to the end of the schedule in `folder`, going on from its newest checkpoint if it has one.
 
     `start_from` is the finished run that `recipe.start` names; `engine` is what was decided for this run.
@@ -103,7 +103,7 @@ def _train(
     progress: Progress,
     start_from: Path | None,
     engine: Engine | None,
-) -> Run:
+) -> FinishedRun:
     # Networks, batches, and what this run must agree on with its checkpoints.
     trainee: Family[Any] = family(recipe.family)(recipe, fabric)
     if engine.compiled if engine else fabric.device.type == "cuda" and recipe.training.compile:
@@ -166,7 +166,7 @@ def _train(
         tensors, of_step = evaluations.kept()
         weights.save(path, tensors, lineage.card(recipe, trainee, films, total, of_step, origin))
     fabric.barrier()
-    return Run(folder, path, total)
+    return FinishedRun(folder, path, total)
 
 
 @contextlib.contextmanager

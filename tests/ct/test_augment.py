@@ -102,7 +102,7 @@ def test_pairs_are_even_and_depend_on_their_number_alone():
 
 
 def test_variants_stay_within_the_settings():
-    settings = augment.Settings(crop=0.7, rotate=5, elastic=0.01, noise=0.1, points=4)
+    settings = augment.AugmentRange(crop=0.7, rotate=5, elastic=0.01, noise=0.1, points=4)
     steps = [augment._parse(augment.variant(0, i, settings)) for i in range(200)]
     assert all(700 <= step.crop[2] <= 1000 and abs(step.turn) <= 5 for step in steps)
     assert all(step.spread <= 0.01 and step.noise <= 0.1 and step.points == 4 for step in steps)
@@ -131,7 +131,7 @@ def test_variants_that_are_none(chosen):
 
 def test_wrong_arguments():
     with pytest.raises(ConfigError, match="crop out of range"):
-        augment.Settings(crop=0.1)
+        augment.AugmentRange(crop=0.1)
     for rows, count, seed in (([], 1, 0), (["a"], -1, 0), (["a"], 1, -1)):
         with pytest.raises(ConfigError, match="nothing to augment"):
             augment.augmented(rows, count, seed)

@@ -9,7 +9,7 @@ import pytest
 
 from generation.data.films import TrainingImages
 from generation.recipe import TrainedRecipe, family, load_recipe
-from generation.training.loop import Run
+from generation.training.loop import FinishedRun
 from tests.generation.tiny import VARIANTS, recipe_of, train
 
 TINY = """
@@ -80,11 +80,11 @@ def altered(recipe: TrainedRecipe):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], FinishedRun]:
     """The run of a variant of `tiny` that nothing stopped, made once: finished("wgan")."""
-    runs: dict[str, Run] = {}
+    runs: dict[str, FinishedRun] = {}
 
-    def run(variant: str) -> Run:
+    def run(variant: str) -> FinishedRun:
         if variant not in runs:
             recipe = recipe_of(variant)
             start = run(recipe.start).folder if recipe.start else None

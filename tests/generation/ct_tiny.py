@@ -74,7 +74,7 @@ def few(count: int) -> TrainingSlices:
     return replace(whole, pixels=whole.pixels[:count], maps=whole.maps[:count])
 
 
-def train(recipe: LabelRecipe, folder: Path, progress: Any = lambda *_: None) -> loop.Run:
+def train(recipe: LabelRecipe, folder: Path, progress: Any = lambda *_: None) -> loop.FinishedRun:
     """A run on one CPU device."""
     with quick_features():
         return loop.train(recipe, [slices_of()], folder, loop.make_fabric(recipe, "cpu"), progress)

@@ -195,7 +195,7 @@ def quick_features() -> Iterator[None]:
 
 def train(
     recipe: Recipe, folder: Path, start: Path | None = None, progress: Any = lambda *_: None
-) -> loop.Run:
+) -> loop.FinishedRun:
     """A run on one CPU device."""
     fabric = loop.make_fabric(recipe, "cpu")
     with quick_features():

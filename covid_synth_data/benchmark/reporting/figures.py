@@ -154,8 +154,10 @@ def skews(groups: Sequence[Group], title: str, named: Collection[str] | None = N
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    told = [group for group in groups if named is None or len(groups) <= FEW or group.first.regime in named]
-    figure = _figure(11.5, max(3.8, 0.14 * len(told) + 1.2))
+    labelled = [
+        group for group in groups if named is None or len(groups) <= FEW or group.first.regime in named
+    ]
+    figure = _figure(11.5, max(3.8, 0.14 * len(labelled) + 1.2))
     axes = figure.subplots(1, 2, sharey=True)
     for at, side in enumerate(axes):
         points = {}
@@ -168,7 +170,7 @@ def skews(groups: Sequence[Group], title: str, named: Collection[str] | None = N
             low, high = min(one.low for one in every), max(one.high for one in every)
             real, skew = group.first.regime_rule.baseline, group.first.composition.skew
             colour, sign = (_OURS, "s") if real else (_POSITIVE, "o")
-            if group in told:
+            if group in labelled:
                 side.vlines(skew, low, high, color=colour, linewidth=0.8, alpha=0.4)
                 side.plot(skew, mean, sign, color=colour, markersize=5)
                 points[group.key[5]] = _Point(skew, mean, f"{mean:.2f} [{low:.2f}, {high:.2f}]", colour)
@@ -185,8 +187,8 @@ def skews(groups: Sequence[Group], title: str, named: Collection[str] | None = N
         _label(side, points)
     axes[0].set_ylabel("sensitivity")
     lines = textwrap.wrap(title, 130)
-    if len(told) < len(groups):
-        lines.append(f"small and pale: {len(groups) - len(told)} regimes that the summary does not name")
+    if len(labelled) < len(groups):
+        lines.append(f"small and pale: {len(groups) - len(labelled)} regimes that the summary does not name")
     figure.suptitle("\n".join(lines), fontsize=8, x=0.01, horizontalalignment="left")
     return figure
 

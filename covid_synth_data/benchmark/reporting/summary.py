@@ -45,9 +45,9 @@ def section(compared: Sequence[Compared]) -> list[str]:
 
 def named(one: Compared) -> set[str]:
     """The regimes that the line of the summary names."""
-    told = {gain.regime for gain in one.gains if gain.verdict in ("gain", "loss")}
+    with_verdict = {gain.regime for gain in one.gains if gain.verdict in ("gain", "loss")}
     highest = [max(made, key=_auc)] if (made := _made(one)) else []
-    return told | {group.first.regime for group in (*_to_beat(one), *highest)}
+    return with_verdict | {group.first.regime for group in (*_to_beat(one), *highest)}
 
 
 def _made(one: Compared) -> list[Group]:
@@ -95,5 +95,5 @@ def _verdict(found: Sequence[Gain]) -> str:
     parts = [f"{kind}: {', '.join(sorted(names))}" for kind, names in kinds.items() if names]
     if parts:
         return "; ".join(parts)
-    told = {one.verdict for one in found}
-    return "no comparison" if not told else told.pop() if len(told) == 1 else "none"
+    verdicts = {one.verdict for one in found}
+    return "no comparison" if not verdicts else verdicts.pop() if len(verdicts) == 1 else "none"

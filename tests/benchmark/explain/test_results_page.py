@@ -18,7 +18,8 @@ PAGE = ROOT / "docs" / "results" / "probes.md"
 def test_the_page_is_that_of_the_result_files(tables):  # noqa: F811
     text = PAGE.read_text(encoding="utf-8")
     assert tables.with_probes(text, RESULTS) == text
-    assert text.count("<!-- probe ") >= 3
+    assert text.count("<!-- probe ") >= 4
+    assert "| PA | 69 | 163 |" in text
     assert tables.with_lesions(text, RESULTS.parent / "lesions") == text
     assert "<!-- lesions external -->" in text
 

@@ -10,7 +10,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
@@ -99,6 +99,7 @@ def test_points_lie_at_their_values_and_the_summary_says_which_have_a_label(many
     assert all(len(axes.texts) == 4 for axes in few.axes)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=40), st.floats(0.001, 0.2))
 def test_labels_are_spread_within_bounds_in_the_order_of_the_points(values, gap):
     places = figures.spread(values, gap, 0.0, 1.0)

@@ -24,7 +24,7 @@ from generation.training import checkpoint, loop
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def run(recipe, films, folder: Path, progress=lambda *_: None) -> loop.Run:
+def run(recipe, films, folder: Path, progress=lambda *_: None) -> loop.FinishedRun:
     return loop.train(recipe, films, folder, loop.make_fabric(recipe, "cpu"), progress)
 
 
