@@ -185,8 +185,13 @@ def test_auditing(nodes, tmp_path, monkeypatch, shell):
     assert shared.sections == alone.sections
     cached = tree(tmp_path / "shared/cache/audit")
     assert {name.partition("-")[0] for name in cached if "/" not in name} == {
-        "features", "inside", "lungs", "outside", "small", "thumbnails",
-    }  # fmt: skip
+        "features",
+        "inside",
+        "lungs",
+        "outside",
+        "small",
+        "thumbnails",
+    }
     assert cached == tree(tmp_path / "alone/cache/audit")
 
 
