@@ -68,7 +68,11 @@ class Client:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:  # a loaded machine
+            self._process.kill()
+            self._process.wait()
         self._process.stdout.close()
 
     def forget(self) -> None:
