@@ -174,7 +174,7 @@ DATASETS: Final = (
     DatasetEntry(
         "covid-synth-cxr",
         "diffaug-gan",
-        10_192,
+        2_000,
         128,
         "diffaug-gan",
         ("diffaug-gan",),
