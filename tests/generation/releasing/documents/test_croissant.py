@@ -113,6 +113,7 @@ def test_painting_and_translation_are_different_runs():
     content = croissant.describe(listed)
     labels = [run["prov:label"] for run in content["prov:wasGeneratedBy"]]
     assert labels == [
+        "sampling from a generator: diffaug-gan.cpu, 2,000 images",
         "translation of real films by a generator: cyclegan-unet-tone.nc, 16,537 images",
         "translation of real films by a generator: cyclegan-unet-tone.pc, 4,758 images",
         "painting of lesions by rules: lesions.pairs, 4,000 images",
