@@ -177,7 +177,7 @@ class _Film(NamedTuple):
 
 def _film(films: FilmSet, place: int, given: Array | None) -> _Film:
     cell = films.cell(place)
-    content = content_of(cell)
+    content = content_of(cell, films.ids[place])
     if isinstance(content, Path):  # a node works in another folder
         cell = {"bytes": None, "path": str(content.absolute())}
     return _Film(place, films.ids[place], cell, None if given is None else given[place])
