@@ -50,7 +50,8 @@ def make(
     elif isinstance(made, RandomTone):
         films = _toned(name, made, rows, label)
     else:
-        films = _relabelled(name, made.each if isinstance(made, Copies) else 1, rows, label)
+        each, encoding = (made.each, made.encoding) if isinstance(made, Copies) else (1, None)
+        films = _relabelled(name, each, rows, label, encoding)
     if not films:
         raise EmptySplit(
             f"the config {name!r} has no film",
@@ -73,9 +74,7 @@ def retraced(name: str, encoding: Encoding, train: datasets.Dataset) -> datasets
     import datasets
 
     def trace(row: dict[str, Any]) -> dict[str, Any]:
-        film = load_grey(row["image"], encoding.size)
-        content = encode_image(film, encoding.codec, encoding.quality)
-        return {"image": {"bytes": content, "path": None}, "image_id": f"{name}/{row['image_id']}"}
+        return {"image": _encoded(row["image"], encoding), "image_id": f"{name}/{row['image_id']}"}
 
     undecoded = train.cast_column("image", datasets.Image(decode=False))
     columns = {column: undecoded[column][:] for column in undecoded.column_names if column != "image"}
@@ -118,13 +117,21 @@ def _painted(name: str, made: Painted, hosts: datasets.Dataset) -> list[dict[str
     return rows
 
 
-def _relabelled(name: str, each: int, hosts: datasets.Dataset, label: int) -> list[dict[str, Any]]:
-    """Each host `each` times as it is, under `label`."""
-    return [
-        {**_row(name, host, number, copy, host["image"]), "label": label}
-        for number, host in enumerate(hosts)
-        for copy in range(each)
-    ]
+def _relabelled(
+    name: str, each: int, hosts: datasets.Dataset, label: int, encoding: Encoding | None = None
+) -> list[dict[str, Any]]:
+    """Each host `each` times under `label`, as it is or in `encoding`."""
+    rows = []
+    for number, host in enumerate(hosts):
+        image = host["image"] if encoding is None else _encoded(host["image"], encoding)
+        rows += [{**_row(name, host, number, copy, image), "label": label} for copy in range(each)]
+    return rows
+
+
+def _encoded(image: dict[str, Any], encoding: Encoding) -> dict[str, Any]:
+    """The cell of an image as a release would keep it."""
+    content = encode_image(load_grey(image, encoding.size), encoding.codec, encoding.quality)
+    return {"bytes": content, "path": None}
 
 
 def _toned(name: str, made: RandomTone, hosts: datasets.Dataset, label: int) -> list[dict[str, Any]]:

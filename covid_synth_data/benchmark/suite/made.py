@@ -64,10 +64,12 @@ class Painted(_Config):
 
 
 class Copies(_Config):
-    """The training positives as they are, `each` times: a control without any content of its own."""
+    """The training positives, `each` times: a control without any content of its own. They are as they are,
+    or at the size and in the `encoding` of a release: what the resolution of its images alone does."""
 
     kind: Literal["copies"] = "copies"
     each: Each = 1
+    encoding: Encoding | None = None
 
 
 class Mislabelled(_Config):

@@ -91,11 +91,21 @@ def test_retraced_films_are_the_training_films_in_another_encoding():
     assert not np.array_equal(load_grey(image), expected)
 
 
+def test_copies_in_the_encoding_of_a_release():
+    train = real("train", 20, 6, 1)
+    rows = made.make("reduced", Copies(each=2, encoding=WEBP), train, "covid-19")
+    assert set(rows["label"][:]) == {schema.COVID}
+    cells = [row["image"]["bytes"] for row in rows.cast_column("image", datasets.Image(decode=False))]
+    hosts = train.select(range(20, 26)).cast_column("image", datasets.Image(decode=False))
+    expected = [encode_image(resize(load_grey(row["image"]), 48), "webp", 60) for row in hosts]
+    assert cells == [content for content in expected for _ in range(2)]
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [
         ({"kind": "retraced"}, "the key 'made.traced.encoding' is missing"),
-        ({"kind": "copies", "encoding": WEBP}, "unknown key 'made.traced.encoding'; expected one of each, "),
+        ({"kind": "mislabelled", "encoding": WEBP}, "unknown key 'made.traced.encoding'; expected one of "),
         ({"kind": "retraced", "encoding": WEBP, "each": 2}, "unknown key 'made.traced.each'"),
         ({"kind": "retraced", "encoding": WEBP | {"codec": "gif"}}, "'made.traced.encoding.codec'"),
         ({"kind": "copies", "control": "neutral"}, "unknown key 'made.traced.control'"),
@@ -215,11 +225,11 @@ def test_regimes_that_name_retraced_films_where_they_do_not_belong(rule, message
         )
 
 
-def test_the_trace_of_a_suite_is_that_of_the_release():
-    """The codec, its quality and the size of `external` are those that gnc was released with."""
-    suite = load_suite("external")
-    recipe = manifest.read(places.CHECKOUT / "covid-synth-cxr").subsets["gnc"].recipe
-    encoding = suite.made["retraced"].encoding
+@pytest.mark.parametrize(("name", "config"), [("retraced", "gnc"), ("reduced", "diffaug-gan")])
+def test_the_trace_of_a_suite_is_that_of_the_release(name, config):
+    """The codec, its quality and the size of a control of `external` are those of the release's images."""
+    encoding = load_suite("external").made[name].encoding
+    recipe = manifest.read(places.CHECKOUT / "covid-synth-cxr").subsets[config].recipe
     assert (encoding.size, encoding.codec, encoding.quality) == (
         recipe["data"]["size"],
         recipe["release"]["codec"],
