@@ -46,7 +46,11 @@ _BATCH: Final = 64
 
 
 class FeatureExtractor(Protocol):
-    """What turns films uint8 (n, h, w) into features float32 (n, width)."""
+    """What turns films uint8 (n, h, w) into features float32 (n, width).
+
+    It may have an attribute `side`, at which it wants the films (224 without it), and one `layer`, which says
+    what its features are ("average pool" without it).
+    """
 
     name: str
     width: int
@@ -69,24 +73,30 @@ class Descriptors:
         """`folder` (None: `audit` in the cache folder) is where rows are kept, `over` who computes them
         (None: this process)."""
         self.extractor = extractor
+        self.side: int = getattr(extractor, "side", FEATURE_SIDE)
+        self.layer: str = getattr(extractor, "layer", "average pool")
         self._over = over
         self._folder = folder or cache_folder() / "audit"
         self._progress = progress or (lambda done, total, text: None)
         self._stores: dict[str, Store] = {}
 
     def features(self, films: FilmSet) -> Floats:
-        """Features float32 (n, width) of whole films, resized to 224 x 224. Raises `MetricError`."""
-        rows: Floats = self._featured("features", films, _at_feature_side)
+        """Features float32 (n, width) of whole films, resized to `side`. Raises `MetricError`."""
+        rows: Floats = self._featured("features", films, functools.partial(_at_side, self.side))
         return rows
 
     def inside(self, films: FilmSet) -> Floats:
         """Features of the lungs alone, grey 128 elsewhere."""
-        rows: Floats = self._featured("inside", films, _inside, self.lungs(films).masks)
+        rows: Floats = self._featured(
+            "inside", films, functools.partial(_inside, self.side), self.lungs(films).masks
+        )
         return rows
 
     def outside(self, films: FilmSet) -> Floats:
         """Features of what is not lung, grey 128 in place of the lungs and a margin around them."""
-        rows: Floats = self._featured("outside", films, _outside, self.lungs(films).masks)
+        rows: Floats = self._featured(
+            "outside", films, functools.partial(_outside, self.side), self.lungs(films).masks
+        )
         return rows
 
     def small(self, films: FilmSet) -> Greys:
@@ -108,7 +118,7 @@ class Descriptors:
         return outlines.Outlines.of_rows(self._kept(kind, films, shape, np.float32, _outline), SIDE)
 
     def _featured(self, kind: str, films: FilmSet, make: Make, given: Array | None = None) -> Any:
-        """Features of what `make` gives of each film, (224, 224)."""
+        """Features of what `make` gives of each film, (side, side)."""
         network = f"{self.extractor.name} {self.extractor.sha256}"
         name = f"{kind}-{hashlib.sha256(network.encode()).hexdigest()[:12]}"
         rows = self._kept(name, films, (self.extractor.width,), np.float32, make, given, self.extractor)
@@ -201,16 +211,16 @@ def _rows(
     return (batch(rows) if batch else rows).astype(dtype, copy=False)
 
 
-def _at_feature_side(film: Grey, given: None) -> Grey:
-    return resize(film, FEATURE_SIDE)
+def _at_side(side: int, film: Grey, given: None) -> Grey:
+    return resize(film, side)
 
 
-def _inside(film: Grey, mask: Mask) -> Grey:
-    return _masked(resize(film, FEATURE_SIDE), mask)
+def _inside(side: int, film: Grey, mask: Mask) -> Grey:
+    return _masked(resize(film, side), mask)
 
 
-def _outside(film: Grey, mask: Mask) -> Grey:
-    return _masked(resize(film, FEATURE_SIDE), ~outlines.grown(mask))
+def _outside(side: int, film: Grey, mask: Mask) -> Grey:
+    return _masked(resize(film, side), ~outlines.grown(mask))
 
 
 def _small(film: Grey, given: None) -> Grey:

@@ -109,11 +109,11 @@ def _spoiled(context: Context, films: FilmSet) -> list[Drawn]:
 
 def protocol(context: Context, n: int, reference: str) -> Protocol:
     """That of features."""
-    extractor = context.descriptors.extractor
+    descriptors = context.descriptors
     return Protocol(
-        extractor=extractor.name,
-        layer="average pool",
-        resize="224 x 224, antialiased bilinear, aspect ratio not kept",
+        extractor=descriptors.extractor.name,
+        layer=descriptors.layer,
+        resize=f"{descriptors.side} x {descriptors.side}, antialiased bilinear, aspect ratio not kept",
         n=n,
         seed=context.seed,
         reference=reference,

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from covid_synth_data.audit import origins, outlines, probes
 from covid_synth_data.audit.contract import SYNTHETIC, Context, Findings, Section
+from covid_synth_data.audit.descriptors import SIDE
 from covid_synth_data.audit.films import FilmSet, joined
 from covid_synth_data.audit.protocol import Protocol
 from covid_synth_data.errors import MetricError
@@ -194,10 +195,11 @@ def _probe(
         findings.miss(f"{subject} from {way}", error)
         return
     positives = int(labels.sum())
+    side = context.descriptors.side if "features" in way else SIDE
     where = Protocol(
         extractor=f"logistic regression, at most {probes.COMPONENTS} components",
         layer=way,
-        resize="64 x 64" if "features" not in way else "224 x 224",
+        resize=f"{side} x {side}",
         n=len(labels),
         seed=context.seed,
         reference=f"{positives:,} against {len(labels) - positives:,} films, {probes.FOLDS} folds by patient",

@@ -3,7 +3,7 @@
     features = Extractor(device="auto")
     fidelity.frechet_distance(features(real), features(fake))
 
-The network is the benchmark's EfficientNet-Lite0 with ImageNet weights, which come in a package and so are at
+The default is the benchmark's EfficientNet-Lite0 with ImageNet weights, which come in a package and so are at
 hand without a network connection. Distances in its features are not those printed as "FID", which are taken
 with Inception v3.
 """
@@ -17,32 +17,23 @@ import numpy as np
 import numpy.typing as npt
 
 from covid_synth_data import machine
-from covid_synth_data.classifiers import registry
-from covid_synth_data.errors import ConfigError, MissingExtra, UnknownName, WeightsError
+from covid_synth_data.errors import ConfigError, MissingExtra, WeightsError
 
 if TYPE_CHECKING:
     import torch
 
-SIDE: Final = 224
 BATCHES: Final = {"cpu": 2}
 """Films per batch by kind of device; 256 elsewhere. Small maps stay in a CPU's own caches."""
 
 DEFAULT: Final = "efficientnet-lite0"
-NETWORKS: Final[dict[str, tuple[str, registry.Weights]]] = {
-    DEFAULT: ("lite0-frozen", "imagenet"),
-    "xrv-densenet121": ("xrv-densenet121-frozen", "xrv"),
-    "densenet121": ("densenet121", "imagenet"),
-    "resnet50": ("resnet50", "imagenet"),
-}
-"""Name to classifier and weights. Those of the first come in a package; others must be on this machine."""
 
 
 class Extractor:
-    """A frozen network: films resized to 224 x 224, global average pooling.
+    """A frozen network, and films resized to its `side`.
 
     It is EfficientNet-Lite0 with ImageNet weights unless another one is named.
-    Attributes: `name` (what the numbers must be recorded with), `width` (1280 by default), `device`, `sha256`
-    of the weights file.
+    Attributes: `name` (what the numbers must be recorded with), `layer` (what the features are), `side` (224
+    by default), `width` (1280 by default), `device`, `sha256` of the weights file.
     """
 
     def __init__(
@@ -51,13 +42,14 @@ class Extractor:
         """Load the network on `device` ("auto": CUDA, MPS or the CPU, the first there is), or a torch.device.
 
         `batch_size` changes memory and speed, and features by no more than rounding; `network` is one of
-        `NETWORKS`. Raises `MissingExtra` without the extra [benchmark], `UnknownName`, `WeightsError` where
-        the weights are not on this machine, `ConfigError` for a device that is not there.
+        `feature_networks.NETWORKS`. Raises `MissingExtra` without the extra [benchmark], or [extractors] for
+        "inception-v3" and "rad-dino", `UnknownName`, `WeightsError` where the weights are not on this
+        machine, `ConfigError` for a device that is not there.
         """
-        if network not in NETWORKS:
-            raise UnknownName("extractor", network, NETWORKS)
         try:
             import torch
+
+            from covid_synth_data.classifiers import feature_networks
         except ModuleNotFoundError as error:
             raise MissingExtra(str(error.name), "benchmark") from error
         if batch_size is not None and batch_size < 1:
@@ -65,13 +57,11 @@ class Extractor:
         self._named = network
         self.device: torch.device = machine.pick_device(device) if isinstance(device, str) else device
         self.batch_size = batch_size or BATCHES.get(self.device.type, 256)
-        classifier, weights = NETWORKS[network]
-        built = registry.build(classifier, weights, 0)
-        self.name = f"{network}/{weights}/{SIDE}"
-        self.width = built.width
-        self.sha256 = str(built.weights.sha256)
-        built = built.eval().requires_grad_(False).to(self.device)
-        self._network = built.to(memory_format=torch.channels_last)
+        built = feature_networks.build(network)
+        self.name, self.layer, self.side = built.name, built.layer, built.side
+        self.width, self.sha256 = built.width, built.sha256
+        module = built.module.requires_grad_(False).to(self.device)
+        self._network = module.to(memory_format=torch.channels_last)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the names alone: another process loads the network itself, on a device of the same kind."""
@@ -80,7 +70,7 @@ class Extractor:
     def __call__(self, films: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Features float32 (n, width) of films uint8 (n, h, w) of any size; each row is its film's alone.
 
-        Films are resized to 224 x 224 on the device, bilinear with antialiasing, the aspect ratio not kept.
+        Films are resized to `side` on the device, bilinear with antialiasing, the aspect ratio not kept.
         In full fp32: autocast and the TF32 of cuDNN are off meanwhile. Raises `ConfigError`.
         """
         import torch
@@ -106,9 +96,10 @@ class Extractor:
 
         pixels = torch.from_numpy(films.copy()).to(self.device)
         shades = pixels.unsqueeze(1).float().div_(255.0)
-        if shades.shape[-2:] != (SIDE, SIDE):
-            shades = F.interpolate(shades, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
-        return self._network.features(shades)
+        size = (self.side, self.side)
+        if shades.shape[-2:] != size:
+            shades = F.interpolate(shades, size, mode="bilinear", antialias=True, align_corners=False)
+        return self._network(shades)
 
 
 @functools.lru_cache(maxsize=4)

@@ -82,14 +82,7 @@ def torchvision_model(name: str, enum: str, pretrained: bool) -> tuple[Any, Weig
             f'(weights="IMAGENET1K_V1")\' and copy the file there, or ask for weights "none"',
         )
     used = _used(path)
-    named = path.stem.rsplit("-", 1)[-1]
-    if not str(used.sha256).startswith(named):
-        raise WeightsError(
-            f"{path} is damaged",
-            found=f"sha256 {str(used.sha256)[:8]}",
-            expected=named,
-            hint="fetch it again",
-        )
+    check_named(path, str(used.sha256))
     # The files of the DenseNets are from when a layer was called norm.1, not norm1.
     content = {_LAYER.sub(r"\1\2.", key): value for key, value in _read(path).items()}
     _check_names(path, content, model)
@@ -120,6 +113,15 @@ def xrv_densenet(pretrained: bool) -> tuple[Any, WeightsUsed]:
     _check_names(path, content, model)
     model.load_state_dict(content)
     return model, _used(path, "xrv")
+
+
+def check_named(path: Path, sha256: str) -> None:
+    """Raise `WeightsError` unless `sha256` begins with the digits at the end of the file's name."""
+    named = path.stem.rsplit("-", 1)[-1]
+    if not sha256.startswith(named):
+        raise WeightsError(
+            f"{path} is damaged", found=f"sha256 {sha256[:8]}", expected=named, hint="fetch it again"
+        )
 
 
 class _Part(nn.Module):
