@@ -1,11 +1,11 @@
 """Lesion pairs as a release: lungs found, painted, encoded and written; time of the processor, and memory.
 
-    python benchmarks/performance/painted_release.py [--pairs 1000]
+    python benchmarks/performance/painted_release.py [--pairs 20000]
 
 Phantoms of 256 x 256 lie in a folder as PNG files. `lesions.release.release_pairs` does what `covid-synth
 paint FILMS -o OUT --format release` does. The target is 20,000 pairs in 20 minutes on two cores, in flat
 memory. Painting takes one core: `seconds_for_20000` is the measured processor time, scaled by the number of
-pairs; it was not run at that size. Memory is the resident size after each tenth of the pairs; growth is
+pairs. Memory is the resident size after each tenth of the pairs; growth is
 counted from the second tenth on. Writes results/painted_release.json.
 """
 
