@@ -18,6 +18,11 @@ A page marks the place of a table with two comments; the text between them belon
     <!-- lesions NAME -->                  what benchmarks/results/lesions/NAME.json says of maps and masks
     <!-- positives NAME -->                regimes of benchmarks/results/NAME.tar.xz by their positives
     <!-- end of table -->
+
+    <!-- regimes NAME -->       the table NAME of docs/results/tables.toml
+    <!-- end of table -->
+
+The last kind reads small files that `python benchmarks/statistics/regimes.py` makes of the archives.
 """
 
 from __future__ import annotations
@@ -26,6 +31,8 @@ import argparse
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from regime_tables import with_regimes
 
 from covid_synth_data.audit.result import Audit
 from covid_synth_data.audit.version_table import cell as value_cell
@@ -257,6 +264,7 @@ def main() -> None:
         new = with_probes(with_audits(new, measured), ROOT / "benchmarks/results/probes")
         new = with_lesions(new, ROOT / "benchmarks/results/lesions")
         new = with_positives(new, ROOT / "benchmarks/results")
+        new = with_regimes(new, ROOT / "benchmarks")
         if new != text:
             different.append(page.name)
             if not options.check:

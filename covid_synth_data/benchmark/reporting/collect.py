@@ -30,7 +30,14 @@ class Seed:
     regime: str
     results: tuple[ClassificationResult, ...]
     predictions: tuple[Prediction, ...]
-    metrics: Metrics
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """Of all predictions. Whoever compares regimes alone does not wait for their intervals."""
+        first = self.results[0]
+        if len(self.predictions) == len(first.predictions):
+            return first.metrics
+        return measure(self.predictions, first.classes, first.positive)
 
     @property
     def regime_rule(self) -> Regime:
@@ -130,7 +137,7 @@ def pool(results: Sequence[ClassificationResult]) -> Seed:
     """The files of one seed as one. Raises `ResultError` where a fold is missing or a film is in two."""
     first = results[0]
     if first.fold is None and len(results) == 1:
-        return Seed(first.seed, first.regime, (first,), tuple(first.predictions), first.metrics)
+        return Seed(first.seed, first.regime, (first,), tuple(first.predictions))
     ordered = sorted(results, key=lambda result: result.fold if result.fold is not None else -1)
     name = f"{first.suite} {first.task} {first.model} {first.regime} seed {first.seed}"
     if [result.fold for result in ordered] != list(range(first.folds)):
@@ -145,9 +152,7 @@ def pool(results: Sequence[ClassificationResult]) -> Seed:
         raise ResultError(
             f"a film is tested in two folds of {name}", hint="remove these files and run that part again"
         )
-    return Seed(
-        first.seed, first.regime, tuple(ordered), tuple(rows), measure(rows, first.classes, first.positive)
-    )
+    return Seed(first.seed, first.regime, tuple(ordered), tuple(rows))
 
 
 def _same_films(groups: Sequence[Group]) -> None:

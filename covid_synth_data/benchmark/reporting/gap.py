@@ -17,18 +17,47 @@ from covid_synth_data.metrics import crossed
 SHOWN = ("AUC", "sensitivity at specificity 0.90")
 
 
-def section(samples: Sequence[Sample]) -> list[str]:
-    """A sentence and a table; nothing where there is no ceiling or no honest baseline."""
+def ends(samples: Sequence[Sample]) -> tuple[Sample, Sample] | None:
+    """The best honest baseline and the ceiling; None where there is no such baseline or no ceiling."""
     baseline = best_on_validation([sample for sample in samples if sample.rule.honest])
     ceiling = best_on_validation(
         [sample for sample in samples if sample.rule.held and sample.rule.mix == "real"]
     )
-    if baseline is None or ceiling is None:
+    return None if baseline is None or ceiling is None else (baseline, ceiling)
+
+
+def between(samples: Sequence[Sample], ceiling: Sample) -> list[Sample]:
+    """The regimes whose share of the gap is stated: all but baselines and the ceiling."""
+    return [sample for sample in samples if not sample.rule.baseline and sample is not ceiling]
+
+
+def share(baseline: Sample, regime: Sample, ceiling: Sample, metric: str) -> crossed.GapShare | None:
+    """The share of the gap in `metric`, one of `gains.METRICS`, over the seeds that all three have.
+
+    None where they share no seed, or the gap is not sure to be above zero.
+    """
+    shared = _shared_seeds(baseline, regime, ceiling)
+    if not shared:
+        return None
+    return crossed.gap_share(
+        *(sample.of_seeds(shared)[METRICS[metric]] for sample in (baseline, regime, ceiling))
+    )
+
+
+def _shared_seeds(baseline: Sample, regime: Sample, ceiling: Sample) -> list[int]:
+    return [seed for seed in regime.seeds if seed in baseline.seeds and seed in ceiling.seeds]
+
+
+def section(samples: Sequence[Sample]) -> list[str]:
+    """A sentence and a table; nothing where there is no ceiling or no honest baseline."""
+    both = ends(samples)
+    if both is None:
         return []
-    regimes = [sample for sample in samples if not sample.rule.baseline and sample is not ceiling]
+    baseline, ceiling = both
     lines = [["regime", *(f"{name}, share of the gap" for name in SHOWN)]]
     lines += [
-        [sample.regime, *(_share(baseline, sample, ceiling, name) for name in SHOWN)] for sample in regimes
+        [sample.regime, *(_cell(baseline, sample, ceiling, name) for name in SHOWN)]
+        for sample in between(samples, ceiling)
     ]
     names = {shown: METRICS[shown] for shown in SHOWN}
     gaps = [
@@ -43,13 +72,10 @@ def section(samples: Sequence[Sample]) -> list[str]:
     ]
 
 
-def _share(baseline: Sample, regime: Sample, ceiling: Sample, metric: str) -> str:
-    shared = [seed for seed in regime.seeds if seed in baseline.seeds and seed in ceiling.seeds]
-    if not shared:
+def _cell(baseline: Sample, regime: Sample, ceiling: Sample, metric: str) -> str:
+    if not _shared_seeds(baseline, regime, ceiling):
         return "no seed in common"
-    share = crossed.gap_share(
-        *(sample.of_seeds(shared)[METRICS[metric]] for sample in (baseline, regime, ceiling))
-    )
-    if share is None:
+    closed = share(baseline, regime, ceiling, metric)
+    if closed is None:
         return "no gap that is sure"
-    return f"{100 * share.value:.0f} [{100 * share.low:.0f} to {100 * share.high:.0f}]"
+    return f"{100 * closed.value:.0f} [{100 * closed.low:.0f} to {100 * closed.high:.0f}]"

@@ -1,0 +1,172 @@
+"""The numbers of all regimes of a suite and their differences, in small files that pages are written from.
+
+    python benchmarks/statistics/regimes.py             make those files again whose archives changed
+    python benchmarks/statistics/regimes.py --all       make all of them again
+
+Reading the archives and drawing the bootstrap takes a minute or two, which is too long for whoever only
+wants to write a page again. `docs/results/tables.py` reads the files made here. Each names its archives with
+their SHA-256, so a page of older archives is found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from covid_synth_data.benchmark.reporting import gains, gap
+from covid_synth_data.benchmark.reporting.collect import Group, collect, comparable
+from covid_synth_data.benchmark.reporting.comparisons import Pair, compare
+from covid_synth_data.benchmark.reporting.samples import Sample
+from covid_synth_data.benchmark.suite.half_samples import NAME as HALF_SAMPLES
+from covid_synth_data.files.atomic import write_text
+from covid_synth_data.metrics import crossed
+from covid_synth_data.metrics.half_samples import over_training_sets
+
+BENCHMARKS = Path(__file__).resolve().parents[1]
+FOLDER = BENCHMARKS / "statistics/results/regimes"
+
+SETS = {
+    "same-source": ("results/same-source-1.0.0.tar.xz",),
+    "same-source-cv": (
+        "results/same-source-cv-1.0.0.tar.xz",
+        "results/same-source-cv-placebos-1.0.0.tar.xz",
+        "results/same-source-cv-discs-1.0.0.tar.xz",
+    ),
+    "same-source-cv-half-samples": ("results/same-source-cv-half-samples-1.0.0.tar.xz",),
+    "same-source-cv-splits": ("results/same-source-cv-splits-1.0.0.tar.xz",),
+    "same-source-cv-96px": ("other-results/same-source-cv-96px.tar.xz",),
+    "source-matched": ("results/source-matched-2.0.0.tar.xz",),
+}
+"""The archives of each file of numbers. Regimes of several archives are compared together."""
+
+SHORT = {"auc": "AUC", "sensitivity": "sensitivity at specificity 0.90"}
+"""Metrics by the names that they have in the files."""
+
+
+def digests(archives: Sequence[str]) -> dict[str, str]:
+    """The SHA-256 of each archive, by its path in `benchmarks`."""
+    return {name: hashlib.sha256((BENCHMARKS / name).read_bytes()).hexdigest() for name in archives}
+
+
+def numbers(archives: Sequence[str]) -> dict[str, Any]:
+    """The content of one file: its archives, and one entry for each suite in them."""
+    groups = [group for name in archives for group in collect(BENCHMARKS / name)]
+    suites = {block[0].first.suite: of_suite(block) for block in comparable(groups)}
+    return {"archives": digests(archives), "suites": suites}
+
+
+def of_suite(groups: Sequence[Group]) -> dict[str, Any]:
+    """The regimes of one suite and model: their values, differences from each baseline, the gap closed."""
+    first = groups[0].first
+    samples = [group.sample for group in groups]
+    positives = sum(label for _, label in samples[0].films)
+    pairs = compare(samples)
+    half_samples = first.suite.endswith(f"@{HALF_SAMPLES}")
+    over: dict[str, dict[str, Any]] = {}
+    for pair in pairs:
+        over.setdefault(pair.baseline, {})[pair.regime] = (
+            over_draws(samples, pair) if half_samples else over_films(pairs, pair)
+        )
+    return {
+        "suite": f"{first.suite} {first.suite_version}",
+        "task": first.task,
+        "model": first.model,
+        "positives": positives,
+        "negatives": len(samples[0].films) - positives,
+        "best": next(pair.baseline for pair in pairs if pair.chosen),
+        "regimes": {
+            group.first.regime: own_values(group, sample, positives)
+            for group, sample in zip(groups, samples, strict=True)
+        },
+        "over": over,
+        "gap": gap_closed(samples),
+    }
+
+
+def own_values(group: Group, sample: Sample, positives: int) -> dict[str, Any]:
+    """The seeds of a regime, its metrics with intervals, and its mean AUC of the folds."""
+    content: dict[str, Any] = {"seeds": len(sample.seeds)}
+    for name, metric in SHORT.items():
+        statistic = sample.statistics[gains.METRICS[metric]]
+        limits = crossed.interval(statistic, films=None if name == "auc" else positives)
+        content[name] = {
+            **{key: digits(getattr(limits, key)) for key in ("value", "low", "high")},
+            "by seed": [digits(value) for value in statistic.values],
+        }
+    of_folds = [result.metrics.auc.value for seed in group.seeds for result in seed.results]
+    known = [value for value in of_folds if value is not None]
+    content["auc of folds"] = digits(sum(known) / len(known)) if len(known) == len(of_folds) else None
+    return content
+
+
+def over_films(pairs: Sequence[Pair], pair: Pair) -> dict[str, Any]:
+    """The differences of a pair with intervals over films and seeds; p, and p corrected in the table of the
+    best baseline."""
+    corrected = {(gain.regime, gain.metric): gain.p for gain in gains.gains(pairs)} if pair.chosen else {}
+    content: dict[str, Any] = {}
+    for name, metric in SHORT.items():
+        contrast = pair.contrasts[gains.METRICS[metric]]
+        content[name] = {key: digits(getattr(contrast, key)) for key in ("difference", "low", "high", "p")}
+        if (pair.regime, metric) in corrected:
+            content[name]["corrected p"] = digits(corrected[pair.regime, metric])
+    return content
+
+
+def over_draws(samples: Sequence[Sample], pair: Pair) -> dict[str, Any]:
+    """The differences of a pair with intervals that cover other training patients too."""
+    baseline, regime = (
+        next(sample for sample in samples if sample.regime == name).of_seeds(pair.seeds)
+        for name in (pair.baseline, pair.regime)
+    )
+    content: dict[str, Any] = {}
+    for name, metric in SHORT.items():
+        found = over_training_sets(baseline[gains.METRICS[metric]], regime[gains.METRICS[metric]])
+        content[name] = {key: digits(getattr(found, key)) for key in ("difference", "low", "high")}
+        content[name] |= {"above": found.above, "draws": found.draws}
+    return content
+
+
+def gap_closed(samples: Sequence[Sample]) -> dict[str, Any] | None:
+    """The ceiling, its distance from the best honest baseline, and the share that each regime closes."""
+    ends = gap.ends(samples)
+    if ends is None:
+        return None
+    baseline, ceiling = ends
+    shares: dict[str, dict[str, Any]] = {}
+    for sample in gap.between(samples, ceiling):
+        found = {name: gap.share(baseline, sample, ceiling, metric) for name, metric in SHORT.items()}
+        shares[sample.regime] = {
+            name: None if one is None else {key: digits(value) for key, value in one.model_dump().items()}
+            for name, one in found.items()
+        }
+    return {"baseline": baseline.regime, "ceiling": ceiling.regime, "closed": shares}
+
+
+def digits(value: float) -> float:
+    """Six digits that count: more than a page shows, fewer than change with the machine."""
+    return float(f"{value:.6g}")
+
+
+def main() -> None:
+    """Write the files that are missing or of other archives, and print their names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--all", action="store_true")
+    options = parser.parse_args()
+    for name, archives in SETS.items():
+        path = FOLDER / f"{name}.json"
+        made = path.is_file() and json.loads(path.read_text(encoding="utf-8"))["archives"] == digests(
+            archives
+        )
+        if made and not options.all:
+            continue
+        write_text(path, json.dumps(numbers(archives), indent=1) + "\n")
+        sys.stdout.write(f"{path.relative_to(BENCHMARKS.parent)}\n")
+
+
+if __name__ == "__main__":
+    main()
