@@ -186,11 +186,13 @@ def load_grey(
     With `size`, resized to (size, size), the aspect ratio not kept (as zunair2021, Sect. 4.2, does), with
     an antialiased bilinear filter. Raises `BadImage`.
     """
+    if file is None:
+        raise _without_image(name)
     if isinstance(file, Image.Image):
         grey = to_grey(file)
-    elif file is None or isinstance(file, Mapping):
+    elif isinstance(file, Mapping):
         content = content_of(file, name)
-        name = name or (str(content) if isinstance(content, Path) else (file or {}).get("path"))
+        name = name or (str(content) if isinstance(content, Path) else file.get("path"))
         grey = to_grey(open_image(content, name))
     else:
         grey = to_grey(open_image(file, name))
@@ -205,12 +207,17 @@ def content_of(cell: Mapping[str, Any] | None, name: str | None = None) -> Path 
     if cell is not None and cell.get("bytes") is not None:
         return bytes(cell["bytes"])
     if cell is None or not cell.get("path"):
-        raise BadImage(
-            f"{name} has no image" if name else "a row without an image",
-            expected="bytes or a path",
-            hint="leave that row out",
-        )
+        raise _without_image(name)
     return Path(file_of(cell["path"]))
+
+
+def _without_image(name: str | None) -> BadImage:
+    """The error for a row without an image."""
+    return BadImage(
+        f"{name} has no image" if name else "a row without an image",
+        expected="bytes or a path",
+        hint="leave that row out",
+    )
 
 
 def bytes_of(cell: Mapping[str, Any] | None, name: str | None = None) -> bytes:
