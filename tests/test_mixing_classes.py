@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import datasets
 import pytest
@@ -201,6 +202,46 @@ def test_rows_of_two_tasks_are_joined_by_the_names_of_their_classes() -> None:
     # A class without rows is no obstacle, and null stays null.
     null = first.map(lambda row: {"label": None if row["image_id"] == "real/0" else row["label"]}, desc=None)
     assert mixing.with_classes(null, schema.LABELS)["label"][:] == [None, 0, 0, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "picked", [None, [], [2], [1, 2, 3], [4, 3, 2, 1, 0], [0, 0, 3]], ids=lambda picked: f"rows {picked}"
+)
+def test_codes_are_translated_without_a_copy_of_images(picked: list[int] | None) -> None:
+    everything = real_rows(3, 2, names=("normal", "covid-19"))
+    chosen = everything if picked is None else everything.select(picked)
+    translated = mixing.with_classes(chosen, schema.LABELS)
+    assert translated["image_id"][:] == chosen["image_id"][:]
+    assert tally(translated) == tally(chosen)
+    assert image_addresses(translated) <= image_addresses(everything)
+    assert translated.features["image"] == everything.features["image"]
+
+
+def test_rows_selected_twice_keep_their_order() -> None:
+    rows_of_file = real_rows(9, 8, names=("normal", "covid-19"))
+    chosen = rows_of_file.shuffle(seed=1).select(range(3, 14)).filter(lambda row: row["image_id"] != "real/4")
+    translated = mixing.with_classes(chosen, schema.LABELS)
+    assert translated["image_id"][:] == chosen["image_id"][:]
+    assert tally(translated) == tally(chosen)
+
+
+def image_addresses(dataset: datasets.Dataset) -> set[int]:
+    """Where the encoded images of a dataset lie in memory."""
+    chunks = dataset.data.column("image").chunks
+    return {chunk.field("bytes").buffers()[-1].address for chunk in chunks if len(chunk)}
+
+
+def test_map_finds_its_cached_results_again_for_rows_in_files(tmp_path: Path) -> None:
+    real_rows(3, 2, names=("normal", "covid-19")).save_to_disk(tmp_path / "rows")
+
+    def cache_files() -> list[str]:
+        chosen = datasets.load_from_disk(tmp_path / "rows").select([4, 0])
+        translated = mixing.with_classes(chosen, schema.LABELS)
+        mapped = translated.map(lambda row: {"image_id": row["image_id"] + "!"}, desc=None)
+        assert mapped["image_id"][:] == ["real/4!", "real/0!"]
+        return [file["filename"] for file in mapped.cache_files]
+
+    assert cache_files() == cache_files() != []
 
 
 def test_a_synthetic_class_that_the_task_lacks_is_refused() -> None:

@@ -6,7 +6,10 @@ classes are translated: whatever joins rows of a task, a release or another task
 
 from __future__ import annotations
 
+import secrets
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,27 +120,53 @@ def with_classes(
     if own == list(names) == label_names(dataset):
         return dataset
     import datasets
-    from datasets.table import InMemoryTable, concat_tables
 
     rows = dataset.with_format("arrow").select_columns(["label"])[:]["label"]
     _check_classes({own[code] for code in rows.unique().to_pylist() if code is not None}, names)
-    # Only the column is made anew, beside the table that is there; add_column would copy all images of a
-    # dataset that was selected from.
+    label = datasets.Features({"label": datasets.ClassLabel(names=list(names))})
+    info = dataset.info.copy()
+    info.features = datasets.Features({**dataset.features, **label})
+    if not len(dataset):
+        return datasets.Dataset.from_dict(
+            {name: [] for name in info.features}, features=info.features, info=info, split=dataset.split
+        )
+    # The column is made for the whole table, and the rows are selected again afterwards: `add_column`, `map`
+    # and `cast` copy all images of a dataset that was selected from.
     new_codes = _new_codes(own, names)
     codes = dataset.data.column("label").to_pylist()
     column = [None if code is None else new_codes[code] for code in codes]
-    label = datasets.Features({"label": datasets.ClassLabel(names=list(names))})
-    rest = dataset.data.remove_column(dataset.data.column_names.index("label"))
-    fresh = InMemoryTable.from_pydict({"label": column}, schema=label.arrow_schema)
-    info = dataset.info.copy()
-    info.features = datasets.Features({**dataset.features, **label})
-    return datasets.Dataset(
-        concat_tables([rest, fresh], axis=1),
+    table = datasets.Dataset(dataset.data, info=dataset.info, fingerprint=_fingerprint_of_table(dataset))
+    translated = datasets.concatenate_datasets(
+        [table.remove_columns("label"), datasets.Dataset.from_dict({"label": column}, features=label)],
         info=info,
         split=dataset.split,
-        indices_table=dataset._indices,
-        fingerprint=datasets.fingerprint.Hasher.hash([dataset._fingerprint, own, list(names)]),
+        axis=1,
     )
+    return translated.select(_positions(dataset))
+
+
+def _positions(dataset: datasets.Dataset) -> Index:
+    """The place of each row in the table `dataset.data`, from which rows may have been selected or shuffled.
+
+    The one documented way to these places is the file that `select` writes on request.
+    """
+    import datasets
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = str(Path(folder) / "positions.arrow")
+        # The repeated row makes this no single run of rows, for which no file is written.
+        dataset.select([*range(len(dataset)), 0], indices_cache_file_name=file)
+        written = datasets.Dataset.from_file(file, in_memory=True)
+    (name,) = written.column_names
+    positions: Index = written.data.column(name).to_numpy()[:-1].astype(np.int64)
+    return positions
+
+
+def _fingerprint_of_table(dataset: datasets.Dataset) -> str | None:
+    """None for rows in files: `datasets` hashes the names and times of the files, so `map` finds its cached
+    results again. Random for rows in memory: `datasets` would hash all images.
+    """
+    return None if dataset.cache_files else secrets.token_hex(8)
 
 
 def _new_codes(own: Sequence[str], names: Sequence[str]) -> list[int | None]:
