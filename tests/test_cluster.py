@@ -94,13 +94,13 @@ def test_painting(nodes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     films = Path("films")
     alone = folder.write_pairs(folder.Job(films, Path("alone"), 4), lambda *_: None)
-    told = []
+    reported = []
     shared = folder.write_pairs(
-        folder.Job(films, Path("shared"), 4), lambda *done: told.append(done), ray=nodes.address
+        folder.Job(films, Path("shared"), 4), lambda *done: reported.append(done), ray=nodes.address
     )
     assert shared == alone
     assert tree(tmp_path / "shared") == tree(tmp_path / "alone")
-    assert told == [(number, 20) for number in range(1, 21)]
+    assert reported == [(number, 20) for number in range(1, 21)]
     for number in (3, 12):
         (tmp_path / f"shared/records/film-{number}.json").unlink()
     folder.write_pairs(folder.Job(films, Path("shared"), 4), lambda *_: None, ray=nodes.address)

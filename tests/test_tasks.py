@@ -238,9 +238,9 @@ def test_near_duplicates(splits: datasets.DatasetDict) -> None:
     with pytest.raises(ConfigError, match="threshold"):
         near_duplicates(train, test, threshold=-1.0)
     assert near_duplicates(train.select([]), test) == []
-    told = f"{pair[0]} = {pair[1]}"
+    pair_of_names = f"{pair[0]} = {pair[1]}"
     assert find_leaks({"train": train, "test": test}).found == {
-        ("train", "test"): {"films that look the same": [told]}
+        ("train", "test"): {"films that look the same": [pair_of_names]}
     }
 
 

@@ -84,17 +84,17 @@ class PlainStep:
         fake, _ = self.net["generator"].weighed(m)
         with torch.no_grad():
             real = self.judge(m, x)
-        judged = self.judge(m, fake)
+        scored = self.judge(m, fake)
         distances = torch.stack(
             [
                 sum((a - b).abs().mean((1, 2, 3)) for a, b in zip(theirs[1], ours[1], strict=True))
-                for theirs, ours in zip(real, judged, strict=True)
+                for theirs, ours in zip(real, scored, strict=True)
             ],
             1,
         )
         beta = self.net["dfm"](real[0][1][-1]).sigmoid()[:, 0]
         matching = (beta * distances[:, 1] + (1 - beta) * distances[:, 0]).mean()
-        adversarial = sum(F.softplus(-scores).mean() for scores, _ in judged)
+        adversarial = sum(F.softplus(-scores).mean() for scores, _ in scored)
         self.g.zero_grad()
         (adversarial + 10 * matching).backward()
         self.g.step()

@@ -152,14 +152,14 @@ def menon(loop: PlainLoop, real: Tensor, _: Tensor) -> Losses:
     g, d = loop.net["generator"], loop.net["discriminator"]
     with torch.no_grad():
         fake = g(loop.noise(len(real)))
-    judged = _says(d(real), 1) + _says(d(fake), 0)
-    loop.descend("discriminator", judged)
+    d_loss = _says(d(real), 1) + _says(d(fake), 0)
+    loop.descend("discriminator", d_loss)
     loop.learns(False, "discriminator")
-    fooled = _says(d(g(loop.noise(2 * len(real)))), 1)
-    loop.descend("generator", fooled)
+    g_loss = _says(d(g(loop.noise(2 * len(real)))), 1)
+    loop.descend("generator", g_loss)
     loop.learns(True, "discriminator")
     loop.average()
-    return {"discriminator": judged, "generator": fooled}
+    return {"discriminator": d_loss, "generator": g_loss}
 
 
 def wgan(loop: PlainLoop, films: Tensor, _: Tensor) -> Losses:
@@ -183,11 +183,11 @@ def wgan(loop: PlainLoop, films: Tensor, _: Tensor) -> Losses:
                     p.clamp_(-settings.limit, settings.limit)
         distances.append(-distance.detach())
     loop.learns(False, "discriminator")
-    fooled = -c(g(loop.noise(size))).mean()
-    loop.descend("generator", fooled)
+    g_loss = -c(g(loop.noise(size))).mean()
+    loop.descend("generator", g_loss)
     loop.learns(True, "discriminator")
     loop.average()
-    return {"distance": torch.stack(distances).mean(), "generator": fooled}
+    return {"distance": torch.stack(distances).mean(), "generator": g_loss}
 
 
 def dcgan(loop: PlainLoop, real: Tensor, _: Tensor) -> Losses:
@@ -203,14 +203,14 @@ def iagan(loop: PlainLoop, real: Tensor, _: Tensor) -> Losses:
 def _on_the_same(loop: PlainLoop, real: Tensor, fake: Tensor) -> Losses:
     """Discriminator, then generator, by the films `fake`."""
     d = loop.net["discriminator"]
-    judged = _says(d(real), 1) + _says(d(fake.detach()), 0)
-    loop.descend("discriminator", judged)
+    d_loss = _says(d(real), 1) + _says(d(fake.detach()), 0)
+    loop.descend("discriminator", d_loss)
     loop.learns(False, "discriminator")
-    fooled = _says(d(fake), 1)
-    loop.descend("generator", fooled)
+    g_loss = _says(d(fake), 1)
+    loop.descend("generator", g_loss)
     loop.learns(True, "discriminator")
     loop.average()
-    return {"discriminator": judged, "generator": fooled}
+    return {"discriminator": d_loss, "generator": g_loss}
 
 
 def acgan(loop: PlainLoop, real: Tensor, labels: Tensor) -> Losses:
@@ -218,16 +218,16 @@ def acgan(loop: PlainLoop, real: Tensor, labels: Tensor) -> Losses:
     asked = torch.randint(g.classes, (len(real),), device=real.device)
     fake = g(loop.noise(len(real)), asked)
     (scores, names), (fake_scores, fake_names) = d(real), d(fake.detach())
-    judged = _says(scores, 1) + _says(fake_scores, 0)
+    d_loss = _says(scores, 1) + _says(fake_scores, 0)
     named = F.cross_entropy(names, labels) + F.cross_entropy(fake_names, asked)
-    loop.descend("discriminator", judged + named)
+    loop.descend("discriminator", d_loss + named)
     loop.learns(False, "discriminator")
     fake_scores, fake_names = d(fake)
-    fooled = _says(fake_scores, 1)
-    loop.descend("generator", fooled + F.cross_entropy(fake_names, asked))
+    g_loss = _says(fake_scores, 1)
+    loop.descend("generator", g_loss + F.cross_entropy(fake_names, asked))
     loop.learns(True, "discriminator")
     loop.average()
-    return {"discriminator": judged, "generator": fooled}
+    return {"discriminator": d_loss, "generator": g_loss}
 
 
 def diffaug(loop: PlainLoop, real: Tensor, labels: Tensor) -> Losses:
@@ -237,8 +237,8 @@ def diffaug(loop: PlainLoop, real: Tensor, labels: Tensor) -> Losses:
     seen, made = (
         augment(x, torch.rand((len(x), DRAWS), device=x.device), loop.recipe.augment) for x in (real, fake)
     )
-    judged = F.softplus(d(made.detach(), *given) - d(seen, *given)).mean()
-    loss = judged
+    d_loss = F.softplus(d(made.detach(), *given) - d(seen, *given)).mean()
+    loss = d_loss
     if loop.now % settings.penalty_every == 0:
         for x in (seen, made):
             x = x.detach().requires_grad_()
@@ -249,11 +249,11 @@ def diffaug(loop: PlainLoop, real: Tensor, labels: Tensor) -> Losses:
     loop.learns(False, "discriminator")
     with torch.no_grad():
         reference = d(seen, *given)
-    fooled = F.softplus(reference - d(made, *given)).mean()
-    loop.descend("generator", fooled)
+    g_loss = F.softplus(reference - d(made, *given)).mean()
+    loop.descend("generator", g_loss)
     loop.learns(True, "discriminator")
     loop.average()
-    return {"discriminator": judged, "generator": fooled}
+    return {"discriminator": d_loss, "generator": g_loss}
 
 
 STEPS: dict[str, Callable[..., Losses]] = {

@@ -66,13 +66,13 @@ def coverage(seeds: int, draws: int) -> dict[str, object]:
 
 def false_differences(seeds: int, draws: int) -> dict[str, object]:
     """Identical regimes that are told apart, seeds paired."""
-    told = dict.fromkeys(METRICS, 0)
+    significant = dict.fromkeys(METRICS, 0)
     for n in range(draws):
         truth, whose, logits = films([2, seeds, n], 2 * seeds)
         a, b = (evaluated(truth, whose, part) for part in (logits[:seeds], logits[seeds:]))
         for name in METRICS:
-            told[name] += crossed.contrast(a[name], b[name]).p < 0.05
-    return {name: detection.proportion(count, draws).model_dump() for name, count in told.items()}
+            significant[name] += crossed.contrast(a[name], b[name]).p < 0.05
+    return {name: detection.proportion(count, draws).model_dump() for name, count in significant.items()}
 
 
 def power(seeds: int, draws: int) -> dict[str, object]:

@@ -234,15 +234,15 @@ def _sorted(
     if known:
         # Training and held-out films of one set, so that they differ by the training and not by the hospital.
         same_set = of_class["source_dataset"].isin(set(of_class.loc[trained_on, "source_dataset"]))
-        learned = trained_on | of_class["patient_id"].isin(patients)
+        of_trained_patients = trained_on | of_class["patient_id"].isin(patients)
     else:
         largest = of_class["source_dataset"].value_counts().index[0]
         same_set = of_class["source_dataset"] == largest
         half = intervals.parts_of(of_class["person"].tolist(), 2, seed)
-        trained_on, learned = same_set & (half == 0), same_set & (half == 0)
+        trained_on = of_trained_patients = same_set & (half == 0)
     # A person counts wherever their films lie: one with a training film is not held out, and one with a film
     # in the sets of the training films is not of another hospital.
-    new = ~of_class["person"].isin(set(of_class.loc[learned, "person"]))
+    new = ~of_class["person"].isin(set(of_class.loc[of_trained_patients, "person"]))
     foreign = ~of_class["person"].isin(set(of_class.loc[same_set, "person"]))
     # The name under which a training film is listed stands for the film.
     once = ~of_class.sort_index(key=lambda rows: ~trained_on[rows])["film"].duplicated().sort_index()

@@ -59,7 +59,7 @@ def import_images(
     ids = _ids(images, config)
     if not ids:
         raise ConfigError(f"no image in {path}", found="an empty table", expected="at least one row")
-    learned_from = lineage.learned(stated.learned_from)
+    learned_from = lineage.learned_from(stated.learned_from)
     settings = {"digest": images.digest, "config": config, "size": size, **asdict(stated)}
     settings["learned_from"] = learned_from.model_dump()
     old = building.existing(out, config, settings)

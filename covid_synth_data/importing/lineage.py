@@ -11,7 +11,7 @@ from covid_synth_data.release import manifest
 from covid_synth_data.schema import SYNTHETIC_COLUMNS
 from covid_synth_data.sources import disk, licences
 
-__all__ = ["COLUMNS", "UNKNOWN", "Stated", "learned", "licence_named", "restricted"]
+__all__ = ["COLUMNS", "UNKNOWN", "Stated", "learned_from", "licence_named", "restricted"]
 
 UNKNOWN: Final = "unknown"
 
@@ -34,7 +34,7 @@ class Stated:
     learned_from: str | None = None
 
 
-def learned(stated: str | None) -> manifest.Learned:
+def learned_from(stated: str | None) -> manifest.Learned:
     """The films and patients that the generator learned from; none where that is "none" or unknown.
 
     Raises `MissingSource`, `BadMetadata`, `ConfigError`.

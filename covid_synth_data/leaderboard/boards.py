@@ -77,14 +77,14 @@ class Block:
         return f"{self.model} ({self.weights}), {self.preprocessing} films{limit}"
 
     def verdict(self) -> str:
-        """In a few lines, what is gained in the AUC over the baseline to beat."""
+        """A few lines on the gains in AUC over the baseline to beat."""
         where = self.name
         if self.best is None:
             return f"{where}: no baseline was run, so no gain can be stated."
-        rivals = [entry for entry in self.entries if not entry.baseline and entry.gain is not None]
-        if not rivals:
+        compared = [entry for entry in self.entries if not entry.baseline and entry.gain is not None]
+        if not compared:
             return f"{where}: baselines only."
-        text = gains.verdict([entry.gain for entry in rivals if entry.gain is not None])
+        text = gains.verdict([entry.gain for entry in compared if entry.gain is not None])
         return f"{where}: the baseline to beat is {self.best.row.regime}. {text}"
 
 

@@ -192,8 +192,8 @@ def check_release(submission: Sequence[Submitted], release: Path) -> None:
             continue
         check_dataset(submitted, result.dataset, release)
         trained_on = released.trained_on(result.dataset.name, tuple(configs), release)
-        films = {name for learned in trained_on.values() for name in learned.films}
-        patients = {name for learned in trained_on.values() for name in learned.patients}
+        films = {name for lineage in trained_on.values() for name in lineage.films}
+        patients = {name for lineage in trained_on.values() for name in lineage.patients}
         check_trained_on(
             submitted,
             [

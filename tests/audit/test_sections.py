@@ -133,10 +133,10 @@ def test_likeness_of_local_contrast_is_one_for_the_film_and_its_crops(monkeypatc
 
 
 def test_membership_is_a_guess_without_copying_and_not_with_it(context, real):
-    for films, told in ((noise(100, 11), False), (noise(240, 1)[:100], True)):
+    for films, separable in ((noise(100, 11), False), (noise(240, 1)[:100], True)):
         found = privacy.measure(context(material(film_set("made", films, "s"), **real)))
         score = values(found, "membership-nearest-features")["synthetic"]
-        assert score.value > 0.75 if told else score.value < 0.65
+        assert score.value > 0.75 if separable else score.value < 0.65
     assert [missing.what for missing in found.missing] == ["re-identification of sources"]
     assert any("control" in subject for subject in values(found, "membership-nearest-pixels"))
 

@@ -175,7 +175,7 @@ def test_ablations_change_the_network():
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"generators": 4}, "1, 2 or 3"),
         ({"desum": "some"}, "dynamic, fixed, none"),
@@ -184,8 +184,8 @@ def test_ablations_change_the_network():
         ({"width": 0}, "at least 1"),
     ],
 )
-def test_wrong_options_are_one_line(options, told):
-    with pytest.raises(ConfigError, match=told):
+def test_wrong_options_are_one_line(options, message):
+    with pytest.raises(ConfigError, match=message):
         generators.build("ct-global-local", **options)
 
 

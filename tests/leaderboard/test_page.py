@@ -210,15 +210,15 @@ def test_by_keyboard_alone(page):
 
 def test_what_a_screen_reader_is_told(page):
     page.click(".row [data-toggle]")
-    told = page.names()
-    roles = [role for role, _ in told]
+    names = page.names()
+    roles = [role for role, _ in names]
     assert roles.count("table") >= page.count(".board")
     for wanted in [("main", ""), ("columnheader", "AUC"), ("button", "AUC"), ("combobox", "Suite")]:
-        assert wanted in told, wanted
-    assert any(role == "rowheader" and "baseline" in name for role, name in told)
-    assert any(role == "image" and name.startswith("Reliability diagram") for role, name in told)
-    assert any(role == "image" and name.startswith("Confidence histogram") for role, name in told)
-    for role, name in told:
+        assert wanted in names, wanted
+    assert any(role == "rowheader" and "baseline" in name for role, name in names)
+    assert any(role == "image" and name.startswith("Reliability diagram") for role, name in names)
+    assert any(role == "image" and name.startswith("Confidence histogram") for role, name in names)
+    for role, name in names:
         assert name or role not in ("button", "link", "combobox", "image"), role
 
 

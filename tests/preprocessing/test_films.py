@@ -220,8 +220,8 @@ for kind in p.KINDS:
     print(hashlib.sha256(pixels).hexdigest(), p.version(kind), torch.get_num_threads())
 """
     call = [sys.executable, "-c", code, str(tmp_path / "film.npy")]
-    told = subprocess.run(call, capture_output=True, text=True, check=True).stdout.splitlines()
-    for kind, line in zip(preprocessing.KINDS, told, strict=True):
+    printed = subprocess.run(call, capture_output=True, text=True, check=True).stdout.splitlines()
+    for kind, line in zip(preprocessing.KINDS, printed, strict=True):
         mine = hashlib.sha256(preprocessing.prepare(film, 96, kind).pixels).hexdigest()
         assert line.split() == [mine, preprocessing.version(kind), "2"]
 

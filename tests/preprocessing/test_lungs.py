@@ -131,8 +131,8 @@ def test_versions_need_no_torch_without_lungs():
         "import sys; from covid_synth_data.preprocessing import films as p;"
         "p.version('plain'), p.version('harmonised'); print('torch' in sys.modules)"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert told.strip() == "False"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "False"
 
 
 def test_missing_and_damaged_weights_are_refused(tmp_path, film):

@@ -186,7 +186,7 @@ def test_films_are_square_and_nothing_sticks_out(browser, study, width, dark):
 
 def test_what_a_screen_reader_is_told(page):
     begin(page)
-    told = page.names()
+    names = page.names()
     for wanted in [
         ("main", ""),
         ("heading", f"Pair 1 of {PAIRS}"),
@@ -198,7 +198,7 @@ def test_what_a_screen_reader_is_told(page):
         ("group", "How sure are you? (optional)"),
         ("status", ""),
     ]:
-        assert wanted in told, wanted
+        assert wanted in names, wanted
 
 
 def test_contrast(page):

@@ -72,8 +72,10 @@ def auc(first: list[np.ndarray], second: list[np.ndarray]) -> float:
     labels = np.repeat([0, 1], [len(first), len(second)])
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    told = cross_val_predict(model, np.stack(first + second), labels, cv=folds, method="predict_proba")
-    return round(float(roc_auc_score(labels, told[:, 1])), 3)
+    probabilities = cross_val_predict(
+        model, np.stack(first + second), labels, cv=folds, method="predict_proba"
+    )
+    return round(float(roc_auc_score(labels, probabilities[:, 1])), 3)
 
 
 def main() -> None:
@@ -81,7 +83,7 @@ def main() -> None:
     chosen = sets(Path(sys.argv[1]))
     names = list(chosen)
     films = {name: [load_grey(path) for path in paths] for name, paths in chosen.items()}
-    told = {}
+    aucs = {}
     for kind in preprocessing.KINDS:
         start = time.process_time()
         prepared = {
@@ -92,7 +94,7 @@ def main() -> None:
             what: {name: [see(one.pixels) for one in some] for name, some in prepared.items()}
             for what, see in (("style", style), ("layout", layout))
         }
-        told[kind] = {
+        aucs[kind] = {
             "version": preprocessing.version(kind),
             "milliseconds_per_film": round(milliseconds, 1),
             "not_found": {name: sum(not one.found for one in some) for name, some in prepared.items()},
@@ -101,7 +103,7 @@ def main() -> None:
                 for a, b in ((names[i], names[j]) for i, j in ((0, 1), (2, 3), (1, 3), (0, 3)))
             ],
         }
-    content = {"films_per_set": FILMS, "side": SIDE, "preprocessing": told}
+    content = {"films_per_set": FILMS, "side": SIDE, "preprocessing": aucs}
     (Path(__file__).parent / "style.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

@@ -122,31 +122,31 @@ def check_generators(
 
     Parts in `saw` may have: the note that says so, if they did, is returned.
     """
-    films = {name for learned in trained_on for name in learned.films}
-    patients = {name for learned in trained_on for name in learned.patients}
+    films = {name for lineage in trained_on for name in lineage.films}
+    patients = {name for lineage in trained_on for name in lineage.patients}
     # A column without [:] is read row by row, images included.
     parts = {
         part: zip(splits[part]["image_id"][:], splits[part]["patient_id"][:], strict=True)
         for part in ("validation", "test")
     }
-    return check_untaught(parts, films, patients, saw, "films")
+    return check_not_trained_on(parts, films, patients, saw, "films")
 
 
-def check_untaught(
+def check_not_trained_on(
     parts: Mapping[str, Iterable[tuple[str, str]]],
-    taught: Collection[str],
+    images: Collection[str],
     patients: Collection[str],
     saw: Sequence[str],
     what: str,
 ) -> list[str]:
-    """Raise `LeakError` where a part has an image that is in `taught`, or whose patient is in `patients`.
+    """Raise `LeakError` where a part has one of `images`, or one whose patient is in `patients`.
 
     `parts` give the id and the patient of each image; `what` names the images. Parts in `saw` may have some:
     the note that says so, if they did, is returned.
     """
     notes = []
     for part, rows in parts.items():
-        shared = [image for image, patient in rows if image in taught or patient in patients]
+        shared = [image for image, patient in rows if image in images or patient in patients]
         if shared and part in saw:
             notes.append(f"{len(shared)} {part} {what}, or others of their patients, taught a generator")
         elif shared:

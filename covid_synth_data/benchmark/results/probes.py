@@ -102,13 +102,13 @@ class ProbeResult(MeasuredResult):
         same_films: dict[tuple[str, str], list[AucRow]] = defaultdict(list)
         for films, row in rows:
             same_films[films].append(row)
-        for films, beside in same_films.items():
+        for films, same in same_films.items():
             named = " ".join(films)
-            if [row.regime for row in beside] != self.regimes:
+            if [row.regime for row in same] != self.regimes:
                 wanted = ", ".join(self.regimes)
                 yield f"the rows of {named} are not those of {wanted}, each once and in order"
                 continue
-            aucs = {row.regime: row.auc.value for row in beside}
-            for row in beside:
+            aucs = {row.regime: row.auc.value for row in same}
+            for row in same:
                 versus = {name: aucs[name] for name in self.baselines if name != row.regime}
                 yield from self.wrong_numbers(f"the AUC of {named} {row.regime}", row, row.auc, versus)

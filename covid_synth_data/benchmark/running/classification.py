@@ -126,9 +126,10 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         split.separation.check_pool(split.splits["train"])
         self._make(split, runs)
         used = dict.fromkeys(name for run in runs for name in self.suite.regimes[run.regime].synthetic)
-        taught = self._join_generator_films(split, runs)
-        if used or taught:
-            split.separation.check_pool(released.together([*(split.configs[name] for name in used), *taught]))
+        generator_films = self._join_generator_films(split, runs)
+        if used or generator_films:
+            configs = [split.configs[name] for name in used]
+            split.separation.check_pool(released.together([*configs, *generator_films]))
         return [self._prepare(run, split) for run in runs]
 
     def _join_generator_films(self, split: FilmSplit, runs: Sequence[Run]) -> list[datasets.Dataset]:

@@ -202,7 +202,9 @@ def check_generator(
         side: [(str(row["image_id"]), str(row["patient_id"])) for row in sides[side]]
         for side in ("validation", "test")
     }
-    return released.check_untaught(parts, set(trained_on.films), patients, protocol.generators_saw, "slices")
+    return released.check_not_trained_on(
+        parts, set(trained_on.films), patients, protocol.generators_saw, "slices"
+    )
 
 
 def put_together(

@@ -251,17 +251,17 @@ def _parts(
     parts: dict[int, str] = {}
     labels = own["label"].iloc[group["at"]].to_numpy()
     normal = set(group["patient"][labels == "normal"])
-    for kind, shares, told in (
-        (normal, NORMALS, _PARTS),
-        (set(group["patient"]) - normal, (1 - VALIDATION, VALIDATION), _PARTS),
+    for patients, shares in (
+        (normal, NORMALS),
+        (set(group["patient"]) - normal, (1 - VALIDATION, VALIDATION)),
     ):
-        free = sorted(patient for patient in kind if not placed.get(patient))
+        free = sorted(patient for patient in patients if not placed.get(patient))
         numbers = np.array([placing.number(seed, names[patient]) for patient in free], np.float64)
         places = placing.place(numbers, [""] * len(free), shares)
-        parts |= {patient: told[min(place, 2)] for patient, place in zip(free, places, strict=True)}
-        for patient in kind:
-            if found := placed.get(patient):
-                parts[patient] = next(part for part in reversed(_PARTS) if part in found)
+        parts |= {patient: _PARTS[min(place, 2)] for patient, place in zip(free, places, strict=True)}
+        for patient in patients:
+            if in_clean := placed.get(patient):
+                parts[patient] = next(part for part in reversed(_PARTS) if part in in_clean)
     # Shares that sum to 1 leave nothing but a rounding error for the last part.
     only = set(group["patient"]) - normal
     return {

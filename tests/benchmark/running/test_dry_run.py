@@ -50,10 +50,10 @@ def test_the_shell_prints_the_plan(tmp_path, shell):
     path = tmp_path / "mine.toml"
     path.write_text(tomlkit.dumps(SUITE.model_dump(exclude_none=True)))
     asked = ["benchmark", "run", path, "--out", tmp_path / "out", "--device", "cpu", "--dry-run"]
-    told = shell(*asked)
-    assert told.code == 0, told
-    assert "small-cnn" in told.out
-    assert "at most" in told.out
+    printed = shell(*asked)
+    assert printed.code == 0, printed
+    assert "small-cnn" in printed.out
+    assert "at most" in printed.out
     (line,) = json.loads(shell(*asked, "--json").out)
     assert (line["runs"], line["done"]) == (6, 0)
     assert line["seconds"] > 0

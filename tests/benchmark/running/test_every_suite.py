@@ -144,9 +144,9 @@ def test_a_suite_runs_and_reports_every_regime(name, release, tmp_path):
         if rule.positives is not None:
             assert made_of.positives == POSITIVES
             assert (made_of.real_positives > 0) == (rule.mix == "add")
-    told = report(tmp_path / "out")
-    assert all(f"| {regime} " in told for _, regime in wanted)
-    assert f"{suite.name} {suite.version}" in told
+    text = report(tmp_path / "out")
+    assert all(f"| {regime} " in text for _, regime in wanted)
+    assert f"{suite.name} {suite.version}" in text
 
 
 def test_noise_rows_come_as_they_were_written(release):

@@ -53,9 +53,9 @@ def arguments(folder: Path) -> dict[str, object]:
 
 def test_two_nodes_give_the_results_of_one_process(cluster, tmp_path):
     alone = run(SUITE, **arguments(tmp_path / "alone"))
-    told = []
+    reported = []
     shared = run(
-        SUITE, **arguments(tmp_path / "shared"), ray=cluster.address, progress=lambda *a: told.append(a)
+        SUITE, **arguments(tmp_path / "shared"), ray=cluster.address, progress=lambda *a: reported.append(a)
     )
     assert len({node["NodeID"] for node in ray.nodes() if node["Alive"]}) == 2
     assert len(shared) == len(alone) == 6
@@ -63,7 +63,7 @@ def test_two_nodes_give_the_results_of_one_process(cluster, tmp_path):
         one, other = results.validate_result(ours), results.validate_result(theirs)
         assert (one.regime, one.seed, one.inputs) == (other.regime, other.seed, other.inputs)
         assert one.predictions == other.predictions
-    assert told[-1][:2] == (6, 6)
+    assert reported[-1][:2] == (6, 6)
     before = {path: path.stat().st_mtime_ns for path in shared}
     again = run(SUITE, **arguments(tmp_path / "shared"), ray=cluster.address)
     assert {path: path.stat().st_mtime_ns for path in again} == before

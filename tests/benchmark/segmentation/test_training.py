@@ -24,10 +24,10 @@ def pairs() -> training.Pairs:
 
 
 def fit(network, train, validation, seed=0, **settings):
-    told: list[int] = []
+    epochs: list[int] = []
     chosen = Training(**{"epochs": 3, "batch_size": 4, "learning_rate": 1e-2, **settings})
-    fitted = training.fit(network, train, validation, chosen, seed=seed, device=CPU, advance=told.append)
-    assert told == list(range(1, chosen.epochs + 1))
+    fitted = training.fit(network, train, validation, chosen, seed=seed, device=CPU, advance=epochs.append)
+    assert epochs == list(range(1, chosen.epochs + 1))
     return fitted
 
 

@@ -264,9 +264,9 @@ def test_a_share_alike_source_makes_the_whole_release_share_alike(weights, relea
 
 
 def test_a_sheet_without_anything_real(released, plan, tmp_path) -> None:
-    rival = save(tmp_path, plan, "rival", 1)
+    baseline = save(tmp_path, plan, "baseline", 1)
     path = tmp_path / "sheet.png"
-    ct_figures.of_release(path, released, [rival], cases=2)
+    ct_figures.of_release(path, released, [baseline], cases=2)
     columns = 3
     with Image.open(path) as picture:
         width, height = picture.size
@@ -277,7 +277,7 @@ def test_a_sheet_without_anything_real(released, plan, tmp_path) -> None:
     named = {(0, 0, 0), (255, 0, 0), (0, 0, 255), (0, 255, 0), ct_figures.LINE}
     assert {tuple(colour) for colour in shown.tolist()} <= named
     before = path.read_bytes()
-    ct_figures.of_release(path, released, [rival], cases=2)
+    ct_figures.of_release(path, released, [baseline], cases=2)
     assert path.read_bytes() == before
 
 

@@ -151,7 +151,7 @@ def test_pixels_to_ignore_count_neither_way():
 
 
 def test_a_stopped_training_ends_at_the_same_weights(parts, tmp_path, monkeypatch):
-    whole, curve = train.fit(tiny(), parts, tmp_path / "whole", lambda *told: None)
+    whole, curve = train.fit(tiny(), parts, tmp_path / "whole", lambda *_: None)
     monkeypatch.setattr(train, "CHECKPOINT_SECONDS", -1)
 
     class Stopped(Exception):
@@ -163,19 +163,19 @@ def test_a_stopped_training_ends_at_the_same_weights(parts, tmp_path, monkeypatc
 
     with pytest.raises(Stopped):
         train.fit(tiny(), parts, tmp_path / "parts", stop)
-    again, same = train.fit(tiny(), parts, tmp_path / "parts", lambda *told: None)
+    again, same = train.fit(tiny(), parts, tmp_path / "parts", lambda *_: None)
     assert curve == same
     assert [look["step"] for look in curve] == [2, 4]
     for key, value in whole.state_dict().items():
         assert torch.equal(value, again.state_dict()[key])
     with pytest.raises(ConfigError, match="another recipe"):
-        train.fit(tiny(seed=1), parts, tmp_path / "parts", lambda *told: None)
+        train.fit(tiny(seed=1), parts, tmp_path / "parts", lambda *_: None)
     with pytest.raises(ConfigError, match="other films"):
-        train.fit(tiny(), parts | {"train": parts["test"]}, tmp_path / "parts", lambda *told: None)
+        train.fit(tiny(), parts | {"train": parts["test"]}, tmp_path / "parts", lambda *_: None)
 
 
 def test_weights_are_saved_with_a_card_and_read_back(parts, tmp_path):
-    network, _ = train.fit(tiny(steps=1, looks=1), parts, tmp_path, lambda *told: None)
+    network, _ = train.fit(tiny(steps=1, looks=1), parts, tmp_path, lambda *_: None)
     path = tmp_path / "tiny.safetensors"
     card = train.save(path, network, tiny(steps=1, looks=1), parts)
     assert lung_weights.read(path)[0] == card
@@ -190,7 +190,7 @@ def test_weights_are_saved_with_a_card_and_read_back(parts, tmp_path):
 def test_a_loss_that_explodes_stops_the_training(parts, tmp_path, monkeypatch):
     monkeypatch.setattr(train, "loss", lambda logits, target: logits.sum() * float("nan"))
     with pytest.raises(DivergedError, match="step 0"):
-        train.fit(tiny(), parts, tmp_path, lambda *told: None)
+        train.fit(tiny(), parts, tmp_path, lambda *_: None)
 
 
 def test_the_shipped_recipe_is_that_of_the_shipped_weights():

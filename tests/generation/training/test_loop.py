@@ -20,24 +20,13 @@ from covid_synth_data.errors import ConfigError, DivergedError, OutputError, Wei
 from covid_synth_data.generators import weights
 from generation.families import cyclegan
 from generation.training import checkpoint, loop
+from tests.generation.tiny import Stopped, stop_at
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def run(recipe, films, folder: Path, progress=lambda *_: None) -> loop.FinishedRun:
     return loop.train(recipe, films, folder, loop.make_fabric(recipe, "cpu"), progress)
-
-
-class Stopped(Exception):
-    pass
-
-
-def stop_at(step: int):
-    def progress(done: int, total: int, text: str) -> None:
-        if done == step:
-            raise Stopped
-
-    return progress
 
 
 def test_a_run_leaves_weights_metrics_and_samples(recipe, films, tmp_path):

@@ -126,8 +126,8 @@ def test_the_same_film_under_two_classes_is_left_out(tmp_path: Path) -> None:
 
 def test_what_a_source_says_is_one_film_is(tmp_path: Path) -> None:
     repository(tmp_path, [(n, f"h{n}", n) for n in range(12)])
-    told = xray("h4.png", 9, url=f"{HANNOVER}/blob/master/png/h4.png")
-    chestxray(tmp_path, [(300, told), (301, xray("c.png", 9)), (302, xray("h5.png", 10))])
+    stated = xray("h4.png", 9, url=f"{HANNOVER}/blob/master/png/h4.png")
+    chestxray(tmp_path, [(300, stated), (301, xray("c.png", 9)), (302, xray("h5.png", 10))])
     for seed in range(4):
         frame = plan(tmp_path, seed=seed, sources=["covid-19-image-repository", "covid-chestxray"])
         assert reasons(frame) == {

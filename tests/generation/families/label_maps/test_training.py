@@ -90,7 +90,7 @@ def test_weights_load_by_name_and_draw_slices(finished):
 
 
 @pytest.mark.parametrize(
-    ("maps", "told"),
+    ("maps", "message"),
     [
         (np.zeros((64, 64), np.uint8), "label maps of a wrong kind"),
         (np.zeros((1, 64, 64), np.float32), "label maps of a wrong kind"),
@@ -98,10 +98,10 @@ def test_weights_load_by_name_and_draw_slices(finished):
         (np.zeros((1, 72, 40), np.uint8), "expected"),
     ],
 )
-def test_wrong_maps_are_one_line(finished, maps, told):
+def test_wrong_maps_are_one_line(finished, maps, message):
     kind, run = finished
     found = generators.load(f"{kind}.tiny", root=run.folder, device="cpu")
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         found.translate(maps)
     with pytest.raises(ConfigError, match="no such seed"):
         found.translate(random_maps(1), seed=-1)
@@ -199,13 +199,13 @@ def test_every_ablation_of_table_v_trains(network, stages, losses, gone):
     x = torch.rand(1, 1, 128, 128) * 2 - 1
     for now in range(STEPS):
         trainee.begin(now, STEPS)
-        told = trainee.step(m, x)
-        assert all(value.isfinite() for value in told.values())
-    assert ("matching" in told) == (network.get("dfm") != "none")
+        logged = trainee.step(m, x)
+        assert all(value.isfinite() for value in logged.values())
+    assert ("matching" in logged) == (network.get("dfm") != "none")
     learned = any(True for _ in trainee.networks["dfm"].parameters())
     assert learned == (network.get("dfm") is None and network.get("discriminators") != 1)
     if network.get("dfm") == "fixed":
-        assert told["beta"] == 0.5
+        assert logged["beta"] == 0.5
     if gone:
         assert not any(gone in name for name, _ in trainee.generator.named_parameters())
     assert len(trainee.discriminator.scales) == network.get("discriminators", 2)
@@ -232,9 +232,9 @@ def test_small_batches_and_checkpointing_change_no_step(kind):
         recipe = recipe_of(kind, memory=memory, training={"learning_rate": 1e-5})
         trainee = trainee_of(recipe)
         trainee.begin(STEPS - 1, STEPS)
-        told = trainee.step(*trainee.batches([slices_of()]).batch(0))
+        logged = trainee.step(*trainee.batches([slices_of()]).batch(0))
         gradients = [p.grad for p in trainee.generator.parameters() if p.grad is not None]
-        ends.append((told, gradients))
+        ends.append((logged, gradients))
     assert ends[0][0].keys() == ends[1][0].keys()
     assert all(torch.allclose(ends[0][0][key], ends[1][0][key], atol=1e-5) for key in ends[0][0])
     for a, b in zip(*(gradients for _, gradients in ends), strict=True):

@@ -327,15 +327,15 @@ def test_films_are_credited_where_their_licence_asks(chestxray):
 
 
 def test_the_card_names_pages_and_the_file_each_film(release, chestxray):
-    owed = cards.credits_for([], [f"covid-chestxray/film-{n}" for n in range(4)], chestxray)
-    listed = documents.complete(release, manifest.read(release), owed)
+    credited = cards.credits_for([], [f"covid-chestxray/film-{n}" for n in range(4)], chestxray)
+    listed = documents.complete(release, manifest.read(release), credited)
     manifest.write(release, listed)
     text = section((release / "README.md").read_text(), "Licences and attribution")
     assert "- `covid-chestxray`, CC BY 4.0: 2 films, published at <https://example.org/case/0> (2)" in text
-    assert credits.read(release) == owed
+    assert credits.read(release) == credited
     assert credits.FILE in {file.path for file in listed.files}
-    again = documents.complete(release, manifest.read(release), owed[:1])
-    assert credits.read(release) == owed
+    again = documents.complete(release, manifest.read(release), credited[:1])
+    assert credits.read(release) == credited
     assert again == manifest.read(release) or {f.path: f.sha256 for f in again.files} == {
         f.path: f.sha256 for f in manifest.read(release).files
     }
