@@ -1,4 +1,4 @@
-"""What each place of the package does with each kind of input file: the table docs/reference/conformance.md.
+"""How each part of the package reads each kind of input file: the table docs/reference/conformance.md.
 
 python -m tests.conformance        writes the table anew, from the root of a checkout
 """
@@ -109,7 +109,7 @@ PLACES: Final[dict[str, Callable[[Path], str]]] = {
 
 
 def verdicts(kind: str, folder: Path) -> list[str]:
-    """What each place does with an input of this kind."""
+    """How each part reads an input of this kind."""
     folder.mkdir(parents=True, exist_ok=True)
     if kind == EMPTY:
         path = folder / "films" / "film.png"
@@ -131,7 +131,7 @@ def kinds() -> list[str]:
     return [*inputs.USABLE, EMPTY, *inputs.BROKEN]
 
 
-HEAD = """# What each place does with each kind of file
+HEAD = """# How each part of the package reads each kind of file
 
 A film is the same film wherever it is looked at: the one decoder (`covid_synth_data.files.pixels`) turns
 every kind of file into an 8-bit upright grey image, and no place has rules of its own. Made by

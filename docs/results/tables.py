@@ -104,7 +104,7 @@ def audit_table(by_config: Mapping[str, Sequence[Audit]], keys: Sequence[str]) -
     """A Markdown table of these keys; a row for each subject, the synthetic ones first."""
     if keys == ["films"]:
         return _films(by_config)
-    lines = [["what", "of", *by_config], ["---", "---", *["---:"] * len(by_config)]]
+    lines = [["measure", "images", *by_config], ["---", "---", *["---:"] * len(by_config)]]
     for (_, subject), row in values_of(by_config, keys).items():
         first = next(iter(row.values()))
         named = subject if first.yardstick else f"**{subject}**"
@@ -139,7 +139,7 @@ def with_audits(text: str, by_config: Mapping[str, Sequence[Audit]]) -> str:
 def probe_table(probe: probes.ProbeResult, part: probes.Part, baseline: str | None) -> str:
     """A Markdown table with a row for each change: AUCs, or differences from a baseline of real films."""
     regimes = [name for name in probe.regimes if name != baseline]
-    head = ["what is left of the films", *(f"`{name}`" for name in regimes)]
+    head = ["what remains of the image", *(f"`{name}`" for name in regimes)]
     lines = [head, ["---"] * len(head)]
     for change in probe.changes:
         cells = []
