@@ -169,10 +169,10 @@ class TaskPlan:
         """Films by split and class; of the published split, from metadata, where the protocol has one."""
         column = "published" if "published" in self.frame.columns else "split"
         rows = self.frame if column == "published" else self.used
-        found: dict[str, dict[str, int]] = {}
+        counts: dict[str, dict[str, int]] = {}
         for (split, label), count in Counter(zip(rows[column], rows["class"], strict=True)).items():
-            found.setdefault(split, {})[label] = count
-        return found
+            counts.setdefault(split, {})[label] = count
+        return counts
 
     def report(self) -> str:
         """As text: films and patients per part, class and source; films left out, with reasons; notes."""

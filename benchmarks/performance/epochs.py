@@ -86,6 +86,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     with tempfile.TemporaryDirectory() as name:
+        # The same films as files, in our store and in memory.
         folder = Path(name)
         for label in ("0", "1"):
             (folder / "png" / label).mkdir(parents=True)
@@ -105,6 +106,7 @@ def main() -> None:
         stored = fit.PixelFeed(store, keys, labels, CPU)
         memory = Memory(torch.from_numpy(store.rows(keys)).unsqueeze(1).float() / 255.0, labels)
         few = fit.PixelFeed(store, keys[:8] + keys[-8:], np.r_[labels[:8], labels[-8:]], CPU)
+        # An epoch of each kind.
         loader = DataLoader(pictures, BATCH, shuffle=True, num_workers=asked.workers)
         textbook = build("small-cnn", "none", 0)
         optimizer = torch.optim.Adadelta(textbook.parameters(), lr=SETTINGS.learning_rate)
@@ -119,6 +121,7 @@ def main() -> None:
             "in memory": lambda: ours(memory),
             "ImageFolder + DataLoader": lambda: plain_epoch(textbook, optimizer, loader),
         }
+        # The store must not change the weights. Rounds alternate: other work slows all of them alike.
         first, second = ours(stored), ours(memory)
         same = all(torch.equal(first[key], second[key]) for key in first)
         plain_epoch(textbook, optimizer, loader)

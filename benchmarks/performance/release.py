@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
+    # The recipe with fewer images, and one batch of its films.
     loaded = load_recipe(asked.recipe)
     content = loaded.model_dump()
     content["release"]["count"] = asked.images
@@ -48,10 +49,12 @@ def main() -> None:
     cells = maker_of(recipe, asked.root, asked.weights).images.cells[: asked.images]
     ready = np.stack([cut(cells[i % len(cells)], WHOLE, recipe.data.size) for i in range(batch)])
 
+    # The network alone, without reading or writing.
     def bare() -> None:
         for _ in range(asked.images // batch):
             translator.forward(ready).cpu()
 
+    # Whole releases. Planning ends when the first image is made.
     write_shard = writing.write
     release_times, plan_times, bare_times = [], [], []
     bare()

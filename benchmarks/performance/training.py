@@ -108,6 +108,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory-epochs", type=int, default=12)
     asked = parser.parse_args()
+    # Films of noise and a recipe of the sizes that were asked for.
     count = asked.batch * asked.steps
     random = np.random.default_rng(0)
     pixels = [random.integers(0, 256, (count, asked.size, asked.size), dtype=np.uint8) for _ in range(2)]
@@ -128,6 +129,7 @@ def main() -> None:
             made = recipe(epochs, precision)
             loop.train(made, films, Path(folder), loop.make_fabric(made), tick)
 
+    # One epoch of each loop to warm up, then rounds that alternate.
     plain = PlainLoop(asked.size, asked.batch, tuple(pixels))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     plain.epoch(1)
@@ -138,6 +140,7 @@ def main() -> None:
         times["plain fp32"].append(seconds(lambda: plain.epoch(1)))
         times["ours fp32"].append(seconds(lambda: ours("32-true")))
         times["ours bf16"].append(seconds(lambda: ours("bf16-mixed")))
+    # Memory over many epochs of one run.
     memory: list[float] = []
 
     def watch(step: int, total: int, text: str) -> None:

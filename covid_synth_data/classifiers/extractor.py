@@ -105,12 +105,12 @@ class Extractor:
 @functools.lru_cache(maxsize=4)
 def _loaded(network: str, device: str, batch_size: int, sha256: str) -> Extractor:
     """The extractor that another process pickled. Raises `WeightsError` where the weights here are others."""
-    found = Extractor(device, batch_size, network=network)
-    if found.sha256 != sha256:
+    extractor = Extractor(device, batch_size, network=network)
+    if extractor.sha256 != sha256:
         raise WeightsError(
             f"other weights of {network} are on this node",
-            found=found.sha256[:12],
+            found=extractor.sha256[:12],
             expected=sha256[:12],
             hint="give every node the same weights and the same version of this package",
         )
-    return found
+    return extractor

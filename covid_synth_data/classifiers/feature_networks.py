@@ -119,8 +119,8 @@ class _ClassToken(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
 
     def forward(self, shades: torch.Tensor) -> torch.Tensor:
-        found = self.network(pixel_values=(shades - self.mean) / self.std)
-        return cast(torch.Tensor, found.pooler_output)
+        output = self.network(pixel_values=(shades - self.mean) / self.std)
+        return cast(torch.Tensor, output.pooler_output)
 
 
 def _rad_dino(name: str) -> FeatureNetwork:
@@ -143,15 +143,15 @@ def _hub_file(file: str) -> Path:
     """A file of RAD-DINO in the cache of the Hugging Face Hub. Raises `WeightsError` where it is absent."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(RAD_DINO, file)
-    if not isinstance(found, str):
+    path = try_to_load_from_cache(RAD_DINO, file)
+    if not isinstance(path, str):
         raise WeightsError(
             "the weights of RAD-DINO are not on this machine",
             found=f"no {file} of {RAD_DINO} in the cache of the Hugging Face Hub",
             expected="model.safetensors, config.json and preprocessor_config.json",
             hint=f"where there is a network run: hf download {RAD_DINO}; or choose another extractor",
         )
-    return Path(found)
+    return Path(path)
 
 
 NETWORKS: Final[dict[str, Callable[[str], FeatureNetwork]]] = {

@@ -153,17 +153,21 @@ def build(origin: str, seed: int) -> Estimator:
 
 def probabilities(estimator: Estimator, films: Grey, classes: int, origin: str) -> npt.NDArray[np.float64]:
     """What it predicts, float64 (n, classes). Raises `ConfigError` for what are no probabilities."""
-    found = np.asarray(estimator.predict_proba(films), np.float64)
+    probabilities = np.asarray(estimator.predict_proba(films), np.float64)
     columns: Iterable[Any] = getattr(estimator, "classes_", range(classes))
     places = [int(label) for label in columns]
     expected = (len(films), len(places))
-    if found.shape != expected or not set(places) <= set(range(classes)):
-        raise _no_probabilities(origin, f"{found.shape} for classes {places}", f"shape {expected}")
-    sums = found.sum(axis=1, keepdims=True)
-    if not (np.isfinite(found).all() and (found >= 0).all() and np.allclose(sums, 1, atol=_TOLERANCE)):
+    if probabilities.shape != expected or not set(places) <= set(range(classes)):
+        raise _no_probabilities(origin, f"{probabilities.shape} for classes {places}", f"shape {expected}")
+    sums = probabilities.sum(axis=1, keepdims=True)
+    if not (
+        np.isfinite(probabilities).all()
+        and (probabilities >= 0).all()
+        and np.allclose(sums, 1, atol=_TOLERANCE)
+    ):
         raise _no_probabilities(origin, "numbers below 0, not finite, or of another sum", "rows of sum 1")
     out = np.zeros((len(films), classes))
-    out[:, places] = found / sums
+    out[:, places] = probabilities / sums
     return out
 
 

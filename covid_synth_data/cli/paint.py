@@ -57,6 +57,7 @@ def paint(
             expected="--format release with it",
             hint="add --format release, or leave the option out",
         )
+    # Paint, into files or into a release.
     job = Job(films, out, seed, pattern, control, lungs, size, force)
     with progress_bar("painting") as tick:
         if kind == "png":
@@ -64,6 +65,7 @@ def paint(
         else:
             name = config or release.CONFIG
             listed, records = release.release_pairs(job, name, licence or "unknown", tick, ray)
+    # Count the pairs, and name the reasons of films without one.
     skipped = Counter(record.reason for record in records if record.reason)
     if kind == "png":
         say(f"{len(records) - skipped.total()} pairs of {len(records)} films in {out}")

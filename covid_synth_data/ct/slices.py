@@ -37,7 +37,7 @@ _PLAIN: Final = (
 
 def rows(frame: pd.DataFrame) -> list[Row]:
     """The rows of a frame of `read_source`, in its order, that are not excluded."""
-    found: list[Row] = []
+    rows: list[Row] = []
     for record in frame[frame["excluded"] == ""].to_dict("records"):
         row: Row = {
             "image": _cell(record["bytes"], record["path"]),
@@ -45,8 +45,8 @@ def rows(frame: pd.DataFrame) -> list[Row]:
         }
         row |= {name: record[name] for name in _PLAIN}
         row |= {name: None if pd.isna(record[name]) else int(record[name]) for name in slice_table.PIXELS}
-        found.append(row)
-    return found
+        rows.append(row)
+    return rows
 
 
 def _cell(content: Any, path: str) -> dict[str, Any]:

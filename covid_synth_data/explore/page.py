@@ -36,14 +36,14 @@ def write_page(
 
 def render(listed: manifest.Manifest, rows: Rows) -> str:
     """The page as text."""
-    found, correlations = sheets.alike(rows)
+    nearest, correlations = sheets.alike(rows)
     soft = "pattern" in rows.columns
     content = {
         "side": rows.thumbnails.shape[1],
         "across": sheets.ACROSS,
         "count": len(rows),
         "columns": {name: _packed(values) for name, values in rows.columns.items() if _any(values)},
-        "near": {"k": found.shape[1], "rows": found.ravel().tolist(), "r": correlations.ravel().tolist()},
+        "near": {"k": nearest.shape[1], "rows": nearest.ravel().tolist(), "r": correlations.ravel().tolist()},
         "masks": sorted(rows.masks),
     }
     shown = dict.fromkeys(rows.columns["subset"])

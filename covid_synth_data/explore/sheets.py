@@ -68,9 +68,9 @@ def alike(rows: Rows) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     features -= features.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     features = np.divide(features, lengths, out=np.zeros_like(features), where=lengths > 1e-3)
-    found = neighbours.nearest(features, features, k, same=True)
+    nearest = neighbours.nearest(features, features, k, same=True)
     # |x - y|^2 = 2 - 2 r for vectors of length 1.
-    return found.rows, np.rint(100 * (1 - found.distances**2 / 2)).astype(np.int64)
+    return nearest.rows, np.rint(100 * (1 - nearest.distances**2 / 2)).astype(np.int64)
 
 
 def _parts(pictures: Grey) -> Sequence[Grey]:

@@ -77,8 +77,8 @@ def remove_leftovers(folder: Path) -> None:
     Those of processes that live, and of other machines that share the folder, stay. Raises `OSError`.
     """
     for entry in os.scandir(folder):
-        found = _LEFTOVER.fullmatch(entry.name)
-        if found and found[1] == _host() and not _lives(int(found[2])):
+        match = _LEFTOVER.fullmatch(entry.name)
+        if match and match[1] == _host() and not _lives(int(match[2])):
             with contextlib.suppress(FileNotFoundError, PermissionError):
                 Path(entry.path).unlink()
 

@@ -82,18 +82,18 @@ def header(path: str | Path, keywords: Sequence[str]) -> dict[str, str]:
     """
     if importlib.util.find_spec("pydicom") is None:
         raise MissingExtra("pydicom", "rsna")
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             with Path(path).open("rb") as file:
                 data = _read(file, stop_before_pixels=True)
             for keyword in keywords:
-                found[keyword] = str(data.get(keyword) or "").strip("\0 ")
+                values[keyword] = str(data.get(keyword) or "").strip("\0 ")
         except Exception:
             # As in `_read`: values are parsed when they are asked for, and damaged ones raise anything.
             return {}
-    return {keyword: text for keyword, text in found.items() if text}
+    return {keyword: text for keyword, text in values.items() if text}
 
 
 class DicomImageFile(ArrayImageFile):

@@ -37,12 +37,12 @@ def cells(paths: Iterable[str]) -> list[str]:
     Reads headers, no pixels. Raises `MissingExtra` where there are DICOM files and pydicom is not installed.
     """
     fsspec.register_implementation(pixels.ADDRESS, FilmFiles, clobber=True)
-    found = []
+    addresses = []
     for path in paths:
         if path.lower().endswith(dicom.DICOM_SUFFIXES):
             dicom.register()
-        found.append(path if not path or pixels.is_plain(path) else pixels.address_of(path))
-    return found
+        addresses.append(path if not path or pixels.is_plain(path) else pixels.address_of(path))
+    return addresses
 
 
 class FilmFiles(fsspec.AbstractFileSystem):  # type: ignore[misc]

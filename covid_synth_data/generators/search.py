@@ -42,12 +42,12 @@ def locate(name: str, root: str | Path | None = None) -> Path:
     """
     if remote.is_repository(root):
         return remote.fetch(name, str(root))
-    found = find(root)
-    if name in found:
-        return found[name]
-    if root is not None or difflib.get_close_matches(name, found, n=1):
-        raise UnknownName("trained generator", name, found)
-    tried = [f"{', '.join(found) or 'none'} on this machine"]
+    local = find(root)
+    if name in local:
+        return local[name]
+    if root is not None or difflib.get_close_matches(name, local, n=1):
+        raise UnknownName("trained generator", name, local)
+    tried = [f"{', '.join(local) or 'none'} on this machine"]
     for repository in catalog.REPOSITORIES.values():
         try:
             return remote.fetch(name, repository)

@@ -174,11 +174,11 @@ def _check_fit(path: Path, card: weights.Card, tensors: Mapping[str, torch.Tenso
     names = [name for name in {**expected, **tensors} if name not in expected or name not in tensors]
     names = names or [name for name, tensor in expected.items() if tensor.shape != tensors[name].shape]
     if names:
-        found = tuple(tensors[names[0]].shape) if names[0] in tensors else "none"
+        shape = tuple(tensors[names[0]].shape) if names[0] in tensors else "none"
         wanted = tuple(expected[names[0]].shape) if names[0] in expected else "none"
         raise WeightsError(
             f"{path} does not fit the network {card.architecture!r} that its card names",
-            found=f"{len(names)} tensors that differ; the first is {names[0]} of shape {found}",
+            found=f"{len(names)} tensors that differ; the first is {names[0]} of shape {shape}",
             expected=f"{wanted}",
             hint="fetch the release again",
         )

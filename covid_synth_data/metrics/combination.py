@@ -69,15 +69,15 @@ def logits(probabilities: Floats) -> Floats:
 
 
 def _probabilities(values: npt.ArrayLike, name: str) -> Floats:
-    found = np.asarray(values, np.float64)
+    probabilities = np.asarray(values, np.float64)
     # A sum of float32 softmax numbers may pass 1 by a rounding error.
-    if found.ndim != 1 or not np.all((found >= 0) & (found <= 1 + 1e-6)):
+    if probabilities.ndim != 1 or not np.all((probabilities >= 0) & (probabilities <= 1 + 1e-6)):
         raise MetricError(
             f"{name}: no probabilities of the positive class",
-            found=f"shape {found.shape}",
+            found=f"shape {probabilities.shape}",
             expected="one dimension, values from 0 to 1",
         )
-    return found
+    return probabilities
 
 
 def _platt(scores: Floats, labels: npt.NDArray[np.int64]) -> tuple[float, float]:

@@ -198,8 +198,8 @@ def _draw_seeds(replicates: int, seeds: int, seed: int, side: int = 0) -> Floats
 
 def _crossed(replicates: Floats, seed: int, side: int = 0) -> Floats:
     """Means over the drawn seeds, (R,), of statistics on the drawn patients, (R, S)."""
-    found: Floats = np.einsum("rs,rs->r", replicates, _draw_seeds(*replicates.shape, seed, side))
-    return found
+    crossed: Floats = np.einsum("rs,rs->r", replicates, _draw_seeds(*replicates.shape, seed, side))
+    return crossed
 
 
 def _degrees(values: Floats, replicates: Floats, influence: Floats) -> float:

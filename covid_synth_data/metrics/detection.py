@@ -293,10 +293,10 @@ def _draws(
 ) -> tuple[npt.NDArray[np.float32], ...]:
     rng = np.random.default_rng(seed)
     parts = [np.frombuffer(part, dtype=np.int64) for part in strata]
-    found = [draw_patients(parts, rng, size).astype(np.float32) for size in chunks(films, replicates)]
-    for one in found:
+    chunked = [draw_patients(parts, rng, size).astype(np.float32) for size in chunks(films, replicates)]
+    for one in chunked:
         one.setflags(write=False)
-    return tuple(found)
+    return tuple(chunked)
 
 
 def chunks(films: int, replicates: int) -> Iterator[int]:
@@ -341,11 +341,11 @@ def _bootstrap(truth: Ints, scores: Floats, group: Ints, seed: tuple[int, ...], 
     with_positive = np.zeros(int(group.max()) + 1, dtype=bool)
     with_positive[group[truth == 1]] = True
     strata = [part for part in (np.flatnonzero(with_positive), np.flatnonzero(~with_positive)) if len(part)]
-    found = [
+    replicated = [
         weighted_auc(truth == 1, scores, times[:, group])
         for times in draws(strata, seed, len(truth), replicates)
     ]
-    values = np.concatenate(found)
+    values = np.concatenate(replicated)
     values = values[~np.isnan(values)]
     if not len(values):
         raise MetricError(

@@ -146,13 +146,13 @@ def _each(measure: Any, real: Images, fake: Images) -> Floats:
     """`measure` of tensors (k, 1, h, w) in chunks, as (n,)."""
     import torch
 
-    found = []
+    measured = []
     for start in range(0, len(real), _CHUNK):
         part = slice(start, start + _CHUNK)
         first, second = (torch.from_numpy(side[part].astype(np.float32))[:, None] for side in (real, fake))
         with torch.inference_mode():
-            found.append(np.atleast_1d(measure(second, first).double().numpy()))
-    return np.concatenate(found)
+            measured.append(np.atleast_1d(measure(second, first).double().numpy()))
+    return np.concatenate(measured)
 
 
 def _pair(real: Images, fake: Images) -> tuple[Images, Images]:

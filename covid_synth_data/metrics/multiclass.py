@@ -280,7 +280,7 @@ def _bootstrap(
     cells = np.zeros((int(group.max()) + 1, k * k))
     np.add.at(cells, (group, truth * k + scores.argmax(axis=1)), 1)
     micro_truth, micro_scores = _pairs(truth, scores)
-    found: dict[str, list[Floats]] = {}
+    replicated: dict[str, list[Floats]] = {}
     for times in draws(strata, seed, k * len(truth), replicates):
         weights = times[:, group]
         tables = (times.astype(np.float64) @ cells).reshape(len(times), k, k)
@@ -293,8 +293,8 @@ def _bootstrap(
             "f1": _f1(tables).mean(axis=-1),
         }
         for name, part in values.items():
-            found.setdefault(name, []).append(part)
-    return {name: np.concatenate(parts) for name, parts in found.items()}
+            replicated.setdefault(name, []).append(part)
+    return {name: np.concatenate(parts) for name, parts in replicated.items()}
 
 
 def _strata(truth: Ints, group: Ints, k: int) -> list[Ints]:

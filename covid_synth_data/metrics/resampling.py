@@ -114,7 +114,7 @@ def evaluate(
         )
     called = table >= CALL
     rightly = (called == draws.truth) if right is None else np.atleast_2d(np.asarray(right, dtype=bool))
-    found = {
+    statistics = {
         "sensitivity": share(draws, called, draws.truth),
         "specificity": share(draws, ~called, ~draws.truth),
         "accuracy": share(draws, rightly, np.ones_like(draws.truth)),
@@ -124,10 +124,10 @@ def evaluate(
     names = ["auc", *(specificity_name(target) for target in specificities)]
     for place, name in enumerate(names):
         values, replicates, influence = zip(*(one[place] for one in ranked), strict=True)
-        found[name] = Statistic(
+        statistics[name] = Statistic(
             np.array(values), np.stack(replicates, axis=1), np.stack(influence, axis=1), sick
         )
-    return found
+    return statistics
 
 
 def specificity_name(target: float) -> str:
@@ -144,8 +144,8 @@ def share(draws: Draws, hits: Bools, among: Bools) -> Statistic:
     values = inside.mean(axis=1, dtype=np.float64)
     drawn = [block[among] for block in draws.weights]
     films = np.concatenate([block.sum(axis=0, dtype=np.float64) for block in drawn])[:, None]
-    found = np.concatenate([(inside @ block).T.astype(np.float64) for block in drawn])
-    replicates = np.divide(found, films, out=np.tile(values, (len(found), 1)), where=films > 0)
+    hit = np.concatenate([(inside @ block).T.astype(np.float64) for block in drawn])
+    replicates = np.divide(hit, films, out=np.tile(values, (len(hit), 1)), where=films > 0)
     moved = (inside - values[:, None]) / inside.shape[1]
     patients = len(np.unique(draws.group[among]))
     return Statistic(values, replicates, _by_patient(draws, moved, among), patients)
@@ -247,15 +247,15 @@ def _block(
     hits = weights[positives]
     pairs = hits.sum(axis=0, dtype=np.float64) * lost[-1]
     under = np.einsum("ij,ij->j", hits, lost[places[0]] + lost[places[1]]).astype(np.float64)
-    found = [under / 2 / pairs]
+    statistics = [under / 2 / pairs]
     caught = detection.running_sum(hits)
     columns = np.arange(weights.shape[1])
     below, above = sorted_scores
     for target in specificities:
         threshold = below[_first_at(lost, target) - 1]
         missed = caught[np.searchsorted(above, threshold, "right"), columns]
-        found.append(1 - missed.astype(np.float64) / caught[-1])
-    return found
+        statistics.append(1 - missed.astype(np.float64) / caught[-1])
+    return statistics
 
 
 def _first_at(sums: npt.NDArray[np.float32], target: float) -> Ints:

@@ -202,12 +202,12 @@ def bootstrap(
     random = np.random.default_rng([seed, 0xB007])
     weights = random.multinomial(len(each), [1 / len(each)] * len(each), size=replicates)
     values = _measures(weights @ each)
-    found = {}
+    intervals = {}
     for column, name in enumerate(MEASURES):
         known = values[:, column][~np.isnan(values[:, column])]
         low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2]) if len(known) else (None, None)
-        found[name] = Interval(low=_number(low), high=_number(high), left_out=replicates - len(known))
-    return Intervals(**found)
+        intervals[name] = Interval(low=_number(low), high=_number(high), left_out=replicates - len(known))
+    return Intervals(**intervals)
 
 
 def evaluate(
@@ -253,10 +253,10 @@ def _names(rows: Ints, patients: Sequence[str]) -> dict[str, Ints]:
     """Patient to the indices of the slices, in the order of first appearance. Raises `MetricError`."""
     if len(patients) != len(rows):
         raise MetricError("patients of other slices", found=f"{len(patients)}", expected=f"{len(rows)}")
-    found: dict[str, list[int]] = {}
+    indices: dict[str, list[int]] = {}
     for index, name in enumerate(patients):
-        found.setdefault(str(name), []).append(index)
-    return {name: np.array(index) for name, index in found.items()}
+        indices.setdefault(str(name), []).append(index)
+    return {name: np.array(index) for name, index in indices.items()}
 
 
 def _maps(values: Maps, name: str) -> Maps:

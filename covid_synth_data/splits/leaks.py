@@ -48,7 +48,7 @@ def find_leaks(splits: Mapping[str, datasets.Dataset], *, pixels: bool = True) -
     identities = {name: _identities(part, pixels) for name, part in splits.items()}
     names = list(splits)
     copies = _copies(splits) if pixels else {}
-    found: dict[tuple[str, str], dict[str, list[str]]] = {}
+    leaks: dict[tuple[str, str], dict[str, list[str]]] = {}
     for i, a in enumerate(names):
         for b in names[i + 1 :]:
             shared = {
@@ -56,8 +56,8 @@ def find_leaks(splits: Mapping[str, datasets.Dataset], *, pixels: bool = True) -
             }
             shared["films that look the same"] = copies.get((a, b), [])
             if any(shared.values()):
-                found[a, b] = {what: values for what, values in shared.items() if values}
-    return LeakReport(found)
+                leaks[a, b] = {what: values for what, values in shared.items() if values}
+    return LeakReport(leaks)
 
 
 def _copies(splits: Mapping[str, datasets.Dataset]) -> dict[tuple[str, str], list[str]]:
@@ -66,9 +66,9 @@ def _copies(splits: Mapping[str, datasets.Dataset]) -> dict[tuple[str, str], lis
     owners = [name for name, (ids, _) in parts.items() for _ in ids]
     ids = [name for names, _ in parts.values() for name in names]
     cells = [cell for _, cells in parts.values() for cell in cells]
-    found: dict[tuple[str, str], list[str]] = {}
+    copies: dict[tuple[str, str], list[str]] = {}
     if not cells:
-        return found
+        return copies
     films = duplicates.fingerprints(
         [file_of(cell["path"] or "") for cell in cells], [cell["bytes"] for cell in cells]
     )
@@ -76,8 +76,8 @@ def _copies(splits: Mapping[str, datasets.Dataset]) -> dict[tuple[str, str], lis
         equal = films.digests[first] == films.digests[second]
         if owners[first] != owners[second] and ids[first] != ids[second] and not equal:
             key = (owners[first], owners[second])
-            found.setdefault(key, []).append(f"{ids[first]} = {ids[second]}")
-    return found
+            copies.setdefault(key, []).append(f"{ids[first]} = {ids[second]}")
+    return copies
 
 
 def _real(part: datasets.Dataset) -> tuple[list[str], list[Any]]:

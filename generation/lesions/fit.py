@@ -126,17 +126,16 @@ def fit(
             infections.append(load_grey(mask) >= 128)
             lungs.append(load_grey(lung) >= 128)
             tick(number, len(frame))
-    found = measure(infections, lungs)
+    measured = measure(infections, lungs)
     document = tomlkit.parse(priors.FILE.read_text(encoding="utf-8"))
-    _merge(document, changes(found))
+    _merge(document, changes(measured))
     write_text(out, tomlkit.dumps(document))
     priors.load.cache_clear()
     priors.load(out)
-    low, middle, high = np.quantile(found.extents, [0.1, 0.5, 0.9])
-    say(
-        f"{found.films} films; infected share of the lungs {low:.2f}, {middle:.2f}, {high:.2f} (10, 50, 90 %)"
-    )
-    say(f"both lungs {found.both:.2f}; written {out}")
+    low, middle, high = np.quantile(measured.extents, [0.1, 0.5, 0.9])
+    shares = f"{low:.2f}, {middle:.2f}, {high:.2f} (10, 50, 90 %)"
+    say(f"{measured.films} films; infected share of the lungs {shares}")
+    say(f"both lungs {measured.both:.2f}; written {out}")
 
 
 def _merge(document: Any, new: dict[str, Any]) -> None:

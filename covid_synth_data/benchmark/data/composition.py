@@ -47,8 +47,8 @@ class Films:
 
     def counts(self) -> dict[str, int]:
         """Films by class."""
-        found = np.bincount(self.labels, minlength=len(self.classes))
-        return dict(zip(self.classes, found.tolist(), strict=True))
+        counts = np.bincount(self.labels, minlength=len(self.classes))
+        return dict(zip(self.classes, counts.tolist(), strict=True))
 
     def film_counts(self) -> FilmCounts:
         """Their counts."""
@@ -170,12 +170,12 @@ def _are(dataset: datasets.Dataset, name: str) -> npt.NDArray[np.bool_]:
 
 def _lacking(positives: int, real: datasets.Dataset, parts: Sequence[datasets.Dataset], positive: str) -> int:
     """How many of the synthetic positives in `parts` join the real ones to make `positives`."""
-    there, found = int(_are(real, positive).sum()), sum(len(part) for part in parts)
-    if not there <= positives <= there + found:
+    there, synthetic = int(_are(real, positive).sum()), sum(len(part) for part in parts)
+    if not there <= positives <= there + synthetic:
         raise ImpossibleMix(
             f"{positives:,} positives cannot be put together",
-            found=f"{there:,} real and {found:,} synthetic {positive} films",
-            expected=f"{there:,} to {there + found:,} positives",
+            found=f"{there:,} real and {synthetic:,} synthetic {positive} films",
+            expected=f"{there:,} to {there + synthetic:,} positives",
             hint="change the regime's positives, or give a release with more films",
         )
     return positives - there

@@ -22,7 +22,7 @@ def load(name: str, configs: Sequence[str], release: str | Path | None, version:
 
     Raises `CorruptRelease` where a config holds films of a subset that is not its own.
     """
-    found: dict[str, datasets.Dataset] = {}
+    loaded: dict[str, datasets.Dataset] = {}
     missing: dict[str, str] = {}
     if release is None and configs:
         try:
@@ -31,15 +31,15 @@ def load(name: str, configs: Sequence[str], release: str | Path | None, version:
         except CorruptRelease:
             raise
         except ReleaseError as error:
-            return found, None, dict.fromkeys(configs, _reason(error))
+            return loaded, None, dict.fromkeys(configs, _reason(error))
     for config in configs:
         try:
-            found[config] = loading.load_dataset(name, config, split="train", version=version, root=release)
+            loaded[config] = loading.load_dataset(name, config, split="train", version=version, root=release)
         except CorruptRelease:
             raise
         except ReleaseError as error:
             missing[config] = _reason(error)
-    for config, rows in found.items():
+    for config, rows in loaded.items():
         strange = set(rows.unique("subset")) - set(loading.entry(name, config, release).subsets)
         if strange:
             raise CorruptRelease(
@@ -48,12 +48,12 @@ def load(name: str, configs: Sequence[str], release: str | Path | None, version:
                 expected=", ".join(loading.entry(name, config, release).subsets),
                 hint="the file patterns in the release's README.md take in too much; make it again",
             )
-    if not found:
-        return found, None, missing
+    if not loaded:
+        return loaded, None, missing
     folder = loading.release_folder(name, version, release)
     listed = manifest.read(folder)
     digest = manifest.identity(folder)
-    return found, results.Dataset(name=listed.name, version=listed.version, manifest_sha256=digest), missing
+    return loaded, results.Dataset(name=listed.name, version=listed.version, manifest_sha256=digest), missing
 
 
 def _reason(error: ReleaseError) -> str:

@@ -85,8 +85,8 @@ class ChangedFilms:
             kind: Any = fit.FeatureFeed if frozen else fit.PixelFeed
             feed = kind(store, named, films.labels, worker.device)
             with machine.one_thread():
-                found = fit.class_probabilities(network.head if frozen else network, feed)
-            yield name, np.clip(found[:, place], 0, 1)
+                probabilities = fit.class_probabilities(network.head if frozen else network, feed)
+            yield name, np.clip(probabilities[:, place], 0, 1)
 
     def _outline(self, key: str) -> npt.NDArray[np.uint8]:
         film = load_grey(self.worker.pool.cell(key))

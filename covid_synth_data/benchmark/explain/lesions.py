@@ -221,7 +221,7 @@ def _measure(
 ) -> dict[str, Floats]:
     """For each regime its scores (seeds, films, 4); with `shared` all networks have one body."""
     every = [(name, seed, network) for name, many in trained.items() for seed, network in enumerate(many)]
-    found = {name: np.zeros((len(many), len(shown.films), 4)) for name, many in trained.items()}
+    scores = {name: np.zeros((len(many), len(shown.films), 4)) for name, many in trained.items()}
     passes = [every] if shared else [[one] for one in every]
     steps, done = len(passes) * len(shown.films), 0
     for together in passes:
@@ -233,24 +233,24 @@ def _measure(
                 heats = maps(network, shown.films[start:stop], weights)
                 for (name, seed, _), heat in zip(together, heats, strict=True):
                     for film in range(start, stop):
-                        found[name][seed, film] = score(
+                        scores[name][seed, film] = score(
                             heat[film - start], shown.lungs[film], shown.infected[film]
                         )
                 done += stop - start
                 progress(done, steps, "look at lesions")
-    return found
+    return scores
 
 
 def _yardsticks(shown: LesionFilms, seeds: int) -> dict[str, Floats]:
     """The scores of maps that no classifier made, the same under every seed."""
     coarse = max(shown.films.shape[1] // 32, 1)
-    found: dict[str, list[Scores]] = {"chance": [], "brightness": []}
+    scores: dict[str, list[Scores]] = {"chance": [], "brightness": []}
     for film, lungs, infected in zip(shown.films, shown.lungs, shown.infected, strict=True):
-        found["chance"].append(score(np.ones((SIDE, SIDE)), lungs, infected))
+        scores["chance"].append(score(np.ones((SIDE, SIDE)), lungs, infected))
         small = Image.fromarray(film.astype(np.float32)).resize((coarse, coarse), Image.Resampling.BOX)
         grey = np.asarray(small.resize((SIDE, SIDE), Image.Resampling.BILINEAR), np.float64)
-        found["brightness"].append(score(grey - grey[lungs].mean(), lungs, infected))
-    return {name: np.tile(np.array(values), (seeds, 1, 1)) for name, values in found.items()}
+        scores["brightness"].append(score(grey - grey[lungs].mean(), lungs, infected))
+    return {name: np.tile(np.array(values), (seeds, 1, 1)) for name, values in scores.items()}
 
 
 def _rows(

@@ -74,10 +74,10 @@ def maps(network: Any, pixels: Any, target: int) -> tuple[Any, Any]:
     films = torch.from_numpy(np.asarray(pixels)).to(device).unsqueeze(1).float() / 255.0
     heat, sure = [], []
     for film in films[:, None]:
-        found: torch.Tensor = LayerGradCam(network, network.body).attribute(
+        activation: torch.Tensor = LayerGradCam(network, network.body).attribute(
             film, target=target, relu_attributions=True
         )
-        large = LayerAttribution.interpolate(found, tuple(film.shape[-2:]), "bilinear")[0, 0].detach()
+        large = LayerAttribution.interpolate(activation, tuple(film.shape[-2:]), "bilinear")[0, 0].detach()
         heat.append((large / large.max().clamp_min(1e-12)).cpu().numpy())
         with torch.no_grad():
             sure.append(float(network(film).softmax(dim=1)[0, target]))

@@ -133,8 +133,8 @@ def confusion(axes: Axes, group: Group) -> None:
 def reliability(axes: Axes, group: Group) -> None:
     """How often the class that is called is right against how sure the classifier is, with 95 % intervals;
     the first seed."""
-    found = group.seeds[0].metrics.calibration
-    bins = [one for one in found.reliability if one.accuracy.n]
+    calibration = group.seeds[0].metrics.calibration
+    bins = [one for one in calibration.reliability if one.accuracy.n]
     x = np.array([one.confidence for one in bins])
     y = np.array([one.accuracy.value for one in bins])
     low = y - np.array([one.accuracy.low for one in bins])
@@ -142,7 +142,7 @@ def reliability(axes: Axes, group: Group) -> None:
     axes.plot([0, 1], [0, 1], color="black", linewidth=0.7, linestyle=":")
     axes.errorbar(x, y, yerr=[low, high], fmt="o", markersize=3, linewidth=0.8, color=_REST)
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="share that is right")
-    axes.text(0.04, 0.93, f"ECE {found.error:.3f}", fontsize=7)
+    axes.text(0.04, 0.93, f"ECE {calibration.error:.3f}", fontsize=7)
 
 
 def skews(groups: Sequence[Group], title: str, named: Collection[str] | None = None) -> Any:

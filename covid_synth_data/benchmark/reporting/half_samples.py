@@ -28,8 +28,8 @@ def section(samples: Sequence[Sample], suite: str) -> list[str]:
         if len(shared) < LEAST:
             continue
         a, b = baseline.of_seeds(shared), sample.of_seeds(shared)
-        found = [over_training_sets(a[METRICS[metric]], b[METRICS[metric]]) for metric in JUDGED]
-        lines.append([sample.regime, baseline.regime, *(cell for one in found for cell in _cells(one))])
+        contrasts = [over_training_sets(a[METRICS[metric]], b[METRICS[metric]]) for metric in JUDGED]
+        lines.append([sample.regime, baseline.regime, *(cell for one in contrasts for cell in _cells(one))])
     if len(lines) == 1:
         return []
     return [
@@ -44,9 +44,9 @@ def section(samples: Sequence[Sample], suite: str) -> list[str]:
 _SHOWN = ("difference", "sd of the draws", "above in")
 
 
-def _cells(found: OverTrainingSets) -> tuple[str, str, str]:
+def _cells(contrast: OverTrainingSets) -> tuple[str, str, str]:
     return (
-        f"{signed(found.difference)} [{signed(found.low)} to {signed(found.high)}]",
-        f"{found.spread:.3f}",
-        f"{found.above} of {found.draws}",
+        f"{signed(contrast.difference)} [{signed(contrast.low)} to {signed(contrast.high)}]",
+        f"{contrast.spread:.3f}",
+        f"{contrast.above} of {contrast.draws}",
     )

@@ -61,13 +61,13 @@ def _of_classifiers(
     """The report of the results of classifiers."""
     rows = [tables.row_of(group) for group in groups]
     compared = _compared(groups, progress) if comparing else []
-    found = _gains(compared)
+    gain_sections = _gains(compared)
     parts = ["# Benchmark report", *(summary.section(compared) if compared else ())]
     for block in tables.blocks(rows):
         row = block[0]
         parts += tables.section(block)
-        parts += found.get((row.suite, row.suite_version, row.task, row.preprocessing), [])
-    notes = [*tables.NOTES, *(gains.NOTES if found else ())]
+        parts += gain_sections.get((row.suite, row.suite_version, row.task, row.preprocessing), [])
+    notes = [*tables.NOTES, *(gains.NOTES if gain_sections else ())]
     parts += ["## How to read the tables", "\n".join(f"- {note}" for note in notes)]
     if published:
         from covid_synth_data.benchmark.reporting import published as papers
@@ -87,14 +87,14 @@ def _of_classifiers(
 def _compared(groups: Sequence[Group], progress: Progress | None) -> list[Compared]:
     """The groups that stand in one table, with their comparisons where there is a baseline."""
     together = comparable(groups)
-    found = []
+    compared = []
     for number, mine in enumerate(together):
         if progress:
             progress(number, len(together), "comparing")
         usable = len(mine) > 1 and any(group.first.regime_rule.baseline for group in mine)
         pairs = comparisons.compare([group.sample for group in mine]) if usable else []
-        found.append(Compared(mine, pairs, gains.gains(pairs)))
-    return found
+        compared.append(Compared(mine, pairs, gains.gains(pairs)))
+    return compared
 
 
 def _gains(compared: Sequence[Compared]) -> dict[tuple[str, ...], list[str]]:

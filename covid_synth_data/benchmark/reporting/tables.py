@@ -116,10 +116,10 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def blocks(rows: Sequence[Row]) -> list[list[Row]]:
     """The rows that stand in one table: one test set and preprocessing."""
-    found: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    by_table: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in rows:
-        found[row.suite, row.suite_version, row.task, row.preprocessing].append(row)
-    return list(found.values())
+        by_table[row.suite, row.suite_version, row.task, row.preprocessing].append(row)
+    return list(by_table.values())
 
 
 def _counts(counts: Sequence[int]) -> str:

@@ -157,7 +157,7 @@ def measure(predictions: Sequence[Prediction], classes: Sequence[str], positive:
     labels = [row.label for row in predictions]
     probabilities = [row.probabilities for row in predictions]
     patients = [row.patient_id for row in predictions]
-    found = detection.evaluate(
+    binary = detection.evaluate(
         [int(label == place) for label in labels],
         [row[place] for row in probabilities],
         patients,
@@ -167,7 +167,7 @@ def measure(predictions: Sequence[Prediction], classes: Sequence[str], positive:
     if len(classes) > 2:
         each = multiclass.evaluate(labels, probabilities, patients, classes, seed=BOOTSTRAP_SEED)
     return Metrics(
-        **found.model_dump(), calibration=calibration.evaluate(labels, probabilities), multiclass=each
+        **binary.model_dump(), calibration=calibration.evaluate(labels, probabilities), multiclass=each
     )
 
 

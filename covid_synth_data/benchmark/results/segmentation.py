@@ -120,11 +120,11 @@ class SegmentationResult(Result):
 def measure(slices: Sequence[Slice]) -> segmentation.Segmentation:
     """The metrics of a test set, as every result file states them."""
     patients = [row.patient_id for row in slices]
-    found = {
+    structures = {
         name: segmentation.evaluate([getattr(row, name) for row in slices], patients, seed=SEED)
         for name in segmentation.STRUCTURES
     }
-    return segmentation.Segmentation(**found)
+    return segmentation.Segmentation(**structures)
 
 
 def result_path(suite: str, protocol: str, profile: str, regime: str, seed: int) -> Path:

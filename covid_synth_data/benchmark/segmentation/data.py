@@ -157,7 +157,7 @@ def synthetic(rows_of: datasets.Dataset, sides: Mapping[str, Sequence[Row]]) -> 
     held = {str(row["image_id"]): side for side in ("validation", "test") for row in sides[side]}
     bare = rows_of.select_columns(["image_id", "source_dataset", "source_id", "variant", "generator"])
     kept: list[int] = []
-    found: dict[str, list[Any]] = {"ids": [], "sources": [], "variants": [], "generators": []}
+    columns: dict[str, list[Any]] = {"ids": [], "sources": [], "variants": [], "generators": []}
     left_out: Counter[str] = Counter()
     for place, row in enumerate(bare.to_list()):
         source = f"{row['source_dataset']}/{row['source_id']}"
@@ -174,11 +174,11 @@ def synthetic(rows_of: datasets.Dataset, sides: Mapping[str, Sequence[Row]]) -> 
             left_out["made from slices that are not trained on"] += 1
             continue
         kept.append(place)
-        found["ids"].append(str(row["image_id"]))
-        found["sources"].append(train[source])
-        found["variants"].append(str(row["variant"]))
-        found["generators"].append(str(row["generator"]))
-    if len(set(found["ids"])) < len(kept):
+        columns["ids"].append(str(row["image_id"]))
+        columns["sources"].append(train[source])
+        columns["variants"].append(str(row["variant"]))
+        columns["generators"].append(str(row["generator"]))
+    if len(set(columns["ids"])) < len(kept):
         raise LeakError(
             "an image of the release occurs twice", found=f"{len(kept)} rows", expected="unique ids"
         )
@@ -186,7 +186,7 @@ def synthetic(rows_of: datasets.Dataset, sides: Mapping[str, Sequence[Row]]) -> 
     undecoded = rows_of.cast_column("image", datasets.Image(decode=False)).cast_column(
         "mask", datasets.Image(decode=False)
     )
-    return Synthetic(undecoded.select(kept), **found, notes=notes)
+    return Synthetic(undecoded.select(kept), **columns, notes=notes)
 
 
 def check_generator(

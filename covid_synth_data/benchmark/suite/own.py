@@ -18,11 +18,11 @@ def with_models(suite: ClassificationSuite, asked: Sequence[str]) -> tuple[Class
     added: dict[str, Model] = {}
     names: list[str] = []
     for text in asked:
-        found = None if text in suite.models else own.named(text)
-        if found is None:
+        imported = None if text in suite.models else own.named(text)
+        if imported is None:
             names.append(text)
             continue
-        name, origin = found
+        name, origin = imported
         if name in suite.models or name in CLASSIFIERS or (name in added and added[name].own != origin):
             raise ConfigError(
                 f"the classifier {text} would be called as another one",

@@ -19,8 +19,8 @@ MOST: Final = 1024
 
 def side_of(mark: str) -> int | None:
     """The side that a mark such as "128px" names; None for another mark."""
-    found = re.fullmatch(r"([1-9][0-9]{0,5})px", mark)
-    return None if found is None else int(found[1])
+    match = re.fullmatch(r"([1-9][0-9]{0,5})px", mark)
+    return None if match is None else int(match[1])
 
 
 def with_side(suite: ClassificationSuite, side: int) -> ClassificationSuite:

@@ -17,8 +17,8 @@ from covid_synth_data.errors import ConfigError
 
 def seed_of(mark: str) -> int | None:
     """The seed that a mark such as "split-1" names; None for another mark."""
-    found = re.fullmatch(r"split-(0|[1-9][0-9]{0,8})", mark)
-    return None if found is None else int(found[1])
+    match = re.fullmatch(r"split-(0|[1-9][0-9]{0,8})", mark)
+    return None if match is None else int(match[1])
 
 
 def with_split(suite: ClassificationSuite, seed: int) -> ClassificationSuite:

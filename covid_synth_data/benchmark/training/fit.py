@@ -278,9 +278,9 @@ def probabilities(model: nn.Module, feed: Feed) -> npt.NDArray[np.float64]:
 def _logits(model: nn.Module, feed: Feed) -> torch.Tensor:
     """Logits of all films in float64 on the CPU, so that their softmax keeps small differences."""
     model.eval()
-    found = []
+    probabilities = []
     with torch.inference_mode():
         for start in range(0, len(feed.labels), _EVALUATION_BATCH):
             rows = np.arange(start, min(start + _EVALUATION_BATCH, len(feed.labels)))
-            found.append(model(feed.batch(rows, None)).cpu().double())
-    return torch.cat(found)
+            probabilities.append(model(feed.batch(rows, None)).cpu().double())
+    return torch.cat(probabilities)

@@ -44,8 +44,9 @@ def fit(
         rows = draw_order(labels, sampling, np.random.default_rng(seed))
     weights = film_weights(labels) if loss == "class-weighted" else np.ones(len(labels), np.float32)
     estimator.fit(films[rows], labels[rows], weights[rows])
-    found: dict[str, npt.NDArray[Any]] = {
+    probabilities: dict[str, npt.NDArray[Any]] = {
         name: own.probabilities(estimator, pixels, classes, origin) for name, pixels in parts.items()
     }
-    stated = found["validation"][np.arange(len(validation_labels)), validation_labels]
-    return Trained(1, 1, monitored(-np.log(np.maximum(stated, _LEAST)), validation_labels, monitor)), found
+    stated = probabilities["validation"][np.arange(len(validation_labels)), validation_labels]
+    losses = -np.log(np.maximum(stated, _LEAST))
+    return Trained(1, 1, monitored(losses, validation_labels, monitor)), probabilities

@@ -159,10 +159,10 @@ class FilmReader:
             # A full batch always: the last digits of a convolution can depend on the number of films.
             room = torch.zeros(size - len(part), *films.shape[1:])
             with torch.inference_mode():
-                found: Array = network.features(torch.cat([films, room]).to(self.device)).cpu().numpy()
+                features: Array = network.features(torch.cat([films, room]).to(self.device)).cpu().numpy()
             done += len(part)
             self.progress(done, len(missing), what)
-            return found[: len(part)]
+            return features[: len(part)]
 
         def batches(part: Sequence[str]) -> list[Sequence[str]]:
             return [part[start : start + size] for start in range(0, len(part), size)]

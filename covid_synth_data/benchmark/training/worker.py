@@ -66,12 +66,12 @@ class Worker(FilmReader):
         works = {"head": self._fit, "network": self._fit, "own": self._fit_own}
         work = works.get(entry(model).learner, self._estimate)
         if regime.join != "scores":
-            found = work(jobs, parts)
+            fitted = work(jobs, parts)
         else:
             halves = zip(*(added.halves(job.films) for job in jobs), strict=True)
             both = [work(_with_films(jobs, films), parts) for films in halves]
-            found = [_sum(done, parts) for done in zip(*both, strict=True)]
-        return [self._outcome(job.films, parts, *one) for job, one in zip(jobs, found, strict=True)]
+            fitted = [_sum(done, parts) for done in zip(*both, strict=True)]
+        return [self._outcome(job.films, parts, *one) for job, one in zip(jobs, fitted, strict=True)]
 
     def learn(
         self, jobs: Sequence[TrainingJob], validation: Films
@@ -206,12 +206,12 @@ class Worker(FilmReader):
             loss=job.regime.loss,
             monitor=self.suite.training_of(job.model).monitor,
         )
-        found = {
+        probabilities = {
             name: trees.class_probabilities(fitted, self.feature_feed(job.model, films))
             for name, films in parts.items()
         }
         self.progress(1, 1, job.title)
-        return [(trained, self.build_network(job.model, 0).weights, found)]
+        return [(trained, self.build_network(job.model, 0).weights, probabilities)]
 
     def _fit_own(self, jobs: Sequence[TrainingJob], parts: Mapping[str, Films]) -> list[Found]:
         """Fit a classifier of the user to pixels of films and, where the regime augments, of variants."""
@@ -221,7 +221,7 @@ class Worker(FilmReader):
         keys = [self.pool.key(name) for name in job.films.ids]
         variants = [fit.view_key(key, view) for view in views for key in keys]
         films = [self.pixels.rows(keys), *(self._pixels_of(key)[None] for key in variants)]
-        trained, found = own.fit(
+        trained, probabilities = own.fit(
             self.suite.models[job.model].own or "",
             np.concatenate(films),
             np.tile(job.films.labels, 1 + len(views)),
@@ -234,7 +234,7 @@ class Worker(FilmReader):
             monitor=self.suite.training_of(job.model).monitor,
         )
         self.progress(1, 1, job.title)
-        return [(trained, NO_WEIGHTS, dict(found))]
+        return [(trained, NO_WEIGHTS, dict(probabilities))]
 
     def _feed(self, model: str, films: Films, regime: Regime | None = None) -> fit.Feed:
         """The films for training by `regime`, or as they are without one."""

@@ -147,14 +147,14 @@ def summary(rows: Iterable[Credit], homes: Mapping[str, str]) -> list[CreditGrou
     groups: dict[tuple[str, str], list[Credit]] = defaultdict(list)
     for row in rows:
         groups[row.source_dataset, row.licence].append(row)
-    found = []
+    credit_groups = []
     for (source, licence), films in sorted(groups.items()):
         links = [film.published_at for film in films if film.published_at != homes.get(source)]
         counted = sorted(Counter(link for link in links if _PAGE.match(link)).items())
         authors = sorted({re.sub(r"[^\w .,;'-]", "", film.author) for film in films} - {""})
-        found.append(
+        credit_groups.append(
             CreditGroup(
                 source, licence, len(films), tuple(authors), tuple(counted[:SHOWN]), len(counted[SHOWN:])
             )
         )
-    return found
+    return credit_groups

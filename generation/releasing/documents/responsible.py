@@ -56,40 +56,42 @@ def _collection(listed: Manifest) -> str:
 
 def _biases(listed: Manifest) -> list[str]:
     used = dataset.used_sources(listed)
-    found = [
+    biases = [
         "Images of different classes come from different collections; exposure, borders, markers and devices"
         " of these tell the class beside the disease.",
         "Age, sex, origin and severity follow the collections and were not balanced; most do not state them.",
     ]
     if "kermany" in used:
-        found.append("Films of kermany are of children of one hospital; the COVID-19 films are of adults.")
+        biases.append("Films of kermany are of children of one hospital; the COVID-19 films are of adults.")
     if "covid-19-image-repository" in used:
-        found.append("Most COVID-19 films under permissive licences are of one hospital.")
-    return found
+        biases.append("Most COVID-19 films under permissive licences are of one hospital.")
+    return biases
 
 
 def _limitations(listed: Manifest) -> list[str]:
-    found = ["No radiologist has read the images; a label says what a generator was meant to draw."]
+    limitations = ["No radiologist has read the images; a label says what a generator was meant to draw."]
     if any("source_class" in (subset.recipe.get("data") or {}) for subset in listed.subsets.values()):
-        found.append(
+        limitations.append(
             "Several images may be made of one film, and several films be of one patient: images are not"
             " independent of each other."
         )
     if _pairs(listed):
-        found.append("Painted lesions follow rules that were fitted to infection masks of one collection.")
-    return found
+        limitations.append(
+            "Painted lesions follow rules that were fitted to infection masks of one collection."
+        )
+    return limitations
 
 
 def _persons(listed: Manifest) -> list[str]:
-    found = ["No name, date or number of a person is in the rows; source_id names a public film."]
+    notes = ["No name, date or number of a person is in the rows; source_id names a public film."]
     if any("source_class" in (subset.recipe.get("data") or {}) for subset in listed.subsets.values()):
-        found.append(
+        notes.append(
             "A translation keeps the anatomy of the patient of its source film, who can be found again by"
             " whoever has that film. No anonymity is claimed."
         )
     if _pairs(listed):
-        found.append("One film of each pair is a real film in the public domain; both show the same person.")
-    return found
+        notes.append("One film of each pair is a real film in the public domain; both show the same person.")
+    return notes
 
 
 def _pairs(listed: Manifest) -> bool:

@@ -83,7 +83,7 @@ def ct_quality(folder: Path, listed: Manifest) -> tuple[PropertyRow, ...]:
     """What `python -m generation ct quality` measured of the weights of a release, as rows of fidelity."""
     digests = {file.path: file.sha256 for file in listed.files}
     subsets = {digests.get(subset.weights or ""): name for name, subset in listed.subsets.items()}
-    found: list[PropertyRow] = []
+    rows: list[PropertyRow] = []
     for path in sorted((folder / CT_QUALITY).glob("*.json")):
         content = path.read_bytes()
         try:
@@ -92,8 +92,8 @@ def ct_quality(folder: Path, listed: Manifest) -> tuple[PropertyRow, ...]:
             raise invalid(ResultError, str(path), error, hint="measure it again") from error
         if measured.weights_sha256 in subsets:
             file = Evidence(path.relative_to(folder).as_posix(), hashlib.sha256(content).hexdigest())
-            found += _ct_rows(subsets[measured.weights_sha256], measured, file)
-    return tuple(found)
+            rows += _ct_rows(subsets[measured.weights_sha256], measured, file)
+    return tuple(rows)
 
 
 class _Quality(BaseModel):
@@ -122,7 +122,7 @@ def _ct_rows(subset: str, measured: _Quality, file: Evidence) -> Iterator[Proper
 
 
 def _scores(audit: Audit, section: SectionResult, file: Evidence) -> Scores:
-    found = [
+    rows = [
         PropertyRow(
             audit.subject.config,
             f"{row.metric}, {row.subject} ({card.reading(row)})",
@@ -137,7 +137,7 @@ def _scores(audit: Audit, section: SectionResult, file: Evidence) -> Scores:
         section.name,
         audit.subject.config,
         section.question,
-        tuple(found),
+        tuple(rows),
         tuple(section.notes),
         tuple(f"{missing.what}: {missing.why}" for missing in section.missing),
     )

@@ -30,7 +30,7 @@ def contradictions(cells: Sequence[Cell]) -> list[Contradiction]:
     papers; a skew is rounded.
     """
     counts = {cell: _nearest(cell) for cell in cells if cell.metric == "accuracy" and cell.n}
-    found = []
+    contradicting = []
     for cell in cells:
         problems = [
             _against_count(cell),
@@ -40,8 +40,8 @@ def contradictions(cells: Sequence[Cell]) -> list[Contradiction]:
             _against_table(cell, counts),
             _against_other_tables(cell, cells),
         ]
-        found += [Contradiction(cell=cell, problem=problem) for problem in problems if problem]
-    return found
+        contradicting += [Contradiction(cell=cell, problem=problem) for problem in problems if problem]
+    return contradicting
 
 
 def _near(cell: Cell, exact: float) -> bool:

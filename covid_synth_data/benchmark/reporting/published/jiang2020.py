@@ -34,10 +34,10 @@ def regime_of(printed: str) -> tuple[str, str]:
     """
     if printed == "real":
         return "real", ""
-    found = _PRINTED.fullmatch(printed)
-    if found is None:
+    match = _PRINTED.fullmatch(printed)
+    if match is None:
         raise ValueError(f"no regime of ours is {printed!r}")
-    kind, share, generator = found.groups()
+    kind, share, generator = match.groups()
     return f"{_KINDS[kind]}-{share}", (generator or "").lower()
 
 

@@ -49,8 +49,8 @@ def versus_paper(ours_rows: Sequence[tables.Row], cells: Sequence[Cell]) -> str:
     a line that says so; a table of nothing else is named in one line.
     """
     flags: dict[Cell, list[str]] = defaultdict(list)
-    for found in contradictions(cells):
-        flags[found.cell].append(found.problem)
+    for contradiction in contradictions(cells):
+        flags[contradiction.cell].append(contradiction.problem)
     theirs: dict[tuple[str, str], list[Cell]] = defaultdict(list)
     for cell in cells:
         theirs[cell.paper, cell.table].append(cell)
