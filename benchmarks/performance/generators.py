@@ -207,7 +207,7 @@ def sampling(name: str, schedule: str, asked: argparse.Namespace) -> dict[str, A
 
 
 def sampler_of(contender: str, name: str, schedule: str, device: str) -> Callable[[int], np.ndarray]:
-    """What makes that many images: fresh weights, saved and loaded as a release's are, or the plain way."""
+    """A function that makes that many images, from fresh weights in a file or the plain way."""
     recipe = recipe_of(name, schedule)
     size = recipe.data.size
     films = np.random.default_rng(0).integers(0, 256, (4 * noise.BLOCK, size, size), dtype=np.uint8)
@@ -273,7 +273,7 @@ def peak_alone(what: str, contender: str, name: str, schedule: str, asked: argpa
 
 
 def be_alone(what: str, contender: str, name: str, schedule: str, films: int) -> None:
-    """What that process does."""
+    """The work of that process."""
     if what == "sampling":
         sampler_of(contender, name, schedule, "cpu")(2 * noise.BLOCK)
     else:

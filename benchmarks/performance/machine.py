@@ -1,4 +1,4 @@
-"""What every measurement here records beside its numbers, and where it writes them."""
+"""The facts that every measurement here records beside its numbers, and where it writes them."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ Losses = dict[str, Tensor]
 
 
 def plain_upsampling(same: UpsampleConv) -> nn.Module:
-    """What `UpsampleConv` computes, as layers."""
+    """`UpsampleConv` as plain layers."""
     outputs, inputs = same.weight.shape[:2]
     conv = nn.Conv2d(inputs, outputs, 3, padding=1)
     return nn.Sequential(nn.Upsample(scale_factor=same.factor), _weighted(conv, same))

@@ -28,7 +28,7 @@ from generation.training import loop
 
 
 class PlainUpConv(nn.Module):
-    """What `UpConv` computes, as layers."""
+    """`UpConv` as plain layers."""
 
     def __init__(self, same: UpConv) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What is done to one file of a release: as a disk, a cut copy, git or a person may damage it."""
+"""Damages to one file of a release: as a disk, a cut copy, git or a person may damage it."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def meets(release: ReleaseCopy, damages: Sequence[tuple[str, Damage]]) -> bool:
 
 
 def _listed(release: Path) -> Any:
-    """What the manifest says of files and configs; None where it cannot be read. Its notes do not count."""
+    """The entries of the manifest for files and configs, without notes; None where it cannot be read."""
     try:
         listed = json.loads((release / "manifest.json").read_text())
         files = [

@@ -43,7 +43,7 @@ main()
 
 @dataclass
 class Tally:
-    """What became of the faults of one kind: `refused` in one line, or `unharmed`: the rows were given."""
+    """The outcome of the faults of one kind: `refused` in one line, or `unharmed`: the rows were given."""
 
     injected: int = 0
     refused: int = 0

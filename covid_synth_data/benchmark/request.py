@@ -64,7 +64,7 @@ class Run:
 
 
 class Request(FrozenModel):
-    """What suites of every kind can be asked for; see `benchmark.run`."""
+    """A request to a suite of any kind; see `benchmark.run`."""
 
     suite: Suite
     out: AnyPath

@@ -43,7 +43,7 @@ _TOLERANCE: Final = 1e-4
 
 
 class Estimator(Protocol):
-    """What a classifier of the user must be able to do."""
+    """The methods that a classifier of the user must have."""
 
     def fit(
         self, films: Grey, labels: npt.NDArray[np.int64], sample_weight: npt.NDArray[np.float32]
@@ -84,7 +84,7 @@ def entry_points() -> list[str]:
 
 
 def origin_of(origin: str) -> Origin:
-    """What a result says of the classifier. Raises as `factory` does."""
+    """The description of the classifier in a result. Raises as `factory` does."""
     factory(origin)
     kind, _, network = origin.partition(":")
     if kind == timm_probe.PREFIX:
@@ -152,7 +152,7 @@ def build(origin: str, seed: int) -> Estimator:
 
 
 def probabilities(estimator: Estimator, films: Grey, classes: int, origin: str) -> npt.NDArray[np.float64]:
-    """What it predicts, float64 (n, classes). Raises `ConfigError` for what are no probabilities."""
+    """Its predictions, float64 (n, classes). Raises `ConfigError` unless they are probabilities."""
     probabilities = np.asarray(estimator.predict_proba(films), np.float64)
     columns: Iterable[Any] = getattr(estimator, "classes_", range(classes))
     places = [int(label) for label in columns]

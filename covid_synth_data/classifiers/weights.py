@@ -144,7 +144,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _Pickle:
-    """What torch.load uses of the module pickle."""
+    """The part of the module pickle that torch.load uses."""
 
     Unpickler = _Unpickler
 

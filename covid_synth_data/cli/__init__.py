@@ -1,7 +1,6 @@
-"""`covid-synth`: a thin layer over the public functions; errors of ours are one line and exit code 2.
+"""`covid-synth`: a thin layer over the public functions; our errors are one line and exit code 2.
 
-One file for each group of commands. What they need is imported when a command runs, so the help is there at
-once.
+One file for each group of commands. Heavy imports wait until a command runs, so the help appears at once.
 """
 
 from __future__ import annotations

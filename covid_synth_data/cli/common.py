@@ -1,4 +1,4 @@
-"""What every command uses: options, tables, progress, and errors as one line with exit code 2."""
+"""Shared by all commands: options, tables, progress, and errors as one line with exit code 2."""
 
 from __future__ import annotations
 

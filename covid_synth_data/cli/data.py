@@ -108,7 +108,7 @@ def diff(
     new: Annotated[str, typer.Argument(help="a release folder, or ORG/NAME@v1.1.0")],
     as_json: AsJson = False,
 ) -> None:
-    """What changed from OLD to NEW: rows, columns, configs, weights, recipe, licences."""
+    """Show the changes from OLD to NEW: rows, columns, configs, weights, recipe, licences."""
     from covid_synth_data.release import diff as versions
 
     with progress_bar("comparing") as tick:

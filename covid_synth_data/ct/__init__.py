@@ -5,5 +5,5 @@
     for row, variant in augment.augmented(plan.train, 12_000, seed=0): ...
 
 Rows come from the sources `covid-ct` and `ct-phantom`. Modules are imported where they are used; `augment`
-and what builds on it need torchvision.
+and the modules that build on it need torchvision.
 """

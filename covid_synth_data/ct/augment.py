@@ -135,7 +135,7 @@ def apply_mask(chosen: str, mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8
 
 @dataclass(frozen=True)
 class _Steps:
-    """What a variant says: `crop` (left, top, side) in thousandths, `turn` in degrees, and so on."""
+    """The content of a variant: `crop` (left, top, side) in thousandths, `turn` in degrees, and so on."""
 
     crop: tuple[int, int, int]
     turn: float

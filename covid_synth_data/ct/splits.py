@@ -107,7 +107,7 @@ def plan_slices(
 
 
 def _effusion(frame: pd.DataFrame) -> tuple[str, ...]:
-    """What became of pixels that the set marks as pleural effusion."""
+    """A note on pixels that the set marks as pleural effusion."""
     pixels = frame["effusion_pixels"].fillna(0)
     if not pixels.sum():
         return ()

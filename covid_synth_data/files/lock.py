@@ -45,7 +45,7 @@ def locked(folder: Path, work: str) -> Iterator[None]:
 
 
 def _owner(path: Path) -> str:
-    """Who holds the lock, as the owner wrote it."""
+    """The holder of the lock, as the owner wrote it."""
     try:
         owner = json.loads(path.read_text(encoding="utf-8"))
         return f"{owner['work']} by process {owner['pid']:d} on {owner['host']} since {owner['since']}"

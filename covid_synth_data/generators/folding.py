@@ -54,7 +54,7 @@ def fold_norms(network: nn.Module) -> int:
 
 
 class PhaseConv(nn.Conv2d):
-    """What a transposed convolution of stride 2 to one channel computes, as a convolution and a shuffle."""
+    """A transposed convolution of stride 2 to one channel, computed as a convolution and a shuffle."""
 
     @torch.no_grad()
     def __init__(self, same: nn.ConvTranspose2d) -> None:

@@ -1,4 +1,4 @@
-"""What the networks from label maps to CT slices share: the maps as networks see them, and the lung alone.
+"""Shared by the networks from label maps to CT slices: the maps as networks see them, and the lung alone.
 
 A label map has the values 0 background, 1 lung, 2 ground-glass opacity, 3 consolidation. Networks take it
 one-hot, float (n, 4, h, w), and give a slice (n, 1, h, w) in [-1, 1].

@@ -2,8 +2,8 @@
 
     import_images(path, out, config="mine", label="covid-19")
 
-`reading` finds the images and what is stated of each, `lineage` what is stated of all, `converting` writes
-the release, `copies_of_real` compares with real films.
+`reading` finds the images and the statements about each, `lineage` holds the statements about all of them,
+`converting` writes the release, `copies_of_real` compares with real films.
 """
 
 from covid_synth_data.importing.converting import import_images

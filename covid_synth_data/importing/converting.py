@@ -232,7 +232,7 @@ def _ids(images: Images, config: str) -> list[str]:
 
 
 def _subset(work: _Work, settings: dict[str, Any], learned_from: manifest.Learned) -> manifest.Subset:
-    """What the manifest says of the set."""
+    """The entry of the set in the manifest."""
     named = {str(row.lineage.get("generator") or work.stated.generator) for row in work.images.rows}
     height, width = work.shape
     fields: dict[str, Any] = {

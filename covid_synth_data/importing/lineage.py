@@ -1,4 +1,4 @@
-"""What is stated of images that were made elsewhere; what is not stated is written as unknown."""
+"""Statements about images that were made elsewhere; missing ones are written as unknown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLUMNS: Final = SYNTHETIC_COLUMNS[SYNTHETIC_COLUMNS.index("generator") :]
 
 @dataclass(frozen=True)
 class Stated:
-    """What is stated of all images of a set.
+    """The statements about all images of a set.
 
     `label` is that of images which state none. `learned_from` is "none" for a generator that saw no real
     film, or the path of a CSV file with the columns `image_id` and `patient_id` of the films it learned

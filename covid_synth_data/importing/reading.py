@@ -32,7 +32,7 @@ Picture = Path | bytes | Grey
 
 @dataclass(frozen=True)
 class Row:
-    """What is stated of one image: `name` for messages, id and label ("" where not stated), and lineage."""
+    """The statements about one image: `name` for messages, id and label ("" if not stated), and lineage."""
 
     name: str
     image_id: str = ""
@@ -135,7 +135,7 @@ def _name_column(where: str, columns: Iterable[str]) -> str:
 
 
 def _stated(name: str, values: Mapping[str, Any], identity: str) -> Row:
-    """What a row of a table states of an image."""
+    """The statements of a row of a table about an image."""
     lineage = {key: values[key] for key in COLUMNS if values.get(key) not in (None, "")}
     if "seed" in lineage:
         try:

@@ -1,9 +1,9 @@
 """The leaderboard: result files in, a Markdown table and one HTML page out; and the gate for new files.
 
     build("benchmarks/results", "benchmarks")        LEADERBOARD.md, leaderboard.html
-    validate([...], against="benchmarks/results")    refuse what does not hold, before it is accepted
+    validate([...], against="benchmarks/results")    refuse wrong files before they are accepted
 
-Both are made of result files alone: whoever has the files gets the same leaderboard, byte for byte.
+Both are made of result files alone: anyone with the files gets the same leaderboard, byte for byte.
 """
 
 from __future__ import annotations

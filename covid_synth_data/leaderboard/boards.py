@@ -1,4 +1,4 @@
-"""What the leaderboard says, before it is drawn: test sets, the regimes tested on them, and their gains."""
+"""The content of the leaderboard, before it is drawn: test sets, the regimes tested, and their gains."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Board:
 
     @property
     def notes(self) -> list[str]:
-        """What the task says of its data, each once; that there are folds is said by `tested`."""
+        """The notes of the task on its data, each once, without the folds, which `tested` states."""
         notes = dict.fromkeys(note for entry in self.entries for note in entry.row.notes)
         warning = tables.films_warning(self.first)
         task_notes = [note for note in notes if not re.match(r"fold \d+ of \d+", note)]

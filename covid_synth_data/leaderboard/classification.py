@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def identity(result: ClassificationResult) -> tuple[object, ...]:
-    """What the seeds of one row of the leaderboard have in common."""
+    """The fields that the seeds of one row of the leaderboard share."""
     return (result.suite, result.task, result.preprocessing, result.model, result.weights.name, result.regime)
 
 

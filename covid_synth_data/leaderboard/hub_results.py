@@ -91,7 +91,7 @@ def results(board: Board, entry: Entry) -> list[dict[str, Any]]:
 
 
 def notes(board: Board, entry: Entry, value: Cell) -> str:
-    """What the Hub has no field for."""
+    """The facts that the Hub has no field for."""
     row = entry.row
     synthetic = ", ".join(f"{count} {name}" for name, count in row.synthetic.items()) or "none"
     return (

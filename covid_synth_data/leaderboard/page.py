@@ -33,7 +33,7 @@ class Column:
 
 @dataclass(frozen=True)
 class CellShown:
-    """What a cell shows, a smaller second line, and what it is sorted by."""
+    """The text of a cell, a smaller second line, and the value that it is sorted by."""
 
     text: str
     small: str

@@ -17,7 +17,7 @@ Key = tuple[str, str, str]
 
 
 def identity(result: SegmentationResult) -> tuple[object, ...]:
-    """What the seeds of one row of the table have in common."""
+    """The fields that the seeds of one row of the table share."""
     generators = result.composition.generators
     return (result.suite, result.protocol, result.profile, result.size, result.regime, *generators)
 

@@ -18,7 +18,7 @@ Key = tuple[str, str, str, int | None]
 
 
 def key_of(result: ClassificationResult) -> Key:
-    """What the test set of a result depends on."""
+    """The settings that the test set of a result depends on."""
     return result.suite, result.suite_version, result.task, result.fold
 
 
@@ -50,7 +50,7 @@ def pinned(folder: Path) -> dict[Key, Films]:
 
 
 def differences(tested: Films, expected: Films) -> str | None:
-    """What is wrong with a test set, in a few words; None when it is the expected one."""
+    """The fault of a test set, in a few words; None when it is the expected one."""
     missing, strange = expected.keys() - tested.keys(), tested.keys() - expected.keys()
     if missing or strange:
         parts = [

@@ -28,8 +28,8 @@ CHECKS: Final[dict[type, Any]] = {ClassificationResult: classification, Segmenta
 
 
 class Report(FrozenModel):
-    """What was checked: files, regimes (of a model and preprocessing), seeds of each, and the checks that
-    were done and that could not be."""
+    """The extent of a check: files, regimes (of a model and preprocessing), seeds of each, and the checks
+    that were done and those that could not be."""
 
     files: int
     regimes: int

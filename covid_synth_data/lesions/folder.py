@@ -1,4 +1,4 @@
-"""What `covid-synth paint` does: pairs from a folder of normal films.
+"""Pairs from a folder of normal films, for `covid-synth paint`.
 
 OUT/films/NAME.png      the film as it was read, a negative
 OUT/lesions/NAME.png    the same film with opacities, a positive
@@ -49,8 +49,8 @@ FIELDS: Final = ("pair_id", "film", "lesion", "mask", "index", "seed", *Record._
 
 @dataclass(frozen=True)
 class Job:
-    """What is painted: `films` is the folder (`hosts`), `lungs` a folder of masks of the same names or None;
-    `size` the side of the pairs, None for that of each film."""
+    """A job of painting: `films` is the folder (`hosts`), `lungs` a folder of masks of the same names or
+    None, `size` the side of the pairs, None for that of each film."""
 
     films: Path
     out: Path
@@ -135,7 +135,7 @@ def _shape(job: Job, masks: Mapping[str, Path] | None, name: str) -> tuple[int, 
 
 
 class _Pair(NamedTuple):
-    """What was made of a film: PNG files by their path below `out`, and the text of the record."""
+    """The pair of a film: PNG files by their path below `out`, and the text of the record."""
 
     files: dict[str, bytes]
     record: str

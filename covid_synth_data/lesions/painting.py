@@ -35,7 +35,7 @@ Cells = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 @dataclass(frozen=True)
 class Record:
-    """What was painted into a film.
+    """The lesions that were painted into a film.
 
     `pattern` is a name of priors.toml, "" where nothing was painted for the `reason` given; `extent` the
     share of both lungs that the map covers by half or more; `contrast` the mean rise of grey there, in levels

@@ -141,7 +141,7 @@ class _Pairs:
         return licences.normalise(host.stated.get("source_license") or self.licence)
 
     def subset(self, settings: dict[str, Any]) -> manifest.Subset:
-        """What the manifest says of the config. Raises `BadMetadata` for a cell that it cannot hold."""
+        """The entry of the config in the manifest. Raises `BadMetadata` for a cell that it cannot hold."""
         shown = [self.films[index] for index in self.painted]
         known = all("source_dataset" in host.stated and "source_id" in host.stated for host in shown)
         films = {f"{host.stated['source_dataset']}/{host.stated['source_id']}" for host in shown if known}

@@ -25,8 +25,8 @@ NEIGHBOURS: Final = 5
 
 
 class Manifold(NamedTuple):
-    """What each film adds to a metric, float64: the metric is the mean. `precision` and `density` are per
-    made film (m,), `recall` and `coverage` per real film (n,)."""
+    """The contribution of each film to a metric, float64: the metric is the mean. `precision` and `density`
+    are per made film (m,), `recall` and `coverage` per real film (n,)."""
 
     precision: Floats
     recall: Floats

@@ -1,4 +1,4 @@
-"""What `mixing` takes as numbers: counts, fractions and seeds, each checked before it is used."""
+"""The numbers that `mixing` takes: counts, fractions and seeds, each checked before it is used."""
 
 from __future__ import annotations
 

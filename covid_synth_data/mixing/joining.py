@@ -245,7 +245,7 @@ def stream(
 
 
 def _stream_with_classes(rows: datasets.IterableDataset, names: Sequence[str]) -> datasets.IterableDataset:
-    """What `with_classes` does, row by row; a stream that does not name its classes stays as it is."""
+    """`with_classes` row by row; a stream that does not name its classes stays as it is."""
     import datasets
 
     own = getattr((rows.features or {}).get("label"), "names", None)

@@ -1,1 +1,1 @@
-"""What is done to a radiograph before a classifier sees it: plain, harmonised, or the lungs alone."""
+"""Preprocessing of radiographs before classification: plain, harmonised, or the lungs alone."""

@@ -1,4 +1,4 @@
-"""What is done to a film before a classifier sees it: as it is, harmonised, or the lungs alone.
+"""Preprocessing of a film before classification: as it is, harmonised, or the lungs alone.
 
 A classifier may learn how a film was made (size, frame, letters, exposure) where that differs between the
 classes. The same suite under another preprocessing switches some of that off; the difference can be read.

@@ -81,7 +81,7 @@ def whole(grey: Grey) -> Box:
 
 
 def without_frame(grey: Grey) -> Box:
-    """What is left of `grey` (h, w) when black, white or grey margins are taken off, with letters in them.
+    """The rest of `grey` (h, w) when black, white or grey margins are taken off, with letters in them.
 
     A margin is a run of lines at a side that have nearly one level; where that is neither the darkest nor the
     lightest of the film, they must be even plainer.

@@ -42,8 +42,8 @@ class Fields(NamedTuple):
 
 
 def believed(likely: npt.NDArray[np.float32] | Mask) -> Fields:
-    """What is `likely` lung, in [0, 1], where it looks like two lungs at one of the thresholds, tried in
-    their order: a higher one parts lungs that touch. The ellipse where it does at none."""
+    """The pixels whose `likely`, in [0, 1], is above the first threshold at which they look like two lungs: a
+    higher threshold parts lungs that touch. The fixed ellipse if they do so at none."""
     for threshold in THRESHOLDS:
         lungs = two_lungs(likely >= threshold)
         if lungs is not None:

@@ -1,4 +1,4 @@
-"""The whole path on phantoms, as a new user would walk it, and a page that says what each step did.
+"""The whole path on phantoms, as a new user would walk it, and a page that describes each step.
 
 `pairs` is the part that the core install can do: paint, release, verify, load, mix, explore, and with the
 extra [benchmark] the table. `cyclegan` is the part of a checkout: the released images, then training a

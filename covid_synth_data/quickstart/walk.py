@@ -42,7 +42,7 @@ class Step:
 
 @dataclass
 class Walk:
-    """What the steps share: the folder `out`, how to print, and what the page is drawn from."""
+    """Shared by the steps: the folder `out`, the printer, and the content of the page."""
 
     out: Path
     say: Callable[[str], None]
@@ -121,7 +121,7 @@ def real_films() -> tuple[Real, dict[str, int]]:
 
 
 def verified(release: Path) -> str:
-    """What `verify` says of a release that is whole. Raises `CorruptRelease` for another."""
+    """The lines of `verify` for a whole release. Raises `CorruptRelease` for another."""
     from covid_synth_data.errors import CorruptRelease
     from covid_synth_data.release.verification import verify
 

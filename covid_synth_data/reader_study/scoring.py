@@ -24,7 +24,7 @@ POOLED_NOTE = (
 
 
 class Confusion(FrozenModel):
-    """What was called what. Each pair holds one film of each kind, so right and wrong come in twos."""
+    """The confusion table. Each pair holds one film of each kind, so right and wrong come in twos."""
 
     real_called_real: int
     real_called_synthetic: int

@@ -31,7 +31,7 @@ class KeyPair(FrozenModel):
 
 
 class Key(FrozenModel):
-    """What scores a study. `study` is the digest that the page carries too; `size` is in pixels."""
+    """The key that scores a study. `study` is the digest that the page carries too; `size` is in pixels."""
 
     format: Literal[1] = 1
     study: Sha256
@@ -45,7 +45,7 @@ class Key(FrozenModel):
 
 
 class Answer(FrozenModel):
-    """What a reader said of a pair: the side taken for real, how sure (1 to 3), and the seconds it took."""
+    """The answer of a reader to a pair: the side taken for real, how sure (1 to 3), and the seconds."""
 
     pair: PairId
     real: Side
@@ -54,7 +54,7 @@ class Answer(FrozenModel):
 
 
 class Answers(FrozenModel):
-    """What the page exports; `reader` is the code that the reader chose."""
+    """The answers that the page exports; `reader` is the code that the reader chose."""
 
     format: Literal[1] = 1
     study: Sha256

@@ -1,4 +1,4 @@
-"""What changed from one version of a released dataset to another: rows, files, and what they were made from.
+"""Changes from one version of a released dataset to another: rows, files, and their sources.
 
 Shards are read in batches and no picture is decoded. A row is kept as 8-byte digests of its columns, so
 memory grows by about a hundred bytes a row, whatever the size of the images.
@@ -66,7 +66,7 @@ class RowChanges:
 
 @dataclass(frozen=True)
 class Difference:
-    """What `diff` found. `old` and `new` name the versions; empty lists and tables mean no change."""
+    """The result of `diff`. `old` and `new` name the versions; empty lists and tables mean no change."""
 
     old: str
     new: str
@@ -122,7 +122,7 @@ KINDS: Final = ("columns", "configs", "weights", "recipe", "sources", "licences"
 
 
 def diff(old: str | Path, new: str | Path, progress: Progress | None = None) -> Difference:
-    """What changed from `old` to `new`, each a release folder or "ORG/NAME@v1.0.0".
+    """The changes from `old` to `new`, each a release folder or "ORG/NAME@v1.0.0".
 
     `progress` gets (rows read, all rows). Raises `ReleaseError` for a folder that is no release,
     `CorruptRelease` where files are not what their manifest says, `HubError`.

@@ -141,7 +141,7 @@ def _snapshot(repo: str, path: Path) -> Snapshot:
 
 
 def _hashes(repo: str, path: Path) -> tuple[str, str]:
-    """What the manifest at `path` hashes to and what the Hub says it must.
+    """The hash of the manifest at `path`, and the hash that the Hub states.
 
     The cache names content by the Hub's hash and links to it; where it cannot link, the Hub is asked.
     """
@@ -209,7 +209,7 @@ def _cached_versions(repo: str, subsets: Iterable[str]) -> list[str]:
 
 
 def git_hash(content: bytes) -> str:
-    """What git, and with it the Hub, calls a file of this content that is not stored as a large one."""
+    """The name that git and the Hub give a file of this content that is not stored as a large one."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
@@ -262,13 +262,13 @@ def check_again(repo: str, snapshot: Snapshot, files: list[manifest.File]) -> No
 
 
 def _mark(path: Path, file: manifest.File) -> str:
-    """What a file looked like when its content was that of the manifest."""
+    """The state of a file when its content was that of the manifest."""
     status = path.stat()
     return f"{status.st_size}|{status.st_mtime_ns}|{file.sha256}"
 
 
 def _read_notes(path: Path) -> dict[str, str]:
-    """What was checked before; notes that cannot be read cost a second check and nothing else."""
+    """The files that were checked before; notes that cannot be read cost a second check and nothing else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -285,7 +285,7 @@ def _discard(path: Path) -> None:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What the client of the Hub raises: answers, connections, files, names and contents it refuses, and
+    """The errors of the client of the Hub: answers, connections, files, names and contents it refuses, and
     what comes of an answer that is not of the form that it expects."""
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 

@@ -60,7 +60,7 @@ def entry(name: str, config: str | None = None, root: str | Path | None = None) 
 
 
 def _entry_of(dataset: str, config: str, subset: manifest.Subset) -> catalog.DatasetEntry:
-    """What the catalog would say of a config that only the manifest of a release names."""
+    """A catalog entry for a config that only the manifest of a release names."""
     size = max(subset.imported.size) if subset.imported is not None else 0
     about = "imported images" if subset.imported is not None else "images of a release"
     return catalog.DatasetEntry(
@@ -106,7 +106,7 @@ def folder_with_cards(name: str, version: str | None = None, root: str | Path | 
 def release_manifest(
     name: str, version: str | None = None, root: str | Path | None = None
 ) -> manifest.Manifest:
-    """What a release was made from, and its files; found where `load_dataset` finds the same arguments."""
+    """The manifest of a release, which is looked for where `load_dataset` looks with the same arguments."""
     return manifest.read(release_folder(name, version, root))
 
 

@@ -46,7 +46,7 @@ class SourceFilms(FrozenModel):
 
 
 class Learned(FrozenModel):
-    """What a generator was trained on: `image_id`s, with other names of the same films, and `patient_id`s.
+    """The training films of a generator: `image_id`s, with other names of the same films, and `patient_id`s.
 
     A benchmark must not test on them, and the rows of the dataset do not name the films of the target class.
     """
@@ -56,7 +56,7 @@ class Learned(FrozenModel):
 
 
 class Imported(FrozenModel):
-    """What is stated of images that were made elsewhere.
+    """Statements about images that were made elsewhere.
 
     `form` is the kind of files they came in. `learned_from` says whether it is stated what real films the
     generator learned from: where it is "unknown", an empty list of films is no promise. `size` is the
@@ -69,7 +69,7 @@ class Imported(FrozenModel):
 
 
 class Subset(FrozenModel):
-    """What one subset was made from.
+    """The lineage of one subset.
 
     `recipe` is the recipe as read, `weights` the path of a file (None for a generator without), `device` the
     kind of machine that the network ran on, as `torch` names it (None where an older release does not say).

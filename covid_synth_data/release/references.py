@@ -1,4 +1,4 @@
-"""What names a release: a folder, or ORG/NAME@v1.0.0 on the Hub (or in its cache)."""
+"""References to releases: a folder, or ORG/NAME@v1.0.0 on the Hub (or in its cache)."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Difference(NamedTuple):
 
     @property
     def hint(self) -> str:
-        """What to do about it."""
+        """The next step."""
         if self.found == lfs.FOUND:
             return lfs.HINT
         if self.found == _CRLF:
@@ -110,7 +110,7 @@ def _read_form(handle: IO[bytes], rows: int) -> Difference | None:
 
 
 def _unlike(metadata: pq.FileMetaData, rows: int) -> tuple[str, str] | None:
-    """What is wrong with the metadata of a shard, as (found, expected); None where all is well."""
+    """The fault in the metadata of a shard, as (found, expected); None where all is well."""
     import pyarrow as pa
 
     if metadata.num_rows != rows:
@@ -207,7 +207,7 @@ def training_difference(folder: Path, listed: manifest.Manifest, name: str) -> D
 
 @dataclass
 class Report:
-    """What `verify` read, and one line per problem; without problems the release is whole."""
+    """The files that `verify` read, and one line per problem; without problems the release is whole."""
 
     files: int = 0
     size: int = 0

@@ -1,4 +1,4 @@
-"""What is known about a source before any of its files is read."""
+"""Facts about a source that are known before any of its files is read."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SourceInfo:
 
 @dataclass(frozen=True)
 class SourceStatus:
-    """What a root holds of a source.
+    """The part of a source that a root holds.
 
     `folder` is None where it has none of it. `images` counts the rows with an image, `missing` those whose
     image file is not there. `problem` is the one-line error where the set is there but cannot be read,

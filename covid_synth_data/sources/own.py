@@ -75,7 +75,7 @@ class Declared(FrozenModel):
 
     @property
     def info(self) -> SourceInfo:
-        """What the list of sources says of it."""
+        """Its entry in the list of sources."""
         classes = tuple(dict.fromkeys(self.labels.values())) or schema.LABELS
         return SourceInfo(
             name=self.name,

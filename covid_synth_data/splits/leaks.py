@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LeakReport:
-    """What each pair of parts shares. It is true if there is a leak."""
+    """The items that each pair of parts shares. It is true if there is a leak."""
 
     found: dict[tuple[str, str], dict[str, list[str]]] = field(default_factory=dict)
 
@@ -116,7 +116,7 @@ def check_leaks(splits: Mapping[str, datasets.Dataset], *, pixels: bool = True) 
 
 
 def _identities(part: datasets.Dataset, pixels: bool) -> dict[str, dict[str, str]]:
-    """What identifies the patients and films of a part, by kind: each identity and how to name it."""
+    """Identities of the patients and films of a part, by kind: each identity and how to name it."""
     import datasets
 
     patient_ids, image_ids, *source_films = values_of(

@@ -15,7 +15,7 @@ class LesionRecipe(HostRecipe):
 
 
 class Lesions:
-    """What a recipe needs to find its model and its kind."""
+    """The family object through which a recipe finds its model and its kind."""
 
     Recipe = LesionRecipe
     kind: ClassVar = PAINTING

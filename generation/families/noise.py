@@ -129,4 +129,4 @@ class NoiseFamily(Family[FilmBatches]):
 
     @abstractmethod
     def options(self) -> dict[str, Any]:
-        """What `generators.build` needs besides the name."""
+        """The arguments of `generators.build` besides the name."""

@@ -37,8 +37,8 @@ Grid = npt.NDArray[np.float32]
 
 
 class Fit(NamedTuple):
-    """What the masks of `films` films say: the mean infected share by place (ROWS, COLUMNS), the infected
-    share of the lungs of each film, and the share of films with infection in both lungs."""
+    """Measurements of the masks of `films` films: the mean infected share by place (ROWS, COLUMNS), the
+    infected share of the lungs of each film, and the share of films with infection in both lungs."""
 
     films: int
     table: Grid
@@ -78,7 +78,7 @@ def beta(values: Grid, low: float, high: float) -> dict[str, float]:
 
 
 def changes(fit: Fit) -> dict[str, Any]:
-    """What the fit changes in priors.toml, as nested tables."""
+    """The changes of the fit to priors.toml, as nested tables."""
     few, many = fit.extents[fit.extents < SPLIT], fit.extents[fit.extents >= SPLIT]
     table = np.clip(fit.table, 0.02, 0.98)
     multifocal = beta(few, round(float(few.min()), 2), SPLIT)

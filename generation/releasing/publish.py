@@ -34,7 +34,7 @@ KEPT: Final = (".gitattributes",)
 
 @dataclass(frozen=True)
 class Plan:
-    """What publishing comes to.
+    """The result of publishing.
 
     `head` is the commit to follow (None: no repository yet), `tagged` the commit of the version where it is
     published already; `send` and `keep` are files of the release, `delete` paths of older ones. `stamps` tell
@@ -89,7 +89,7 @@ def plan(
 
 
 def _compare(folder: Path, repo: str, listed: manifest.Manifest, stamps: Stamps, private: bool) -> Plan:
-    """What there is to do for a folder that was checked."""
+    """The steps for a folder that was checked."""
     files = [*listed.files, writing.entry(folder, manifest.NAME)]  # the manifest does not list itself
     api = _api()
     with remote.explained(f"{repo} cannot be read"):
@@ -125,7 +125,7 @@ def _compare(folder: Path, repo: str, listed: manifest.Manifest, stamps: Stamps,
 
 
 def describe(planned: Plan) -> str:
-    """What would be done, one line per file, for people to read before it is."""
+    """The planned steps, one line for each file, to be read before they are done."""
     if planned.tagged:
         return f"already published: {planned.repo} {planned.tag} has every file as in {planned.folder}"
     where = "private " if planned.private else ""

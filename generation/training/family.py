@@ -125,7 +125,7 @@ class Family(ABC, Generic[B]):
                     group["lr"] = schedule.learning_rate * left
 
     def measures(self, batches: B) -> Mapping[str, float]:
-        """What an evaluation measures besides; nothing, unless a family knows what its images should be."""
+        """Further measurements of an evaluation; none, unless a family knows what its images should be."""
         return {}
 
     def update(self, name: str, loss: Tensor | Iterable[Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""What trained weights come from: the films, the recipe, and the run that they started from."""
+"""The origin of trained weights: the films, the recipe, and the run that they started from."""
 
 from __future__ import annotations
 

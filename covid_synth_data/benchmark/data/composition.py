@@ -213,7 +213,7 @@ def _thin(
 
 
 def describe(mixed: Films, real_ids: frozenset[str], synthetic: Mapping[str, frozenset[str]]) -> Composition:
-    """What `mixed` consists of. `synthetic` holds the image ids of each config of the regime.
+    """The composition of `mixed`. `synthetic` holds the image ids of each config of the regime.
 
     Raises `EmptySplit` when a class is missing, `LeakError` when a film occurs twice.
     """

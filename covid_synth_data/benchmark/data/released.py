@@ -106,7 +106,7 @@ def unknown_training(
 
 
 def together(parts: Sequence[datasets.Dataset]) -> datasets.Dataset:
-    """What identifies the films of all configs, so that each other part is read once to be compared."""
+    """Identities of the films of all configs, so that each other part is read once to be compared."""
     import datasets
 
     columns = ("image", "image_id", "source_dataset", "source_id")

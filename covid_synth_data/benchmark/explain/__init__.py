@@ -1,1 +1,1 @@
-"""Where a classifier looks, and how its features lie."""
+"""Explanations of classifiers: saliency, feature maps, probes on changed images, maps and lesion masks."""

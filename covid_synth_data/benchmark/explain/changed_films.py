@@ -1,4 +1,4 @@
-"""What trained classifiers say of changed films; outlines of lungs and features of changed films are kept."""
+"""Predictions of trained classifiers for changed films; outlines of lungs and features are kept on disk."""
 
 from __future__ import annotations
 

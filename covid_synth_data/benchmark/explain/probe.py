@@ -127,7 +127,7 @@ class Part:
 
     @property
     def patients(self) -> list[str]:
-        """Whose films they are."""
+        """The patient of each film."""
         return [name for films in self._films for name in films.patients]
 
     def counts(self) -> probes.ProbedFilms:
@@ -174,7 +174,7 @@ class Part:
     def _measured(
         self, change: str, among: Bools, regimes: Sequence[str], baselines: Sequence[str]
     ) -> Iterator[dict[str, Any]]:
-        """What `probes.Measured` holds of each regime, on the films in `among` (n,)."""
+        """The content of `probes.Measured` for each regime, on the films in `among` (n,)."""
         patients = [name for name, there in zip(self.patients, among, strict=True) if there]
         draws = _draws(tuple(self.truth[among].tolist()), tuple(patients))
         aucs = {}

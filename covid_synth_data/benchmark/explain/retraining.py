@@ -36,7 +36,7 @@ LIBRARIES: Final = ("datasets", "numpy", "pillow", "scikit-learn", "scipy", "tim
 
 @dataclass(frozen=True)
 class RetrainingRequest:
-    """What to train again and where to write what is found: the classifiers of one model and task.
+    """The classifiers to train again, and where to write the result: the classifiers of one model and task.
 
     `path` is the file to write. At most `films` films are shown to the classifiers; None stands for the
     default of what is asked for. Raises `ConfigError` for a model without a network and for a regime that
@@ -148,7 +148,7 @@ class Retraining:
             yield Fold(number, split, jobs, self.kind.others(split), self.kind.worker(split))
 
     def described(self, notes: Sequence[str]) -> dict[str, Any]:
-        """What `results.measured.MeasuredResult` says of the trainings, up to now; each of `notes` once."""
+        """The fields of `results.measured.MeasuredResult` on the trainings so far; each of `notes` once."""
         suite, model = self.request.suite, self.runs[0].model
         weights = build(model, self.request.weights_of(model), 0).weights
         return {
@@ -189,7 +189,7 @@ class Fold:
 
     @property
     def notes(self) -> list[str]:
-        """What a result file says of the split and of the generators."""
+        """The fields of a result file about the split and the generators."""
         return [*self.split.notes, *(note for job in self.jobs for note in job.notes)]
 
     def trained(self, tested: Sequence[Films] = ()) -> Iterator[tuple[PreparedFilms, Network]]:

@@ -60,7 +60,7 @@ class Pool:
 
     @staticmethod
     def load(path: Path) -> Pool:
-        """What `save` wrote."""
+        """The trainings that `save` wrote."""
         with np.load(path, allow_pickle=False) as stored:
             return Pool(
                 stored["truth"].astype(np.int64),

@@ -41,7 +41,7 @@ class Seed:
 
     @property
     def regime_rule(self) -> Regime:
-        """What the regime is; the same in all folds."""
+        """The rule of the regime; the same in all folds."""
         return self.results[0].regime_rule
 
     @property

@@ -1,4 +1,4 @@
-"""What synthetic films gain over the best that real films can do without a generator, and what they cost.
+"""Gains of synthetic films over the best that real films can do without a generator, and their losses.
 
 One rule for the report and the leaderboard. A *gain* is claimed where a regime is above the baseline that was
 chosen on the validation films, a *loss* where it is below the baseline of its own recipe, which the suite
@@ -62,7 +62,7 @@ Verdict = Literal["gain", "loss", "none", "not judged", "too few seeds", "no hon
 
 
 class Gain(FrozenModel):
-    """What a regime gains in one metric; differences in [-1, 1], means over the seeds.
+    """The gain of a regime in one metric; differences in [-1, 1], means over the seeds.
 
     `over_real` is None without a regime `real`. `best` is the baseline to beat and `over_best` the contrast
     with it, `named` the baseline that a loss is measured against. `p` and `p_named` are corrected where the

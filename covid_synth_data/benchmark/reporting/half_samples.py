@@ -1,4 +1,4 @@
-"""What other training patients may change, where each seed of a suite trains on a half of its own."""
+"""How much other training patients may change a gain, where each seed trains on a half of its own."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def _compared(groups: Sequence[Group], progress: Progress | None) -> list[Compar
 
 
 def _gains(compared: Sequence[Compared]) -> dict[tuple[str, ...], list[str]]:
-    """What each regime gains over the real films alone and over the baseline to beat, by test set and
+    """The gain of each regime over the real films alone and over the baseline to beat, by test set and
     preprocessing: a table and a verdict for each model."""
     parts: dict[tuple[str, ...], list[str]] = {}
     for one in compared:

@@ -29,7 +29,7 @@ class PredictionLike(Protocol):
 
     @property
     def patient_id(self) -> str:
-        """Whose film it is."""
+        """The patient of the film."""
 
     @property
     def label(self) -> int:
@@ -49,7 +49,7 @@ class ResultLike(Protocol):
 
     @property
     def regime(self) -> str:
-        """What was trained on."""
+        """The name of the regime."""
 
     @property
     def regime_rule(self) -> Regime:

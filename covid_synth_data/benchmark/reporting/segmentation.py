@@ -188,7 +188,7 @@ def _train(result: SegmentationResult) -> str:
 
 
 def _table(result: SegmentationResult) -> tuple[str, ...]:
-    """What the results of one table have in common."""
+    """The fields that the results of one table share."""
     limit = "" if result.limit is None else f"limit {result.limit}"
     return (
         result.suite,

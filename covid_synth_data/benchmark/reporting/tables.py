@@ -157,7 +157,7 @@ def patients(row: Row) -> str:
 
 
 def films_warning(row: Row) -> str | None:
-    """What to beware of where films stand in for patients; None where every test film names its patient."""
+    """A caution where films stand in for patients; None where every test film names its patient."""
     if not row.films_as_patients:
         return None
     films = row.test_positives + row.test_negatives

@@ -1,7 +1,7 @@
 """A result file: everything about one training of one network, down to each prediction.
 
-The predictions (of a U-Net: the counts of pixels of each test slice) are in the file, so whoever has it can
-compute every metric again. `validate_result` does, and refuses a file whose numbers do not follow from them.
+The predictions (of a U-Net: the counts of pixels of each test slice) are in the file, so anyone can compute
+every metric again. `validate_result` does so, and refuses a file whose numbers do not follow from them.
 """
 
 from covid_synth_data.benchmark.results.base import Dataset, Result, files_named, write_result

@@ -36,7 +36,7 @@ class Dataset(FrozenModel):
 
 
 class ResultFile(FrozenModel, ABC):
-    """What every result file says. `dataset` is the release whose images were trained on, null where none
+    """The fields of every result file. `dataset` is the release whose images were trained on, null where none
     were. `notes` say what a reader should know."""
 
     format: int

@@ -38,7 +38,7 @@ class Weights(FrozenModel):
 
 
 class Composition(FrozenModel):
-    """What was trained on. `synthetic` counts films per config; `negatives` and `positives` are of both kinds
+    """The training set. `synthetic` counts films per config; `negatives` and `positives` are of both kinds
     of films together and `skew` is their ratio; negatives are all classes but the positive one. `classes`
     counts both kinds of films by class, in the order of the task."""
 
@@ -236,7 +236,7 @@ def film_counts(predictions: Sequence[Prediction], classes: Sequence[str], posit
 
 
 def _against_suite(result: ClassificationResult) -> Iterator[str]:
-    """What differs from the suite of that name and version, where the package has it."""
+    """Differences from the suite of that name and version, where the package has it."""
     suite = result.known_suite()
     if suite is None:
         return

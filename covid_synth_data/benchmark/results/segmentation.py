@@ -50,7 +50,7 @@ class Fitting(FrozenModel):
 
 
 class Composition(FrozenModel):
-    """What was trained on: `real` slices, each once, `synthetic` ones, real ones `repeated` and `augmented`.
+    """The training set: `real` slices, each once, `synthetic` ones, real ones `repeated` and `augmented`.
 
     `available` real slices could have been; `generators` are those of the synthetic ones.
     """
@@ -187,7 +187,7 @@ def _of_training(result: SegmentationResult) -> Iterator[str]:
 
 
 def _against_suite(result: SegmentationResult) -> Iterator[str]:
-    """What differs from the suite of that name and version, where the package has it."""
+    """Differences from the suite of that name and version, where the package has it."""
     suite = result.known_suite()
     if suite is None:
         return

@@ -68,7 +68,7 @@ class PreparedFilms(Prepared):
     notes: list[str]
 
     def training(self, suite: ClassificationSuite, title: str) -> TrainingJob:
-        """What a worker is told of it; `title` is for a progress bar."""
+        """The job as a worker gets it; `title` is for a progress bar."""
         run = self.run
         return TrainingJob(run.model, suite.regimes[run.regime], run.seed, self.train, title)
 

@@ -1,4 +1,4 @@
-"""What a call of the benchmark would do and what that would cost, without training anything.
+"""The plan of a call of the benchmark and its cost, without training anything.
 
 Costs are measured, not guessed: one batch of each network is timed on the device that would be used. As early
 stopping cannot be foreseen, a network's time is an upper limit.

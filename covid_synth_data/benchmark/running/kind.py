@@ -1,4 +1,4 @@
-"""What the engine asks of each kind of suite: to read its data, to choose them for each run, and to train."""
+"""The interface of a kind of suite for the engine: to read data, to choose them for a run, and to train."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Kind(ABC, Generic[AnySplit, AnyPrepared]):
 
     @abstractmethod
     def cost(self, model: str, pending: Sequence[AnyPrepared], held_out: frozenset[str]) -> Cost:
-        """What the pending runs of one model would cost; `held_out` as in `Split`, of all folds."""
+        """The cost of the pending runs of one model; `held_out` as in `Split`, of all folds."""
 
 
 def load_synthetic(request: Request, runs: Sequence[Run]) -> tuple[Synthetic, list[Run]]:

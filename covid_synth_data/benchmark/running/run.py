@@ -108,7 +108,7 @@ def run_request(request: Request, progress: Progress | None = None) -> list[Path
 
 
 def dry_run(suite: str | Path | AnySuite, *, progress: Progress | None = None, **options: Any) -> list[Line]:
-    """What `run` would do with the same arguments, and what it would cost. Writes nothing."""
+    """The plan of `run` with the same arguments, and its cost. Writes nothing."""
     bench, able = open_bench(make_request(suite, **options), progress)
     try:
         from covid_synth_data.benchmark.running import dry_run as costing

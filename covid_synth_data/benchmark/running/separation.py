@@ -44,5 +44,5 @@ class Separation:
 
 
 def _rows(part: datasets.Dataset) -> set[tuple[Any, ...]]:
-    """What each row is compared by; None for a column that is not there."""
+    """The values by which each row is compared; None for a column that is not there."""
     return set(zip(*leaks.values_of(part, *_IDENTITY), strict=True))

@@ -1,1 +1,1 @@
-"""What differs for label maps: the slices, and the U-Net that is trained on them."""
+"""The part of the benchmark that differs for label maps: the slices, and the U-Net trained on them."""

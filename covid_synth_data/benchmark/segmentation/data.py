@@ -225,7 +225,7 @@ def put_together(
 
 
 def name_of(item: Item, train: Sequence[Row], made: Synthetic) -> str:
-    """What tells a training slice from any other, for the digest of a run."""
+    """The identity of a training slice, for the digest of a run."""
     if item.origin == "synthetic":
         return f"{made.ids[item.index]} {made.variants[item.index]}"
     return f"{train[item.index]['image_id']} {item.variant}"

@@ -21,7 +21,7 @@ Grey = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class TrainedUNet:
-    """What one training gives to its result file; `masks` are the predicted label maps of the test slices."""
+    """The outcome of one training, for its result file; `masks` are the predicted maps of the test slices."""
 
     masks: Grey
     fitted: training.Fitted

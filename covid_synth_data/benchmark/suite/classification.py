@@ -60,7 +60,7 @@ class Training(FrozenModel):
 
 
 class TrainingChange(FrozenModel):
-    """What a model does differently from the training table of its suite."""
+    """Deviations of a model from the training table of its suite."""
 
     optimizer: Literal["adadelta", "adam"] | None = None
     learning_rate: Annotated[float, Field(gt=0, le=10)] | None = None
@@ -73,7 +73,7 @@ class TrainingChange(FrozenModel):
 
 
 class Regime(BaseRegime):
-    """What a classifier is trained on.
+    """The training set of a classifier.
 
     `mix` says how the configs in `synthetic` join the real training films: `real` not at all; `add` all of
     them (zunair2021, Sect. 4.6); `skew` as many as bring negatives / positives to `skew`; `synthetic-only`
@@ -128,8 +128,8 @@ class Regime(BaseRegime):
         return self
 
     def rule(self) -> dict[str, Any]:
-        """What the predictions depend on, for a digest: what differs from the defaults, the title aside, so
-        that a key which comes later leaves the results of older suites what they are."""
+        """The settings that predictions depend on, for a digest: those that differ from the defaults, without
+        the title, so that a key which is added later does not change the digests of older suites."""
         return self.model_dump(exclude={"title"}, exclude_defaults=True)
 
     @property

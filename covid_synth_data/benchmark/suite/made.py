@@ -37,7 +37,7 @@ class _Config(FrozenModel):
     seed: Annotated[int, Field(ge=0)] = 0
 
     def rule(self) -> dict[str, Any]:
-        """What the films depend on, for a digest."""
+        """The settings that the films depend on, for a digest."""
         stated = self.model_dump()
         later = {key: value for key, value in stated.items() if key in _FIRST_KEYS or value is not None}
         return {**_FIRST_KEYS, **later}

@@ -53,7 +53,7 @@ class Protocol(FrozenModel):
 
 
 class Regime(BaseRegime):
-    """What the U-Net is trained on; `fraction` is a share of the number of real training slices.
+    """The training set of a U-Net; `fraction` is a share of the number of real training slices.
 
     `real` is these slices alone. `replace` takes that share of them away and puts as many synthetic ones in
     their place (Table III); `extend` adds synthetic ones (Table IV). Three baselines say what of the effect
@@ -80,7 +80,7 @@ class Regime(BaseRegime):
         return self
 
     def rule(self) -> dict[str, Any]:
-        """What the training set depends on, without the title."""
+        """The settings that the training set depends on, without the title."""
         return self.model_dump(exclude={"title"})
 
 
@@ -97,7 +97,7 @@ class Network(FrozenModel):
 
     @property
     def multiple(self) -> int:
-        """What the side of a slice must be a multiple of."""
+        """The side of a slice must be a multiple of this number."""
         return int(2 ** (len(self.channels) - 1))
 
     @model_validator(mode="after")

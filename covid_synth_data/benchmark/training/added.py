@@ -39,8 +39,8 @@ def halves(train: Films) -> tuple[Films, Films]:
 
 
 def stages(train: Films, join: str) -> list[Films]:
-    """What one classifier learns from, in turn: all films at once, or with `join = "fine-tune"` the synthetic
-    ones (pretraining) and then the real ones."""
+    """The films that one classifier learns from, in turn: all films at once, or with `join = "fine-tune"` the
+    synthetic ones (pretraining) and then the real ones."""
     if join != "fine-tune":
         return [train]
     real, synthetic = halves(train)

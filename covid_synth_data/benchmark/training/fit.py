@@ -166,7 +166,7 @@ def fit(
 def _schedule(
     optimizer: torch.optim.Optimizer, settings: Training
 ) -> torch.optim.lr_scheduler.ReduceLROnPlateau | None:
-    """What lowers the learning rate, told the validation loss of each epoch; None for a constant rate."""
+    """The scheduler that lowers the learning rate by the validation losses; None for a constant rate."""
     rule = settings.plateau
     if rule is None:
         return None

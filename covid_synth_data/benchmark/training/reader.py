@@ -81,7 +81,7 @@ class FilmReader:
         return self.feature_store(model).rows(keys)
 
     def notes(self, parts: Sequence[Films]) -> list[str]:
-        """What became of films whose lungs were not found."""
+        """A note on films whose lungs were not found."""
         if self.kind != "lungs":
             return []
         keys = [self.pool.key(name) for name in dict.fromkeys(name for part in parts for name in part.ids)]

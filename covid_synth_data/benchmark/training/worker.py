@@ -36,7 +36,7 @@ LIBRARIES: Final = (
 
 @dataclass(frozen=True)
 class TrainedClassifier:
-    """What one training gives to its result file."""
+    """The outcome of one training, for its result file."""
 
     predictions: list[results.Prediction]
     fitting: results.Fitting
@@ -128,7 +128,7 @@ class Worker(FilmReader):
             return heads.fit(layers, train, rows, validated, seeds=seeds, **self._options(jobs[0]))
 
     def _options(self, job: TrainingJob) -> dict[str, Any]:
-        """What `fit.fit` and `heads.fit` are told besides films and seeds."""
+        """The arguments of `fit.fit` and `heads.fit` besides films and seeds."""
         settings = self.suite.training_of(job.model)
         return {
             "settings": settings,
@@ -165,7 +165,7 @@ class Worker(FilmReader):
         used: WeightsUsed,
         probabilities: Mapping[str, Array],
     ) -> TrainedClassifier:
-        """What a result file holds of one training, from the probabilities of its validation and test
+        """The fields of a result file for one training, from the probabilities of its validation and test
         films."""
         test = parts["test"]
         rows = zip(test.ids, test.patients, test.labels, probabilities["test"], strict=True)

@@ -25,7 +25,7 @@ TABLE: Final = -350.0
 
 @dataclass(frozen=True)
 class Body:
-    """What differs between patients. Lengths in the unit of the square, angles in radians."""
+    """The differences between patients. Lengths in the unit of the square, angles in radians."""
 
     width: float
     height: float

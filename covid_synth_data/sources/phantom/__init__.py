@@ -125,7 +125,7 @@ same phantoms again and again. At 128 pixels, 4,096 of them take about 50 MB."""
 def _scene(
     label: str, size: int, seed: int, patient: int, film: int
 ) -> tuple[Anatomy, tuple[Opacity, ...], FilmSettings, Space]:
-    """What is drawn, before it is drawn; checks the arguments of `draw`."""
+    """The plan of a drawing; checks the arguments of `draw`."""
     if label not in LABELS:
         raise UnknownName("class of phantoms", label, LABELS)
     if not SIDES[0] <= size <= SIDES[1]:

@@ -1,4 +1,4 @@
-"""What the classes differ in: the opacities, and nothing else.
+"""The differences of the classes: the opacities, and nothing else.
 
 Pneumonia is one focal consolidation in one lung. COVID-19 is several ground-glass opacities in both lungs,
 mostly peripheral and basal, the pattern that Jacobi et al. 2020 (Clinical Imaging 64:35) describe for chest

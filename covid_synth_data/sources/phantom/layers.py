@@ -83,7 +83,7 @@ def chest_wall(body: Anatomy, space: Space, under: Lungs) -> Array:
 
 
 def airways(body: Anatomy, space: Space) -> Array:
-    """What trachea and main bronchi take away (positive numbers)."""
+    """The attenuation that trachea and main bronchi take away (positive numbers)."""
     centre = space.by_y(body.trachea_by_y)
     carina = -0.26
     trachea = ramp(0.042 - np.abs(space.x - centre), 0.016) * ramp(carina - space.y, 0.03)

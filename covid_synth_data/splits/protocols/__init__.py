@@ -1,6 +1,6 @@
 """How the films of a task are split: one module per protocol, and the table of them.
 
-A protocol takes what was asked for and returns one frame with a row per film it considered: the columns of
+A protocol takes a request and returns one frame with a row for each film that it considered: the columns of
 `sources.table`, `class` (of the task's; "" for a row of none), `split` ("train", "validation", "test" or "")
 and `reason` (why a row is in no part).
 """

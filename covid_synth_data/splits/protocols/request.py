@@ -1,4 +1,4 @@
-"""What a protocol is given, and what it returns."""
+"""The input and the result of a protocol."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPLITS: Final = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Request:
-    """What a task was asked for; see `tasks.plan_task`. `classes` are the task's, COVID-19 last; `fold` is
+    """The request for a task; see `tasks.plan_task`. `classes` are the task's, COVID-19 last; `fold` is
     given to protocols with folds alone. `progress` is called while films are read and compared."""
 
     classes: tuple[str, ...]

@@ -85,11 +85,11 @@ class StagedFamily(LabelFamily):
         return fake
 
     def logged_alone(self, m: Tensor) -> dict[str, Tensor]:
-        """What a step of one generator alone logs instead of what a joint step logs."""
+        """The log of a step of one generator alone, in place of that of a joint step."""
         return {}
 
     def judge(self, m: Tensor, image: Tensor) -> list[Judged]:
-        """What the discriminators of the resolution that is learned now, and of those below it, say."""
+        """The scores of the discriminators of the current resolution and of those below it."""
         scores: list[Judged] = self.discriminator(m, image, self.level())
         return scores
 

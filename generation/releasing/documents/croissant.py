@@ -123,7 +123,7 @@ def describe(listed: Manifest) -> dict[str, Any]:
 
 
 def _about(listed: Manifest) -> str:
-    """What the release is, in a few sentences."""
+    """A description of the release in a few sentences."""
     if listed.name == CT:
         return CT_ABOUT
     return f"{ABOUT} {PAIRS_ABOUT}" if "pairs" in listed.subsets else ABOUT
@@ -209,7 +209,7 @@ def _field(mlc: ModuleType, ctx: Any, entry: catalog.DatasetEntry, column: str) 
 
 
 def _descriptions(entry: catalog.DatasetEntry) -> dict[str, str]:
-    """What the columns of a config hold."""
+    """The content of the columns of a config."""
     if entry.dataset == CT:
         return CT_DESCRIPTIONS
     return PAIR_DESCRIPTIONS if entry.config == "pairs" else DESCRIPTIONS

@@ -132,7 +132,7 @@ class Measured:
 
 
 def read(folder: Path | None, name: str, version: str) -> Measured:
-    """What the result files below `folder` say about `name` `version`; nothing where it is None.
+    """The results below `folder` about `name` `version`; nothing where it is None.
 
     Benchmark rows of other versions are left out; rows on real films alone stay, as the line to compare
     with, where the same model was also measured with this version. Raises `ResultError`.

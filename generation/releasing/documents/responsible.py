@@ -1,4 +1,4 @@
-"""What Croissant's vocabulary for responsible AI asks of a dataset: biases, limits, uses, persons.
+"""The answers to Croissant's vocabulary for responsible AI: biases, limits, uses, persons.
 
 The card says the same at length; these are the sentences for machines. A sentence stands where the release
 has what it speaks of.

@@ -48,7 +48,7 @@ def read(folder: Path, name: str, version: str) -> list[AuditFile]:
 
 
 def scores_of(folder: Path, files: Iterable[AuditFile]) -> tuple[Scores, ...]:
-    """What these audits say, section by section; their paths are given relative to the folder of results."""
+    """The results of these audits, section by section; paths are relative to the folder of results."""
     scores = []
     for file in files:
         evidence = Evidence(file.path.relative_to(folder).as_posix(), file.sha256)
@@ -80,7 +80,7 @@ def added(measured: Measured, folder: Path | None, listed: Manifest) -> Measured
 
 
 def ct_quality(folder: Path, listed: Manifest) -> tuple[PropertyRow, ...]:
-    """What `python -m generation ct quality` measured of the weights of a release, as rows of fidelity."""
+    """Measurements of `python -m generation ct-quality` for the weights of a release, as rows of fidelity."""
     digests = {file.path: file.sha256 for file in listed.files}
     subsets = {digests.get(subset.weights or ""): name for name, subset in listed.subsets.items()}
     rows: list[PropertyRow] = []

@@ -1,7 +1,7 @@
-"""The numbers that the papers print, where they contradict themselves, and ours beside them.
+"""The printed numbers of the papers, the contradictions among them, and our numbers beside them.
 
 The tables hold numbers and facts only. Ours and theirs are set side by side and never put into one number:
-other films, other splits, another rule for when to stop.
+other films, other splits, another rule for early stopping.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def _percent(value: tables.Cell) -> str:
 
 
 def _differs(cell: Cell, row: tables.Row | None) -> str:
-    """What stands between the two numbers, beside the films themselves."""
+    """The differences between the two numbers, besides the films themselves."""
     remarks = [cell.note] if cell.note else []
     if row is None:
         return "; ".join(remarks)
