@@ -225,7 +225,9 @@ def test_regimes_that_name_retraced_films_where_they_do_not_belong(rule, message
         )
 
 
-@pytest.mark.parametrize(("name", "config"), [("retraced", "gnc"), ("recoded", "gnc"), ("reduced", "diffaug-gan")])
+@pytest.mark.parametrize(
+    ("name", "config"), [("retraced", "gnc"), ("recoded", "gnc"), ("reduced", "diffaug-gan")]
+)
 def test_the_trace_of_a_suite_is_that_of_the_release(name, config):
     """The codec, its quality and the size of a control of `external` are those of the release's images."""
     encoding = load_suite("external").made[name].encoding
