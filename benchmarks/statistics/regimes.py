@@ -31,11 +31,22 @@ BENCHMARKS = Path(__file__).resolve().parents[1]
 FOLDER = BENCHMARKS / "statistics/results/regimes"
 
 SETS = {
+    "external": (
+        "results/external-2.0.0.tar.xz",
+        "results/external-diffaug-gan-2.0.0.tar.xz",
+        "results/external-recoded-2.0.0.tar.xz",
+        "results/external-reduced-2.0.0.tar.xz",
+    ),
+    "external-half-samples": (
+        "results/external-half-samples-2.0.0.tar.xz",
+        "results/external-half-samples-reduced-2.0.0.tar.xz",
+    ),
     "same-source": ("results/same-source-1.0.0.tar.xz",),
     "same-source-cv": (
         "results/same-source-cv-1.0.0.tar.xz",
         "results/same-source-cv-placebos-1.0.0.tar.xz",
         "results/same-source-cv-discs-1.0.0.tar.xz",
+        "results/same-source-cv-ceilings-1.0.0.tar.xz",
     ),
     "same-source-cv-half-samples": ("results/same-source-cv-half-samples-1.0.0.tar.xz",),
     "same-source-cv-splits": ("results/same-source-cv-splits-1.0.0.tar.xz",),

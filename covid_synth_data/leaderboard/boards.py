@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from covid_synth_data.benchmark.reporting import comparisons, gains, tables
+from covid_synth_data.benchmark.reporting import comparisons, controls, gains, tables
 from covid_synth_data.benchmark.reporting.collect import Group, Progress, collect, comparable
 from covid_synth_data.benchmark.suite import ClassificationSuite, is_suite, load_classifiers
 from covid_synth_data.leaderboard import testsets
@@ -84,7 +84,10 @@ class Block:
         compared = [entry for entry in self.entries if not entry.baseline and entry.gain is not None]
         if not compared:
             return f"{where}: baselines only."
-        text = gains.verdict([entry.gain for entry in compared if entry.gain is not None])
+        text = gains.verdict(
+            [entry.gain for entry in compared if entry.gain is not None],
+            controls.regimes(entry.group for entry in compared),
+        )
         return f"{where}: the baseline to beat is {self.best.row.regime}. {text}"
 
 

@@ -13,7 +13,7 @@ moves them, copies of real positives and mislabelled negatives included.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, Literal
 
 from covid_synth_data.benchmark.reporting.comparisons import REAL, Pair
@@ -168,9 +168,9 @@ def _gain(
     )
 
 
-def verdict(all_gains: Sequence[Gain]) -> str:
+def verdict(all_gains: Sequence[Gain], controls: Collection[str] = ()) -> str:
     """For each regime, in a sentence or two: its gains, its losses, and how large a gain would have been
-    found."""
+    found. Before them, which of the regimes `controls` gain (`reporting.controls`)."""
     if not all_gains:
         return "No regime with synthetic films was run."
     all_gains = [gain for gain in all_gains if gain.verdict != "not judged"]
@@ -182,7 +182,20 @@ def verdict(all_gains: Sequence[Gain]) -> str:
     of_regime: dict[str, list[Gain]] = defaultdict(list)
     for gain in all_gains:
         of_regime[gain.regime].append(gain)
-    return " ".join(_sentences(name, mine) for name, mine in of_regime.items())
+    sentences = [_sentences(name, mine) for name, mine in of_regime.items()]
+    return " ".join([*_of_controls(all_gains, controls), *sentences])
+
+
+def _of_controls(all_gains: Sequence[Gain], controls: Collection[str]) -> list[str]:
+    """A warning where films without new content gain too."""
+    found = [gain for gain in all_gains if gain.verdict == "gain" and gain.regime in controls]
+    if not found:
+        return []
+    named = ", ".join(f"{gain.regime} {with_limits(gain.over_best)} in {gain.metric}" for gain in found)
+    return [
+        f"Controls, whose films show nothing new, gain as well: {named}. "
+        "A gain that does not exceed theirs is not due to what synthetic images show."
+    ]
 
 
 def _sentences(regime: str, mine: Sequence[Gain]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from covid_synth_data.benchmark import results
 from covid_synth_data.benchmark.reporting import (
     comparisons,
+    controls,
     gains,
     gap,
     half_samples,
@@ -114,7 +115,7 @@ def _gains(compared: Sequence[Compared]) -> dict[tuple[str, ...], list[str]]:
                 *gap.section(samples),
                 *half_samples.section(samples, first.suite),
                 gains.table(one.pairs),
-                f"**{gains.verdict(one.gains)}**",
+                f"**{gains.verdict(one.gains, controls.regimes(one.groups))}**",
             ]
         )
     return parts

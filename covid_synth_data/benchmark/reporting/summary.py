@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from covid_synth_data.benchmark.reporting import comparisons
+from covid_synth_data.benchmark.reporting import comparisons, controls
 from covid_synth_data.benchmark.reporting.collect import Group
 from covid_synth_data.benchmark.reporting.comparisons import Pair
 from covid_synth_data.benchmark.reporting.gains import Gain
@@ -38,7 +38,9 @@ def section(compared: Sequence[Compared]) -> list[str]:
     return [
         "## Summary",
         "AUC, mean over the seeds. The verdict names regimes with a gain over the baseline to beat, or a loss"
-        " against the baseline of the same recipe, in a judged metric. The tables below have the intervals.",
+        " against the baseline of the same recipe, in a judged metric. Films of controls show nothing new:"
+        " a gain that does not exceed theirs is not due to what synthetic images show. The tables below have"
+        " the intervals.",
         markdown_table([HEADER, *map(_line, compared)]),
     ]
 
@@ -75,7 +77,7 @@ def _line(one: Compared) -> list[str]:
         str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}",
         _highest(_to_beat(one)),
         _highest(_made(one)),
-        _verdict(one.gains),
+        _verdict(one.gains, controls.regimes(one.groups)),
     ]
 
 
@@ -90,8 +92,10 @@ def _auc(group: Group) -> float:
     return group.sample.statistics["auc"].value
 
 
-def _verdict(found: Sequence[Gain]) -> str:
+def _verdict(found: Sequence[Gain], are_controls: Collection[str]) -> str:
     kinds = {kind: {one.regime for one in found if one.verdict == kind} for kind in ("gain", "loss")}
+    kinds["controls with a gain"] = kinds["gain"] & set(are_controls)
+    kinds["gain"] -= kinds["controls with a gain"]
     parts = [f"{kind}: {', '.join(sorted(names))}" for kind, names in kinds.items() if names]
     if parts:
         return "; ".join(parts)
