@@ -50,7 +50,7 @@ SETS = {
     ),
     "same-source-cv-half-samples": ("results/same-source-cv-half-samples-1.0.0.tar.xz",),
     "same-source-cv-splits": ("results/same-source-cv-splits-1.0.0.tar.xz",),
-    "same-source-cv-96px": ("other-results/same-source-cv-96px.tar.xz",),
+    "same-source-cv-96px": ("results/same-source-cv-96px-1.0.0.tar.xz",),
     "source-matched": ("results/source-matched-2.0.0.tar.xz",),
 }
 """The archives of each file of numbers. Regimes of several archives are compared together."""
