@@ -53,11 +53,13 @@ def main() -> None:
 
 
 def _differences(regime: Sample, other: Sample) -> dict[str, object]:
-    """`regime` less `other`, by metric."""
+    """`regime` less `other` over the seeds that both have, by metric."""
     content: dict[str, object] = {}
+    shared = [seed for seed in regime.seeds if seed in other.seeds]
+    of_regime, of_other = regime.of_seeds(shared), other.of_seeds(shared)
     for metric in gains.JUDGED:
         name = gains.METRICS[metric]
-        found = crossed.contrast(other.statistics[name], regime.statistics[name])  # the second less the first
+        found = crossed.contrast(of_other[name], of_regime[name])  # the second less the first
         content[metric] = {
             key: float(f"{getattr(found, key):.4g}") for key in ("difference", "low", "high", "p")
         }

@@ -41,7 +41,7 @@ SETS = {
         "results/external-half-samples-2.0.0.tar.xz",
         "results/external-half-samples-reduced-2.0.0.tar.xz",
     ),
-    "same-source": ("results/same-source-1.0.0.tar.xz",),
+    "same-source": ("results/same-source-1.0.0.tar.xz", "results/same-source-released-1.0.0.tar.xz"),
     "same-source-cv": (
         "results/same-source-cv-1.0.0.tar.xz",
         "results/same-source-cv-placebos-1.0.0.tar.xz",
