@@ -18,6 +18,7 @@ import pandas as pd
 
 from covid_synth_data.errors import ConfigError, EmptySplit, UnknownName
 from covid_synth_data.escaping import terminal
+from covid_synth_data.metrics import approximate
 from covid_synth_data.sources import list_sources, own, table
 from covid_synth_data.splits import protocols
 from covid_synth_data.splits.copies import Progress, quiet
@@ -210,6 +211,7 @@ def plan_task(
     folds: int = 5,
     fold: int | None = None,
     progress: Progress = quiet,
+    search: str = approximate.EXACT,
 ) -> TaskPlan:
     """How a task would be split.
 
@@ -221,9 +223,12 @@ def plan_task(
     the options `phantom` (size, patients, seed). `licences` "permissive" keeps public-domain and CC BY films
     only. `fold` of `folds` is tested on, by "source-matched", "same-source" and
     "same-source-cv" alone (None: fold 0).
-    `progress` gets (done, all, of what) while films are read and compared. Raises
+    `progress` gets (done, all, of what) while films are read and compared. `search` is "exact" or
+    "approximate": how films that look alike are looked for; an approximate search is faster among very many
+    films, may miss some, and is noted in the plan. Raises
     `UnknownName`, `ConfigError`, `MissingSource`, `MissingExtra`, `BadMetadata`.
     """
+    approximate.wanted(search)
     known = {task.name: task for task in list_tasks()}
     if name not in known:
         raise UnknownName("task", name, known)
@@ -242,7 +247,9 @@ def plan_task(
         sources = [task.source]
     _check_sources(sources, phantom)
     folds, fold = _folds(chosen, folds, fold)
-    request = protocols.Request(task.classes, root, seed, sources, licences, phantom, folds, fold, progress)
+    request = protocols.Request(
+        task.classes, root, seed, sources, licences, phantom, folds, fold, progress, search
+    )
     outcome = protocols.PROTOCOLS[chosen](request)
     present = outcome.classes or task.classes
     return TaskPlan(task, chosen, seed, outcome.frame, tuple(outcome.notes), present, fold, folds)
@@ -315,8 +322,9 @@ def load_task(
 ) -> datasets.DatasetDict:
     """The task as a DatasetDict of train, validation and test in `schema.REAL_COLUMNS`.
 
-    Arguments and errors are those of `plan_task`, and `EmptySplit` where a part has no film of a class;
-    images are decoded when a row is read. `label` is a `ClassLabel` of the task's classes, 0 to n - 1. A
+    Arguments and errors are those of `plan_task`, and `EmptySplit` where a part has no film of a class. The
+    search for films that look alike is exact; `to_splits` takes a plan of another. Images are decoded when a
+    row is read. `label` is a `ClassLabel` of the task's classes, 0 to n - 1. A
     released dataset has other codes; `mix` and `mixing.with_classes` match classes by name.
     """
     plan = plan_task(

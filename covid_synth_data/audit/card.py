@@ -9,6 +9,7 @@ from typing import Final
 from covid_synth_data import escaping
 from covid_synth_data.audit.protocol import Value, number
 from covid_synth_data.audit.result import Audit, SectionResult
+from covid_synth_data.metrics import approximate
 
 BETTER: Final = {
     "lower": "lower is closer",
@@ -53,7 +54,18 @@ def reading(value: Value) -> str:
 
 def markdown(audit: Audit, level: int = 3) -> str:
     """All sections as Markdown under headings of `level`."""
-    return "\n\n".join("\n".join(_lines(section, "#" * level)) for section in audit.sections) + "\n"
+    parts = ["\n".join(_lines(section, "#" * level)) for section in audit.sections]
+    if audit.search != approximate.EXACT:
+        parts.insert(0, escaping.markdown(searched(audit)))
+    return "\n\n".join(parts) + "\n"
+
+
+def searched(audit: Audit) -> str:
+    """What an approximate search means for the numbers."""
+    return (
+        "Neighbours and copies were looked for approximately: some may be missed, and no number compares with"
+        f" one of an exact search. Search: {audit.search}."
+    )
 
 
 def _lines(section: SectionResult, heading: str) -> Iterator[str]:

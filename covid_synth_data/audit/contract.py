@@ -6,11 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
+
 from covid_synth_data.audit.descriptors import Descriptors
 from covid_synth_data.audit.films import FilmSet
 from covid_synth_data.audit.protocol import Better, Protocol, Value, limits
 from covid_synth_data.audit.result import Missing, SectionResult, Shown, Subject
 from covid_synth_data.errors import MetricError
+from covid_synth_data.metrics import approximate
+from covid_synth_data.splits import copies
 
 LEAST: Final = 20
 """Films that a set needs to be measured at all."""
@@ -63,11 +68,23 @@ class Material:
 
 @dataclass(frozen=True)
 class Context:
-    """What a section works with."""
+    """What a section works with. `search` is how neighbours are looked for: "exact" or "approximate"."""
 
     material: Material
     descriptors: Descriptors
     seed: int
+    search: str = approximate.EXACT
+
+    @property
+    def settings(self) -> str:
+        """The search in words: of neighbours, and of films that look alike."""
+        if self.search == approximate.EXACT:
+            return self.search
+        return f"{approximate.settings(self.search)}; for copies {copies.settings(self.search)}"
+
+    def graph(self, rows: npt.NDArray[np.float32]) -> approximate.Graph | None:
+        """The graph over `rows` (n, d) of an approximate search, None of an exact one."""
+        return None if self.search == approximate.EXACT else approximate.Graph(rows)
 
 
 @dataclass
@@ -130,10 +147,16 @@ class Section:
     def run(self, context: Context) -> SectionResult:
         """The answer."""
         findings = self.measure(context)
+        # The search decides which films are copies, and so which films every number is about.
+        stated = {"search": context.settings}
+        values = [
+            value.model_copy(update={"protocol": value.protocol.model_copy(update=stated)})
+            for value in findings.values
+        ]
         return SectionResult(
             name=self.name,
             question=self.question,
-            values=findings.values,
+            values=values,
             notes=findings.notes,
             missing=findings.missing,
             shown=findings.shown,

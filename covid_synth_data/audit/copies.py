@@ -20,6 +20,7 @@ from covid_synth_data.audit.result import Shown
 from covid_synth_data.errors import MetricError
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.metrics import copies, intervals, neighbours
+from covid_synth_data.metrics.approximate import Graph
 from covid_synth_data.splits import alignment
 from covid_synth_data.splits.duplicates import SAME_FILM
 
@@ -50,12 +51,20 @@ class Near(NamedTuple):
     alike: npt.NDArray[np.int64]
 
 
+class Graphs(NamedTuple):
+    """Graphs over the features and the shades of training films in an approximate search, else None."""
+
+    features: Graph | None = None
+    shades: Graph | None = None
+
+
 class Described(NamedTuple):
-    """What films are compared by."""
+    """What films are compared by; `graphs` are those of training films."""
 
     films: FilmSet
     features: npt.NDArray[np.float32]
     thumbs: npt.NDArray[np.uint8]
+    graphs: Graphs = Graphs()
 
 
 def measure(context: Context) -> Findings:
@@ -66,6 +75,8 @@ def measure(context: Context) -> Findings:
         findings.miss("copies", "there are no real films that the generator may have learned from")
         return findings
     training = _described(context, need(material.training))
+    shades = _shades(training.thumbs)
+    training = training._replace(graphs=Graphs(context.graph(training.features), context.graph(shades)))
     made = _described(context, need(material.synthetic).draw(MOST, context.seed))
     nearest = near(made, training)
     _closest(findings, made, training, nearest)
@@ -170,8 +181,10 @@ def _new_films(findings: Findings, context: Context, training: Described) -> tup
 def near(films: Described, training: Described) -> Near:
     """The nearest of the training films for each film."""
     k = min(CANDIDATES, len(training.films))
-    by_features = neighbours.nearest(films.features, training.features, k)
-    by_pixels = neighbours.nearest(_shades(films.thumbs), _shades(training.thumbs), k)
+    by_features = neighbours.nearest(films.features, training.features, k, graph=training.graphs.features)
+    by_pixels = neighbours.nearest(
+        _shades(films.thumbs), _shades(training.thumbs), k, graph=training.graphs.shades
+    )
     rows = np.concatenate([by_features.rows, by_pixels.rows], axis=1)
     both = np.concatenate([films.thumbs, training.thumbs])
     first = np.repeat(np.arange(len(films.films)), rows.shape[1])
@@ -278,7 +291,8 @@ def _of_subject(
         add(key, metric, copies.beyond_threshold(mine, theirs, expected, above=above).made, how, expected)
     # Scores of the literature: authenticity, and C_T against the held-out films.
     patients = np.asarray(training.films.groups)
-    authentic = copies.authentic(training.features, films.features, patients)
+    graph = training.graphs.features
+    authentic = copies.authentic(training.features, films.features, patients, graph)
     add("authentic", "authenticity", intervals.mean(authentic.astype(np.float64), groups))
     if subject != "real, held out":
         add("ct", "C_T", _ct(context, films, near_training, held_out, held_out_near, training), chance=0.0)

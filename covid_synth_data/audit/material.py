@@ -16,7 +16,7 @@ from covid_synth_data.audit.films import Cell, FilmSet, of_frame
 from covid_synth_data.audit.result import Subject
 from covid_synth_data.errors import ConfigError, EmptySplit, MissingSource, UnknownName
 from covid_synth_data.lesions import priors
-from covid_synth_data.metrics import intervals
+from covid_synth_data.metrics import approximate, intervals
 from covid_synth_data.release import loading, manifest
 from covid_synth_data.sources import table
 from covid_synth_data.sources.disk import IMAGE_SUFFIXES
@@ -40,12 +40,14 @@ def gather(
     label: str | None = None,
     limit: int | None = None,
     seed: int = 0,
+    search: str = approximate.EXACT,
 ) -> Material:
     """The films to audit `config`, a config of a release or a folder of images, with the real sets in `root`.
 
     `label` is the class (None: COVID-19 where the set has it, else its most frequent class). `limit` is the
-    most films of each set (None: all). Raises `UnknownName`, `ConfigError`, `EmptySplit` where there is
-    nothing of the class, `MissingSource` where there are no real films, and the errors of `load_dataset`.
+    most films of each set (None: all), `search` how films that look alike are looked for. Raises
+    `UnknownName`, `ConfigError`, `EmptySplit` where there is nothing of the class, `MissingSource` where
+    there are no real films, and the errors of `load_dataset`.
     """
     if limit is not None and limit < 1:
         raise ConfigError("a limit of no films", found=str(limit), expected="1 or more")
@@ -60,7 +62,8 @@ def gather(
         subject, made = _folder(Path(config), label or "covid-19")
     frame = _real(root, trained_on.phantom if trained_on else None)
     synthetic = made if limit is None else made.draw(limit, seed)
-    return replace(_sorted(subject, synthetic, frame, trained_on, limit, seed), encoding=encoding)
+    sorted_films = _sorted(subject, synthetic, frame, trained_on, limit, seed, search)
+    return replace(sorted_films, encoding=encoding)
 
 
 # The synthetic set
@@ -223,9 +226,10 @@ def _sorted(
     trained_by: _Learned | None,
     limit: int | None,
     seed: int,
+    search: str,
 ) -> Material:
     """The real films by their part in the audit. Raises `MissingSource`."""
-    of_class = _of_class(frame, subject.label)
+    of_class = _of_class(frame, subject.label, search)
     films, patients = (
         (set(trained_by.listed.films), set(trained_by.listed.patients)) if trained_by else (set(), set())
     )
@@ -274,14 +278,14 @@ def _sorted(
     )
 
 
-def _of_class(frame: pd.DataFrame, label: str) -> pd.DataFrame:
+def _of_class(frame: pd.DataFrame, label: str, search: str) -> pd.DataFrame:
     """The films of a class with numbers `film` and `person`, equal where two rows are one film, or one
     person's (`joining.join`): public sets publish each other's films under names of their own.
 
     Films that cannot be read or show nothing are left out. Raises `MissingSource` where none is left.
     """
     of_class = frame[frame["label"] == label].reset_index(drop=True).assign(reason="")
-    joined = joining.join(of_class, []) if len(of_class) else None
+    joined = joining.join(of_class, [], search=search) if len(of_class) else None
     if joined is not None:
         of_class = of_class.iloc[joined.used].assign(film=joined.films, person=joined.patients)
         of_class = of_class[of_class["reason"] == ""].reset_index(drop=True)

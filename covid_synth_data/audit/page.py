@@ -32,7 +32,9 @@ def write(path: Path, audit: Audit, films: Material, *, real: bool = False) -> N
 
 def render(audit: Audit, films: Material, *, real: bool = False) -> str:
     """The page as text. Without `real` it holds no pixel of a real film."""
-    template = templates.page("covid_synth_data.audit", tables=card.tables, strip=strip, number=number)
+    template = templates.page(
+        "covid_synth_data.audit", tables=card.tables, searched=card.searched, strip=strip, number=number
+    )
     sample = films.synthetic.draw(SHOWN, audit.seed)
     return template.render(
         audit=audit,

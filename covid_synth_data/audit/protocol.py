@@ -9,6 +9,7 @@ from pydantic import Field, FiniteFloat
 from covid_synth_data.errors import ResultError
 from covid_synth_data.files.fields import Line
 from covid_synth_data.files.models import FrozenModel
+from covid_synth_data.metrics import approximate
 from covid_synth_data.metrics.detection import Estimate, Proportion
 from covid_synth_data.metrics.intervals import Interval
 
@@ -21,7 +22,8 @@ class Protocol(FrozenModel):
 
     `extractor` and `layer` name the features of a film, `resize` says how the film was resized for them,
     `n` how many films the number depends on by its definition (drawn of each side, or in the reference),
-    `seed` which ones, `reference` what the films were compared with.
+    `seed` which ones, `reference` what the films were compared with. `search` says how neighbours and copies
+    were looked for: "exact", or the settings of an approximate search.
     """
 
     extractor: Line
@@ -30,11 +32,14 @@ class Protocol(FrozenModel):
     n: Annotated[int, Field(gt=0)]
     seed: Annotated[int, Field(ge=0)]
     reference: Line
+    search: Line = approximate.EXACT
 
     def __str__(self) -> str:
         """One line for a table."""
+        search = "" if self.search == approximate.EXACT else f"; search: {self.search}"
         return (
-            f"{self.extractor}, {self.layer}, {self.resize}, n {self.n:,}, seed {self.seed}; {self.reference}"
+            f"{self.extractor}, {self.layer}, {self.resize}, n {self.n:,}, seed {self.seed};"
+            f" {self.reference}{search}"
         )
 
 

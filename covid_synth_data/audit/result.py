@@ -15,6 +15,7 @@ from covid_synth_data.files import atomic
 from covid_synth_data.files.fields import Identifier, Line, Sha256
 from covid_synth_data.files.models import FrozenModel, invalid
 from covid_synth_data.machine import Code, Hardware
+from covid_synth_data.metrics import approximate
 
 FORMAT: Final = 1
 FOLDER: Final = "audit"
@@ -68,13 +69,14 @@ class Subject(FrozenModel):
 
 
 class Audit(FrozenModel):
-    """The whole file. `films` are the sets of films by name."""
+    """The whole file. `films` are the sets of films by name, `search` that of every protocol in it."""
 
     format: Literal[1]
     kind: Literal["audit"]
     subject: Subject
     seed: Annotated[int, Field(ge=0)]
     limit: Annotated[int, Field(gt=0)] | None
+    search: Line = approximate.EXACT
     films: dict[Line, FilmCounts]
     sections: Annotated[list[SectionResult], Field(min_length=1)]
     code: Code

@@ -17,10 +17,11 @@ from covid_synth_data.audit.descriptors import Descriptors, FeatureExtractor
 from covid_synth_data.audit.films import FilmSet
 from covid_synth_data.audit.result import Audit
 from covid_synth_data.errors import ConfigError
+from covid_synth_data.metrics import approximate
 
 Progress = Callable[[int, int, str], None]
 
-LIBRARIES: Final = ("numpy", "scipy", "scikit-learn", "torch", "timm", "pillow", "torchmetrics")
+LIBRARIES: Final = ("numpy", "scipy", "scikit-learn", "torch", "timm", "pillow", "torchmetrics", "faiss-cpu")
 
 
 @dataclass(frozen=True)
@@ -48,23 +49,29 @@ def run(
     local: str | Path | None = None,
     progress: Progress | None = None,
     ray: str | None = None,
+    search: str = approximate.EXACT,
 ) -> tuple[Audit, Written]:
     """Audit a config of a release, or a folder of images; write CONFIG.json and CONFIG.html into `out`.
 
     `root` holds the real sets; `release` and `version` are those of `load_dataset`. `only` names sections.
     `local` is a second page that shows real films beside the images: it is refused within a repository.
     `ray` is the address of a Ray cluster that computes the descriptors of films, or "local"; every node finds
-    root and release at the same path. Raises `MetricError` for too few images, `MissingSource` without real
-    films, `MissingExtra`, `ClusterError`.
+    root and release at the same path. `search` is "exact" or "approximate": how neighbours and films that
+    look alike are looked for. An approximate search is faster among very many and may miss some; every
+    protocol says so.
+    Raises `MetricError` for too few images, `MissingSource` without real films, `UnknownName`,
+    `MissingExtra`, `ClusterError`.
     """
+    approximate.wanted(search)
     started = time.monotonic()
     if local is not None:
         _refuse_repository(Path(local))
     chosen = sections.load(only)
-    films = gathering.gather(config, root, release, version, label, limit, seed)
+    films = gathering.gather(config, root, release, version, label, limit, seed, search)
     need(films.synthetic)
     with cluster.spread(ray) as over:
-        audit = measure(films, chosen, _extractor(extractor, device), limit, seed, progress, started, over)
+        network = _extractor(extractor, device)
+        audit = measure(films, chosen, network, limit, seed, progress, started, over, search)
     folder = Path(out)
     name = films.subject.config
     written = Written(folder / f"{name}.json", folder / f"{name}.html", Path(local) if local else None)
@@ -84,13 +91,14 @@ def measure(
     progress: Progress | None = None,
     started: float | None = None,
     over: cluster.Spread | None = None,
+    search: str = approximate.EXACT,
 ) -> Audit:
     """The sections of an audit of these films. `started` is on the clock of `time.monotonic`; `over` computes
-    the descriptors (None: this process)."""
+    the descriptors (None: this process); `search` is that of `run`, by which the films were gathered too."""
     import torch
 
     started = time.monotonic() if started is None else started
-    context = Context(films, Descriptors(extractor, progress, over=over), seed)
+    context = Context(films, Descriptors(extractor, progress, over=over), seed, search)
     answers = [section.run(context) for section in chosen]
     device = getattr(extractor, "device", torch.device("cpu"))
     return Audit(
@@ -99,6 +107,7 @@ def measure(
         subject=films.subject,
         seed=seed,
         limit=limit,
+        search=context.settings,
         films={name: _summary(film_set) for name, film_set in films.sets.items()},
         sections=answers,
         code=machine.code(LIBRARIES),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from covid_synth_data.cli.common import AsJson, Ray, Release, Root, Seed, progress_bar, say
+from covid_synth_data.cli.common import AsJson, Ray, Release, Root, Search, Seed, progress_bar, say
 
 app = typer.Typer()
 
@@ -34,6 +34,7 @@ def audit(
     local: Annotated[
         Path | None, typer.Option(help="a second page that shows real films too, outside of repositories")
     ] = None,
+    search: Search = "exact",
     ray: Ray = None,
     as_json: AsJson = False,
 ) -> None:
@@ -56,6 +57,7 @@ def audit(
             local=local,
             progress=tick,
             ray=ray,
+            search=search,
         )
     if as_json:
         say(result.model_dump_json(indent=1))

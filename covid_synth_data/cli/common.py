@@ -25,6 +25,12 @@ ReleaseFolder = Annotated[Path, typer.Argument(help="a release folder")]
 Ray = Annotated[
     str | None, typer.Option(help="share the work out over the Ray cluster at this address, or local")
 ]
+Search = Annotated[
+    str,
+    typer.Option(
+        metavar="exact|approximate", help="the search for films that look alike; approximate may miss some"
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="another seed gives another draw")]
 
 
@@ -34,6 +40,7 @@ _EXTRAS: Final = {
     **dict.fromkeys(("monai", "nibabel", "torchmetrics"), "ct"),
     **dict.fromkeys(("captum", "umap"), "figures"),
     **dict.fromkeys(("lightning_fabric", "lightning"), "generation"),
+    "faiss": "search",
     "ray": "ray",
 }
 """Module to the extra that brings it; `covid_synth_data` without extras has none of them."""

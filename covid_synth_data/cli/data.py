@@ -13,6 +13,7 @@ from covid_synth_data.cli.common import (
     Release,
     ReleaseFolder,
     Root,
+    Search,
     Seed,
     mib,
     need,
@@ -59,6 +60,7 @@ def tasks(
     protocol: Protocol = None,
     licences: Annotated[str, typer.Option(help="any or permissive")] = "any",
     fold: Annotated[int | None, typer.Option(help="the fold of five that is tested on")] = None,
+    search: Search = "exact",
     seed: Seed = 0,
 ) -> None:
     """List the tasks, or plan one: films and patients per part, and what was left out and why."""
@@ -70,7 +72,14 @@ def tasks(
         return
     with progress_bar("task") as tick:
         plan = plan_task(
-            name, root, protocol=protocol, seed=seed, licences=licences, fold=fold, progress=tick
+            name,
+            root,
+            protocol=protocol,
+            seed=seed,
+            licences=licences,
+            fold=fold,
+            progress=tick,
+            search=search,
         )
     say(plan.report())
 

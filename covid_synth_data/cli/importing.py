@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from covid_synth_data.cli.common import Ray, progress_bar, say
+from covid_synth_data.cli.common import Ray, Search, progress_bar, say
 
 app = typer.Typer()
 
@@ -37,16 +37,22 @@ def import_set(
     root: Annotated[
         Path | None, typer.Option(help="refuse images that are copies of real films in this folder")
     ] = None,
+    search: Search = "exact",
     ray: Ray = None,
 ) -> None:
     """Bring synthetic images into a release folder; the same command goes on after a stop."""
     from covid_synth_data.importing import Stated, import_images
+    from covid_synth_data.splits import copies
 
     stated = Stated(label, generator, licence, learned_from)
     with progress_bar("importing") as tick:
-        listed = import_images(path, out, config, stated, size=size, root=root, progress=tick, ray=ray)
+        listed = import_images(
+            path, out, config, stated, size=size, root=root, progress=tick, ray=ray, search=search
+        )
     subset = listed.subsets[config]
     say(f"{subset.rows:,} images in the config {config!r} of {out}, version {listed.version}")
+    if search != "exact":
+        say(f"copies of real films may have been missed; search: {copies.settings(search)}")
     unknown = [
         what
         for what, missing in (

@@ -24,6 +24,7 @@ from covid_synth_data.files.models import invalid
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.importing import copies_of_real, lineage, reading
 from covid_synth_data.importing.reading import Images, Picture
+from covid_synth_data.metrics import approximate
 from covid_synth_data.release import building, imported_card, manifest, writing
 
 Tick = Callable[[int, int], None]
@@ -42,16 +43,25 @@ def import_images(
     root: Path | None = None,
     progress: Tick | None = None,
     ray: str | None = None,
+    search: str = approximate.EXACT,
 ) -> manifest.Manifest:
     """Write the images at `path` as the config `config` of the release folder `out`; returns its manifest.
 
     Images become grey PNG files, uint8, of one size; `size` resizes them to (size, size). With `root`, images
-    that are copies of real films there are refused. `ray` is the address of a Ray cluster that decodes and
+    that are copies of real films there are refused; `search` is "exact" or "approximate", which is faster
+    among very many images and may miss copies. `ray` is the address of a Ray cluster that decodes and
     encodes, or "local"; every node finds the images at the same path, and the release is the same. The same
     call goes on after a stop. A release that is there and holds imported images alone gets the config
-    besides. Raises `MissingSource`, `BadMetadata`, `BadImage`, `UnknownName` for a label, `ConfigError`,
-    `VersionExists`, `OutputError`, `ClusterError`.
+    besides. Raises `MissingSource`, `BadMetadata`, `BadImage`, `UnknownName` for a label or a search,
+    `ConfigError`, `MissingExtra`, `VersionExists`, `OutputError`, `ClusterError`.
     """
+    if approximate.wanted(search) and root is None:
+        raise ConfigError(
+            "nothing is searched for copies",
+            found="an approximate search and no folder of real films",
+            expected="both, or neither",
+            hint="name the folder with --root, or leave --search out",
+        )
     tick = progress or (lambda done, total: None)
     building.check_name(config)
     images = reading.read(path)
@@ -69,7 +79,7 @@ def import_images(
         work = _Work(images, labels, ids, config, stated, size, over)
         paths = building.write_shards(folder, config, len(ids), work.rows, tick)
         if root is not None:
-            copies_of_real.check([folder / name for name in paths], root)
+            copies_of_real.check([folder / name for name in paths], root, search)
         subset = _subset(work, settings, learned_from)
         restricted = lineage.restricted(set(subset.licences))
         return building.finish(folder, out, paths, config, subset, restricted, imported_card.text)

@@ -12,6 +12,7 @@ from typing import Final
 
 from covid_synth_data.errors import LeakError
 from covid_synth_data.files.pixels import bytes_of
+from covid_synth_data.metrics import approximate
 from covid_synth_data.sources import list_sources, read_source, source_status
 from covid_synth_data.splits import duplicates
 
@@ -22,13 +23,16 @@ NAMED: Final = 5
 """Copies that the error names one by one."""
 
 
-def check(shards: Sequence[Path], root: Path) -> None:
-    """Raise `LeakError` naming images of the shards that look like a real film below `root`."""
+def check(shards: Sequence[Path], root: Path, search: str = approximate.EXACT) -> None:
+    """Raise `LeakError` naming images of the shards that look like a real film below `root`.
+
+    `search` is "exact" or "approximate", which may miss some.
+    """
     names, paths = _real_films(root)
     ids, contents, stated = _images(shards)
     films = duplicates.fingerprints([*paths, *ids], [*([None] * len(paths)), *contents])
     copies = []
-    for first, second in duplicates.pairs(films, duplicates.SAME_FILM).tolist():
+    for first, second in duplicates.pairs(films, duplicates.SAME_FILM, search=search).tolist():
         if first >= len(paths) or second < len(paths):
             continue  # two real films, or two images
         image = second - len(paths)

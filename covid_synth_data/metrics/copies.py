@@ -17,6 +17,7 @@ from scipy import stats
 from covid_synth_data.errors import MetricError
 from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.metrics import neighbours
+from covid_synth_data.metrics.approximate import Graph
 from covid_synth_data.metrics.detection import Proportion, proportion
 
 Floats = npt.NDArray[np.float64]
@@ -63,18 +64,25 @@ def beyond_threshold(
     )
 
 
-def authentic(real: npt.ArrayLike, fake: npt.ArrayLike, real_groups: npt.NDArray[Any] | None = None) -> Bools:
+def authentic(
+    real: npt.ArrayLike,
+    fake: npt.ArrayLike,
+    real_groups: npt.NDArray[Any] | None = None,
+    graph: Graph | None = None,
+) -> Bools:
     """Which of `fake` (m, d) are authentic as Alaa et al. 2022, Sect. 3, define it, (m,).
 
     A made film is authentic where its nearest training film has another training film nearer to it than the
     made film is. `real_groups` (n,) passes over films of the same patient, which would count as nearer ones
-    whatever the generator does.
+    whatever the generator does. A `graph` over `real` makes the search approximate.
     """
-    near = neighbours.nearest(fake, real)
+    near = neighbours.nearest(fake, real, graph=graph)
     if real_groups is None:
-        own = neighbours.nearest(real, real, same=True)
+        own = neighbours.nearest(real, real, same=True, graph=graph)
     else:
-        own = neighbours.nearest(real, real, query_groups=real_groups, reference_groups=real_groups)
+        own = neighbours.nearest(
+            real, real, query_groups=real_groups, reference_groups=real_groups, graph=graph
+        )
     found: Bools = own.distances[near.rows[:, 0], 0] < near.distances[:, 0]
     return found
 

@@ -1,18 +1,21 @@
-"""Exact nearest neighbours by matrix products, in batches, so that memory does not grow with the sets.
+"""Nearest neighbours by matrix products, in batches, so that memory does not grow with the sets.
 
 The products use squared distances |x|^2 + |y|^2 - 2 x.y in float32 after the mean of the references is taken
 off both sets. The k nearest are then measured again by subtraction, so that the distance of a row to its own
-copy is 0 and not what rounding leaves.
+copy is 0 and not what rounding leaves. With a graph (`approximate`) the candidates come from it instead; they
+are measured in the same way, so a distance is that of its row, and only a nearer row can be missed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from covid_synth_data.errors import MetricError
+from covid_synth_data.metrics.approximate import Graph
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -22,6 +25,17 @@ _REFERENCES: Final = 8192
 _CENTRES: Final = 2048
 _SPARE: Final = 4
 """Neighbours kept beyond k while float32 decides, so that rounding does not change which are the nearest."""
+
+_PROPOSED: Final = 16
+"""Rows that a graph proposes beyond k: some are passed over, and a walk finds the first ones more surely."""
+
+_FARTHEST: Final = 2048
+"""A query that finds fewer than k among so many proposed rows is compared with all references."""
+
+_Candidates = Callable[
+    [npt.NDArray[np.float32], npt.NDArray[Any] | None, npt.NDArray[Any] | None, Ints | None], Ints
+]
+"""Queries, their groups, the groups of the references, and the rows to pass over, to rows (n, k or more)."""
 
 
 class Neighbours(NamedTuple):
@@ -39,13 +53,14 @@ def nearest(
     query_groups: npt.ArrayLike | None = None,
     reference_groups: npt.ArrayLike | None = None,
     same: bool = False,
+    graph: Graph | None = None,
 ) -> Neighbours:
     """The `k` nearest of `references` (m, d) for each of `queries` (n, d).
 
     Where both groups are given, (n,) and (m,), a reference of the query's own group is passed over; with
     `same`, row i is passed over for query i. Where fewer than `k` are left, distances are infinite and rows
-    -1. Raises `MetricError` for empty or unequal arrays, values that are not finite, and fewer than `k`
-    references.
+    -1. A `graph` over the references makes the search approximate. Raises `MetricError` for empty or unequal
+    arrays, values that are not finite, fewer than `k` references, and a graph of other references.
     """
     first, second = checked(queries, "queries"), checked(references, "references")
     if first.shape[1] != second.shape[1]:
@@ -61,16 +76,18 @@ def nearest(
             expected=f"at least {k + same}",
             hint="give more films",
         )
+    if graph is not None and len(graph) != len(second):
+        raise MetricError(
+            "a graph of other references", found=f"{len(graph)} rows", expected=str(len(second))
+        )
     mine, theirs = _groups(query_groups, len(first)), _groups(reference_groups, len(second))
-    centre = second.mean(axis=0)
-    shifted = second - centre
-    lengths = np.einsum("ij,ij->i", shifted, shifted)
+    candidates = _by_products(second, k) if graph is None else _by_graph(graph, second, k)
     distances, rows = np.empty((len(first), k)), np.empty((len(first), k), np.int64)
     for start in range(0, len(first), _QUERIES):
         part = slice(start, min(start + _QUERIES, len(first)))
         own = None if mine is None else mine[part]
         number = np.arange(part.start, part.stop) if same else None
-        found = _candidates(first[part] - centre, shifted, lengths, k + _SPARE, own, theirs, number)
+        found = candidates(first[part], own, theirs, number)
         distances[part], rows[part] = _measured(first[part], second, found, k)
     return Neighbours(distances, rows)
 
@@ -97,7 +114,24 @@ def counts_within(
     return counts
 
 
-def _candidates(
+def _by_products(references: npt.NDArray[np.float32], k: int) -> _Candidates:
+    """The likely nearest references, by the products with all of them."""
+    centre = references.mean(axis=0)
+    shifted = references - centre
+    lengths = np.einsum("ij,ij->i", shifted, shifted)
+
+    def candidates(
+        queries: npt.NDArray[np.float32],
+        mine: npt.NDArray[Any] | None,
+        theirs: npt.NDArray[Any] | None,
+        own_row: Ints | None,
+    ) -> Ints:
+        return _smallest(queries - centre, shifted, lengths, k + _SPARE, mine, theirs, own_row)
+
+    return candidates
+
+
+def _smallest(
     queries: npt.NDArray[np.float32],
     references: npt.NDArray[np.float32],
     lengths: npt.NDArray[np.float32],
@@ -125,6 +159,45 @@ def _candidates(
         at = np.argpartition(values, keep - 1, axis=1)[:, :keep]
         best, rows = np.take_along_axis(values, at, 1), np.take_along_axis(names, at, 1)
     return np.where(np.isfinite(best), rows, -1)
+
+
+def _by_graph(graph: Graph, references: npt.NDArray[np.float32], k: int) -> _Candidates:
+    """The references that a graph proposes, -1 where one is passed over."""
+    width = k + _PROPOSED
+
+    def candidates(
+        queries: npt.NDArray[np.float32],
+        mine: npt.NDArray[Any] | None,
+        theirs: npt.NDArray[Any] | None,
+        own_row: Ints | None,
+    ) -> Ints:
+        rows = np.full((len(queries), width), -1, np.int64)
+        left, asked = np.arange(len(queries)), width
+        while len(left) and asked <= _FARTHEST:
+            found = graph.nearest(queries[left], asked)
+            if mine is not None and theirs is not None:
+                found[mine[left, None] == theirs[found]] = -1
+            if own_row is not None:
+                found[found == own_row[left, None]] = -1
+            # Those that remain keep their order.
+            order = np.argsort(found < 0, axis=1, kind="stable")[:, :width]
+            rows[left] = np.take_along_axis(found, order, 1)
+            # A group that fills the answer hides the others behind it.
+            left = left[rows[left, k - 1] < 0]
+            asked = 4 * asked
+        if len(left):
+            all_of_them = _by_products(references, k)
+            found = all_of_them(
+                queries[left],
+                None if mine is None else mine[left],
+                theirs,
+                None if own_row is None else own_row[left],
+            )
+            rows[left] = -1
+            rows[left, : found.shape[1]] = found
+        return rows
+
+    return candidates
 
 
 def _measured(

@@ -17,6 +17,7 @@ from scipy import stats
 from covid_synth_data.errors import MetricError
 from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.metrics import detection, intervals, neighbours
+from covid_synth_data.metrics.approximate import Graph
 from covid_synth_data.metrics.intervals import Interval
 
 Floats = npt.NDArray[np.float64]
@@ -161,14 +162,20 @@ def membership(
     )
 
 
-def attack_scores(films: npt.ArrayLike, made: npt.ArrayLike, k: int = 5) -> dict[str, Floats]:
+def attack_scores(
+    films: npt.ArrayLike, made: npt.ArrayLike, k: int = 5, graph: Graph | None = None
+) -> dict[str, Floats]:
     """Scores of membership (n,) of `films` (n, d) by how near `made` (m, d) films are, higher for nearer.
 
     "nearest": the nearest made film. "neighbours": the mean of the `k` nearest. "count": how many made films
-    lie within the median distance of a film to its nearest made film (Hilprecht et al. 2019).
+    lie within the median distance of a film to its nearest made film (Hilprecht et al. 2019). A `graph` over
+    `made` makes the search approximate; "count" then is left out, as it compares each film with every other.
     """
-    near = neighbours.nearest(films, made, k).distances
+    near = neighbours.nearest(films, made, k, graph=graph).distances
+    scores = {"nearest": -near[:, 0], "neighbours": -near.mean(axis=1)}
+    if graph is not None:
+        return scores
     radius = float(np.median(near[:, 0]))
     sets = neighbours.checked(films, "films"), neighbours.checked(made, "made films")
     counts = neighbours.counts_within(*sets, radius**2).astype(np.float64)
-    return {"nearest": -near[:, 0], "neighbours": -near.mean(axis=1), "count": counts}
+    return {**scores, "count": counts}

@@ -6,11 +6,14 @@ at low resolution; this step only has to miss little. `likeness` aligns the two 
 by moving the four edges of the crop, and correlates them at a finer resolution; its value is what thresholds
 apply to. Both work on local contrast, so that brightness, contrast and gamma matter little, and on the
 absolute correlation, so that a negative is as like as a positive. Mirrored films are not looked for.
+
+The first step grows with the square of the number of films. In the approximate search a graph proposes some
+films for each crop (`metrics.approximate`), and these alone are compared. It finds a part of the candidates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import product
 from typing import Final, NamedTuple
@@ -20,6 +23,7 @@ import numpy.typing as npt
 from scipy import fft
 
 from covid_synth_data.files.pixels import resize
+from covid_synth_data.metrics import approximate
 from covid_synth_data.splits import crops
 from covid_synth_data.splits.alignment import likeness
 from covid_synth_data.splits.crops import Floats, Ints, Thumbs, cut, cut_columns, cut_rows, local_contrast
@@ -53,6 +57,9 @@ _COLUMNS: Final = 512
 _LEADING: Final = 32
 """Of the 89 numbers of a descriptor, so many directions that hold most of it are compared first."""
 
+NEIGHBOURS: Final = 32
+"""Of each crop the approximate search compares so many films, the nearest by descriptor."""
+
 
 def thumbnail(grey: Thumbs) -> Thumbs:
     """The thumbnail (64, 64) of a film (256, 256), both uint8 in [0, 255], without uniform borders."""
@@ -76,10 +83,16 @@ def quiet(done: int, total: int, what: str) -> None:
     """The `Progress` of who does not ask for any."""
 
 
-def search(thumbs: Thumbs, progress: Progress = quiet) -> tuple[Ints, Floats]:
+def search(
+    thumbs: Thumbs, progress: Progress = quiet, *, how: str = approximate.EXACT
+) -> tuple[Ints, Floats]:
     """Index pairs (m, 2), first < second, of the thumbnails (n, 64, 64) that are at least `FLOOR` alike, and
-    their likeness (m,), 0 to 1."""
-    cropped, whole, box = _candidates(thumbs, progress)
+    their likeness (m,), 0 to 1.
+
+    `how` is "exact" or "approximate", which may miss pairs; the likeness of the others is not less certain.
+    Raises `UnknownName`, `MissingExtra`.
+    """
+    cropped, whole, box = _candidates(thumbs, progress, approximate.wanted(how))
     alike = likeness(thumbs, cropped, whole, _BOXES[box])
     kept = alike >= FLOOR
     pairs = np.sort(np.stack([cropped[kept], whole[kept]], axis=1), axis=1)
@@ -203,36 +216,58 @@ def _plain(descriptors: Floats) -> _Plain:
     return _Plain(order, descriptors[order], directions, _Bound.of(descriptors[order], directions))
 
 
-def _candidates(thumbs: Thumbs, progress: Progress) -> _Candidates:
+def settings(how: str) -> str:
+    """The search in words, with what its answers depend on."""
+    text = approximate.settings(how, NEIGHBOURS)
+    return text if how == approximate.EXACT else f"{text}; {NEIGHBOURS} films for each of {len(_BOXES)} crops"
+
+
+def _candidates(thumbs: Thumbs, progress: Progress, by_graph: bool = False) -> _Candidates:
     """The pairs of films of which some crop of the first looks like the second, each with its best crop."""
     found = [_Candidates(*np.empty((3, 0), np.int64))]
     blocks = [slice(start, start + _ROWS) for start in range(0, len(thumbs), _ROWS)]
-    whole = [_descriptors(cut(thumbs[block].astype(np.float32), crops.WHOLE, _COARSE)) for block in blocks]
-    plain = _plain(np.concatenate([np.empty((0, len(_cosines()[2])), np.float32), *whole]))
+    parts = [_descriptors(cut(thumbs[block].astype(np.float32), crops.WHOLE, _COARSE)) for block in blocks]
+    whole = np.concatenate([np.empty((0, len(_cosines()[2])), np.float32), *parts])
+    candidates_of = _proposed(whole) if by_graph else _compared(whole)
     for block in blocks:
-        found.append(_candidates_of(thumbs, block, plain))
+        found.append(candidates_of(block.start, _cropped(thumbs[block])))
         progress(min(block.stop, len(thumbs)), len(thumbs), "films compared")
     return _Candidates(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
-def _candidates_of(thumbs: Thumbs, block: slice, plain: _Plain) -> _Candidates:
-    """Those whose first film is in the block."""
-    pairs, values, boxes = [], [], []
-    mine_whole = thumbs[block].astype(np.float32)
+def _cropped(thumbs: Thumbs) -> Iterator[Floats]:
+    """The descriptors (n, 89) of each of the crops `_BOXES` of thumbnails (n, 64, 64)."""
     rows, edges = np.empty(0, np.float32), None
-    for number, box in enumerate(_BOXES):
+    films = thumbs.astype(np.float32)
+    for box in _BOXES:
         # Boxes with the same upper and lower edge follow one another; their rows are cut once.
         if edges != (edges := tuple(box[:2])):
-            rows = cut_rows(mine_whole, box[None], _COARSE)
-        mine = _descriptors(cut_columns(rows, box[None], _COARSE))
-        first, second, alike = _more_alike(mine, plain, _CANDIDATE)
-        pairs.append(np.stack([block.start + first, plain.row[second]], axis=1))
-        values.append(alike)
-        boxes.append(np.full(len(first), number, np.int64))
-    pair, box_of = np.concatenate(pairs), np.concatenate(boxes)
-    best, _ = _strongest(pair, np.concatenate(values))
-    best = best[pair[best, 0] != pair[best, 1]]
-    return _Candidates(pair[best, 0], pair[best, 1], box_of[best])
+            rows = cut_rows(films, box[None], _COARSE)
+        yield _descriptors(cut_columns(rows, box[None], _COARSE))
+
+
+_CandidatesOf = Callable[[int, Iterator[Floats]], _Candidates]
+"""The number of the first film of a block, and the descriptors of each crop of its films, to the candidates
+whose first film is in the block."""
+
+
+def _compared(whole: Floats) -> _CandidatesOf:
+    """Every crop is compared with every film. `whole` (n, 89) are descriptors of uncropped films."""
+    plain = _plain(whole)
+
+    def candidates_of(start: int, cropped: Iterator[Floats]) -> _Candidates:
+        pairs, values, boxes = [], [], []
+        for number, mine in enumerate(cropped):
+            first, second, alike = _more_alike(mine, plain, _CANDIDATE)
+            pairs.append(np.stack([start + first, plain.row[second]], axis=1))
+            values.append(alike)
+            boxes.append(np.full(len(first), number, np.int64))
+        pair, box_of = np.concatenate(pairs), np.concatenate(boxes)
+        best, _ = _strongest(pair, np.concatenate(values))
+        best = best[pair[best, 0] != pair[best, 1]]
+        return _Candidates(pair[best, 0], pair[best, 1], box_of[best])
+
+    return candidates_of
 
 
 def _more_alike(mine: Floats, plain: _Plain, least: float) -> tuple[Ints, Ints, Floats]:
@@ -252,3 +287,26 @@ def _more_alike(mine: Floats, plain: _Plain, least: float) -> tuple[Ints, Ints, 
     exact = np.abs(np.einsum("ij,ij->i", mine[first], plain.descriptors[second]))
     kept = exact > least
     return first[kept], second[kept], exact[kept]
+
+
+def _proposed(whole: Floats) -> _CandidatesOf:
+    """The crops of a film are compared with the films that a graph proposes for any of them."""
+    # A flat film has no descriptor, and is like no other.
+    shown = np.flatnonzero(whole.any(axis=1))
+    # The film that is nearest to a negative is the one whose negative is nearest.
+    graph = approximate.Graph(np.concatenate([whole[shown], -whole[shown]]))
+
+    def candidates_of(start: int, cropped: Iterator[Floats]) -> _Candidates:
+        found = [_Candidates(*np.empty((3, 0), np.int64))]
+        for film, mine in enumerate(np.stack(list(cropped), axis=1), start):
+            near = graph.nearest(mine, NEIGHBOURS, NEIGHBOURS)
+            others = shown[np.unique(near[near >= 0] % len(shown))]
+            others = others[others != film]
+            alike = np.abs(mine @ whole[others].T)
+            best = alike.argmax(axis=0)
+            kept = alike[best, np.arange(len(others))] > _CANDIDATE
+            others, best = others[kept], best[kept]
+            found.append(_Candidates(np.full(len(others), film), others, best))
+        return _Candidates(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+    return candidates_of

@@ -26,6 +26,7 @@ from covid_synth_data.errors import BadImage, ConfigError, OutputError
 from covid_synth_data.files.atomic import replacing
 from covid_synth_data.files.cache import cache_folder
 from covid_synth_data.files.pixels import load_grey
+from covid_synth_data.metrics import approximate
 from covid_synth_data.splits import copies
 from covid_synth_data.splits.copies import Progress, quiet
 
@@ -116,33 +117,43 @@ class Alike:
         return np.concatenate([self.pairs[self.values >= threshold], self.equal])
 
 
-def compare(prints: Fingerprints, progress: Progress = quiet) -> Alike:
+def compare(prints: Fingerprints, progress: Progress = quiet, *, search: str = approximate.EXACT) -> Alike:
     """All pairs of films that look alike (`copies.search`), remembered by the content of the films.
 
-    Likeness is of two films alone, so what was found among more films is known of any of them. Films that
-    show nothing are like no other, but equal files are found among them too.
+    Likeness is of two films alone, so what was found among more films is known of any of them; an approximate
+    search depends on all films, and is remembered of these alone. Films that show nothing are like no other,
+    but equal files are found among them too, by either search. Raises `UnknownName`, `MissingExtra`.
     """
+    exact = not approximate.wanted(search)
     rows = {digest: row for row, digest in enumerate(prints.digests) if digest}
     digests = sorted(rows)
     at = np.array([rows[digest] for digest in digests], np.int64)
     name = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:32]
-    file = cache_folder() / f"copies-{_VERSION}" / f"{name}.npz"
+    file = cache_folder() / f"copies-{_VERSION}{'' if exact else _kind(search)}" / f"{name}.npz"
     known = None
     if len(digests) >= _REMEMBERED:
-        known = _read_compared(file, len(digests)) or _read_among_more(file.parent, digests)
+        known = _read_compared(file, len(digests))
+        if known is None and exact:
+            known = _read_among_more(file.parent, digests)
     if known is None:
-        known = copies.search(prints.thumbs[at], progress)
+        known = copies.search(prints.thumbs[at], progress, how=search)
         if len(digests) >= _REMEMBERED:
             _write_compared(file, digests, *known)
     return Alike(np.sort(at[known[0]], axis=1), known[1], equal_pairs(prints.digests))
 
 
-def pairs(prints: Fingerprints, threshold: float) -> Pairs:
+def _kind(search: str) -> str:
+    """What tells comparisons of different settings apart, at the end of their folder's name."""
+    text = f"{copies.settings(search)} {approximate.version()}"
+    return f"-{search}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def pairs(prints: Fingerprints, threshold: float, *, search: str = approximate.EXACT) -> Pairs:
     """Index pairs (m, 2), first < second, of equal files and of films at least `threshold` alike; each once.
 
-    Raises `ConfigError` for a threshold below `copies.FLOOR`.
+    Raises `ConfigError` for a threshold below `copies.FLOOR`, and the errors of `compare`.
     """
-    return np.unique(compare(prints).at_least(threshold), axis=0)
+    return np.unique(compare(prints, search=search).at_least(threshold), axis=0)
 
 
 def equal_pairs(values: Sequence[str]) -> Pairs:

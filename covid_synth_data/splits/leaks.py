@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from covid_synth_data import schema
 from covid_synth_data.errors import BadImage, LeakError
 from covid_synth_data.files.pixels import bytes_of, content_of, file_of
+from covid_synth_data.metrics import approximate
 from covid_synth_data.sources import patients
+from covid_synth_data.splits import copies as copy_search
 from covid_synth_data.splits import duplicates
 
 if TYPE_CHECKING:
@@ -19,9 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LeakReport:
-    """The items that each pair of parts shares. It is true if there is a leak."""
+    """The items that each pair of parts shares. It is true if there is a leak.
+
+    `search` says how films that look the same were looked for: "exact", or the settings of an approximate
+    search, which may have missed some.
+    """
 
     found: dict[tuple[str, str], dict[str, list[str]]] = field(default_factory=dict)
+    search: str = approximate.EXACT
 
     def __bool__(self) -> bool:
         """Whether anything leaks."""
@@ -29,25 +36,32 @@ class LeakReport:
 
     def summary(self) -> str:
         """One line."""
-        return "; ".join(
+        shared = [
             f"{a} and {b} share {len(names)} {what} (e.g. {names[0]})"
             for (a, b), kinds in self.found.items()
             for what, names in kinds.items()
-        )
+        ]
+        looked = [] if self.search == approximate.EXACT else [f"search for copies: {self.search}"]
+        return "; ".join(shared + looked)
 
 
-def find_leaks(splits: Mapping[str, datasets.Dataset], *, pixels: bool = True) -> LeakReport:
+def find_leaks(
+    splits: Mapping[str, datasets.Dataset], *, pixels: bool = True, search: str = approximate.EXACT
+) -> LeakReport:
     """Everything that two parts of a split share: patients, rows, source films, equal files and copies.
 
     Works on real, synthetic and mixed sets: a synthetic row counts for the film it was made from. With
     `pixels` the image files are read and compared byte for byte. Films of real sets are also compared by
     their appearance, with the threshold of the protocols (`duplicates.SAME_FILM`); phantoms and synthetic
-    rows are not, as many of them look alike by design. Rows need `image_id`.
+    rows are not, as many of them look alike by design. Rows need `image_id`. `search` is "exact" or
+    "approximate", which is faster among very many films and may miss copies; the report says which. Raises
+    `UnknownName`, `MissingExtra`.
     """
+    approximate.wanted(search)
     splits = {name: schema.rows(part, "image_id") for name, part in splits.items()}
     identities = {name: _identities(part, pixels) for name, part in splits.items()}
     names = list(splits)
-    copies = _copies(splits) if pixels else {}
+    copies = _copies(splits, search) if pixels else {}
     leaks: dict[tuple[str, str], dict[str, list[str]]] = {}
     for i, a in enumerate(names):
         for b in names[i + 1 :]:
@@ -57,10 +71,10 @@ def find_leaks(splits: Mapping[str, datasets.Dataset], *, pixels: bool = True) -
             shared["films that look the same"] = copies.get((a, b), [])
             if any(shared.values()):
                 leaks[a, b] = {what: values for what, values in shared.items() if values}
-    return LeakReport(leaks)
+    return LeakReport(leaks, copy_search.settings(search))
 
 
-def _copies(splits: Mapping[str, datasets.Dataset]) -> dict[tuple[str, str], list[str]]:
+def _copies(splits: Mapping[str, datasets.Dataset], search: str) -> dict[tuple[str, str], list[str]]:
     """Per pair of parts the films of one that look the same as one of the other, under other names."""
     parts = {name: _real(part) for name, part in splits.items() if "image" in part.column_names}
     owners = [name for name, (ids, _) in parts.items() for _ in ids]
@@ -72,7 +86,7 @@ def _copies(splits: Mapping[str, datasets.Dataset]) -> dict[tuple[str, str], lis
     films = duplicates.fingerprints(
         [file_of(cell["path"] or "") for cell in cells], [cell["bytes"] for cell in cells]
     )
-    for first, second in duplicates.pairs(films, duplicates.SAME_FILM).tolist():
+    for first, second in duplicates.pairs(films, duplicates.SAME_FILM, search=search).tolist():
         equal = films.digests[first] == films.digests[second]
         if owners[first] != owners[second] and ids[first] != ids[second] and not equal:
             key = (owners[first], owners[second])
@@ -103,9 +117,11 @@ def _shared(mine: Mapping[str, str], others: Mapping[str, str]) -> list[str]:
     return sorted(mine[key] if mine[key] == others[key] else f"{mine[key]} = {others[key]}" for key in both)
 
 
-def check_leaks(splits: Mapping[str, datasets.Dataset], *, pixels: bool = True) -> None:
+def check_leaks(
+    splits: Mapping[str, datasets.Dataset], *, pixels: bool = True, search: str = approximate.EXACT
+) -> None:
     """Raise `LeakError` with what `find_leaks` finds, in one line."""
-    leaks = find_leaks(splits, pixels=pixels)
+    leaks = find_leaks(splits, pixels=pixels, search=search)
     if leaks:
         raise LeakError(
             "training, validation and test films are not separate",
@@ -164,9 +180,16 @@ def _read(cell: Mapping[str, Any]) -> bytes:
 
 
 def near_duplicates(
-    a: datasets.Dataset, b: datasets.Dataset, threshold: float = duplicates.SAME_FILM
+    a: datasets.Dataset,
+    b: datasets.Dataset,
+    threshold: float = duplicates.SAME_FILM,
+    *,
+    search: str = approximate.EXACT,
 ) -> list[tuple[str, str]]:
-    """Pairs (image_id of `a`, image_id of `b`) of films that look the same; decodes all of both."""
+    """Pairs (image_id of `a`, image_id of `b`) of films that look the same; decodes all of both.
+
+    `search` is that of `find_leaks`.
+    """
     import datasets
 
     ids, cells = [], []
@@ -180,6 +203,6 @@ def near_duplicates(
     prints = duplicates.fingerprints(
         [file_of(cell["path"] or "") for cell in cells], [cell["bytes"] for cell in cells]
     )
-    pairs = duplicates.pairs(prints, threshold)
+    pairs = duplicates.pairs(prints, threshold, search=search)
     across = pairs[(pairs[:, 0] < len(a)) & (pairs[:, 1] >= len(a))]
     return [(ids[i], ids[j]) for i, j in across.tolist()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -199,18 +200,71 @@ def test_a_page_with_real_films_is_refused_in_a_repository(folders):
         running.run("gnc", local=folders / "repo" / "page.html")
 
 
+def test_an_approximate_search_is_recorded_and_shown(shell, folders):
+    pytest.importorskip("faiss")
+    asked = ("audit", folders / "made", "--root", folders / "root", "--only", "copies", "-o")
+    done = shell(*asked, folders / "near", "--search", "approximate")
+    assert done.code == 0, done.err
+    stated = "approximate, HNSW graph with 16 links"
+    assert "no number compares with one of an exact search" in done.out
+    assert stated in done.out
+    near = result.read(folders / "near" / "made.json")
+    page_text = (folders / "near" / "made.html").read_text()
+    assert near.search.startswith(stated)
+    assert "for copies approximate" in near.search
+    assert "no number compares with one of an exact search" in page_text
+    assert {value.protocol.search for value in near.sections[0].values} == {near.search}
+    assert near.code.libraries["faiss-cpu"]
+    # Beside an exact audit of the same films.
+    done = shell(*asked, folders / "exact")
+    assert "HNSW" not in done.out
+    assert "HNSW" not in (folders / "exact" / "made.html").read_text()
+    exact = result.read(folders / "exact" / "made.json")
+    assert exact.search == "exact"
+    first, second = (found.sections[0].values[0] for found in (exact, near))
+    assert first.key == second.key
+    with pytest.raises(ResultError, match="do not compare; found search 'exact' and 'approximate"):
+        audit.difference(first, second)
+    assert "search" not in str(first.protocol)
+    assert near.search in str(second.protocol)
+
+
+def test_an_audit_of_before_there_was_a_choice_was_exact(found, tmp_path):
+    older = json.loads(found.model_dump_json())
+    del older["search"]
+    for section in older["sections"]:
+        for value in section["values"]:
+            del value["protocol"]["search"]
+    (tmp_path / "gnc.json").write_text(json.dumps(older))
+    assert result.read(tmp_path / "gnc.json") == found
+
+
 def test_what_the_shell_says_of_bad_input(shell, folders):
     root = ("--root", folders / "root")
     shell("audit", "gnx", *root).error("unknown config", "did you mean 'gnc'")
     shell("audit", folders / "made").error("without real films", "--root")
     shell("audit", folders / "made", *root, "--only", "fidelty").error("did you mean 'fidelity'")
     shell("audit", folders / "made", *root, "--label", "flu").error("no real flu films")
+    shell("audit", folders / "made", *root, "--search", "aproximate").error("did you mean 'approximate'")
     shell("audit", folders / "made", *root, "--limit", 5).error("found 5", "at least 20")
     (folders / "empty").mkdir()
     shell("audit", folders / "empty", *root).error("no images in")
     (folders / "made" / "broken.png").write_bytes(b"not an image")
     done = shell("audit", folders / "made", *root, "--only", "copies", "-o", folders / "a")
     done.error("broken.png", "download or copy that file again")
+
+
+def test_an_approximate_search_without_its_library(shell, folders, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    root = ("--root", folders / "root")
+    near = ("--search", "approximate")
+    made = ("import", folders / "made", "-o", folders / "rel", "--config", "mine", "--label", "covid-19")
+    for command in (("audit", folders / "made"), ("tasks", "normal-vs-covid"), made):
+        done = shell(*command, *root, *near)
+        done.error(
+            "'faiss', which finds approximate neighbours, is not installed", "covid-synth-data[search]"
+        )
+    assert not (folders / "rel").exists()
 
 
 def test_a_missing_extractor(monkeypatch):

@@ -75,6 +75,18 @@ def test_planted_copies_are_all_found(context, real):
     assert len(found.shown) == 12
 
 
+def test_planted_copies_are_found_by_an_approximate_search_too(context, real):
+    pytest.importorskip("faiss")
+    made = material(film_set("made", [*noise(240, 1)[:40], *noise(80, 4)], "s"), **real)
+    exact, near = (
+        copies.measure(replace(context(made), search=search)) for search in ("exact", "approximate")
+    )
+    assert values(near, "planted-found")["planted copies"].value == 1
+    assert [shown.beside for shown in near.shown] == [shown.beside for shown in exact.shown]
+    # Of a hundred films all walks end at the nearest one.
+    assert [value.value for value in near.values] == [value.value for value in exact.values]
+
+
 def test_fresh_films_are_no_copies(context, real):
     found = copies.measure(context(material(film_set("made", noise(120, 5), "s"), **real)))
     assert values(found, "beyond-likeness")["synthetic"].low <= 0.01
@@ -139,6 +151,17 @@ def test_membership_is_a_guess_without_copying_and_not_with_it(context, real):
         assert score.value > 0.75 if separable else score.value < 0.65
     assert [missing.what for missing in found.missing] == ["re-identification of sources"]
     assert any("control" in subject for subject in values(found, "membership-nearest-pixels"))
+
+
+def test_an_approximate_search_leaves_out_the_attack_that_counts(context, real):
+    pytest.importorskip("faiss")
+    films = replace(
+        context(material(film_set("made", noise(240, 1)[:100], "s"), **real)), search="approximate"
+    )
+    found = privacy.measure(films)
+    assert values(found, "membership-nearest-features")["synthetic"].value > 0.75
+    assert not values(found, "membership-count-features")
+    assert "membership inference by the count within a radius" in [missing.what for missing in found.missing]
 
 
 def test_unknown_training_films_are_no_members(context, real):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 import json
 import subprocess
@@ -214,8 +215,18 @@ def test_copies_of_real_films_are_refused_and_named(tmp_path, shell) -> None:
         "copies of real films", "mine-copy = covid-19-image-repository/film-1"
     )
     assert not (tmp_path / "out").exists()
+    near = ("--search", "approximate")
+    if importlib.util.find_spec("faiss"):
+        shell(*asked, "--root", root, *near).error("mine-copy = covid-19-image-repository/film-1")
+        shell(*asked, *near).error("nothing is searched for copies", "--root")
+        assert not (tmp_path / "out").exists()
     (tmp_path / "made/copy.png").unlink()
-    assert "4 images" in shell(*asked, "--root", root).out
+    assert "4 images" in (done := shell(*asked, "--root", root)).out
+    assert "missed" not in done.out
+    if importlib.util.find_spec("faiss"):
+        asked[3] = tmp_path / "near"
+        done = shell(*asked, "--root", root, *near)
+        assert "copies of real films may have been missed; search: approximate, HNSW graph" in done.out
 
 
 def test_it_goes_on_after_kill(tmp_path, monkeypatch) -> None:

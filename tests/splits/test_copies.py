@@ -10,9 +10,10 @@ import pytest
 from PIL import Image, ImageOps
 
 from covid_synth_data import find_leaks
+from covid_synth_data.errors import LeakError, UnknownName
 from covid_synth_data.splits import alignment, copies, crops
 from covid_synth_data.splits.duplicates import SAME_FILM, fingerprints, pairs
-from covid_synth_data.tasks import plan_task
+from covid_synth_data.tasks import check_leaks, near_duplicates, plan_task
 from tests.trees import CHESTXRAY, film, write_csv, xray
 
 
@@ -67,6 +68,45 @@ def test_films_that_show_nothing_are_left_out_and_join_nobody(tmp_path: Path, gr
     assert set(left.values()) == {"shows nothing: all black, all white or one grey"}
 
 
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_approximate_search_finds_changed_films_too(tmp_path: Path, change: str) -> None:
+    pytest.importorskip("faiss")
+    images = [film(key, 192) for key in range(6)]
+    images.append(CHANGES[change](images[2]))
+    prints = fingerprints(saved(tmp_path, images), [None] * 7)
+    assert pairs(prints, SAME_FILM, search="approximate").tolist() == [[2, 6]]
+
+
+def test_the_approximate_search_finds_planted_copies_among_many_and_nothing_else() -> None:
+    """Each pair that it reports is one of the exact search, with a likeness that this one reaches."""
+    pytest.importorskip("faiss")
+    thumbs = thumbs_of(150)
+    exact = dict(zip(*listed(copies.search(thumbs)), strict=True))
+    found = dict(zip(*listed(copies.search(thumbs, how="approximate")), strict=True))
+    planted = {pair for pair, alike in exact.items() if alike >= SAME_FILM}
+    assert len(planted) > 50
+    assert planted <= {(n, n + 150) for n in range(150)}
+    assert planted <= set(found) <= set(exact)
+    assert all(found[pair] <= exact[pair] + 1e-5 for pair in found)
+    again = dict(zip(*listed(copies.search(thumbs, how="approximate")), strict=True))
+    assert again == found
+
+
+def test_the_approximate_search_of_films_that_show_nothing_and_of_none() -> None:
+    pytest.importorskip("faiss")
+    for count in (0, 1, 3):
+        flat = np.zeros((count, 64, 64), np.uint8)
+        assert len(copies.search(flat, how="approximate")[0]) == 0
+    thumbs = np.concatenate([np.zeros((2, 64, 64), np.uint8), thumbs_of(6)])
+    pairs_of_copies = copies.search(thumbs, how="approximate")[0].tolist()
+    assert len(pairs_of_copies) > 1
+    assert pairs_of_copies == copies.search(thumbs)[0].tolist()
+
+
+def listed(found: tuple[np.ndarray, np.ndarray]) -> tuple[list[tuple[int, ...]], list[float]]:
+    return [tuple(pair) for pair in found[0].tolist()], found[1].tolist()
+
+
 def test_borders_are_taken_off_and_flat_films_kept_whole() -> None:
     grey = np.asarray(film(3, 200))
     framed = np.full((256, 256), 7, np.uint8)
@@ -84,6 +124,24 @@ def test_copies_in_two_parts_are_leaks(tmp_path: Path) -> None:
     assert find_leaks(parts).summary() == "train and test share 1 films that look the same (e.g. a/1 = a/4)"
     assert not find_leaks(parts, pixels=False)
     assert not find_leaks({"train": every.select([0, 1]), "test": every.select([2, 3])})
+
+
+def test_an_approximate_leak_check_says_so(tmp_path: Path) -> None:
+    pytest.importorskip("faiss")
+    images = [film(key, 192) for key in range(4)]
+    paths = saved(tmp_path, [*images, CHANGES["crop of 90 %"](images[1])])
+    rows = {"image": paths, "image_id": [f"a/{n}" for n in range(5)]}
+    every = datasets.Dataset.from_dict(rows).cast_column("image", datasets.Image())
+    parts = {"train": every.select([0, 1]), "test": every.select([2, 3, 4])}
+    report = find_leaks(parts, search="approximate")
+    assert report.summary().startswith("train and test share 1 films that look the same (e.g. a/1 = a/4); ")
+    assert "search for copies: approximate, HNSW graph" in report.summary()
+    assert find_leaks(parts).search == "exact"
+    with pytest.raises(LeakError, match="search for copies: approximate"):
+        check_leaks(parts, search="approximate")
+    assert near_duplicates(parts["train"], parts["test"], search="approximate") == [("a/1", "a/4")]
+    with pytest.raises(UnknownName, match="unknown search"):
+        find_leaks(parts, pixels=False, search="fast")
 
 
 def thumbs_of(count: int) -> crops.Thumbs:

@@ -196,9 +196,9 @@ def test_comparisons_are_remembered_by_content(
     searches: list[int] = []
     search = copies.search
 
-    def spy(thumbs, progress=None):
+    def spy(thumbs, progress=None, *, how="exact"):
         searches.append(len(thumbs))
-        return search(thumbs, progress)
+        return search(thumbs, progress, how=how)
 
     monkeypatch.setattr(copies, "search", spy)
     assert found_in(paths) == expected
@@ -228,17 +228,61 @@ def test_what_was_found_among_more_films_is_known(
     monkeypatch.setattr(duplicates, "_REMEMBERED", 4)
     among(list(range(14)))
     (kept,) = cache.glob("copies-*/*")
-    monkeypatch.setattr(copies, "search", lambda *_: pytest.fail("compared again"))
+    monkeypatch.setattr(copies, "search", lambda *_, **__: pytest.fail("compared again"))
     known = among(fewer)
     assert np.array_equal(known.pairs, alone.pairs)
     assert known.values == pytest.approx(alone.values, abs=1e-5)
     # A film more, or a damaged file, and there is nothing to know.
-    monkeypatch.setattr(copies, "search", lambda *_: (np.empty((0, 2), np.int64), np.empty(0, np.float32)))
+    monkeypatch.setattr(
+        copies, "search", lambda *_, **__: (np.empty((0, 2), np.int64), np.empty(0, np.float32))
+    )
     other = of([encoded(film(90))])
     more = Fingerprints([*prints.digests[:5], *other.digests], prints.thumbs[:6], [""] * 6)
     assert len(duplicates.compare(more).pairs) == 0
     kept.write_bytes(b"PK nonsense")
     assert len(among(fewer).pairs) == 0
+
+
+def test_an_approximate_comparison_is_remembered_apart_and_of_these_films_alone(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(duplicates, "_REMEMBERED", 4)
+    prints = of(
+        [
+            encoded(film(key % 5)) if key < 5 else encoded(retouched(film(key % 5), "brighter"))
+            for key in range(10)
+        ]
+    )
+    fewer = Fingerprints(prints.digests[:6], prints.thumbs[:6], [""] * 6)
+    approximate = duplicates.compare(prints, search="approximate")
+    exact = duplicates.compare(prints)
+    assert {tuple(pair) for pair in approximate.pairs.tolist()} == {(n, n + 5) for n in range(5)}
+    assert np.array_equal(approximate.pairs, exact.pairs)
+    folders = {path.parent.name for path in cache.glob("copies-*/*")}
+    assert len(folders) == 2
+    assert len({name for name in folders if "approximate" in name}) == 1
+    searched: list[str] = []
+    search = copies.search
+
+    def spy(thumbs, progress=None, *, how="exact"):
+        searched.append(how)
+        return search(thumbs, progress, how=how)
+
+    monkeypatch.setattr(copies, "search", spy)
+    again = duplicates.compare(prints, search="approximate")
+    assert np.array_equal(again.pairs, approximate.pairs)
+    assert np.array_equal(again.values, approximate.values)
+    assert searched == []
+    # An exact comparison of more films knows the fewer; an approximate one would not find the same.
+    assert duplicates.compare(fewer).pairs.tolist() == [[0, 5]]
+    assert searched == []
+    assert duplicates.compare(fewer, search="approximate").pairs.tolist() == [[0, 5]]
+    assert searched == ["approximate"]
+    # Other settings, other comparisons.
+    monkeypatch.setattr(copies, "NEIGHBOURS", 8)
+    duplicates.compare(prints, search="approximate")
+    assert searched == ["approximate"] * 2
 
 
 def found_in(paths: list[str]) -> set[tuple[int, int]]:

@@ -98,7 +98,7 @@ def split_films(request: Request) -> tuple[pd.DataFrame, Joined, list[str]]:
     frame = _gather(request, notes)
     frame["class"] = frame["label"]
     frame["split"], frame["reason"] = "", frame["excluded"]
-    joined = joining.join(frame, notes, request.progress)
+    joined = joining.join(frame, notes, request.progress, request.search)
     joining.drop_repeats(frame, joined)
     strata = frame["source_dataset"] + "/" + frame["label"]
     split_patients(frame, joined, request.seed, strata, TEST_SHARE, VALIDATION_SHARE)

@@ -11,7 +11,6 @@ import pandas as pd
 
 from covid_synth_data.errors import MissingSource
 from covid_synth_data.sources import read_source, table
-from covid_synth_data.splits.copies import Progress
 from covid_synth_data.splits.protocols import joining
 from covid_synth_data.splits.protocols.clean import NO_PATIENTS, split_films
 from covid_synth_data.splits.protocols.joining import Joined
@@ -60,7 +59,7 @@ def external(request: Request) -> Outcome:
         _choose_normals(frame)
         others = [_all_films(name, request) for name in KNOWN]
         notes.append("the tested COVID-19 films have no patient ids: those that look alike count as one's")
-    _test_on(frame, away, others, notes, request.progress)
+    _test_on(frame, away, others, notes, request)
     if request.licences == "permissive":
         joining.refuse_licences(frame)
     return Outcome(frame, notes)
@@ -143,7 +142,7 @@ def _all_films(source: str, request: Request) -> pd.DataFrame:
 
 
 def _test_on(
-    frame: pd.DataFrame, away: pd.Series, others: list[pd.DataFrame], notes: list[str], progress: Progress
+    frame: pd.DataFrame, away: pd.Series, others: list[pd.DataFrame], notes: list[str], request: Request
 ) -> None:
     """Test on the rows `away` that are copies neither of used films nor of `others`, each film once."""
     requested = away & (frame["reason"] == "")
@@ -154,7 +153,7 @@ def _test_on(
     every["at"] = (
         [-1] * sum(map(len, others)) + np.flatnonzero(used).tolist() + np.flatnonzero(requested).tolist()
     )
-    joined = joining.join(every, [], progress)
+    joined = joining.join(every, [], request.progress, request.search)
     tested = np.zeros(len(frame), bool)
     tested[np.flatnonzero(requested)] = True
     at = every["at"].to_numpy()[joined.used]

@@ -41,7 +41,7 @@ def hussain2022(request: Request) -> Outcome:
     frame["class"] = classes.of(frame, request.classes)
     frame["split"], frame["reason"] = "", frame["excluded"]
     present, notes = _present_classes(frame, request)
-    joined = joining.join(frame, notes, request.progress)
+    joined = joining.join(frame, notes, request.progress, request.search)
     frame.loc[joining.contradictions(frame, joined, "class"), "reason"] = joining.TWO_CLASSES
     _name_groups(frame, joined)
     split_patients(frame, joined, request.seed, frame["class"], TEST_SHARE, VALIDATION_SHARE)

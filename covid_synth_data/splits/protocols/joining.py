@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from covid_synth_data.metrics import approximate
 from covid_synth_data.sources import licences
-from covid_synth_data.splits import duplicates
+from covid_synth_data.splits import copies, duplicates
 from covid_synth_data.splits.copies import Progress, quiet
 
 Labels = npt.NDArray[Any]
@@ -26,16 +27,24 @@ class Joined:
     patients: Labels
 
 
+MISSED: Final = (
+    "films that look alike may have been missed, so results do not compare with those of an exact search;"
+    " search for copies: {}"
+)
+
 FLAT: Final = "shows nothing: all black, all white or one grey"
 
 
-def join(frame: pd.DataFrame, notes: list[str], progress: Progress = quiet) -> Joined:
+def join(
+    frame: pd.DataFrame, notes: list[str], progress: Progress = quiet, search: str = approximate.EXACT
+) -> Joined:
     """Join the rows of `frame` that have no `reason`; unreadable ones get theirs, and a note,
     and so do films that show nothing.
 
     Patients are joined where their names are equal, where a source says two rows are one film
     (`same_film`), and where films look like one patient's (`duplicates.SAME_PATIENT`). Phantoms are compared
-    by their bytes and names alone.
+    by their bytes and names alone. `search` is "exact" or "approximate", which may miss films that look alike
+    and is noted. Raises `UnknownName`, `MissingExtra`.
     """
     used: Labels = np.flatnonzero((frame["reason"] == "").to_numpy())
     prints = duplicates.fingerprints(
@@ -53,7 +62,10 @@ def join(frame: pd.DataFrame, notes: list[str], progress: Progress = quiet) -> J
     if (part["source_dataset"] == "phantom").all():
         linked = alike = duplicates.equal_pairs(digests)
     else:
-        compared = duplicates.compare(prints, progress)
+        compared = duplicates.compare(prints, progress, search=search)
+        if search != approximate.EXACT:
+            text = MISSED.format(copies.settings(search))
+            notes += [text] if text not in notes else []
         linked = compared.at_least(duplicates.SAME_PATIENT)
         alike = compared.at_least(duplicates.SAME_FILM)
     stated = _stated(part)

@@ -46,7 +46,7 @@ def menon2020(request: Request) -> Outcome:
     frame["class"] = classes.of(frame, request.classes)
     frame["split"], frame["reason"] = "", frame["excluded"]
     notes: list[str] = []
-    joined = joining.join(frame, notes, request.progress)
+    joined = joining.join(frame, notes, request.progress, request.search)
     contradictions = joining.contradictions(frame, joined, "class")
     joining.drop_repeats(frame, joined)
     kinds = frame["source_class"].map(_KINDS).where(frame["source_dataset"] == "kermany", frame["label"])

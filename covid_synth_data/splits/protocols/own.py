@@ -32,7 +32,7 @@ def own(request: Request) -> Outcome:
             f"{unknown} films state no patient: each counts as a patient of its own, joined only"
             " where two films look alike"
         )
-    joined = joining.join(frame, notes, request.progress)
+    joined = joining.join(frame, notes, request.progress, request.search)
     joining.drop_repeats(frame, joined)
     _note_joined(frame, joined, notes)
     if (frame["stated_split"] != "").any():

@@ -10,6 +10,7 @@ from typing import Final
 import pandas as pd
 
 from covid_synth_data.errors import ConfigError
+from covid_synth_data.metrics import approximate
 from covid_synth_data.splits.copies import Progress, quiet
 
 SPLITS: Final = ("train", "validation", "test")
@@ -18,7 +19,8 @@ SPLITS: Final = ("train", "validation", "test")
 @dataclass(frozen=True)
 class Request:
     """The request for a task; see `tasks.plan_task`. `classes` are the task's, COVID-19 last; `fold` is
-    given to protocols with folds alone. `progress` is called while films are read and compared."""
+    given to protocols with folds alone. `progress` is called while films are read and compared, `search` is
+    how films that look alike are looked for."""
 
     classes: tuple[str, ...]
     root: str | Path | None
@@ -29,6 +31,7 @@ class Request:
     folds: int = 1
     fold: int | None = None
     progress: Progress = quiet
+    search: str = approximate.EXACT
 
     @property
     def negatives(self) -> tuple[str, ...]:

@@ -158,7 +158,7 @@ def _place(
     normals = clean[(clean["label"] == "normal") & (clean["split"] != "")]
     every = pd.concat([own, normals, known], ignore_index=True)
     every.loc[len(own) :, "reason"] = ""
-    joined = joining.join(every, notes, request.progress)
+    joined = joining.join(every, notes, request.progress, request.search)
     mine = joined.used < len(own)
     own["reason"] = every["reason"].iloc[: len(own)].to_numpy()
     at, patients = joined.used[mine], joined.patients[mine]

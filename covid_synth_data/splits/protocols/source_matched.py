@@ -48,7 +48,7 @@ def source_matched(request: Request) -> Outcome:
     notes = [
         f"fold {fold} of {request.folds}, counted from 0; over all folds each tested film is tested on once"
     ]
-    joined = joining.join(frame, notes, request.progress)
+    joined = joining.join(frame, notes, request.progress, request.search)
     joining.drop_repeats(frame, joined, "class")
     plays = (frame["reason"].iloc[joined.used] == "").to_numpy()
     at, patients = joined.used[plays], joined.patients[plays]
