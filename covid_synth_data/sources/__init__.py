@@ -176,16 +176,14 @@ def _own_status(source: own.Declared) -> SourceStatus:
         frame = own.read(source)
     except SourceError as error:
         return SourceStatus(source.name, folder, 0, 0, 0, f"unreadable: {error}", problem=str(error))
-    images, usable = int((frame["path"] != "").sum()), int((frame["excluded"] == "").sum())
-    missing = int((frame["excluded"] == table.MISSING).sum())
-    return SourceStatus(
-        source.name,
-        folder,
-        images,
-        len(frame),
-        missing,
-        f"{images:,} of {len(frame):,} images, {usable:,} usable",
-    )
+    here = frame["path"] != ""
+    images, usable = int(here.sum()), int((frame["excluded"] == "").sum())
+    missing = int((~here & frame["excluded"].isin([table.MISSING, table.NO_LABEL])).sum())
+    summary = f"{images:,} of {len(frame):,} images, {usable:,} usable"
+    reasons = frame.loc[frame["excluded"] != "", "excluded"].value_counts()
+    left_out = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+    summary += f"; left out: {left_out}" if left_out else ""
+    return SourceStatus(source.name, folder, images, len(frame), missing, summary)
 
 
 def _quick(name: str) -> dict[str, Any]:

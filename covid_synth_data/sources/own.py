@@ -201,7 +201,7 @@ def _row(source: Declared, folder: Path, record: disk.Record, where: str) -> dic
 
     name, stated = cell(columns.file), cell(columns.label)
     path = folder / name
-    excluded, label = "", ""
+    excluded, label, there = "", "", False
     if record.broken or not name:
         excluded = table.MALFORMED
     elif not path.resolve().is_relative_to(Path(source.folder)):
@@ -221,7 +221,7 @@ def _row(source: Declared, folder: Path, record: disk.Record, where: str) -> dic
         "view": cell(columns.view),
         "source_class": stated,
         "source_license": licences.normalise(cell(columns.licence) or source.licence),
-        "path": str(path) if excluded in ("", *table.VIEW_REASONS) else "",
+        "path": str(path) if there else "",
         "excluded": excluded,
     }
 

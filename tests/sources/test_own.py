@@ -44,6 +44,10 @@ def write_rows(path: Path, rows: list[dict[str, str]]) -> Path:
     return path
 
 
+def read_rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
 def hospital_rows(folder: Path, count: int = 60) -> list[dict[str, str]]:
     """Films of 30 patients, two each, every third patient with COVID-19."""
     rows = []
@@ -94,12 +98,29 @@ def test_a_declared_source_is_a_source(shell, hospital) -> None:
     assert len(rows) == 59
     assert np.asarray(rows[0]["image"]).shape == (64, 64)
     assert list_sources()[-1].classes == ("normal", "covid-19")
-    assert source_status("my-hospital").summary == "60 of 64 images, 59 usable"
+    assert source_status("my-hospital").summary.startswith("60 of 64 images, 59 usable; left out: ")
     assert "my-hospital: Films of a hospital" in shell("sources").out
     assert shell("source", "add", hospital).code == 0  # the same once more
     assert "forgotten" in shell("source", "remove", "my-hospital").out
     shell("source", "remove", "my-hospital").error("unknown source of your own")
     assert "my-hospital" not in [info.name for info in list_sources()]
+
+
+def test_films_without_a_usable_label_are_here(shell, hospital, tmp_path) -> None:
+    """A film that no task takes is on the disk all the same, and so is one of another view."""
+    rows = read_rows(tmp_path / "films/list.csv")
+    rows[1]["finding"] = rows[2]["finding"] = "Fracture"
+    write_rows(tmp_path / "films/list.csv", rows[:60])
+    shell("source", "add", hospital)
+    status = source_status("my-hospital")
+    assert (status.images, status.expected, status.missing) == (60, 60, 0)
+    assert status.summary == "60 of 60 images, 57 usable; left out: 2 no usable label, 1 lateral view"
+    assert status.summary in shell("sources").out
+    assert read_source("my-hospital").loc[1, "path"].endswith("films/a/1.png")
+    # Gone from the disk, it is not here.
+    (tmp_path / "films/a/1.png").unlink()
+    status = source_status("my-hospital")
+    assert (status.images, status.expected, status.missing) == (59, 60, 1)
 
 
 def test_its_task_is_split_by_patient(shell, hospital) -> None:
@@ -161,6 +182,19 @@ def test_an_image_folder_needs_no_toml(shell, hospital, tmp_path) -> None:
 
 def test_copies_of_own_films_are_refused_in_import(shell, hospital, tmp_path) -> None:
     shell("source", "add", hospital)
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made/x.png").write_bytes((tmp_path / "films/a/3.png").read_bytes())
+    (tmp_path / "root").mkdir()
+    where = ("-o", tmp_path / "rel", "--root", tmp_path / "root")
+    done = shell("import", tmp_path / "made", *where, "--config", "mine", "--label", "covid-19")
+    done.error("copies of real films", "my-hospital/a-3")
+
+
+def test_a_copy_of_an_own_film_without_a_usable_label_is_one_too(shell, hospital, tmp_path) -> None:
+    rows = read_rows(tmp_path / "films/list.csv")
+    rows[3]["finding"] = "Fracture"
+    write_rows(tmp_path / "films/list.csv", rows)
+    assert "no usable label" in shell("source", "add", hospital).out
     (tmp_path / "made").mkdir()
     (tmp_path / "made/x.png").write_bytes((tmp_path / "films/a/3.png").read_bytes())
     (tmp_path / "root").mkdir()
