@@ -113,13 +113,15 @@ class Request(FrozenModel):
 
 
 class ClassificationRequest(Request):
-    """A request to train classifiers. `weights` replaces the initial weights of every model."""
+    """A request to train classifiers. `weights` replaces the initial weights of every model. The regimes
+    `optional` are left out with a warning where there are too few synthetic films for them."""
 
     suite: ClassificationSuite
     tasks: Names | None = None
     models: Names | None = None
     weights: Weights | None = None
     preprocessing: Preprocessing | None = None
+    optional: Names = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _models_can_start(self) -> ClassificationRequest:
@@ -209,7 +211,8 @@ def make_request(
 
     A number n of `seeds` stands for the seeds 0 to n - 1; an option of None or False is not given. `configs`
     are synthetic configs that the suite need not name: regimes are derived for them (`suite.derived`) and run
-    beside the baselines of real films, unless `regimes` says otherwise. `models` may name classifiers of the
+    beside the baselines of real films, unless `regimes` says otherwise; a skew that the images cannot reach
+    then is left out with a warning. `models` may name classifiers of the
     user (`classifiers.own`). With `half_samples` the suite is SUITE@half-samples, with a `size` SUITE@128px
     and the like, with a `split_seed` SUITE@split-1 and the like. Raises `UnknownName` for a name that the
     suite does not have, `ConfigError` for an option that suites of its kind do not have and for a value that
@@ -225,7 +228,9 @@ def make_request(
         loaded = half_samples_of(loaded)
     model = REQUESTS[loaded.kind]
     if isinstance(loaded, ClassificationSuite) and (configs := given.pop("configs", None)):
-        given.setdefault("regimes", derived.names_for(loaded, configs))
+        if "regimes" not in given:
+            given["regimes"] = derived.names_for(loaded, configs)
+            given["optional"] = derived.skews_for(loaded, configs)
         if "release" not in given:
             given["release"] = _release_with(loaded.release_name, configs)
         loaded = derived.with_configs(loaded, configs)

@@ -26,7 +26,8 @@ class Bench:
         self.request, self.kind, self.progress = request, kind, progress
 
     def run(self, runs: Sequence[Run]) -> list[Path]:
-        """Do all runs that have no result yet; the paths of all results, in the order of `runs`."""
+        """Do all runs that have no result yet; the paths of all results, in the order of `runs`. A run that
+        its kind leaves out has none."""
         paths: dict[Run, Path] = {}
         for split, prepared in self.splits(runs):
             pending = [job for job in prepared if not done(job)]
@@ -34,7 +35,7 @@ class Bench:
                 for job, result in self.kind.train(split, pending):
                     results.write_result(job.path, result)
             paths |= {job.run: job.path for job in prepared}
-        return [paths[run] for run in runs]
+        return [paths[run] for run in runs if run in paths]
 
     def splits(self, runs: Sequence[Run]) -> Iterator[tuple[Split, list[Prepared]]]:
         """Each task and fold of `runs`, split once, with its runs prepared."""

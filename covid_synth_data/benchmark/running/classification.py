@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from covid_synth_data.benchmark.training.cost import Cost, time_network
 from covid_synth_data.benchmark.training.job import TrainingJob
 from covid_synth_data.classifiers.own import origin_of
 from covid_synth_data.classifiers.registry import entry
-from covid_synth_data.errors import MissingExtra
+from covid_synth_data.errors import ImpossibleMix, MissingExtra
 from covid_synth_data.machine import pick_device
 from covid_synth_data.preprocessing import films as preprocessing
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     import datasets
 
     from covid_synth_data.benchmark.training.worker import Worker
+
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,18 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         if used or generator_films:
             configs = [split.configs[name] for name in used]
             split.separation.check_pool(released.together([*configs, *generator_films]))
-        return [self._prepare(run, split) for run in runs]
+        prepared: list[PreparedFilms] = []
+        too_few: dict[str, ImpossibleMix] = {}
+        for run in runs:
+            try:
+                prepared.append(self._prepare(run, split))
+            except ImpossibleMix as error:
+                if run.regime not in self.request.optional:
+                    raise
+                too_few.setdefault(run.regime, error)
+        for regime, why in too_few.items():
+            _LOG.warning("regime %s is left out: %s", regime, why)
+        return prepared
 
     def _join_generator_films(self, split: FilmSplit, runs: Sequence[Run]) -> list[datasets.Dataset]:
         """Find the films of the generators that these runs ask for, each once; all that the split has."""

@@ -45,7 +45,8 @@ def run(
 
     `models`, `regimes` and `seeds` default to those of `profile`, and `profile` to the first of the suite. A
     number n of `seeds` stands for the seeds 0 to n - 1. For `configs`, which the suite need not name, regimes
-    are derived and run beside the baselines (`suite.derived`). `root` holds the real sets; `release` is a
+    are derived and run beside the baselines (`suite.derived`); unless `regimes` names it, a skew that their
+    images cannot reach is left out with a warning. `root` holds the real sets; `release` is a
     folder of the suite's dataset (None: the Hub), of `version` where that is given. Regimes whose configs
     the release does not hold stop the run before it starts, or are left out with `skip_missing`. `device`
     is "auto", "cpu", "cuda", "cuda:N" or "mps". `progress` is called with (done, all, what). `ray` is the

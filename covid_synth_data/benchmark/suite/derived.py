@@ -37,10 +37,28 @@ def with_configs(suite: ClassificationSuite, configs: Sequence[str]) -> Classifi
 
 
 def names_for(suite: ClassificationSuite, configs: Sequence[str]) -> list[str]:
-    """The regimes to run for these configs: the baselines of real films, then the derived ones."""
-    baselines = [name for name, regime in suite.regimes.items() if regime.baseline]
+    """The regimes to run for these configs: the baselines of real films, then the derived ones.
+
+    Baselines that are about the suite's own release are left out: they take the films of its generators
+    (`generator_films`) or its encoding (`retraced`), and who brings another config need not have it.
+    """
+    baselines = [
+        name
+        for name, regime in suite.regimes.items()
+        if regime.baseline and regime.generator_films is None and regime.retraced is None
+    ]
     derived = [name for config in configs for name in regimes_for(suite, config)]
     return [*baselines, *derived]
+
+
+def skews_for(suite: ClassificationSuite, configs: Sequence[str]) -> list[str]:
+    """Those of the derived regimes that need a certain number of images, to reach a skew."""
+    return [
+        name
+        for config in configs
+        for name, regime in regimes_for(suite, config).items()
+        if regime.skew is not None
+    ]
 
 
 def is_derived(suite: ClassificationSuite, name: str, regime: Regime) -> bool:

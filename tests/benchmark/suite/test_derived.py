@@ -7,8 +7,8 @@ import pytest
 
 from covid_synth_data.benchmark import results
 from covid_synth_data.benchmark.request import make_request
-from covid_synth_data.benchmark.suite import derived, load_classifiers
-from covid_synth_data.errors import UnknownName
+from covid_synth_data.benchmark.suite import derived, list_suites, load_classifiers, load_suite
+from covid_synth_data.errors import ImpossibleMix, UnknownName
 from covid_synth_data.importing import Stated, import_images
 
 
@@ -21,6 +21,18 @@ def test_the_skews_of_the_suite_are_taken_over() -> None:
     more = derived.with_configs(suite, ["mine"])
     assert set(suite.regimes) < set(more.regimes)
     assert derived.with_configs(suite, ["gnc"]).regimes["real+gnc"] == suite.regimes["real+gnc"]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in list_suites() if load_suite(name).kind == "classification"]
+)
+def test_no_other_config_is_needed(name: str) -> None:
+    """The release of the suite need not be there: `external` has baselines that take films from it."""
+    suite = derived.with_configs(load_classifiers(name), ["mine"])
+    names = derived.names_for(suite, ["mine"])
+    assert {"real", "real+mine"} <= set(names)
+    assert {config for regime in names for config in suite.configs_of(regime)} == {"mine"}
+    assert not any(suite.regimes[regime].retraced for regime in names)
 
 
 def test_a_changed_rule_is_no_derived_regime() -> None:
@@ -41,6 +53,33 @@ def test_a_release_that_is_named_needs_no_environment(tmp_path, monkeypatch) -> 
     monkeypatch.delenv("COVID_SYNTH_RELEASES", raising=False)
     request = make_request("external", out=tmp_path / "out", configs=["mine"], release=tmp_path / "mine")
     assert request.release == tmp_path / "mine"
+
+
+def test_a_skew_that_the_images_cannot_reach_is_left_out_with_a_warning(tmp_path, caplog) -> None:
+    """Whoever brings a few images gets the other regimes; whoever asks for the skew gets an error."""
+    from covid_synth_data import benchmark
+
+    images = np.random.default_rng(3).integers(0, 255, (4, 64, 64), dtype=np.uint8)
+    np.savez(tmp_path / "set.npz", images=images)
+    import_images(tmp_path / "set.npz", tmp_path / "mine", "mine", Stated(label="covid-19"))
+    asked = {
+        "out": tmp_path / "results",
+        "configs": ["mine"],
+        "release": tmp_path / "mine",
+        "seeds": 1,
+        "device": "cpu",
+        "cache_dir": tmp_path / "cache",
+    }
+    (line,) = benchmark.dry_run("quickstart", **asked)
+    assert line.runs == 4
+    assert "regime real+mine-skew1 is left out: a skew of 1 needs" in caplog.text
+    caplog.clear()
+    paths = benchmark.run("quickstart", **asked)
+    regimes = {results.validate_result(path).regime for path in paths}
+    assert regimes == {"real", "real-balanced", "mine", "real+mine"}
+    assert caplog.text.count("is left out") == 1
+    with pytest.raises(ImpossibleMix, match="a skew of 1 needs"):
+        benchmark.run("quickstart", **asked, regimes=["real+mine-skew1"])
 
 
 def test_imported_images_become_results(tmp_path, monkeypatch) -> None:
