@@ -42,6 +42,8 @@ LARGE = (10_000, 100_000, 1_000_000)
 NAMES = (10_000, 100_000)
 LOOKS = (500, 1_000, 2_000)
 FEATURES = (2_000, 4_000, 8_000)
+LOOKS_BY_GRAPH = (3_000, 10_000, 30_000)
+FEATURES_BY_GRAPH = (10_000, 30_000, 100_000)
 RESULT_FILES = (100, 200, 400, 800)
 ONE_BOARD = (400, 800, 1_600)
 
@@ -127,6 +129,32 @@ def neighbours(folder: Path, count: int) -> Callable[[], object]:
     return lambda: nearest(features, features, k=5, same=True)
 
 
+def looks_by_graph(folder: Path, count: int) -> Callable[[], object]:
+    """The approximate search, on films as in `looks`: none of them is like another."""
+    from covid_synth_data.splits import copies
+
+    thumbs = np.random.default_rng([7]).integers(0, 256, (count, copies.SIDE, copies.SIDE), dtype=np.uint8)
+    return lambda: copies.search(thumbs, how="approximate")
+
+
+def neighbours_by_graph(folder: Path, count: int) -> Callable[[], object]:
+    """The approximate search, on features near a surface of 32 dimensions.
+
+    In noise of 1,280 dimensions all rows are equally far, and there is no path to follow to the nearest.
+    """
+    from covid_synth_data.metrics.approximate import Graph
+    from covid_synth_data.metrics.neighbours import nearest
+
+    random = np.random.default_rng([9])
+    surface = random.standard_normal((32, 1280), np.float32)
+    features = np.empty((count, 1280), np.float32)
+    for start in range(0, count, 10_000):
+        part = features[start : start + 10_000]
+        part[:] = np.tanh(random.standard_normal((len(part), 32), np.float32) @ surface / 6)
+        part += 0.05 * random.standard_normal(part.shape, np.float32)
+    return lambda: nearest(features, features, k=5, same=True, graph=Graph(features))
+
+
 def board(folder: Path, count: int) -> Callable[[], object]:
     """Result files of trainings that never were: two regimes of five seeds in each version of a suite.
 
@@ -185,7 +213,9 @@ STEPS: dict[str, tuple[Callable[[Path, int], Callable[[], object]], tuple[int, .
     "leak check, by names": (leaks, NAMES, "rows in three parts"),
     "duplicates, equal files": (equal_files, LARGE, "rows"),
     "duplicates, by looks": (looks, LOOKS, "films"),
+    "duplicates, by looks, approximate": (looks_by_graph, LOOKS_BY_GRAPH, "films"),
     "audit neighbours": (neighbours, FEATURES, "images, 1,280 features"),
+    "audit neighbours, approximate": (neighbours_by_graph, FEATURES_BY_GRAPH, "images, 1,280 features"),
     "repeated films": (repeats, TABLES, "films of a task"),
     "leaderboard": (board, RESULT_FILES, "result files"),
     "leaderboard, one board": (one_board, ONE_BOARD, "result files of one suite and version"),
