@@ -1,7 +1,8 @@
 """Write the tables in docs/results again from the result files.
 
-    python docs/results/tables.py              after new results
-    python docs/results/tables.py --check      exit code 1 if a page does not show the result files
+    python docs/results/tables.py                  after new results; 20 to 40 s
+    python docs/results/tables.py same-source      one page alone
+    python docs/results/tables.py --check          exit code 1 if a page does not show the result files
 
 A page marks the place of a table with two comments; the text between them belongs to this script:
 
@@ -247,28 +248,40 @@ def with_positives(text: str, folder: Path) -> str:
     return POSITIVES.sub(made, text)
 
 
+def with_tables(text: str, folder: Path) -> str:
+    """A page with the tables of suites as the result files in `folder` have them; takes half a minute."""
+    if not PLACE.search(text):
+        return text
+    made = {
+        (rows[0].suite, rows[0].task, rows[0].preprocessing): table(rows)
+        for rows in blocks(summarise(folder))
+    }
+    return PLACE.sub(lambda place: place[1] + made[place[2], place[3], place[4]] + place[5], text)
+
+
 def main() -> None:
     """Write the pages, or compare them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("pages", nargs="*", help="names of pages; left out: all")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    pages = {page: page.read_text(encoding="utf-8") for page in (ROOT / "docs/results").glob("*.md")}
-    made = {
-        (rows[0].suite, rows[0].task, rows[0].preprocessing): table(rows)
-        for rows in blocks(summarise(ROOT / "benchmarks/older-results"))
-    }
-    measured = audits(ROOT / "benchmarks/results/audit")
+    pages = {page.stem: page for page in sorted((ROOT / "docs/results").glob("*.md"))}
+    if unknown := [name for name in options.pages if name not in pages]:
+        parser.error(f"no page {', '.join(unknown)}; there are {', '.join(pages)}")
+    benchmarks = ROOT / "benchmarks"
+    measured = audits(benchmarks / "results/audit")
     different = []
-    for page, text in pages.items():
-        new = PLACE.sub(lambda place: place[1] + made[place[2], place[3], place[4]] + place[5], text)
-        new = with_probes(with_audits(new, measured), ROOT / "benchmarks/results/probes")
-        new = with_lesions(new, ROOT / "benchmarks/results/lesions")
-        new = with_positives(new, ROOT / "benchmarks/results")
-        new = with_regimes(new, ROOT / "benchmarks")
+    for name in options.pages or pages:
+        text = pages[name].read_text(encoding="utf-8")
+        new = with_tables(text, benchmarks / "older-results")
+        new = with_probes(with_audits(new, measured), benchmarks / "results/probes")
+        new = with_lesions(new, benchmarks / "results/lesions")
+        new = with_positives(new, benchmarks / "results")
+        new = with_regimes(new, benchmarks)
         if new != text:
-            different.append(page.name)
+            different.append(name)
             if not options.check:
-                page.write_text(new, encoding="utf-8")
+                pages[name].write_text(new, encoding="utf-8")
     print("changed:", ", ".join(different) or "nothing")
     if options.check and different:
         raise SystemExit(1)
