@@ -32,9 +32,7 @@ def check(shards: Sequence[Path], root: Path, search: str = approximate.EXACT) -
     ids, contents, stated = _images(shards)
     films = duplicates.fingerprints([*paths, *ids], [*([None] * len(paths)), *contents])
     copies = []
-    for first, second in duplicates.pairs(films, duplicates.SAME_FILM, search=search).tolist():
-        if first >= len(paths) or second < len(paths):
-            continue  # two real films, or two images
+    for first, second in duplicates.between(films, len(paths), duplicates.SAME_FILM, search=search).tolist():
         image = second - len(paths)
         if stated[image] != names[first]:
             copies.append(f"{ids[image]} = {names[first]}")

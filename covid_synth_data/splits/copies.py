@@ -84,20 +84,21 @@ def quiet(done: int, total: int, what: str) -> None:
 
 
 def search(
-    thumbs: Thumbs, progress: Progress = quiet, *, how: str = approximate.EXACT
+    thumbs: Thumbs, progress: Progress = quiet, *, how: str = approximate.EXACT, first: int | None = None
 ) -> tuple[Ints, Floats]:
     """Index pairs (m, 2), first < second, of the thumbnails (n, 64, 64) that are at least `FLOOR` alike, and
     their likeness (m,), 0 to 1.
 
-    `how` is "exact" or "approximate", which may miss pairs; the likeness of the others is not less certain.
-    Raises `UnknownName`, `MissingExtra`.
+    `how` is "exact" or "approximate". An approximate search may miss pairs; those that it reports are pairs
+    of the exact search, which may reach a higher likeness by the crops of the other film. With `first`, the
+    `first` films are compared with the others alone. Raises `UnknownName`, `MissingExtra`.
     """
-    cropped, whole, box = _candidates(thumbs, progress, approximate.wanted(how))
+    cropped, whole, box = _candidates(thumbs, progress, approximate.wanted(how), first)
     alike = likeness(thumbs, cropped, whole, _BOXES[box])
     kept = alike >= FLOOR
     pairs = np.sort(np.stack([cropped[kept], whole[kept]], axis=1), axis=1)
-    first, alike = _strongest(pairs, alike[kept])
-    return pairs[first], alike
+    best, alike = _strongest(pairs, alike[kept])
+    return pairs[best], alike
 
 
 def _strongest(pairs: Ints, values: Floats) -> tuple[Ints, Floats]:
@@ -222,17 +223,34 @@ def settings(how: str) -> str:
     return text if how == approximate.EXACT else f"{text}; {NEIGHBOURS} films for each of {len(_BOXES)} crops"
 
 
-def _candidates(thumbs: Thumbs, progress: Progress, by_graph: bool = False) -> _Candidates:
+def _candidates(
+    thumbs: Thumbs, progress: Progress, by_graph: bool = False, first: int | None = None
+) -> _Candidates:
     """The pairs of films of which some crop of the first looks like the second, each with its best crop."""
     found = [_Candidates(*np.empty((3, 0), np.int64))]
-    blocks = [slice(start, start + _ROWS) for start in range(0, len(thumbs), _ROWS)]
-    parts = [_descriptors(cut(thumbs[block].astype(np.float32), crops.WHOLE, _COARSE)) for block in blocks]
+    parts = [
+        _descriptors(cut(thumbs[block].astype(np.float32), crops.WHOLE, _COARSE))
+        for block in _blocks(0, len(thumbs))
+    ]
     whole = np.concatenate([np.empty((0, len(_cosines()[2])), np.float32), *parts])
-    candidates_of = _proposed(whole) if by_graph else _compared(whole)
-    for block in blocks:
-        found.append(candidates_of(block.start, _cropped(thumbs[block])))
-        progress(min(block.stop, len(thumbs)), len(thumbs), "films compared")
+    # Which films are cropped, and which they are compared with.
+    all_films = (0, len(thumbs))
+    ways = [(all_films, all_films)]
+    if first is not None:
+        one, other = (0, first), (first, len(thumbs))
+        ways = [(one, other), (other, one)]
+    for mine, theirs in ways:
+        compared = whole[slice(*theirs)]
+        candidates_of = _proposed(compared, theirs[0]) if by_graph else _compared(compared, theirs[0])
+        for block in _blocks(*mine):
+            found.append(candidates_of(block.start, _cropped(thumbs[block])))
+            progress(block.stop, len(thumbs), "films compared")
     return _Candidates(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+
+def _blocks(start: int, stop: int) -> list[slice]:
+    """The rows from `start` to `stop` in blocks."""
+    return [slice(row, min(row + _ROWS, stop)) for row in range(start, stop, _ROWS)]
 
 
 def _cropped(thumbs: Thumbs) -> Iterator[Floats]:
@@ -251,15 +269,16 @@ _CandidatesOf = Callable[[int, Iterator[Floats]], _Candidates]
 whose first film is in the block."""
 
 
-def _compared(whole: Floats) -> _CandidatesOf:
-    """Every crop is compared with every film. `whole` (n, 89) are descriptors of uncropped films."""
+def _compared(whole: Floats, offset: int) -> _CandidatesOf:
+    """Every crop is compared with every film. `whole` (n, 89) are descriptors of uncropped films, `offset`
+    the number of the first of them."""
     plain = _plain(whole)
 
     def candidates_of(start: int, cropped: Iterator[Floats]) -> _Candidates:
         pairs, values, boxes = [], [], []
         for number, mine in enumerate(cropped):
             first, second, alike = _more_alike(mine, plain, _CANDIDATE)
-            pairs.append(np.stack([start + first, plain.row[second]], axis=1))
+            pairs.append(np.stack([start + first, offset + plain.row[second]], axis=1))
             values.append(alike)
             boxes.append(np.full(len(first), number, np.int64))
         pair, box_of = np.concatenate(pairs), np.concatenate(boxes)
@@ -289,7 +308,7 @@ def _more_alike(mine: Floats, plain: _Plain, least: float) -> tuple[Ints, Ints, 
     return first[kept], second[kept], exact[kept]
 
 
-def _proposed(whole: Floats) -> _CandidatesOf:
+def _proposed(whole: Floats, offset: int) -> _CandidatesOf:
     """The crops of a film are compared with the films that a graph proposes for any of them."""
     # A flat film has no descriptor, and is like no other.
     shown = np.flatnonzero(whole.any(axis=1))
@@ -301,12 +320,12 @@ def _proposed(whole: Floats) -> _CandidatesOf:
         for film, mine in enumerate(np.stack(list(cropped), axis=1), start):
             near = graph.nearest(mine, NEIGHBOURS, NEIGHBOURS)
             others = shown[np.unique(near[near >= 0] % len(shown))]
-            others = others[others != film]
+            others = others[others != film - offset]
             alike = np.abs(mine @ whole[others].T)
             best = alike.argmax(axis=0)
             kept = alike[best, np.arange(len(others))] > _CANDIDATE
             others, best = others[kept], best[kept]
-            found.append(_Candidates(np.full(len(others), film), others, best))
+            found.append(_Candidates(np.full(len(others), film), offset + others, best))
         return _Candidates(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
     return candidates_of

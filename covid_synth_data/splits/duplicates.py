@@ -156,6 +156,23 @@ def pairs(prints: Fingerprints, threshold: float, *, search: str = approximate.E
     return np.unique(compare(prints, search=search).at_least(threshold), axis=0)
 
 
+def between(prints: Fingerprints, first: int, threshold: float, *, search: str = approximate.EXACT) -> Pairs:
+    """Pairs (m, 2) of one of the `first` films and one of the others that are equal files or at least
+    `threshold` alike; each once. Of equal files of one side the last stands for all.
+
+    The time grows with the product of both numbers, and nothing is remembered. Raises the errors of `pairs`.
+    """
+    sides = (range(first), range(first, len(prints.digests)))
+    rows = [{prints.digests[row]: row for row in side if prints.digests[row]} for side in sides]
+    at = np.array([row for side in rows for row in side.values()], np.int64)
+    alike = Alike(
+        *copies.search(prints.thumbs[at], how=search, first=len(rows[0])), np.empty((0, 2), np.int64)
+    )
+    equal = [(rows[0][digest], rows[1][digest]) for digest in rows[0].keys() & rows[1].keys()]
+    both = [at[alike.at_least(threshold)], np.array(equal, np.int64).reshape(-1, 2)]
+    return np.unique(np.concatenate(both), axis=0)
+
+
 def equal_pairs(values: Sequence[str]) -> Pairs:
     """Index pairs (m, 2) that tie each row to the last one before it of the same value; "" equals nothing."""
     last: dict[str, int] = {}

@@ -285,5 +285,21 @@ def test_an_approximate_comparison_is_remembered_apart_and_of_these_films_alone(
     assert searched == ["approximate"] * 2
 
 
+@pytest.mark.parametrize("search", ["exact", "approximate"])
+def test_films_of_two_sides_are_compared_with_each_other_alone(search: str) -> None:
+    if search == "approximate":
+        pytest.importorskip("faiss")
+    same = encoded(film(7))
+    contents = [encoded(film(0)), encoded(retouched(film(0), "brighter")), encoded(film(1)), same, b"no film"]
+    contents += [encoded(film(2)), encoded(retouched(film(1), "smaller")), same, encoded(film(2)), b"no film"]
+    prints = of(contents)
+    found = duplicates.between(prints, 5, SAME_FILM, search=search)
+    assert found.tolist() == [[2, 6], [3, 7]]
+    everywhere = duplicates.pairs(prints, SAME_FILM, search=search)
+    assert [pair for pair in everywhere.tolist() if pair[0] < 5 <= pair[1]] == found.tolist()
+    for first in (0, len(contents)):
+        assert len(duplicates.between(prints, first, SAME_FILM, search=search)) == 0
+
+
 def found_in(paths: list[str]) -> set[tuple[int, int]]:
     return {(int(a), int(b)) for a, b in pairs(fingerprints(paths, [None] * len(paths)), SAME_FILM)}
