@@ -17,6 +17,7 @@ RECIPE: Final = {"sampling": "natural", "loss": "plain", "augment": "none"}
 """The keys of a regime that make its recipe, and the values of the natural one."""
 
 _REAL: Final = "real-"
+_OTHER_REAL: Final = ("generator_films", "retraced")  # Keys that give a regime other real films than `real`.
 
 
 def cross(content: Any) -> Any:
@@ -24,8 +25,8 @@ def cross(content: Any) -> Any:
 
     A baseline called real-NAME gives the recipe NAME. A regime that is there already, by its name or with
     the same rule under another, is not made again, so that crossing twice changes nothing. Raises
-    `ValueError` for a name in `cross` that is no regime of the natural recipe with synthetic films, or with
-    those that a generator was trained on.
+    `ValueError` for a name in `cross` that is no regime of the natural recipe with synthetic films, with those
+    that a generator was trained on, or with real films in another encoding.
     """
     if not isinstance(content, Mapping) or not content.get("cross"):
         return content
@@ -37,14 +38,15 @@ def cross(content: Any) -> Any:
         for name, rule in regimes.items()
         if rule.get("mix") == "real"
         and not rule.get("held")
-        and not rule.get("generator_films")
+        and not any(rule.get(key) for key in _OTHER_REAL)
         and recipe_of(rule) != RECIPE
     }
     made: dict[str, Any] = {}
     existing = [_without_title(rule) for rule in regimes.values()]
     for name in content["cross"]:
         rule = regimes.get(name, {})
-        if recipe_of(rule) != RECIPE or not (rule.get("synthetic") or rule.get("generator_films")):
+        changed = any(rule.get(key) for key in ("synthetic", *_OTHER_REAL))
+        if recipe_of(rule) != RECIPE or not changed:
             raise ValueError(f"cross to name synthetic regimes without a recipe, but not {name!r}")
     for name, rule in regimes.items():
         made[name] = rule

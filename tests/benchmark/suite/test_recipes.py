@@ -43,6 +43,24 @@ def test_each_baseline_gives_its_recipe():
     assert crossed.regimes["real+gnc"].rule() == {"mix": "add", "synthetic": ["gnc"]}
 
 
+def test_real_films_in_another_encoding_are_crossed_and_give_no_recipe():
+    """A table needs retraced films with augmentation, and no second `augmented`."""
+    traced = {
+        "traced": {"title": "Traced", "mix": "real", "retraced": "traced"},
+        "real-sharp": {"title": "Sharp", "mix": "real", "retraced": "traced", "augment": "plain"},
+    }
+    made = {"traced": {"kind": "retraced", "encoding": {"size": 32, "codec": "png"}}}
+    content = {**SUITE, "regimes": {**REGIMES, **traced}, "made": made, "cross": ["real+gnc", "traced"]}
+    regimes = ClassificationSuite.model_validate(content).regimes
+    assert regimes["traced@balanced"].rule() == {
+        "mix": "real",
+        "retraced": "traced",
+        "sampling": "class-balanced",
+    }
+    assert "traced@augmented" not in regimes  # `real-sharp` is the same rule.
+    assert not any(name.endswith("@sharp") for name in regimes)
+
+
 def test_crossing_twice_changes_nothing():
     crossed = suite()
     assert ClassificationSuite.model_validate(crossed.model_dump()) == crossed
