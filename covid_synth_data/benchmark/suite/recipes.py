@@ -25,8 +25,8 @@ def cross(content: Any) -> Any:
 
     A baseline called real-NAME gives the recipe NAME. A regime that is there already, by its name or with
     the same rule under another, is not made again, so that crossing twice changes nothing. Raises
-    `ValueError` for a name in `cross` that is no regime of the natural recipe with synthetic films, with those
-    that a generator was trained on, or with real films in another encoding.
+    `ValueError` for a name in `cross` that is no regime of the natural recipe with synthetic films, with
+    those that a generator was trained on, or with real films in another encoding.
     """
     if not isinstance(content, Mapping) or not content.get("cross"):
         return content
