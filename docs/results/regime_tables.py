@@ -76,7 +76,7 @@ def cell(suites: dict[str, Numbers], row: Entry, column: Entry) -> str:
     regime = (column.regime or "{}").format(row.regime or "")
     kind, _, name = (column.value or row.value or "").rpartition(" ")
     if kind in ("gain", "p", "above"):
-        over = suite["over"][row.over or column.over or suite["best"]]
+        over = suite["over"][(row.over or column.over or suite["best"]).format(row.regime or "")]
         found = over.get(regime, {}).get(name)
         return "" if found is None else DIFFERENCES[kind](found)
     if kind == "gap":
@@ -155,6 +155,30 @@ def read_untested(benchmarks: Path) -> dict[str, Numbers]:
     }
 
 
+def read_contrasts(*names: str) -> Callable[[Path], dict[str, Numbers]]:
+    """A reader of files that benchmarks/statistics/contrast.py made; one suite for each suite in them."""
+
+    def read(benchmarks: Path) -> dict[str, Numbers]:
+        suites: dict[str, Numbers] = {}
+        for name in names:
+            content = json.loads((benchmarks / f"statistics/results/{name}.json").read_text(encoding="utf-8"))
+            for one in content if isinstance(content, list) else [content]:
+                suite = suites.setdefault(one["suite"], {"over": {}})
+                of_regime = suite["over"].setdefault(one["less"], {}).setdefault(one["regime"], {})
+                of_regime.update(renamed({key: one[key] for key in METRICS}))
+        return suites
+
+    return read
+
+
+def read_aims(benchmarks: Path) -> dict[str, Numbers]:
+    """Frozen networks and networks trained end to end, each as a suite."""
+    return {
+        name: next(iter(read_regimes(benchmarks, name).values()))
+        for name in ("same-source-cv", "same-source-cv-96px")
+    }
+
+
 def read_painting(benchmarks: Path) -> dict[str, Numbers]:
     """The settings of painting as regimes, with what was chosen on the validation films."""
     content = json.loads((benchmarks / "lesions/results/chosen.json").read_text(encoding="utf-8"))
@@ -200,5 +224,7 @@ READERS: dict[str, Callable[[Path], dict[str, Numbers]]] = {
     "untested-images": read_untested,
     "painting": read_painting,
     "localisation": read_localisation,
+    "same-source-cv-aims": read_aims,
+    "external-contrasts": read_contrasts("external-controls", "external-controls-half-samples"),
 }
 """Files that are not made by benchmarks/statistics/regimes.py alone."""
