@@ -20,7 +20,7 @@ from typing import Any
 
 from covid_synth_data.benchmark.reporting import gains, gap
 from covid_synth_data.benchmark.reporting.collect import Group, collect, comparable
-from covid_synth_data.benchmark.reporting.comparisons import Pair, compare
+from covid_synth_data.benchmark.reporting.comparisons import Pair, compare, to_beat
 from covid_synth_data.benchmark.reporting.samples import Sample
 from covid_synth_data.benchmark.suite.half_samples import NAME as HALF_SAMPLES
 from covid_synth_data.files.atomic import write_text
@@ -76,7 +76,7 @@ def of_suite(groups: Sequence[Group]) -> dict[str, Any]:
     first = groups[0].first
     samples = [group.sample for group in groups]
     positives = sum(label for _, label in samples[0].films)
-    pairs = compare(samples)
+    pairs, chosen = compare(samples), to_beat(samples)
     half_samples = first.suite.endswith(f"@{HALF_SAMPLES}")
     over: dict[str, dict[str, Any]] = {}
     for pair in pairs:
@@ -89,7 +89,7 @@ def of_suite(groups: Sequence[Group]) -> dict[str, Any]:
         "model": first.model,
         "positives": positives,
         "negatives": len(samples[0].films) - positives,
-        "best": next(pair.baseline for pair in pairs if pair.chosen),
+        "best": None if chosen is None else chosen.regime,
         "regimes": {
             group.first.regime: own_values(group, sample, positives)
             for group, sample in zip(groups, samples, strict=True)

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from covid_synth_data.benchmark.reporting import comparisons, controls, gains, tables
+from covid_synth_data.benchmark.reporting import comparisons, controls, encodings, gains, tables
 from covid_synth_data.benchmark.reporting.collect import Group, Progress, collect, comparable
 from covid_synth_data.benchmark.suite import ClassificationSuite, is_suite, load_classifiers
 from covid_synth_data.leaderboard import testsets
@@ -21,8 +21,9 @@ from covid_synth_data.metrics.detection import Floats, Ints
 @dataclass(frozen=True)
 class Entry:
     """A row: a regime under one model and preprocessing. `versus` has one comparison for each baseline
-    (itself left out), `best` is the name of the baseline of its block that was chosen on the validation
-    films, `gain` the gain in the AUC over that one; None for that itself, and where no baseline was run."""
+    (itself left out), `best` is the name of the baseline of its block that was chosen on the validation films
+    among those with real films like its own, `gain` the gain in the AUC over that one; None for that itself,
+    and where no baseline was run."""
 
     group: Group
     row: tables.Row
@@ -35,6 +36,11 @@ class Entry:
     def limits(self) -> tuple[float, float] | None:
         """Of the gain: its 95 % interval."""
         return None if self.gain is None else (self.gain.over_best.low, self.gain.over_best.high)
+
+    @property
+    def retraced(self) -> bool:
+        """Whether its real films are in the encoding of a release."""
+        return self.group.first.regime_rule.retraced is not None
 
     @property
     def mark(self) -> Literal["up", "down", ""]:
@@ -67,8 +73,8 @@ class Block:
 
     @property
     def best(self) -> Entry | None:
-        """The best baseline."""
-        return next((entry for entry in self.entries if entry.row.regime == entry.best), None)
+        """The baseline to beat of regimes whose real films are as they came."""
+        return next((one for one in self.entries if one.row.regime == one.best and not one.retraced), None)
 
     @property
     def name(self) -> str:
@@ -88,7 +94,12 @@ class Block:
             [entry.gain for entry in compared if entry.gain is not None],
             controls.regimes(entry.group for entry in compared),
         )
-        return f"{where}: the baseline to beat is {self.best.row.regime}. {text}"
+        alike = encodings.sentence(
+            [entry.group.sample for entry in self.entries],
+            [pair for entry in self.entries for pair in entry.versus],
+        )
+        beat = f"{where}: the baseline to beat is {self.best.row.regime}."
+        return " ".join(filter(None, [beat, alike, text]))
 
 
 @dataclass(frozen=True)
@@ -171,9 +182,13 @@ def _board(key: tuple[str, str, str], groups: Sequence[Group]) -> Board:
 def _block(groups: Sequence[Group], suite: ClassificationSuite | None) -> Block:
     first = groups[0].first
     baselines = {group.first.regime for group in groups if group.first.regime_rule.baseline}
-    pairs = comparisons.compare([group.sample for group in groups]) if baselines else []
-    chosen = comparisons.to_beat([item.sample for item in groups]) if baselines else None
-    best = None if chosen is None else chosen.regime
+    samples = [item.sample for item in groups]
+    pairs = comparisons.compare(samples) if baselines else []
+    best = {
+        real: chosen.regime
+        for real in {comparisons.real_films(sample.rule) for sample in samples}
+        if (chosen := comparisons.to_beat(samples, *real)) is not None
+    }
     rows = {group.first.regime: tables.row_of(group) for group in groups}
     versus: dict[str, list[comparisons.Pair]] = defaultdict(list)
     for pair in pairs:
@@ -185,7 +200,7 @@ def _block(groups: Sequence[Group], suite: ClassificationSuite | None) -> Block:
             row=rows[group.first.regime],
             baseline=group.first.regime in baselines,
             versus=tuple(versus[group.first.regime]),
-            best=best,
+            best=best.get(comparisons.real_films(group.first.regime_rule)),
             gain=gain_of.get(group.first.regime),
         )
         for group in groups

@@ -3,8 +3,9 @@
 A baseline is a regime of real films alone (`mix` is `real`); an honest one does something about the imbalance
 or the scarcity that costs no generator. Two baselines matter for a regime, and no test film chooses either:
 
-- The one to beat for a gain: of all baselines the one with the highest AUC on the validation films, mean over
-  the seeds; the lower validation loss decides between equals, and where older results tell no AUC.
+- The one to beat for a gain: of all baselines whose films are stored in the same way, the one with the
+  highest AUC on the validation films, mean over the seeds; the lower validation loss decides between equals,
+  and where older results tell no AUC.
 - The one that a loss is measured against: the same recipe (sampling, loss, augmentation) and the same real
   films without synthetic ones. The suite names it before any film is tested; without one it is `real`.
 
@@ -68,7 +69,7 @@ def compare(samples: Sequence[Sample]) -> list[Pair]:
             expected='a regime of real films alone (mix = "real")',
             hint="run the baselines too",
         )
-    chosen = {films: to_beat(samples, films) for films in {sample.rule.generator_films for sample in samples}}
+    chosen = {real: to_beat(samples, *real) for real in {real_films(sample.rule) for sample in samples}}
     pairs = []
     for baseline in baselines:
         for sample in samples:
@@ -81,7 +82,7 @@ def compare(samples: Sequence[Sample]) -> list[Pair]:
                     baseline=baseline.regime,
                     regime=sample.regime,
                     honest=baseline.rule.honest,
-                    chosen=baseline is chosen[sample.rule.generator_films],
+                    chosen=baseline is chosen[real_films(sample.rule)],
                     named=baseline.regime == named_for(sample.rule, baselines),
                     equal_data=_equal_data(sample.rule, baseline.rule),
                     regime_is_baseline=sample.rule.baseline or sample.rule.held,
@@ -92,11 +93,28 @@ def compare(samples: Sequence[Sample]) -> list[Pair]:
     return pairs
 
 
-def to_beat(samples: Sequence[Sample], generator_films: str | None = None) -> Sample | None:
-    """The baseline to beat among `samples`, None of none. Baselines that have the films of a generator count
-    for regimes that have the same `generator_films` alone."""
+def real_films(rule: Regime) -> tuple[str | None, str | None]:
+    """Which real films a regime has beyond those of its split, and which encoding they are in."""
+    return rule.generator_films, rule.retraced
+
+
+def to_beat(
+    samples: Sequence[Sample], generator_films: str | None = None, retraced: str | None = None
+) -> Sample | None:
+    """The baseline to beat among `samples` for regimes with these real films, None of none.
+
+    Baselines that have the films of a generator count for regimes that have the same `generator_films` alone.
+    Baselines whose films are in the encoding of a release count for regimes with the same `retraced`, and no
+    others do: a new encoding can be worth more than any synthetic image, and belongs to both sides.
+    """
     return best_on_validation(
-        [one for one in samples if one.rule.baseline and one.rule.generator_films in (None, generator_films)]
+        [
+            one
+            for one in samples
+            if one.rule.baseline
+            and one.rule.generator_films in (None, generator_films)
+            and one.rule.retraced == retraced
+        ]
     )
 
 
@@ -112,19 +130,20 @@ def best_on_validation(baselines: Sequence[Sample]) -> Sample | None:
 
 def named_for(rule: Regime, baselines: Sequence[Sample]) -> str | None:
     """The baseline with the recipe and the real films of `rule`; without one, `real`; None where that was not
-    run either."""
+    run either, or has its films in another encoding."""
     for sample in baselines:
         if _recipe(sample.rule) == _recipe(rule) and sample.rule.generator_films == rule.generator_films:
             return sample.regime
-    return REAL if any(sample.regime == REAL for sample in baselines) else None
+    without = rule.retraced is None and any(sample.regime == REAL for sample in baselines)
+    return REAL if without else None
 
 
 def _equal_data(rule: Regime, baseline: Regime) -> bool:
     return baseline.generator_films in rule.synthetic and _recipe(baseline) == _recipe(rule)
 
 
-def _recipe(rule: Regime) -> tuple[str, str, str, bool]:
-    return rule.sampling, rule.loss, rule.augment, rule.retraced is not None
+def _recipe(rule: Regime) -> tuple[str, str, str, str | None]:
+    return rule.sampling, rule.loss, rule.augment, rule.retraced
 
 
 def _same_films(samples: Sequence[Sample]) -> None:

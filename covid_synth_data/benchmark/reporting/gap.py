@@ -19,7 +19,9 @@ SHOWN = ("AUC", "sensitivity at specificity 0.90")
 
 def ends(samples: Sequence[Sample]) -> tuple[Sample, Sample] | None:
     """The best honest baseline and the ceiling; None where there is no such baseline or no ceiling."""
-    baseline = best_on_validation([sample for sample in samples if sample.rule.honest])
+    baseline = best_on_validation(
+        [sample for sample in samples if sample.rule.honest and sample.rule.retraced is None]
+    )
     ceiling = best_on_validation(
         [sample for sample in samples if sample.rule.held and sample.rule.mix == "real"]
     )

@@ -11,6 +11,7 @@ from covid_synth_data.benchmark import results
 from covid_synth_data.benchmark.reporting import (
     comparisons,
     controls,
+    encodings,
     gains,
     gap,
     half_samples,
@@ -20,6 +21,7 @@ from covid_synth_data.benchmark.reporting import (
     tables,
 )
 from covid_synth_data.benchmark.reporting.collect import Group, Progress, collect, comparable
+from covid_synth_data.benchmark.reporting.samples import Sample
 from covid_synth_data.benchmark.reporting.summary import Compared
 from covid_synth_data.benchmark.suite import is_suite, load_suite
 
@@ -98,6 +100,11 @@ def _compared(groups: Sequence[Group], progress: Progress | None) -> list[Compar
     return compared
 
 
+def _verdict(one: Compared, samples: Sequence[Sample]) -> str:
+    verdict = gains.verdict(one.gains, controls.regimes(one.groups))
+    return " ".join(filter(None, [encodings.sentence(samples, one.pairs), verdict]))
+
+
 def _gains(compared: Sequence[Compared]) -> dict[tuple[str, ...], list[str]]:
     """The gain of each regime over the real films alone and over the baseline to beat, by test set and
     preprocessing: a table and a verdict for each model."""
@@ -115,7 +122,7 @@ def _gains(compared: Sequence[Compared]) -> dict[tuple[str, ...], list[str]]:
                 *gap.section(samples),
                 *half_samples.section(samples, first.suite),
                 gains.table(one.pairs),
-                f"**{gains.verdict(one.gains, controls.regimes(one.groups))}**",
+                f"**{_verdict(one, samples)}**",
             ]
         )
     return parts

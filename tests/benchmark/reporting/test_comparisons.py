@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from covid_synth_data.benchmark.reporting import comparisons, gains
+from covid_synth_data.benchmark.reporting import comparisons, encodings, gains
 from covid_synth_data.benchmark.reporting.samples import sample
 from covid_synth_data.benchmark.suite import Regime
 from covid_synth_data.errors import ResultError
@@ -22,7 +22,13 @@ class Film:
     probabilities: list[float]
 
 
-RULES = {"real": {}, "real-balanced": {"sampling": "class-balanced"}, "real-augmented": {"augment": "plain"}}
+RULES = {
+    "real": {},
+    "real-balanced": {"sampling": "class-balanced"},
+    "real-augmented": {"augment": "plain"},
+    "alike": {"retraced": "traced"},
+    "alike-augmented": {"retraced": "traced", "augment": "plain"},
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,10 @@ class Run:
             augment = "plain" if self.regime.endswith("-augmented") else "none"
             return Regime(title="", mix="real", generator_films=films, augment=augment)
         augment = "plain" if self.regime.endswith("-augmented") else "none"
-        return Regime(title="", mix="add", synthetic=["gnc"], augment=augment, generator_films=films)
+        retraced = "traced" if self.regime.startswith("alike-gan") else None
+        return Regime(
+            title="", mix="add", synthetic=["gnc"], augment=augment, generator_films=films, retraced=retraced
+        )
 
 
 LABELS = np.repeat([0, 1], [60, 30])
@@ -209,6 +218,31 @@ def test_equal_data_is_told_beside_a_gain_and_is_no_baseline_of_other_regimes():
     # A regime that has these films must beat the baseline that has them.
     with_films = gain(given, "equal-data-gan")
     assert (with_films.best, with_films.named, with_films.verdict) == ("equal-data", "equal-data", "none")
+
+
+def test_films_that_are_stored_alike_are_compared_with_films_that_are():
+    """Another encoding of the real films is worth more than the synthetic ones, on both sides."""
+    strengths = {"real": 0.2, "real-augmented": 0.4, "alike": 2.0, "alike-augmented": 1.9}
+    given = samples(strengths | {"alike-gan": 2.0, "gan": 0.9}, validation={"alike": {"validation_auc": 0.9}})
+    stored_alike, plain = gain(given, "alike-gan"), gain(given, "gan")
+    assert (stored_alike.best, stored_alike.named, stored_alike.verdict) == ("alike", "alike", "none")
+    assert (plain.best, plain.named, plain.verdict) == ("real", "real", "gain")
+    assert comparisons.to_beat(given).regime == "real"
+    alone = samples({"real": 0.2, "real-augmented": 0.4, "alike-gan": 2.0})
+    assert not [one for one in gains.gains(comparisons.compare(alone)) if one.regime == "alike-gan"]
+
+
+def test_what_real_films_gain_by_being_stored_alike_is_told():
+    validation = {"alike": {"validation_auc": 0.9}}
+    given = samples({"real": 0.2, "real-augmented": 0.4, "alike": 2.0, "gan": 0.9}, validation=validation)
+    pairs = comparisons.compare(given)
+    over = gains.with_limits(pair(pairs, "real", "alike").contrasts["auc"])
+    assert f"alike {over} over real. " in encodings.sentence(given, pairs)
+    for others in ({"alike": 0.2}, {}):  # no gain, not run
+        rest = samples({"real": 0.2, "real-augmented": 0.4, **others}, validation=validation)
+        assert encodings.sentence(rest, comparisons.compare(rest)) == ""
+    few = samples({"real": 0.2, "real-augmented": 0.4, "alike": 2.0}, seeds=TEN[:9], validation=validation)
+    assert encodings.sentence(few, comparisons.compare(few)) == ""
 
 
 def test_without_an_honest_baseline_there_is_no_verdict():
