@@ -18,7 +18,8 @@ def sentence(samples: Sequence[Sample], pairs: Iterable[Pair]) -> str:
     """The gain in AUC of the best baseline in another encoding over the best in none, both chosen on
     validation films, where it is beyond chance; else nothing. `pairs` are all of one table."""
     plain = to_beat(samples)
-    others = {to_beat(samples, retraced=name) for name in {one.rule.retraced for one in samples} - {None}}
+    encodings = {one.rule.retraced for one in samples} - {None}
+    others = [to_beat(samples, retraced=name) for name in encodings]
     regimes = {one.regime for one in others if one is not None}
     parts = [
         f"{pair.regime} {with_limits(pair.contrasts[METRICS['AUC']])} over {pair.baseline}"
