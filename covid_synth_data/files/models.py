@@ -9,12 +9,17 @@ from types import UnionType
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.dataclasses import is_pydantic_dataclass
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from covid_synth_data.errors import ConfigError, CovidSynthError
 from covid_synth_data.files.fields import WORDS
 
 MEND: Final = "mend that key"
+
+UNKNOWN: Final = ("extra_forbidden", "unexpected_keyword_argument")
+"""What pydantic calls an unknown key, of a model and of a dataclass."""
 
 
 class FrozenModel(BaseModel):
@@ -57,15 +62,15 @@ def invalid(
     `hint` is the next step; a misspelt or missing key has its own.
     """
     # A misspelt key is both unknown and missing; the first says more.
-    problem = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    problem = min(error.errors(), key=lambda e: e["type"] not in UNKNOWN)
     path, tables = _walked(model, problem["loc"])
     where = ".".join(map(str, path))
     if problem["type"] == "json_invalid":
         return kind(
             f"{subject}: not valid JSON", found=str(problem["ctx"]["error"]), expected="JSON", hint=hint
         )
-    if problem["type"] == "extra_forbidden":
-        known = sorted({name for table in tables for name in table.model_fields})
+    if problem["type"] in UNKNOWN:
+        known = sorted({name for table in tables for name in _fields(table)})
         close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
         return kind(
             f"{subject}: unknown key {where!r}",
@@ -102,13 +107,13 @@ def _discriminator(problem: ErrorDetails) -> str:
 
 def _walked(
     model: type[BaseModel] | None, location: tuple[int | str, ...]
-) -> tuple[list[int | str], list[type[BaseModel]]]:
+) -> tuple[list[int | str], list[type]]:
     """The keys of `location` as they stand in the file, and the models of the table that has the last one.
 
     pydantic names the member of a discriminated union in the location; the file has no such key.
     """
     path: list[int | str] = []
-    tables: list[type[BaseModel]] = []
+    tables: list[type] = []
     kinds: list[Any] = [] if model is None else [model]
     for part in location:
         kinds = [member for kind in kinds for member in _members(kind)]
@@ -120,7 +125,7 @@ def _walked(
         tables = [kind for kind in kinds if _is_table(kind)]
         # The value of a mapping or the item of a list, whatever its key; the field of a model.
         inside = [get_args(kind)[-1] for kind in kinds if get_origin(kind) in (dict, list)]
-        fields = [kind.model_fields[part].annotation for kind in tables if part in kind.model_fields]
+        fields = [_fields(kind)[part].annotation for kind in tables if part in _fields(kind)]
         kinds = [*inside, *fields]
     return path, tables
 
@@ -135,10 +140,20 @@ def _members(kind: Any) -> list[Any]:
 
 
 def _is_table(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
+    return isinstance(kind, type) and (issubclass(kind, BaseModel) or is_pydantic_dataclass(kind))
 
 
-def _tags(kind: type[BaseModel]) -> tuple[Any, ...]:
+def _fields(table: type) -> dict[str, FieldInfo]:
+    """The fields of a model or of a dataclass of pydantic, by name."""
+    fields: dict[str, FieldInfo] = getattr(table, "__pydantic_fields__", {})
+    return fields
+
+
+def _tags(kind: type) -> tuple[Any, ...]:
     """The values of the literal fields of a model: one of them tells it from others."""
-    fields = kind.model_fields.values()
-    return tuple(v for f in fields if get_origin(f.annotation) is Literal for v in get_args(f.annotation))
+    return tuple(
+        v
+        for f in _fields(kind).values()
+        if get_origin(f.annotation) is Literal
+        for v in get_args(f.annotation)
+    )

@@ -30,7 +30,7 @@ def benchmark(
         for i, (a, p) in enumerate(zip(labels, chances, strict=True))
     ]
     classes = ["normal", "covid-19"]
-    rows = [results.Prediction.model_validate(row) for row in predictions]
+    rows = [results.Prediction(**row) for row in predictions]
     metrics = results.measure(rows, classes, "covid-19")
     synthetic = {"gnc": 24} if version else {}
     dataset = {"name": "covid-synth-cxr", "version": version, "manifest_sha256": None} if version else None

@@ -38,7 +38,7 @@ def again(path: Path, change) -> None:
     """Change the predictions, and make everything that follows from them follow: a careful forger."""
     content = json.loads(path.read_text())
     change(content["predictions"])
-    rows = [results.Prediction.model_validate(row) for row in content["predictions"]]
+    rows = [results.Prediction(**row) for row in content["predictions"]]
     classes, positive = content["classes"], content["positive"]
     content["metrics"] = results.measure(rows, classes, positive).model_dump()
     content["test"] = results.film_counts(rows, classes, positive).model_dump()

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, FiniteFloat
+from pydantic import ConfigDict, Field, FiniteFloat, Strict
+from pydantic.dataclasses import dataclass
 
 from covid_synth_data.benchmark.results.base import TOLERANCE, Count, Result, Share, differences
 from covid_synth_data.benchmark.suite import (
@@ -81,14 +82,16 @@ class Fitting(FrozenModel):
     validation_auc: Share | None = None
 
 
-class Prediction(FrozenModel):
+# No model: a leaderboard holds millions of them, and an object of slots takes a third of the memory.
+@dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
+class Prediction:
     """One film of the test set: `label` and the places of `probabilities` are those of the result's
     `classes`."""
 
-    image_id: Identifier
-    patient_id: Identifier
-    label: Annotated[int, Field(ge=0)]
-    probabilities: Annotated[list[Share], Field(min_length=2)]
+    image_id: Annotated[Identifier, Strict()]
+    patient_id: Annotated[Identifier, Strict()]
+    label: Annotated[int, Field(ge=0), Strict()]
+    probabilities: Annotated[list[Annotated[Share, Strict()]], Field(min_length=2), Strict()]
 
 
 class Metrics(detection.Detection):
