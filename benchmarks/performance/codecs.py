@@ -20,9 +20,9 @@ from machine import write
 from PIL import Image
 from skimage.metrics import structural_similarity
 
+from covid_synth_data.files.encoding import encode_image
 from covid_synth_data.files.pixels import load_grey
 from covid_synth_data.generators.trained import load_file
-from covid_synth_data.release.writing import encode_image
 
 CHOICES = [
     ("png", 0),

@@ -24,9 +24,9 @@ import numpy as np
 from machine import RESULTS, describe
 from PIL import Image
 
+from covid_synth_data.files.encoding import encode_image
 from covid_synth_data.files.pixels import load_grey
 from covid_synth_data.importing import Stated, import_images
-from covid_synth_data.release.writing import encode_image
 
 ROUNDS = 3
 

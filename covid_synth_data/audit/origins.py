@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from covid_synth_data.audit.contract import Encoding, Material
 from covid_synth_data.audit.films import FilmSet
+from covid_synth_data.files.encoding import encode_image
 from covid_synth_data.files.pixels import Grey, load_grey
-from covid_synth_data.release import crops, writing
+from covid_synth_data.release import crops
 
 
 def known(material: Material) -> list[int]:
@@ -38,7 +39,7 @@ def as_translated(sources: FilmSet, images: FilmSet, encoding: Encoding | None =
 
 def reencoded(film: Grey, encoding: Encoding) -> Grey:
     """A film uint8 (h, w) after it was written to a file of this encoding and read again."""
-    return load_grey(writing.encode_image(film, encoding.codec, encoding.quality))
+    return load_grey(encode_image(film, encoding.codec, encoding.quality))
 
 
 def _margins(variant: str) -> crops.Crop:

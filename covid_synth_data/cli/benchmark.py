@@ -21,7 +21,7 @@ Regimes = Annotated[list[str] | None, typer.Option(help="a regime; again for mor
 Seeds = Annotated[int | None, typer.Option(min=1, help="how many seeds")]
 Results = Annotated[Path, typer.Option(help="the folder of the result files")]
 Preprocessing = Annotated[
-    str | None, typer.Option(help="plain, harmonised or lungs, in place of the suite's")
+    str | None, typer.Option(help="plain, re-encoded, harmonised or lungs, in place of the suite's")
 ]
 HalfSamples = Annotated[
     bool,

@@ -13,6 +13,7 @@ from covid_synth_data import schema
 from covid_synth_data._version import __version__
 from covid_synth_data.errors import ConfigError, VersionExists
 from covid_synth_data.files.atomic import copy_file, remove_leftovers, replacing, write_text
+from covid_synth_data.files.encoding import encode_image
 from covid_synth_data.release import manifest, writing
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _rows(
         image_id = f"{subset}-s{seed}-{index:05d}"
         shown = sampler.label_of(index, label)
         yield {
-            "image": {"bytes": writing.encode_image(film, "png", 0), "path": f"{image_id}.png"},
+            "image": {"bytes": encode_image(film, "png", 0), "path": f"{image_id}.png"},
             "label": None if shown is None else schema.LABELS.index(shown),
             "image_id": image_id,
             "subset": subset,

@@ -20,12 +20,13 @@ from covid_synth_data import cluster, schema
 from covid_synth_data._version import __version__
 from covid_synth_data.errors import BadImage, BadMetadata, ConfigError, UnknownName
 from covid_synth_data.files import pixels
+from covid_synth_data.files.encoding import encode_image
 from covid_synth_data.files.models import invalid
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.importing import copies_of_real, lineage, reading
 from covid_synth_data.importing.reading import Images, Picture
 from covid_synth_data.metrics import approximate
-from covid_synth_data.release import building, imported_card, manifest, writing
+from covid_synth_data.release import building, imported_card, manifest
 
 Tick = Callable[[int, int], None]
 
@@ -161,7 +162,7 @@ class _Converted(NamedTuple):
 def _convert(given: _Given) -> _Converted:
     """Decode a picture and encode it as a grey PNG file. Raises `BadImage`."""
     grey = _grey(given)
-    return _Converted(writing.encode_image(grey, "png", 0), grey.shape)
+    return _Converted(encode_image(grey, "png", 0), grey.shape)
 
 
 def _grey(given: _Given) -> Grey:

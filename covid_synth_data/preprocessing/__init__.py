@@ -1,1 +1,1 @@
-"""Preprocessing of radiographs before classification: plain, harmonised, or the lungs alone."""
+"""Preprocessing of radiographs before classification: plain, re-encoded, harmonised, or the lungs alone."""

@@ -1,4 +1,4 @@
-"""Preprocessing of a film before classification: as it is, harmonised, or the lungs alone.
+"""Preprocessing of a film before classification: as it is, re-encoded, harmonised, or the lungs alone.
 
 A classifier may learn how a film was made (size, frame, letters, exposure) where that differs between the
 classes. The same suite under another preprocessing switches some of that off; the difference can be read.
@@ -22,13 +22,14 @@ import numpy.typing as npt
 from covid_synth_data.errors import BadImage, MissingExtra, UnknownName
 from covid_synth_data.files import pixels
 from covid_synth_data.files.pixels import Grey
-from covid_synth_data.preprocessing import harmonise, lung_weights, sharpness
+from covid_synth_data.preprocessing import harmonise, lung_weights, re_encode, sharpness
 
 PLAIN: Final = "plain"
+RE_ENCODED: Final = "re-encoded"
 HARMONISED: Final = "harmonised"
 LUNGS: Final = "lungs"
 
-KINDS: Final = (PLAIN, HARMONISED, LUNGS)
+KINDS: Final = (PLAIN, RE_ENCODED, HARMONISED, LUNGS)
 
 
 class Prepared(NamedTuple):
@@ -57,6 +58,8 @@ def prepare(grey: Grey, side: int, kind: str = PLAIN) -> Prepared:
         )
     if kind == PLAIN:
         return Prepared(pixels.resize(grey, side), True)
+    if kind == RE_ENCODED:
+        return Prepared(re_encode.re_encoded(grey, side), True)
     if kind == HARMONISED:
         return Prepared(harmonise.harmonised(grey, side), True)
     return Prepared(*_lungs().lungs_only(grey, side))
@@ -78,6 +81,8 @@ def version(kind: str) -> str:
     rules: dict[str, Any] = {"kind": kind}
     if kind == PLAIN:
         rules |= {"revision": 1, "filter": "bilinear"}
+    elif kind == RE_ENCODED:
+        rules |= re_encode.settings()
     else:
         rules |= {"harmonise": harmonise.settings(), "sharpness": sharpness.settings()}
     if kind == LUNGS:

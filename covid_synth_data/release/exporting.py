@@ -22,8 +22,9 @@ import numpy as np
 from covid_synth_data import schema
 from covid_synth_data.errors import ConfigError, VersionExists
 from covid_synth_data.files.atomic import output_errors, replacing
+from covid_synth_data.files.encoding import encode_image
 from covid_synth_data.files.pixels import load_grey
-from covid_synth_data.release import batches, writing
+from covid_synth_data.release import batches
 from covid_synth_data.sources.table import unique_ids
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def _written(rows: Any, folder: Path, names: Sequence[str], size: int | None) ->
         label = names[row["label"]]
         path = folder / label / f"{file}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(writing.encode_image(load_grey(row["image"], size), "png", 0))
+        path.write_bytes(encode_image(load_grey(row["image"], size), "png", 0))
         kept = {key: value for key, value in row.items() if key not in PICTURES}
         yield {"file_name": f"{label}/{path.name}", **kept, "label": label}
 

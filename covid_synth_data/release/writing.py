@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from covid_synth_data import schema
 from covid_synth_data.errors import CorruptRelease
 from covid_synth_data.files.atomic import replacing
-from covid_synth_data.files.pixels import Grey
 from covid_synth_data.release import manifest
 
 ROW_GROUP: Final = 256
 """Rows a reader fetches together when it streams."""
-
-
-def encode_image(film: Grey, codec: str, quality: int) -> bytes:
-    """A grey film (height, width) as the bytes of a png, jpeg or webp file; `quality` is for the last two."""
-    buffer = io.BytesIO()
-    options: dict[str, Any] = {
-        "png": {"compress_level": 6},
-        "jpeg": {"quality": quality, "optimize": True},
-        "webp": {"quality": quality, "method": 4},
-    }[codec]
-    Image.fromarray(film).save(buffer, codec.upper(), **options)
-    return buffer.getvalue()
 
 
 def name_of(subset: str, index: int, count: int) -> str:

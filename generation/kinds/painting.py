@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from covid_synth_data.errors import ConfigError, EmptySplit
+from covid_synth_data.files.encoding import encode_image
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.release.manifest import MAX_ROWS
-from covid_synth_data.release.writing import encode_image
 from covid_synth_data.schema import LABELS
 from covid_synth_data.sources import licences
 from generation.data.films import of_class, training_rows

@@ -22,6 +22,7 @@ from typing import Any, Final
 from covid_synth_data import __version__, machine, schema
 from covid_synth_data.errors import ConfigError, ReleaseError, VersionExists
 from covid_synth_data.files.atomic import copy_file, output_errors, write_text
+from covid_synth_data.files.encoding import encode_image
 from covid_synth_data.files.lock import locked
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.release import manifest, writing
@@ -194,7 +195,7 @@ def _records(job: Job, rows: Sequence[Row]) -> Generator[dict[str, Any]]:
     with ThreadPoolExecutor(WORKERS) as pool, job.maker.make(rows) as batches:
 
         def encode(film: Grey) -> bytes:
-            return writing.encode_image(film, settings.codec, settings.quality)
+            return encode_image(film, settings.codec, settings.quality)
 
         waiting: deque[list[tuple[Future[bytes], dict[str, Any]]]] = deque()
         left = iter(rows)

@@ -20,9 +20,9 @@ from pydantic import ValidationError
 
 from covid_synth_data import schema
 from covid_synth_data.errors import ConfigError, CorruptRelease, WeightsError
+from covid_synth_data.files.encoding import encode_image
 from covid_synth_data.files.models import invalid
 from covid_synth_data.release import manifest, references, shards, verification
-from covid_synth_data.release.writing import encode_image
 from generation.kinds.kind import maker_of
 from generation.kinds.maker import Maker
 from generation.recipe import Recipe, Release, family

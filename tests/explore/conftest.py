@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from covid_synth_data import schema
+from covid_synth_data.files.encoding import encode_image
 from covid_synth_data.importing import Stated, import_images
 from covid_synth_data.release import building, manifest, writing
 from tests import chromium
@@ -65,7 +66,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
             mask[:32, :32] = 255
             grey[:32, :32] += 90
         cells = {
-            name: {"bytes": writing.encode_image(picture, "png", 0), "path": f"{name}-{number}.png"}
+            name: {"bytes": encode_image(picture, "png", 0), "path": f"{name}-{number}.png"}
             for name, picture in (("image", grey), ("mask", mask))
         }
         text = {name: "" for name in schema.PAIR_COLUMNS if name not in ("image", "mask")}

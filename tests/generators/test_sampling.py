@@ -284,7 +284,7 @@ def test_a_full_disk_leaves_no_half_shard(folder, written, tmp_path, monkeypatch
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(writing, "encode_image", full)
+        patch.setattr(sampling, "encode_image", full)
         with pytest.raises(OutputError, match="no space left"):
             write(folder, tmp_path / "samples")
     assert not list((tmp_path / "samples").rglob("*.parquet"))

@@ -20,9 +20,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from covid_synth_data.errors import BadImage, UnknownName
+from covid_synth_data.files.encoding import encode_image
 from covid_synth_data.files.pixels import load_grey, resize
 from covid_synth_data.preprocessing import films as preprocessing
-from covid_synth_data.preprocessing import harmonise, lung_weights, lungs, sharpness
+from covid_synth_data.preprocessing import harmonise, lung_weights, lungs, re_encode, sharpness
 from covid_synth_data.sources import phantom
 from tests.preprocessing.sizes import PER_CLASS, SIDE
 
@@ -243,12 +244,35 @@ def test_colour_and_sixteen_bits_come_through_load_grey(film, tmp_path):
         assert np.abs(got - wanted).mean() < 1
 
 
+# --- re-encoded -------------------------------------------------------------------------------------------
+
+
+def test_a_film_and_its_copy_in_a_release_become_alike():
+    """The trace of a codec tells the copy from the film before, and hardly afterwards."""
+    whole = [phantom.draw("normal", 512, 0, seed, 0) for seed in range(8)]
+    released = [load_grey(encode_image(resize(film, 256), "webp", 90)) for film in whole]
+
+    def differ(kind):
+        first, second = (preprocessing.prepare_batch(films, 224, kind)[0] for films in (whole, released))
+        return np.abs(first.astype(int) - second).mean()
+
+    assert differ("re-encoded") < differ("plain") / 2
+
+
+def test_it_is_what_a_release_would_show(film):
+    stored = load_grey(encode_image(resize(film, 256), "webp", 90))
+    found = preprocessing.prepare(film, 96, "re-encoded")
+    assert found.found
+    assert np.array_equal(found.pixels, resize(stored, 96))
+    assert not np.array_equal(found.pixels, preprocessing.prepare(film, 96).pixels)
+
+
 # --- versions and errors ----------------------------------------------------------------------------------
 
 
 def test_versions_change_with_the_rules_and_the_weights(monkeypatch, tmp_path):
     before = {kind: preprocessing.version(kind) for kind in preprocessing.KINDS}
-    assert len(set(before.values())) == 3
+    assert len(set(before.values())) == len(preprocessing.KINDS)
     assert all(value.startswith(f"{kind}-") for kind, value in before.items())
     monkeypatch.setattr(harmonise, "CUT", 0.09)
     after = {kind: preprocessing.version(kind) for kind in preprocessing.KINDS}
@@ -264,7 +288,7 @@ def test_versions_change_with_the_rules_and_the_weights(monkeypatch, tmp_path):
 
 def test_every_constant_counts_in_the_version():
     """A constant that is added and forgotten in `settings` would leave stale films in a cache."""
-    for module in (harmonise, sharpness, lungs):
+    for module in (harmonise, sharpness, lungs, re_encode):
         names = {name for name in vars(module) if name.isupper() and not name.startswith("_")}
         assert {name.lower() for name in names - {"WEIGHTS", "WIDTHS"}} == set(module.settings())
 

@@ -16,8 +16,8 @@ from covid_synth_data import schema
 from covid_synth_data.benchmark.data.toned import random_tone
 from covid_synth_data.benchmark.suite.made import Copies, Encoding, Made, Painted, RandomTone, Retraced
 from covid_synth_data.errors import EmptySplit
+from covid_synth_data.files.encoding import encode_image
 from covid_synth_data.files.pixels import Grey, load_grey
-from covid_synth_data.release.writing import encode_image
 
 if TYPE_CHECKING:
     import datasets

@@ -144,7 +144,7 @@ def names(kind: str) -> tuple[str, ...]:
         raise ConfigError(
             "films that show the lungs alone cannot be probed",
             found=kind,
-            expected=f"{preprocessing.PLAIN} or {preprocessing.HARMONISED}",
+            expected=f"{preprocessing.PLAIN}, {preprocessing.RE_ENCODED} or {preprocessing.HARMONISED}",
             hint="choose another preprocessing",
         )
     return tuple(name for name in CHANGES if kind != name)
@@ -153,8 +153,7 @@ def names(kind: str) -> tuple[str, ...]:
 def outline(grey: Grey, side: int, kind: str) -> Mask:
     """The lungs of `grey` (h, w) on what `preprocessing.films.prepare` makes of it: bool (side, side).
 
-    All False where no two lungs are found. `kind` is "plain" or "harmonised". Raises `MissingExtra` without
-    torch.
+    All False where no two lungs are found. `kind` is any but "lungs". Raises `MissingExtra` without torch.
     """
     from covid_synth_data.preprocessing import lungs
 
@@ -162,7 +161,7 @@ def outline(grey: Grey, side: int, kind: str) -> Mask:
     if not fields.found:
         return np.zeros((side, side), np.bool_)
     box = harmonise.without_frame(grey)
-    if kind == preprocessing.PLAIN:
+    if kind in (preprocessing.PLAIN, preprocessing.RE_ENCODED):
         return lung_shapes.placed(fields.mask, box, grey.shape, side)
     # A harmonised film is the film without its frame, less a share of each side.
     high, wide = fields.mask.shape

@@ -182,7 +182,7 @@ def _same_films(groups: Sequence[Group]) -> None:
 def _rank(key: Key) -> tuple[object, ...]:
     """Order of a group: models and regimes as the suite lists them, by name where it is not ours."""
     suite, version, task, kind, model, regime = key
-    kinds = ("plain", "harmonised", "lungs")
+    kinds = ("plain", "re-encoded", "harmonised", "lungs")
     models, regimes = [], []
     known = load_suite(suite) if is_suite(suite) else None
     if isinstance(known, ClassificationSuite):

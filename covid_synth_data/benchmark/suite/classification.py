@@ -17,7 +17,7 @@ from covid_synth_data.benchmark.suite.made import Made, Released
 from covid_synth_data.errors import UnknownName
 from covid_synth_data.files.models import FrozenModel
 
-Preprocessing = Literal["plain", "harmonised", "lungs"]
+Preprocessing = Literal["plain", "re-encoded", "harmonised", "lungs"]
 """What is done to films before a network sees them; see `covid_synth_data.preprocessing`."""
 
 Weights = Literal["imagenet", "xrv", "none"]

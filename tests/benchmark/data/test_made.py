@@ -15,11 +15,11 @@ from covid_synth_data.benchmark.suite import ClassificationSuite, load_suite
 from covid_synth_data.benchmark.suite.made import Copies, Mislabelled, Painted, RandomTone, Retraced
 from covid_synth_data.benchmark.training import fit
 from covid_synth_data.errors import ConfigError, EmptySplit, ReleaseError
+from covid_synth_data.files.encoding import encode_image
 from covid_synth_data.files.models import invalid
 from covid_synth_data.files.pixels import load_grey, resize
 from covid_synth_data.lesions.priors import Scale
 from covid_synth_data.release import loading, manifest, places
-from covid_synth_data.release.writing import encode_image
 from covid_synth_data.sources import load_source
 from tests.benchmark.conftest import SUITE, real
 

@@ -102,7 +102,7 @@ def test_harmonised_is_the_preprocessing_of_that_name():
     assert np.array_equal(changed("harmonised"), preprocessing.prepare(WHOLE, SIDE, "harmonised").pixels)
 
 
-@pytest.mark.parametrize("kind", ["plain", "harmonised"])
+@pytest.mark.parametrize("kind", ["plain", "re-encoded", "harmonised"])
 def test_the_outline_lies_on_the_prepared_film(kind, monkeypatch):
     """A film with black lungs in a white frame: the darkest pixels of the prepared film are the lungs."""
     noise = np.random.default_rng(3).integers(150, 250, LUNGS.shape)

@@ -12,6 +12,7 @@ import tomlkit
 from covid_synth_data import catalog, schema
 from covid_synth_data.benchmark import list_suites, load_suite, report, results, run
 from covid_synth_data.benchmark.suite import ClassificationSuite
+from covid_synth_data.files.encoding import encode_image
 from covid_synth_data.release import loading, manifest, verification, writing
 
 SIDE = 32
@@ -60,7 +61,7 @@ def noise_row(subset: str, number: int, side: int) -> dict[str, object]:
     """A sample of no film: its lineage is null, as a generator from noise leaves it."""
     pixels = np.random.default_rng([*subset.encode(), number]).integers(0, 256, (side, side), np.uint8)
     return {
-        "image": {"bytes": writing.encode_image(pixels, "png", 0), "path": f"{subset}-{number}.png"},
+        "image": {"bytes": encode_image(pixels, "png", 0), "path": f"{subset}-{number}.png"},
         "label": schema.COVID,
         "image_id": f"{subset}-{number:05d}",
         "subset": subset,

@@ -132,7 +132,7 @@ def plain_folds(tmp_path_factory):
     return folder / "out", run(TWO_FOLDS, out=folder / "out", cache_dir=folder / "cache", **ONE_REGIME)
 
 
-@pytest.mark.parametrize("kind", ["harmonised", "lungs"])
+@pytest.mark.parametrize("kind", ["re-encoded", "harmonised", "lungs"])
 def test_a_suite_under_another_preprocessing(plain_folds, tmp_path, kind):
     folder, plain = plain_folds
     shutil.copytree(folder, tmp_path / "out")

@@ -16,10 +16,10 @@ from PIL import Image
 
 import covid_synth_data as csd
 from covid_synth_data.errors import BadImage, CorruptRelease, OutputError, ReleaseError, VersionExists
+from covid_synth_data.files.encoding import encode_image
 from covid_synth_data.generators.trained import load_file
 from covid_synth_data.release import manifest
 from covid_synth_data.release.crops import parse_variant
-from covid_synth_data.release.writing import encode_image
 from generation.kinds import translation
 from generation.kinds.kind import maker_of
 from generation.kinds.maker import cut

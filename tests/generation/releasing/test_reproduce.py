@@ -19,8 +19,8 @@ from PIL import Image
 
 import covid_synth_data as csd
 from covid_synth_data.errors import CorruptRelease, CovidSynthError, MissingSource, ReleaseError
+from covid_synth_data.files.encoding import encode_image
 from covid_synth_data.release import manifest, verification
-from covid_synth_data.release.writing import encode_image
 from generation.kinds.kind import maker_of
 from generation.recipe import load_recipe
 from generation.releasing import build as releases
