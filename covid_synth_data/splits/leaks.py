@@ -127,7 +127,7 @@ def check_leaks(
             "training, validation and test films are not separate",
             found=leaks.summary(),
             expected="no patient and no film in two parts",
-            hint="use the protocol clean",
+            hint="use the protocol clean, or take the films that are named out",
         )
 
 

@@ -15,6 +15,7 @@ from covid_synth_data.benchmark.data import composition, drawing, made, more_rea
 from covid_synth_data.benchmark.request import ClassificationRequest, Progress, Run
 from covid_synth_data.benchmark.results import classification as results
 from covid_synth_data.benchmark.running.kind import Kind, Prepared, Split, Synthetic
+from covid_synth_data.benchmark.running.other_names import OtherNames
 from covid_synth_data.benchmark.running.separation import Separation
 from covid_synth_data.benchmark.suite import ClassificationSuite, digest_of
 from covid_synth_data.benchmark.suite.made import HeldBack, Made, Released
@@ -44,6 +45,7 @@ class FilmSplit(Split):
     left_out: list[results.LeftOut]
     notes: list[str]
     plan: tasks.TaskPlan
+    other_names: OtherNames
     configs: dict[str, datasets.Dataset]
     """The synthetic configs with the classes of the task; those made from the training films join them when a
     run asks for them."""
@@ -120,7 +122,8 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         configs = {
             name: composition.as_task(rows, plan.classes) for name, rows in self.synthetic.configs.items()
         }
-        return FilmSplit(held_out, plan.classes, splits, left_out, notes, plan, configs)
+        names = OtherNames(splits, request.root)
+        return FilmSplit(held_out, plan.classes, splits, left_out, notes, plan, names, configs)
 
     def prepare(self, split: FilmSplit, runs: Sequence[Run]) -> list[PreparedFilms]:
         """Choose the training films of each run; raises `LeakError` where they meet validation or test.
@@ -196,16 +199,15 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
             real_ids = frozenset(real["image_id"][:])
         mixed = composition.compose(regime, real, configs, suite.positive, run.seed)
         split.separation.check(mixed)
-        trained_on = [
-            synthetic.trained_on[name]
-            for name in suite.configs_of(run.regime)
-            if name in synthetic.trained_on
-        ]
-        notes = released.check_generators(splits, trained_on, suite.data.generators_saw)
+        of_configs = suite.configs_of(run.regime)
+        trained_on = {name: synthetic.trained_on[name] for name in of_configs if name in synthetic.trained_on}
+        saw = suite.data.generators_saw
+        notes = released.check_generators(splits, list(trained_on.values()), saw)
+        for name, learned in trained_on.items():
+            notes += split.other_names.check(name, synthetic.configs[name], learned, saw)
         version = synthetic.dataset.version if synthetic.dataset else None
         release = self.request.release
-        of_release = suite.configs_of(run.regime)
-        notes += released.unknown_training(suite.release_name, of_release, release, version)
+        notes += released.unknown_training(suite.release_name, of_configs, release, version)
         # What the result file will say of them.
         films = composition.films(mixed, split.classes, suite.positive)
         made_of = composition.describe(

@@ -1,0 +1,132 @@
+"""Tested films of a declared source that are films of a public set under another name.
+
+A release names the films that its generators learned from as their public sets do. A folder of the user may
+hold copies of these films under names of its own, which no comparison of names finds, and an image that was
+translated from a film need not look like it. So the films themselves are compared, where they are here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from covid_synth_data.errors import LeakError
+from covid_synth_data.files.pixels import file_of
+from covid_synth_data.sources import list_sources, own, read_source, source_status
+from covid_synth_data.sources.patients import canonical_id
+from covid_synth_data.splits import duplicates, leaks
+
+if TYPE_CHECKING:
+    import datasets
+
+    from covid_synth_data.release.manifest import Learned
+
+NAMED: Final = 5
+"""Copies that the error names one by one."""
+
+
+class OtherNames:
+    """Compares films of declared sources in validation and test with those behind a config, each config once.
+
+    It looks at films of other sources alone: within a task, copies of a film are known by the protocol.
+    """
+
+    def __init__(self, splits: datasets.DatasetDict, root: str | Path | None) -> None:
+        """`splits` holds validation and test; `root` the public sets, as `sources.read_source` takes it."""
+        self._splits, self._root, self._own = splits, root, own.declared().keys()
+        self._notes: dict[str, list[str]] = {}
+
+    def check(
+        self, config: str, rows: datasets.Dataset, trained_on: Learned, saw: Sequence[str]
+    ) -> list[str]:
+        """Notes for the result. Raises `LeakError` where a film looks like one behind `config`.
+
+        Behind it are the films that `rows` were made from, those that its generator learned from, and others
+        of their patients.
+
+        Parts in `saw` may have some, as for `released.check_generators`.
+        """
+        if not self._own:
+            return []
+        if config not in self._notes:
+            names = {*trained_on.films, *_made_from(rows)}
+            self._notes[config] = self._check(config, names, set(trained_on.patients), saw)
+        return self._notes[config]
+
+    def _check(
+        self, config: str, names: Collection[str], patients: Collection[str], saw: Sequence[str]
+    ) -> list[str]:
+        held = {part: self._films(part) for part in ("validation", "test")}
+        names = {name for name in names if name.partition("/")[0] not in self._own}
+        if not names or not any(held.values()):
+            return []
+        known = self._behind(names, patients)
+        missing = len(names - known.keys())
+        notes = []
+        if missing:
+            notes.append(
+                f"{missing:,} of {len(names):,} films behind {config} are not here: whether tested films are"
+                " copies of them was not looked for"
+            )
+        for part, films in held.items():
+            copies = _copies(known, films)
+            if copies and part in saw:
+                notes.append(f"{len(copies)} {part} films are copies of films behind {config}")
+            elif copies:
+                raise LeakError(
+                    f"the {part} part has copies of films that {config} was made from or learned from",
+                    found=f"{len(copies)}, e.g. {copies[0]}",
+                    expected="none",
+                    hint="take these films out of your source, or leave the config out",
+                    lines=copies[:NAMED],
+                )
+        return notes
+
+    def _films(self, part: str) -> dict[str, tuple[str, bytes | None]]:
+        """The file, or the bytes, of each film of a declared source in this part."""
+        import datasets
+
+        rows = self._splits[part]
+        (sources,) = leaks.values_of(rows, "source_dataset")
+        kept = rows.select([row for row, source in enumerate(sources) if source in self._own])
+        if not len(kept):
+            return {}
+        kept = kept.select_columns(["image_id", "image"])
+        read = kept.cast_column("image", datasets.Image(decode=False))[:]
+        return {
+            name: (file_of(cell["path"] or ""), cell["bytes"])
+            for name, cell in zip(read["image_id"], read["image"], strict=True)
+        }
+
+    def _behind(self, names: Collection[str], patients: Collection[str]) -> dict[str, str]:
+        """The files below the root of the films `names`, and of others of `patients`."""
+        sources = {name.partition("/")[0] for name in names}
+        films: dict[str, str] = {}
+        for info in list_sources():
+            if info.name not in sources or source_status(info.name, self._root).folder is None:
+                continue
+            frame = read_source(info.name, self._root)
+            mine = frame["image_id"].isin(names) | frame["patient_id"].map(canonical_id).isin(patients)
+            frame = frame[mine & (frame["path"] != "")]
+            films |= dict(zip(frame["image_id"].map(str), frame["path"].map(str), strict=True))
+        return films
+
+
+def _made_from(rows: datasets.Dataset) -> set[str]:
+    """The `image_id` of the real films that `rows` state as their sources."""
+    stated = zip(*leaks.values_of(rows, "source_dataset", "source_id"), strict=True)
+    return {f"{source}/{name}" for source, name in stated if source and name}
+
+
+def _copies(known: dict[str, str], films: dict[str, tuple[str, bytes | None]]) -> list[str]:
+    """Which of `films` look like a known one, in words."""
+    if not known or not films:
+        return []
+    paths, contents = zip(*films.values(), strict=True)
+    prints = duplicates.fingerprints([*known.values(), *paths], [*([None] * len(known)), *contents])
+    pairs = duplicates.between(prints, len(known), duplicates.SAME_FILM).tolist()
+    theirs, mine = list(known), list(films)
+    # One known film is named for each of mine.
+    found = {mine[second - len(known)]: theirs[first] for first, second in pairs}
+    return [f"{name} = {found[name]}" for name in sorted(found)]
