@@ -81,14 +81,21 @@ class Declared(FrozenModel):
             name=self.name,
             title=self.title or f"Films of your own: {self.name}",
             classes=tuple(label for label in schema.LABELS if label in classes),
-            licence=licences.normalise(self.licence),
-            licence_note="Stated by you.",
+            licence="per image" if self.columns.licence else licences.normalise(self.licence),
+            licence_note=self._licence_note,
             citation=self.citation or "not stated",
             homepage="",
             how_to_obtain=f"declared by covid-synth source add; films in {self.folder}",
             folders=(),
             expected_images=0,
         )
+
+    @property
+    def _licence_note(self) -> str:
+        if self.columns.licence:
+            return f"Stated by you in the column {self.columns.licence}."
+        stated = licences.normalise(self.licence) != licences.UNKNOWN
+        return "Stated by you." if stated else "State it in a column licence, or as licence in a TOML file."
 
 
 def registry() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,19 @@ def test_a_declared_source_is_a_source(shell, hospital) -> None:
     assert "forgotten" in shell("source", "remove", "my-hospital").out
     shell("source", "remove", "my-hospital").error("unknown source of your own")
     assert "my-hospital" not in [info.name for info in list_sources()]
+
+
+def test_the_licence_is_that_of_the_film_where_a_column_states_it(shell, hospital, tmp_path) -> None:
+    assert shell("source", "add", hospital).code == 0
+    assert "licence  CC BY 4.0. Stated by you." in shell("sources").out
+    assert shell("source", "remove", "my-hospital").code == 0
+    hospital.write_text(TOML.replace('licence = "CC BY 4.0"', ""))
+    assert shell("source", "add", hospital).code == 0
+    assert "licence  unknown. State it in a column licence" in shell("sources").out
+    assert shell("source", "remove", "my-hospital").code == 0
+    hospital.write_text(TOML.replace('view = "projection"', 'view = "projection"\nlicence = "person"'))
+    assert shell("source", "add", hospital).code == 0
+    assert "licence  per image. Stated by you in the column person." in shell("sources").out
 
 
 def test_films_without_a_usable_label_are_here(shell, hospital, tmp_path) -> None:
@@ -249,18 +263,19 @@ def test_a_folder_that_is_gone(shell, hospital, tmp_path) -> None:
     shell("tasks", "my-task").error("no folder")
 
 
-def test_a_suite_takes_the_task(shell, hospital, tmp_path) -> None:
+def test_the_suite_of_the_page_takes_the_task(shell, hospital, tmp_path) -> None:
+    """The suite that the page shows runs, made small."""
     pytest.importorskip("torch")
     from covid_synth_data.benchmark import results
 
     shell("source", "add", hospital)
-    suite = (Path(csd.__file__).parent / "benchmark/suites/quickstart.toml").read_text()
+    page = (Path(__file__).parents[2] / "docs/how-to/your-own-films.md").read_text(encoding="utf-8")
+    (suite,) = re.findall(r"```toml\n(# my-suite.toml\n.*?)```", page, re.DOTALL)
     for old, new in (
-        ('name = "quickstart"', 'name = "mine"'),
-        ('["normal-vs-covid"]', '["my-task"]'),
-        ('protocol = "clean"', 'protocol = "own"'),
-        ('sources = ["phantom"]\nphantom = { size = 64, patients = 90 }\n', ""),
-        ("max_epochs = 30", "max_epochs = 1"),
+        ("image_size = 224", "image_size = 64"),
+        ("max_epochs = 200", "max_epochs = 1"),
+        ("[models.lite0-frozen]", '[models.small-cnn]\nweights = "none"'),
+        ('models = ["lite0-frozen"]', 'models = ["small-cnn"]'),
     ):
         assert old in suite
         suite = suite.replace(old, new)
