@@ -195,7 +195,8 @@ def main() -> None:
     for name in asked.part or PARTS:
         found[name] = PARTS[name](asked.root, asked.films)
         print(name, json.dumps(found[name]), flush=True)
-    command = "python benchmarks/performance/approximate.py ROOT"
+    films = " ".join(map(str, asked.films))
+    command = f"python benchmarks/performance/approximate.py{' ROOT' if asked.root else ''} --films {films}"
     settings = {"copies": copies.settings("approximate"), "neighbours": approximate.settings("approximate")}
     write("approximate", {"command": command, "faiss": approximate.version(), **settings, "parts": found})
 
