@@ -224,7 +224,7 @@ def plan_task(
     only. `fold` of `folds` is tested on, by "source-matched", "same-source" and
     "same-source-cv" alone (None: fold 0).
     `progress` gets (done, all, of what) while films are read and compared. `search` is "exact" or
-    "approximate": how films that look alike are looked for; an approximate search is faster among very many
+    "approximate": how films that look alike are looked for; an approximate search is meant for very many
     films, may miss some, and is noted in the plan. Raises
     `UnknownName`, `ConfigError`, `MissingSource`, `MissingExtra`, `BadMetadata`.
     """

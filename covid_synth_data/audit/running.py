@@ -57,7 +57,7 @@ def run(
     `local` is a second page that shows real films beside the images: it is refused within a repository.
     `ray` is the address of a Ray cluster that computes the descriptors of films, or "local"; every node finds
     root and release at the same path. `search` is "exact" or "approximate": how neighbours and films that
-    look alike are looked for. An approximate search is faster among very many and may miss some; every
+    look alike are looked for. An approximate search is meant for very many and may miss some; every
     protocol says so.
     Raises `MetricError` for too few images, `MissingSource` without real films, `UnknownName`,
     `MissingExtra`, `ClusterError`.

@@ -54,7 +54,7 @@ def find_leaks(
     `pixels` the image files are read and compared byte for byte. Films of real sets are also compared by
     their appearance, with the threshold of the protocols (`duplicates.SAME_FILM`); phantoms and synthetic
     rows are not, as many of them look alike by design. Rows need `image_id`. `search` is "exact" or
-    "approximate", which is faster among very many films and may miss copies; the report says which. Raises
+    "approximate", which is meant for very many films and may miss copies; the report says which. Raises
     `UnknownName`, `MissingExtra`.
     """
     approximate.wanted(search)
