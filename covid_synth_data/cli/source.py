@@ -18,7 +18,7 @@ def add(
     name: Annotated[str | None, typer.Option(help="of a folder's source; else the folder's name")] = None,
 ) -> None:
     """Declare a source and its task; its films stay where they are."""
-    from covid_synth_data.sources import list_sources, own
+    from covid_synth_data.sources import list_sources, own, table
     from covid_synth_data.tasks import list_tasks
 
     mine = own.declared()
@@ -30,6 +30,8 @@ def add(
     say(f"source {source.name}: {len(usable):,} usable films of {usable['patient_id'].nunique():,} patients")
     for reason, count in frame.loc[frame["excluded"] != "", "excluded"].value_counts().items():
         say(f"  {count:,} left out: {reason}")
+        if reason == table.VIEW_UNKNOWN:
+            say(f"    {own.VIEW_HINT}")
     if source.columns.patient is None:
         say("no column of patients is stated: each film counts as a patient of its own")
     if source.task is not None:

@@ -32,6 +32,8 @@ PARTS: Final = {"train": "train", "validation": "validation", "val": "validation
 
 EXTRA: Final = ("stated_split",)
 
+VIEW_HINT: Final = "state PA, AP, frontal or lateral in the column of views, or leave the column out"
+
 TABLE_HINT: Final = "name the table and its columns in a TOML file, and leave out the columns that it lacks"
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -137,8 +139,12 @@ def add(path: Path, taken: Mapping[str, str], name: str | None = None) -> tuple[
     frame = read(source)
     if not (frame["excluded"] == "").any():
         reasons = ", ".join(f"{count} {reason}" for reason, count in frame["excluded"].value_counts().items())
+        views = (frame["excluded"] == table.VIEW_UNKNOWN).any()
         raise MissingSource(
-            f"{path} has no usable film", found=reasons or "an empty table", expected="at least one"
+            f"{path} has no usable film",
+            found=reasons or "an empty table",
+            expected="at least one",
+            hint=VIEW_HINT if views else None,
         )
     place = registry() / f"{source.name}.toml"
     if place.is_file() and read_toml(place, Declared) != source:

@@ -302,6 +302,20 @@ def test_patients_that_look_alike_are_told_of(shell, hospital) -> None:
     )
 
 
+def test_an_empty_view_is_not_taken_for_frontal_and_add_says_so(shell, hospital, tmp_path) -> None:
+    rows = read_rows(tmp_path / "films/list.csv")[:60]
+    rows[0]["projection"] = ""
+    write_rows(tmp_path / "films/list.csv", rows)
+    done = shell("source", "add", hospital)
+    assert "1 left out: view not stated" in done.out
+    assert "or leave the column out" in done.out
+    assert shell("source", "remove", "my-hospital").code == 0
+    write_rows(tmp_path / "films/list.csv", [{**row, "projection": ""} for row in rows])
+    shell("source", "add", hospital).error("60 view not stated", "or leave the column out")
+    hospital.write_text(TOML.replace('view = "projection"', ""))
+    assert "60 usable films" in shell("source", "add", hospital).out
+
+
 def test_a_folder_without_a_table(shell, tmp_path) -> None:
     film(tmp_path / "films/a.png", 1)
     shell("source", "add", tmp_path / "films").error(
