@@ -36,10 +36,13 @@ SETS = {
         "results/external-diffaug-gan-2.0.0.tar.xz",
         "results/external-recoded-2.0.0.tar.xz",
         "results/external-reduced-2.0.0.tar.xz",
+        "results/external-one-encoding-2.0.0.tar.xz",
+        "results/external-pairs-2.0.0.tar.xz",
     ),
     "external-half-samples": (
         "results/external-half-samples-2.0.0.tar.xz",
         "results/external-half-samples-reduced-2.0.0.tar.xz",
+        "results/external-half-samples-one-encoding-2.0.0.tar.xz",
     ),
     "same-source": ("results/same-source-1.0.0.tar.xz", "results/same-source-released-1.0.0.tar.xz"),
     "same-source-cv": (
