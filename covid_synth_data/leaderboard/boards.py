@@ -38,9 +38,9 @@ class Entry:
         return None if self.gain is None else (self.gain.over_best.low, self.gain.over_best.high)
 
     @property
-    def retraced(self) -> bool:
-        """Whether its real films are in the encoding of a release."""
-        return self.group.first.regime_rule.retraced is not None
+    def plain(self) -> bool:
+        """Whether its real films are those of the split, as they came."""
+        return comparisons.real_films(self.group.first.regime_rule) == (None, None)
 
     @property
     def mark(self) -> Literal["up", "down", ""]:
@@ -73,8 +73,8 @@ class Block:
 
     @property
     def best(self) -> Entry | None:
-        """The baseline to beat of regimes whose real films are as they came."""
-        return next((one for one in self.entries if one.row.regime == one.best and not one.retraced), None)
+        """The baseline to beat of regimes whose real films are those of the split, as they came."""
+        return next((one for one in self.entries if one.row.regime == one.best and one.plain), None)
 
     @property
     def name(self) -> str:

@@ -92,6 +92,22 @@ def test_other_weights_or_limits_are_no_baseline(tmp_path):
     assert any("at most 20 real negatives" in block.name for block in board.blocks)
 
 
+def test_each_kind_of_real_films_has_its_own_baseline_to_beat(tmp_path):
+    """More real films, or films stored alike, are no baseline of films as they came."""
+    skills = {"real": 0.3, "real-augmented": 0.5, "real+gnc-skew4": 0.8, "equal-data": 2.0}
+    skills |= {"real-retraced": 2.5, "fingerprint-matched": 2.5}
+    made.regimes(tmp_path, "external", skills, seeds=made.SEEDS)
+    (board,) = boards(tmp_path)
+    (block,) = board.blocks
+    best = {entry.row.regime: entry.best for entry in block.entries}
+    assert best["real+gnc-skew4"] in ("real", "real-augmented")
+    assert best["fingerprint-matched"] == "real-retraced"
+    assert block.best.row.regime == best["real+gnc-skew4"]
+    told = block.verdict()
+    assert f"the baseline to beat is {block.best.row.regime}. Real films alone gain in AUC where all" in told
+    assert "fingerprint-matched: gain" not in told
+
+
 def test_folds_are_tested_as_one(found):
     board = found["source-matched"]
     assert board.first.folds == 5
