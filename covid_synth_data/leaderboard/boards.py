@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -84,13 +84,17 @@ class Block:
 
     def verdict(self) -> str:
         """A few lines on the gains in AUC over the baseline to beat."""
+        return str(self.told())
+
+    def told(self) -> gains.Told:
+        """The same in sentences."""
         where = self.name
         if self.best is None:
-            return f"{where}: no baseline was run, so no gain can be stated."
+            return gains.Told((f"{where}: no baseline was run, so no gain can be stated.",))
         compared = [entry for entry in self.entries if not entry.baseline and entry.gain is not None]
         if not compared:
-            return f"{where}: baselines only."
-        text = gains.verdict(
+            return gains.Told((f"{where}: baselines only.",))
+        told = gains.told(
             [entry.gain for entry in compared if entry.gain is not None],
             controls.regimes(entry.group for entry in compared),
         )
@@ -99,7 +103,7 @@ class Block:
             [pair for entry in self.entries for pair in entry.versus],
         )
         beat = f"{where}: the baseline to beat is {self.best.row.regime}."
-        return " ".join(filter(None, [beat, alike, text]))
+        return replace(told, first=tuple(filter(None, [beat, alike, *told.first])))
 
 
 @dataclass(frozen=True)

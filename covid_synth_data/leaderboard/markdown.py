@@ -66,11 +66,18 @@ def _board(board: Board) -> str:
         *([f"> {board.caution}"] if board.caution else []),
     ]
     for block in board.blocks:
-        parts += [f"### {block.name}", table(block), block.verdict()]
+        parts += [f"### {block.name}", table(block), *_verdict(block)]
         if block.missing:
             parts.append(f"Baselines that were not run: {', '.join(block.missing)}.")
     parts += [f"Note: {escaping.markdown(note)}" for note in board.notes]
     return "\n\n".join(parts)
+
+
+def _verdict(block: Block) -> list[str]:
+    """Paragraphs: what stands before all, a list of the claims, and the rest."""
+    told = block.told()
+    claims = "\n".join(f"- {sentence}" for sentence in told.claimed)
+    return [part for part in (" ".join(told.first), claims, " ".join(told.rest)) if part]
 
 
 def table(block: Block) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from covid_synth_data.benchmark.reporting.comparisons import REAL, Pair
@@ -168,22 +169,48 @@ def _gain(
     )
 
 
-def verdict(all_gains: Sequence[Gain], controls: Collection[str] = ()) -> str:
+@dataclass(frozen=True)
+class Told:
+    """The verdict in sentences: what stands before all of it, the regimes with a gain or a loss, the others.
+
+    `str` joins them.
+    """
+
+    first: tuple[str, ...] = ()
+    claimed: tuple[str, ...] = ()
+    rest: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """One text."""
+        return " ".join([*self.first, *self.claimed, *self.rest])
+
+
+def told(all_gains: Sequence[Gain], controls: Collection[str] = ()) -> Told:
     """For each regime, in a sentence or two: its gains, its losses, and how large a gain would have been
     found. Before them, which of the regimes `controls` gain (`reporting.controls`)."""
     if not all_gains:
-        return "No regime with synthetic films was run."
+        return Told(("No regime with synthetic films was run.",))
     all_gains = [gain for gain in all_gains if gain.verdict != "not judged"]
     if all(gain.verdict == "too few seeds" for gain in all_gains):
         fewest = min(gain.seeds for gain in all_gains)
-        return f"Too few seeds ({fewest}) for a verdict; {SEEDS_NEEDED} are needed."
+        return Told((f"Too few seeds ({fewest}) for a verdict; {SEEDS_NEEDED} are needed.",))
     if all(gain.verdict == "no honest baseline" for gain in all_gains):
-        return "No baseline that is balanced, weighted or augmented was run, so there is no verdict."
+        return Told(("No baseline that is balanced, weighted or augmented was run, so there is no verdict.",))
     of_regime: dict[str, list[Gain]] = defaultdict(list)
     for gain in all_gains:
         of_regime[gain.regime].append(gain)
-    sentences = [_sentences(name, mine) for name, mine in of_regime.items()]
-    return " ".join([*_of_controls(all_gains, controls), *sentences])
+    claims = {name: any(one.verdict in ("gain", "loss") for one in mine) for name, mine in of_regime.items()}
+    sentences = {name: _sentences(name, mine) for name, mine in of_regime.items()}
+    return Told(
+        tuple(_of_controls(all_gains, controls)),
+        tuple(sentences[name] for name, claim in claims.items() if claim),
+        tuple(sentences[name] for name, claim in claims.items() if not claim),
+    )
+
+
+def verdict(all_gains: Sequence[Gain], controls: Collection[str] = ()) -> str:
+    """`told` as one text."""
+    return str(told(all_gains, controls))
 
 
 def _of_controls(all_gains: Sequence[Gain], controls: Collection[str]) -> list[str]:

@@ -100,9 +100,12 @@ def _compared(groups: Sequence[Group], progress: Progress | None) -> list[Compar
     return compared
 
 
-def _verdict(one: Compared, samples: Sequence[Sample]) -> str:
-    verdict = gains.verdict(one.gains, controls.regimes(one.groups))
-    return " ".join(filter(None, [encodings.sentence(samples, one.pairs), verdict]))
+def _verdict(one: Compared, samples: Sequence[Sample]) -> list[str]:
+    """Paragraphs: what stands before all and the claims in bold, then the rest."""
+    told = gains.told(one.gains, controls.regimes(one.groups))
+    claims = [encodings.sentence(samples, one.pairs), *told.first, *told.claimed]
+    bold = " ".join(filter(None, claims))
+    return [part for part in (f"**{bold}**" if bold else "", " ".join(told.rest)) if part]
 
 
 def _gains(compared: Sequence[Compared]) -> dict[tuple[str, ...], list[str]]:
@@ -122,7 +125,7 @@ def _gains(compared: Sequence[Compared]) -> dict[tuple[str, ...], list[str]]:
                 *gap.section(samples),
                 *half_samples.section(samples, first.suite),
                 gains.table(one.pairs),
-                f"**{_verdict(one, samples)}**",
+                *_verdict(one, samples),
             ]
         )
     return parts
