@@ -39,6 +39,7 @@ SETS = {
         "results/external-one-encoding-2.0.0.tar.xz",
         "results/external-pairs-2.0.0.tar.xz",
     ),
+    "external-re-encoded": ("results/external-2.0.0-re-encoded.tar.xz",),
     "external-half-samples": (
         "results/external-half-samples-2.0.0.tar.xz",
         "results/external-half-samples-reduced-2.0.0.tar.xz",

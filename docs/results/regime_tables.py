@@ -99,6 +99,8 @@ def own_value(regime: dict[str, Any], value: str) -> str:
     if form == "mean":
         return f"{regime[metric]['value']:.3f}"
     found = regime.get(value)
+    if isinstance(found, int):
+        return str(found)
     if found is None or isinstance(found, list):
         return ", ".join(f"{one:.3f}" for one in found or [])
     return interval(found)
