@@ -227,6 +227,7 @@ READERS: dict[str, Callable[[Path], dict[str, Numbers]]] = {
     "painting": read_painting,
     "localisation": read_localisation,
     "same-source-cv-aims": read_aims,
+    "external-seed1": read_contrasts("external-seed1-one-encoding"),
     "external-contrasts": read_contrasts("external-controls", "external-controls-half-samples"),
 }
 """Files that are not made by benchmarks/statistics/regimes.py alone."""
