@@ -91,21 +91,30 @@ def request_retraining(
     films: int | None = None,
     **options: Any,
 ) -> RetrainingRequest:
-    """The request to train classifiers of `suite` by each of `regimes` (None: those of the profile) again.
+    """The request to train classifiers of `suite` by each of `regimes` again.
+
+    Where `regimes` is None they are those of the profile that train one classifier.
 
     `model` (None: the first of the profile) is a network or a dense layer on fixed features. `task` is the
     first of the suite where None. What is found goes to the file at `path`, of `films` films at most.
     `options` are those of `benchmark.run`. Raises `UnknownName`, `ConfigError`.
     """
-    request = request_classifiers(
-        suite,
-        out=Path(path).parent,
-        models=[model] if model else None,
-        regimes=list(regimes) if regimes else None,
-        seeds=seeds,
-        tasks=[task] if task else None,
-        **options,
-    )
+
+    def asked(names: Sequence[str] | None) -> ClassificationRequest:
+        return request_classifiers(
+            suite,
+            out=Path(path).parent,
+            models=[model] if model else None,
+            regimes=list(names) if names else None,
+            seeds=seeds,
+            tasks=[task] if task else None,
+            **options,
+        )
+
+    request = asked(regimes)
+    if not regimes:
+        rules = request.suite.regimes
+        request = asked([name for name in request.regime_names if rules[name].join != "scores"])
     return RetrainingRequest(request, Path(path), films)
 
 

@@ -252,6 +252,13 @@ def test_what_cannot_be_probed_is_said_before_anything_is_read(tmp_path):
         probe(request_retraining(suite, out, regimes=["real"], preprocessing="lungs"))
 
 
+def test_without_named_regimes_those_of_one_classifier_are_looked_into(tmp_path):
+    suite = ClassificationSuite.model_validate(SUITE)
+    every = {run.regime for run in request_retraining(suite, tmp_path / "probe.json").runs}
+    assert every == {name for name, rule in suite.regimes.items() if rule.join != "scores"}
+    assert len(every) < len(suite.regimes)
+
+
 def test_the_command(tmp_path, shell):
     path, out = tmp_path / "folded.toml", tmp_path / "probe.json"
     content = suite_of(
