@@ -82,19 +82,15 @@ class Block:
         limit = "" if self.limit is None else f", at most {self.limit:,} real negatives"
         return f"{self.model} ({self.weights}), {self.preprocessing} films{limit}"
 
-    def verdict(self) -> str:
+    def verdict(self) -> gains.VerdictText:
         """A few lines on the gains in AUC over the baseline to beat."""
-        return str(self.told())
-
-    def told(self) -> gains.Told:
-        """The same in sentences."""
         where = self.name
         if self.best is None:
-            return gains.Told((f"{where}: no baseline was run, so no gain can be stated.",))
+            return gains.VerdictText((f"{where}: no baseline was run, so no gain can be stated.",))
         compared = [entry for entry in self.entries if not entry.baseline and entry.gain is not None]
         if not compared:
-            return gains.Told((f"{where}: baselines only.",))
-        told = gains.told(
+            return gains.VerdictText((f"{where}: baselines only.",))
+        text = gains.verdict_text(
             [entry.gain for entry in compared if entry.gain is not None],
             controls.regimes(entry.group for entry in compared),
         )
@@ -103,7 +99,7 @@ class Block:
             [pair for entry in self.entries for pair in entry.versus],
         )
         beat = f"{where}: the baseline to beat is {self.best.row.regime}."
-        return replace(told, first=tuple(filter(None, [beat, alike, *told.first])))
+        return replace(text, lead=tuple(filter(None, [beat, alike, *text.lead])))
 
 
 @dataclass(frozen=True)

@@ -75,9 +75,9 @@ def _board(board: Board) -> str:
 
 def _verdict(block: Block) -> list[str]:
     """Paragraphs: what stands before all, a list of the claims, and the rest."""
-    told = block.told()
-    claims = "\n".join(f"- {sentence}" for sentence in told.claimed)
-    return [part for part in (" ".join(told.first), claims, " ".join(told.rest)) if part]
+    verdict = block.verdict()
+    claims = "\n".join(f"- {sentence}" for sentence in verdict.claims)
+    return [part for part in (" ".join(verdict.lead), claims, " ".join(verdict.others)) if part]
 
 
 def table(block: Block) -> str:

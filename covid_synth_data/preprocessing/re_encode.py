@@ -26,8 +26,7 @@ REVISION: Final = 1
 def re_encoded(grey: Grey, side: int) -> Grey:
     """The film `grey`, uint8 (h, w), resized to 256 x 256, written as WebP and read again: uint8 (side,
     side)."""
-    content = encode_image(pixels.resize(grey, SIDE), CODEC, QUALITY)
-    return pixels.resize(pixels.load_grey({"bytes": content, "path": None}), side)
+    return pixels.load_grey(encode_image(pixels.resize(grey, SIDE), CODEC, QUALITY), side)
 
 
 def settings() -> dict[str, Any]:

@@ -99,22 +99,19 @@ def request_retraining(
     first of the suite where None. What is found goes to the file at `path`, of `films` films at most.
     `options` are those of `benchmark.run`. Raises `UnknownName`, `ConfigError`.
     """
-
-    def asked(names: Sequence[str] | None) -> ClassificationRequest:
-        return request_classifiers(
-            suite,
-            out=Path(path).parent,
-            models=[model] if model else None,
-            regimes=list(names) if names else None,
-            seeds=seeds,
-            tasks=[task] if task else None,
-            **options,
-        )
-
-    request = asked(regimes)
+    request = request_classifiers(
+        suite,
+        out=Path(path).parent,
+        models=[model] if model else None,
+        regimes=list(regimes) if regimes else None,
+        seeds=seeds,
+        tasks=[task] if task else None,
+        **options,
+    )
     if not regimes:
         rules = request.suite.regimes
-        request = asked([name for name in request.regime_names if rules[name].join != "scores"])
+        single = [name for name in request.regime_names if rules[name].join != "scores"]
+        request = request.model_copy(update={"regimes": single})
     return RetrainingRequest(request, Path(path), films)
 
 

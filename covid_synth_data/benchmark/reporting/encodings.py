@@ -15,8 +15,11 @@ from covid_synth_data.benchmark.reporting.samples import Sample
 
 
 def sentence(samples: Sequence[Sample], pairs: Iterable[Pair]) -> str:
-    """The gain in AUC of the best baseline in another encoding over the best in none, both chosen on
-    validation films, where it is beyond chance; else nothing. `pairs` are all of one table."""
+    """What the best baseline in another encoding gains in AUC over the best in none.
+
+    Both are chosen on validation films. Nothing unless the gain is beyond chance (p uncorrected). `pairs` are
+    all of one table.
+    """
     plain = to_beat(samples)
     encodings = {one.rule.retraced for one in samples} - {None}
     others = [to_beat(samples, retraced=name) for name in encodings]

@@ -170,38 +170,38 @@ def _gain(
 
 
 @dataclass(frozen=True)
-class Told:
-    """The verdict in sentences: what stands before all of it, the regimes with a gain or a loss, the others.
+class VerdictText:
+    """The verdict in sentences: `lead` stands before all of it, `claims` are of the regimes with a gain or a
+    loss, `others` of those without. `str` joins them."""
 
-    `str` joins them.
-    """
-
-    first: tuple[str, ...] = ()
-    claimed: tuple[str, ...] = ()
-    rest: tuple[str, ...] = ()
+    lead: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """One text."""
-        return " ".join([*self.first, *self.claimed, *self.rest])
+        return " ".join([*self.lead, *self.claims, *self.others])
 
 
-def told(all_gains: Sequence[Gain], controls: Collection[str] = ()) -> Told:
+def verdict_text(all_gains: Sequence[Gain], controls: Collection[str] = ()) -> VerdictText:
     """For each regime, in a sentence or two: its gains, its losses, and how large a gain would have been
     found. Before them, which of the regimes `controls` gain (`reporting.controls`)."""
     if not all_gains:
-        return Told(("No regime with synthetic films was run.",))
+        return VerdictText(("No regime with synthetic films was run.",))
     all_gains = [gain for gain in all_gains if gain.verdict != "not judged"]
     if all(gain.verdict == "too few seeds" for gain in all_gains):
         fewest = min(gain.seeds for gain in all_gains)
-        return Told((f"Too few seeds ({fewest}) for a verdict; {SEEDS_NEEDED} are needed.",))
+        return VerdictText((f"Too few seeds ({fewest}) for a verdict; {SEEDS_NEEDED} are needed.",))
     if all(gain.verdict == "no honest baseline" for gain in all_gains):
-        return Told(("No baseline that is balanced, weighted or augmented was run, so there is no verdict.",))
+        return VerdictText(
+            ("No baseline that is balanced, weighted or augmented was run, so there is no verdict.",)
+        )
     of_regime: dict[str, list[Gain]] = defaultdict(list)
     for gain in all_gains:
         of_regime[gain.regime].append(gain)
     claims = {name: any(one.verdict in ("gain", "loss") for one in mine) for name, mine in of_regime.items()}
     sentences = {name: _sentences(name, mine) for name, mine in of_regime.items()}
-    return Told(
+    return VerdictText(
         tuple(_of_controls(all_gains, controls)),
         tuple(sentences[name] for name, claim in claims.items() if claim),
         tuple(sentences[name] for name, claim in claims.items() if not claim),
@@ -209,8 +209,8 @@ def told(all_gains: Sequence[Gain], controls: Collection[str] = ()) -> Told:
 
 
 def verdict(all_gains: Sequence[Gain], controls: Collection[str] = ()) -> str:
-    """`told` as one text."""
-    return str(told(all_gains, controls))
+    """`verdict_text` as one text."""
+    return str(verdict_text(all_gains, controls))
 
 
 def _of_controls(all_gains: Sequence[Gain], controls: Collection[str]) -> list[str]:

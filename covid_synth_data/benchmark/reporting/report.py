@@ -102,10 +102,10 @@ def _compared(groups: Sequence[Group], progress: Progress | None) -> list[Compar
 
 def _verdict(one: Compared, samples: Sequence[Sample]) -> list[str]:
     """Paragraphs: what stands before all and the claims in bold, then the rest."""
-    told = gains.told(one.gains, controls.regimes(one.groups))
-    claims = [encodings.sentence(samples, one.pairs), *told.first, *told.claimed]
+    text = gains.verdict_text(one.gains, controls.regimes(one.groups))
+    claims = [encodings.sentence(samples, one.pairs), *text.lead, *text.claims]
     bold = " ".join(filter(None, claims))
-    return [part for part in (f"**{bold}**" if bold else "", " ".join(told.rest)) if part]
+    return [part for part in (f"**{bold}**" if bold else "", " ".join(text.others)) if part]
 
 
 def _gains(compared: Sequence[Compared]) -> dict[tuple[str, ...], list[str]]:

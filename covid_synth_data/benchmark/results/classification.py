@@ -82,7 +82,7 @@ class Fitting(FrozenModel):
     validation_auc: Share | None = None
 
 
-# No model: a leaderboard holds millions of them, and an object of slots takes a third of the memory.
+# No model: a leaderboard holds millions of them, and an object of slots takes far less memory.
 @dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class Prediction:
     """One film of the test set: `label` and the places of `probabilities` are those of the result's
