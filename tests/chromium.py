@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -183,6 +183,13 @@ class Page:
         )
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
+
+    def until(self, true: str | Callable[[], bool]) -> None:
+        """Wait until an expression or a function is true; a fixed wait is too short on a busy machine."""
+        deadline = time.monotonic() + PATIENCE
+        while not (true() if callable(true) else self.js(true)):
+            assert time.monotonic() < deadline, "it did not become true"
+            time.sleep(0.02)
 
     def text(self, selector: str) -> str:
         """What is visible of an element."""

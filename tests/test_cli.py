@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -44,10 +44,10 @@ def test_the_version(shell):
 def test_import_is_light():
     code = """
 import json, sys, time
-start = time.perf_counter()
+start = time.process_time()
 import covid_synth_data.cli
 heavy = [m for m in ("torch", "datasets", "pandas", "pyarrow", "numpy") if m in sys.modules]
-print(json.dumps([time.perf_counter() - start, heavy]))
+print(json.dumps([time.process_time() - start, heavy]))
 """
     run = [subprocess.run([sys.executable, "-c", code], capture_output=True, check=True) for _ in range(2)]
     seconds, heavy = json.loads(run[1].stdout)
@@ -57,9 +57,9 @@ print(json.dumps([time.perf_counter() - start, heavy]))
 
 def test_help_is_quick():
     command("--help")
-    start = time.perf_counter()
+    start = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     done = command("--help")
-    assert time.perf_counter() - start < 3  # about 0.5 s; the bound is for a busy machine
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - start < 2  # about 0.5 s
     assert done.returncode == 0
     assert done.stderr == ""
     for name in ("info", "sources", "tasks", "verify", "mix", "sample", "benchmark", "quickstart"):

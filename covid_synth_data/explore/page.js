@@ -192,16 +192,21 @@
 
   function close() {
     byId("detail").close();
+    toTile();
   }
 
-  byId("detail").addEventListener("close", () => {
+  // The browser gives the focus to the tile that opened the image; the keys go on from the one seen last.
+  function toTile() {
+    if (byId("detail").open) return;
     const at = shown.indexOf(current);
     if (at >= 0 && (at < start || at >= start + PAGE)) {
       start = Math.floor(at / PAGE) * PAGE;
       grid();
     }
     focus(byId("grid").querySelector(`[data-row="${current}"]`));
-  });
+  }
+
+  byId("detail").addEventListener("close", toTile); // comes late, and alone where a gesture closes
   document.addEventListener("click", (event) => {
     const button = event.target.closest(".tile");
     if (button) open(Number(button.dataset.row));
@@ -219,7 +224,10 @@
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input[type=search], select")) return;
     if (byId("detail").open) {
-      if (event.key === "ArrowLeft") step(-1);
+      if (event.key === "Escape") {
+        event.preventDefault();
+        close();
+      } else if (event.key === "ArrowLeft") step(-1);
       else if (event.key === "ArrowRight") step(1);
       else if (event.key.toLowerCase() === "m" && !byId("mask-choice").hidden) byId("mask-on").click();
       return;
