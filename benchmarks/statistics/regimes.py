@@ -40,11 +40,15 @@ SETS = {
         "results/external-pairs-2.0.0.tar.xz",
     ),
     "external-re-encoded": ("results/external-2.0.0-re-encoded.tar.xz",),
+    "external-harmonised": ("results/external-2.0.0-harmonised.tar.xz",),
+    "external-128px": ("other-results/external-128px.tar.xz",),
+    "external-half-samples-harmonised": ("results/external-half-samples-2.0.0-harmonised.tar.xz",),
     "external-half-samples": (
         "results/external-half-samples-2.0.0.tar.xz",
         "results/external-half-samples-reduced-2.0.0.tar.xz",
         "results/external-half-samples-one-encoding-2.0.0.tar.xz",
     ),
+    "calibration": ("results/calibration-1.0.0.tar.xz",),
     "same-source": ("results/same-source-1.0.0.tar.xz", "results/same-source-released-1.0.0.tar.xz"),
     "same-source-cv": (
         "results/same-source-cv-1.0.0.tar.xz",
@@ -85,7 +89,7 @@ def of_suite(groups: Sequence[Group]) -> dict[str, Any]:
     over: dict[str, dict[str, Any]] = {}
     for pair in pairs:
         over.setdefault(pair.baseline, {})[pair.regime] = (
-            over_draws(samples, pair) if half_samples else over_films(pairs, pair)
+            over_draws(samples, pairs, pair) if half_samples else over_films(pairs, pair)
         )
     return {
         "suite": f"{first.suite} {first.suite_version}",
@@ -132,8 +136,10 @@ def over_films(pairs: Sequence[Pair], pair: Pair) -> dict[str, Any]:
     return content
 
 
-def over_draws(samples: Sequence[Sample], pair: Pair) -> dict[str, Any]:
-    """The differences of a pair with intervals that cover other training patients too."""
+def over_draws(samples: Sequence[Sample], pairs: Sequence[Pair], pair: Pair) -> dict[str, Any]:
+    """The differences of a pair with intervals that cover other training patients too; under "of the mean"
+    with those of the mean of the draws."""
+    of_the_mean = over_films(pairs, pair)
     baseline, regime = (
         next(sample for sample in samples if sample.regime == name).of_seeds(pair.seeds)
         for name in (pair.baseline, pair.regime)
@@ -142,7 +148,7 @@ def over_draws(samples: Sequence[Sample], pair: Pair) -> dict[str, Any]:
     for name, metric in SHORT.items():
         found = over_training_sets(baseline[gains.METRICS[metric]], regime[gains.METRICS[metric]])
         content[name] = {key: digits(getattr(found, key)) for key in ("difference", "low", "high")}
-        content[name] |= {"above": found.above, "draws": found.draws}
+        content[name] |= {"above": found.above, "draws": found.draws, "of the mean": of_the_mean[name]}
     return content
 
 

@@ -75,7 +75,7 @@ def cell(suites: dict[str, Numbers], row: Entry, column: Entry) -> str:
     suite = suites[row.suite or column.suite or next(iter(suites))]
     regime = (column.regime or "{}").format(row.regime or "")
     kind, _, name = (column.value or row.value or "").rpartition(" ")
-    if kind in ("gain", "p", "above"):
+    if kind in DIFFERENCES:
         over = suite["over"][(row.over or column.over or suite["best"]).format(row.regime or "")]
         found = over.get(regime, {}).get(name)
         return "" if found is None else DIFFERENCES[kind](found)
@@ -96,6 +96,8 @@ def own_value(regime: dict[str, Any], value: str) -> str:
         return f"{regime[value]:.3f}"
     if form == "by seed":
         return ", ".join(f"{one:.3f}" for one in regime[metric]["by seed"])
+    if form == "range":
+        return f"{min(regime[metric]['by seed']):.3f}, {max(regime[metric]['by seed']):.3f}"
     if form == "mean":
         return f"{regime[metric]['value']:.3f}"
     found = regime.get(value)
@@ -117,10 +119,17 @@ def percent(share: float) -> int:
     return round(100 * share)
 
 
+def difference(found: dict[str, float]) -> str:
+    """A difference with its limits and signs."""
+    return f"{signed(found['difference'])} [{signed(found['low'])}, {signed(found['high'])}]"
+
+
 DIFFERENCES: dict[str, Callable[[dict[str, Any]], str]] = {
-    "gain": lambda one: f"{signed(one['difference'])} [{signed(one['low'])}, {signed(one['high'])}]",
-    "p": lambda one: f"{one['corrected p']:.2g}",
+    "gain": difference,
+    "p": lambda one: f"{one['corrected p']:.2g}" if "corrected p" in one else "",
     "above": lambda one: f"{one['above']} of {one['draws']}",
+    "mean gain": lambda one: difference(one["of the mean"]),
+    "mean p": lambda one: f"{one['of the mean']['p']:.2g}",
 }
 
 
