@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from covid_synth_data import catalog, schema
 from covid_synth_data.errors import (
+    ConfigError,
     CorruptRelease,
     CovidSynthError,
     HubError,
@@ -69,15 +71,43 @@ def _entry_of(dataset: str, config: str, subset: manifest.Subset) -> catalog.Dat
 
 
 def repository(name: str) -> str:
-    """The Hub repository of a dataset; ORG/DATASET is one already, a fork or a mirror's."""
-    return name if "/" in name else catalog.REPOSITORIES[entry(name).dataset]
+    """The Hub repository of a dataset; ORG/DATASET is one already, a fork or a mirror's.
+
+    Raises `UnknownName`, and `ConfigError` for what can be no repository, as a path.
+    """
+    if "/" not in name:
+        return catalog.REPOSITORIES[entry(name).dataset]
+    if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) is None:
+        raise ConfigError(
+            f"{name} is no repository",
+            found=repr(name),
+            expected="ORG/DATASET",
+            hint="name a dataset or its repository; load_dataset reads a release folder by its path",
+        )
+    return name
 
 
-def release_folder(name: str, version: str | None = None, root: str | Path | None = None) -> Path:
+def named(name: str | Path, root: str | Path | None) -> tuple[str, str | Path | None]:
+    """The dataset `name`, and the folder to read it from: `root`, or that of which `name` is the path.
+
+    A path is a `Path`, begins with ".", "/" or "~", or is that of a folder with a manifest. Raises
+    `ReleaseError` and `CorruptRelease` where it leads to no release.
+    """
+    text, folder = str(name), Path(name).expanduser()
+    if root is not None:
+        return text, root
+    given = isinstance(name, Path) or text.startswith((".", "/", "~"))
+    if given or ("/" in text and (folder / manifest.NAME).is_file()):
+        return manifest.read(folder).name, folder
+    return text, None
+
+
+def release_folder(name: str | Path, version: str | None = None, root: str | Path | None = None) -> Path:
     """The folder with the manifest of a release; found where `load_dataset` finds the same arguments.
 
     Of a release on the Hub it holds the manifest, in the cache, and what else was fetched before.
     """
+    name, root = named(name, root)
     if root is not None:
         folder = _folder(Path(root).expanduser(), entry(name).dataset)
         _listed(folder, version)
@@ -89,11 +119,12 @@ def release_folder(name: str, version: str | None = None, root: str | Path | Non
     return hub.fetch(repo, hub.resolve(repo, version)).folder
 
 
-def folder_with_cards(name: str, version: str | None = None, root: str | Path | None = None) -> Path:
+def folder_with_cards(name: str | Path, version: str | None = None, root: str | Path | None = None) -> Path:
     """`release_folder`, with the cards of the weights of all subsets: fetched where the release is cached.
 
     The cards say what the generators learned from (`verification.trained_on`). Raises what `fetch` raises.
     """
+    name, root = named(name, root)
     folder = release_folder(name, version, root)
     place = _here(name, (), version) if root is None else None
     if root is None and (place is None or place.kind == "cache"):
@@ -104,14 +135,14 @@ def folder_with_cards(name: str, version: str | None = None, root: str | Path | 
 
 
 def release_manifest(
-    name: str, version: str | None = None, root: str | Path | None = None
+    name: str | Path, version: str | None = None, root: str | Path | None = None
 ) -> manifest.Manifest:
     """The manifest of a release, which is looked for where `load_dataset` looks with the same arguments."""
     return manifest.read(release_folder(name, version, root))
 
 
 def load_dataset(
-    name: str,
+    name: str | Path,
     config: str | None = None,
     split: str = "train",
     version: str | None = None,
@@ -121,18 +152,19 @@ def load_dataset(
     """A config of a released dataset, in `schema.SYNTHETIC_COLUMNS`; `image` is decoded when it is read, as
     8-bit grey ("L"), whatever its codec.
 
-    `name` is a dataset, or a repository of it (ORG/DATASET). `root` is a release folder, or a folder that
-    holds one named like the dataset. Without `root` a dataset is looked for in the cache, in the `releases/`
-    of a checkout, in the folders that COVID_SYNTH_RELEASES names, and on the Hub (`release.places`). A
-    repository is read from the Hub alone, or from the mirror that HF_ENDPOINT names. `version` is X.Y.Z, or
-    "latest" for the newest published. None stands for the newest on this machine or, where there is none, for
-    the newest published. What is on this machine needs no network. What comes from the Hub is compared with
-    the manifest before its first use.
+    `name` is a dataset, a repository of it (ORG/DATASET), or the path of a release folder (`named`). `root`
+    is a release folder, or a folder that holds one named like the dataset. Without `root` a dataset is looked
+    for in the cache, in the `releases/` of a checkout, in the folders that COVID_SYNTH_RELEASES names, and on
+    the Hub (`release.places`). A repository is read from the Hub alone, or from the mirror that HF_ENDPOINT
+    names. `version` is X.Y.Z, or "latest" for the newest published. None stands for the newest on this
+    machine or, where there is none, for the newest published. What is on this machine needs no network. What
+    comes from the Hub is compared with the manifest before its first use.
 
     With `streaming` the result is a `datasets.IterableDataset` that reads shards as it goes; shards that are
     not in the cache are not checked. Raises `UnknownName`, `ReleaseError` when the version or config is not
     there, `CorruptRelease` when files of the config are missing, cut short or changed, `HubError`.
     """
+    name, root = named(name, root)
     chosen = entry(name, config, root)
     if split != "train":
         raise UnknownName("split", split, ["train"])

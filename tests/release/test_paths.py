@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import covid_synth_data as csd
+from covid_synth_data.errors import ConfigError, ReleaseError, UnknownName
 from covid_synth_data.files.cache import cache_folder
+from covid_synth_data.release import loading, manifest
 
 NAMES = ("x [v1]", "a::b", "100% *really*?", "hf:", "parquet", "csv", "train", "ä ö#ü", "{a,b}", "~")
 
@@ -33,6 +35,26 @@ def test_a_root_in_the_working_directory(world, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     assert len(csd.load_dataset("covid-synth-cxr", "gnc", root=name)) == 24
     assert len(list(csd.load_dataset("covid-synth-cxr", "gnc", root=name, streaming=True))) == 24
+
+
+def test_the_path_in_place_of_the_name(world, tmp_path, monkeypatch):
+    """As plain `datasets` has it; a path that leads nowhere is no repository."""
+    shutil.copytree(world.release, tmp_path / "made" / "mine")
+    monkeypatch.chdir(tmp_path)
+    absolute = tmp_path / "made" / "mine"
+    for name in (absolute, str(absolute), "made/mine", "./made/mine", Path("made/mine")):
+        assert len(csd.load_dataset(name, "gnc")) == 24
+        assert len(list(csd.load_dataset(name, "gnc", streaming=True))) == 24
+        assert loading.release_manifest(name) == manifest.read(absolute)
+        assert loading.folder_with_cards(name).resolve() == absolute
+    for name in ("./made", Path("made"), absolute.parent, "~/no-such"):
+        with pytest.raises(ReleaseError, match=r"is not a release; found no (manifest\.json|such folder)"):
+            csd.load_dataset(name, "gnc")
+    for name in ("made/x/y", "../mine", "a b/c"):
+        with pytest.raises(ConfigError, match="is no repository; found .*; expected ORG/DATASET"):
+            loading.fetch(name)
+    with pytest.raises(UnknownName):
+        csd.load_dataset("made/x/y", "gnc")
 
 
 def test_the_home_folder(world, shell, monkeypatch):
