@@ -156,10 +156,11 @@ def _hub_file(file: str) -> Path:
 
 NETWORKS: Final[dict[str, Callable[[str], FeatureNetwork]]] = {
     "efficientnet-lite0": functools.partial(_classifier, "lite0-frozen", "imagenet"),
+    "efficientnet-lite2": functools.partial(_classifier, "lite2-frozen", "imagenet"),
     "xrv-densenet121": functools.partial(_classifier, "xrv-densenet121-frozen", "xrv"),
     "densenet121": functools.partial(_classifier, "densenet121", "imagenet"),
     "resnet50": functools.partial(_classifier, "resnet50", "imagenet"),
     "inception-v3": _inception,
     "rad-dino": _rad_dino,
 }
-"""How each is built. The weights of the first come in a package; those of others must be on this machine."""
+"""How each is built. Packages bring the weights of the first two; others must be on this machine."""

