@@ -40,6 +40,7 @@ SETS = {
         "results/external-pairs-2.0.0.tar.xz",
     ),
     "external-re-encoded": ("results/external-2.0.0-re-encoded.tar.xz",),
+    "external-lite2": ("results/external-lite2-2.0.0.tar.xz",),
     "external-harmonised": ("results/external-2.0.0-harmonised.tar.xz",),
     "external-128px": ("other-results/external-128px.tar.xz",),
     "external-half-samples-harmonised": ("results/external-half-samples-2.0.0-harmonised.tar.xz",),
@@ -49,7 +50,11 @@ SETS = {
         "results/external-half-samples-one-encoding-2.0.0.tar.xz",
     ),
     "calibration": ("results/calibration-1.0.0.tar.xz",),
-    "same-source": ("results/same-source-1.0.0.tar.xz", "results/same-source-released-1.0.0.tar.xz"),
+    "same-source": (
+        "results/same-source-1.0.0.tar.xz",
+        "results/same-source-released-1.0.0.tar.xz",
+        "results/same-source-gnc-1.0.0.tar.xz",
+    ),
     "same-source-cv": (
         "results/same-source-cv-1.0.0.tar.xz",
         "results/same-source-cv-placebos-1.0.0.tar.xz",
@@ -59,6 +64,11 @@ SETS = {
     "same-source-cv-half-samples": ("results/same-source-cv-half-samples-1.0.0.tar.xz",),
     "same-source-cv-splits": ("results/same-source-cv-splits-1.0.0.tar.xz",),
     "same-source-cv-96px": ("results/same-source-cv-96px-1.0.0.tar.xz",),
+    "same-source-cv-lite2": ("results/same-source-cv-lite2-1.0.0.tar.xz",),
+    "zunair2021": ("results/zunair2021-3.0.0.tar.xz",),
+    "menon2020-binary": ("results/menon2020-binary-3.0.0.tar.xz",),
+    "menon2020-four-class": ("results/menon2020-four-class-2.0.0.tar.xz",),
+    "hussain2022": ("results/hussain2022-2.0.0.tar.xz",),
     "source-matched": ("results/source-matched-2.0.0.tar.xz",),
 }
 """The archives of each file of numbers. Regimes of several archives are compared together."""
@@ -83,7 +93,8 @@ def of_suite(groups: Sequence[Group]) -> dict[str, Any]:
     """The regimes of one suite and model: their values, differences from each baseline, the gap closed."""
     first = groups[0].first
     samples = [group.sample for group in groups]
-    positives = sum(label for _, label in samples[0].films)
+    positive = first.classes.index(first.positive)
+    positives = sum(label == positive for _, label in samples[0].films)
     pairs, chosen = compare(samples), to_beat(samples)
     half_samples = first.suite.endswith(f"@{HALF_SAMPLES}")
     over: dict[str, dict[str, Any]] = {}

@@ -182,12 +182,13 @@ def read_contrasts(*names: str) -> Callable[[Path], dict[str, Numbers]]:
     return read
 
 
-def read_aims(benchmarks: Path) -> dict[str, Numbers]:
-    """Frozen networks and networks trained end to end, each as a suite."""
-    return {
-        name: next(iter(read_regimes(benchmarks, name).values()))
-        for name in ("same-source-cv", "same-source-cv-96px")
-    }
+def read_each(*names: str) -> Callable[[Path], dict[str, Numbers]]:
+    """A reader of several files of benchmarks/statistics/regimes.py, each as a suite of that name."""
+
+    def read(benchmarks: Path) -> dict[str, Numbers]:
+        return {name: next(iter(read_regimes(benchmarks, name).values())) for name in names}
+
+    return read
 
 
 def read_painting(benchmarks: Path) -> dict[str, Numbers]:
@@ -235,7 +236,21 @@ READERS: dict[str, Callable[[Path], dict[str, Numbers]]] = {
     "untested-images": read_untested,
     "painting": read_painting,
     "localisation": read_localisation,
-    "same-source-cv-aims": read_aims,
+    "same-source-cv-aims": read_each("same-source-cv", "same-source-cv-96px"),
+    "overview": read_each(
+        "same-source-cv",
+        "same-source-cv-96px",
+        "same-source-cv-lite2",
+        "external",
+        "external-re-encoded",
+        "external-lite2",
+        "same-source",
+        "source-matched",
+        "zunair2021",
+        "menon2020-binary",
+        "menon2020-four-class",
+        "hussain2022",
+    ),
     "external-seed1": read_contrasts("external-seed1-one-encoding"),
     "external-contrasts": read_contrasts("external-controls", "external-controls-half-samples"),
 }
