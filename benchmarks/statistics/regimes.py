@@ -67,7 +67,6 @@ SETS = {
     "same-source-cv-lite2": ("results/same-source-cv-lite2-1.0.0.tar.xz",),
     "zunair2021": ("results/zunair2021-3.0.0.tar.xz",),
     "menon2020-binary": ("results/menon2020-binary-3.0.0.tar.xz",),
-    "menon2020-four-class": ("results/menon2020-four-class-2.0.0.tar.xz",),
     "hussain2022": ("results/hussain2022-2.0.0.tar.xz",),
     "source-matched": ("results/source-matched-2.0.0.tar.xz",),
 }

@@ -44,10 +44,10 @@ _MODULES: Final = {
 }
 """Name of the source to its module in this package, in the order in which they are listed."""
 
-_BUILT_IN: Final = ("phantom", "ct-phantom")
+BUILT_IN: Final = ("phantom", "ct-phantom")
 """Sources that are made by a procedure and look at no root."""
 
-_ROOTLESS: Final = ("rsna", *_BUILT_IN)
+_ROOTLESS: Final = ("rsna", *BUILT_IN)
 """Sources whose rows can be read without a root: metadata from a package, or made by a procedure."""
 
 _VIEWS: Final = ("frontal", "all")
@@ -80,7 +80,7 @@ def read_source(name: str, root: str | Path | None = None, **options: Any) -> pd
                 expected="one of " + ", ".join(allowed) if allowed else "no options",
                 hint="remove it",
             )
-    folder = disk.resolve_root(root) if name not in _BUILT_IN else None
+    folder = disk.resolve_root(root) if name not in BUILT_IN else None
     if folder is None and name not in _ROOTLESS:
         raise disk.missing(_info(name), f"no root, and {disk.ENVIRONMENT} is not set")
     frame: pd.DataFrame = module.read(folder, **options)
@@ -148,7 +148,7 @@ def source_status(name: str, root: str | Path | None = None) -> SourceStatus:
     info = _info(name)
     if name in (mine := own.declared()):
         return _own_status(mine[name])
-    if name in _BUILT_IN:
+    if name in BUILT_IN:
         return SourceStatus(
             name, None, info.expected_images, info.expected_images, 0, "built in, made when asked for"
         )

@@ -1,8 +1,9 @@
-"""Tested films of a declared source that are films of a public set under another name.
+"""Tested films that are films behind a config under another name.
 
-A release names the films that its generators learned from as their public sets do. A folder of the user may
-hold copies of these films under names of its own, which no comparison of names finds, and an image that was
-translated from a film need not look like it. So the films themselves are compared, where they are here.
+A release names the films that its generators learned from as their sets do. Another set, or a folder of the
+user, may hold copies of these films under names of its own, which no comparison of names finds, and an image
+that was translated from a film need not look like it. So the films themselves are compared, where they are
+here.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from covid_synth_data.errors import LeakError
 from covid_synth_data.files.pixels import file_of
-from covid_synth_data.sources import list_sources, own, read_source, source_status
+from covid_synth_data.sources import BUILT_IN, list_sources, own, read_source, source_status
 from covid_synth_data.sources.patients import canonical_id
 from covid_synth_data.splits import duplicates, leaks
 
@@ -27,14 +28,15 @@ NAMED: Final = 5
 
 
 class OtherNames:
-    """Compares films of declared sources in validation and test with those behind a config, each config once.
+    """Compares the films in validation and test with those behind a config, each config once.
 
-    It looks at films of other sources alone: within a task, copies of a film are known by the protocol.
+    Films that the task trains on are passed over: the protocol has put their copies on the same side.
     """
 
     def __init__(self, splits: datasets.DatasetDict, root: str | Path | None) -> None:
-        """`splits` holds validation and test; `root` the public sets, as `sources.read_source` takes it."""
+        """`splits` holds the parts of a task; `root` the public sets, as `sources.read_source` takes it."""
         self._splits, self._root, self._own = splits, root, own.declared().keys()
+        self._trained = set(splits["train"]["image_id"][:]) if "train" in splits else set()
         self._notes: dict[str, list[str]] = {}
 
     def check(
@@ -47,8 +49,6 @@ class OtherNames:
 
         Parts in `saw` may have some, as for `released.check_generators`.
         """
-        if not self._own:
-            return []
         if config not in self._notes:
             names = {*trained_on.films, *_made_from(rows)}
             self._notes[config] = self._check(config, names, set(trained_on.patients), saw)
@@ -57,10 +57,12 @@ class OtherNames:
     def _check(
         self, config: str, names: Collection[str], patients: Collection[str], saw: Sequence[str]
     ) -> list[str]:
-        held = {part: self._films(part) for part in ("validation", "test")}
-        names = {name for name in names if name.partition("/")[0] not in self._own}
-        if not names or not any(held.values()):
+        # Films of the user that were learned from are compared by name, and phantoms are drawn.
+        passed_over = {*self._own, *BUILT_IN}
+        names = {name for name in names if name.partition("/")[0] not in passed_over} - self._trained
+        if not names:
             return []
+        held = {part: self._films(part) for part in ("validation", "test")}
         known = self._behind(names, patients)
         missing = len(names - known.keys())
         notes = []
@@ -78,22 +80,17 @@ class OtherNames:
                     f"the {part} part has copies of films that {config} was made from or learned from",
                     found=f"{len(copies)}, e.g. {copies[0]}",
                     expected="none",
-                    hint="take these films out of your source, or leave the config out",
+                    hint="leave the config out, or take these films out where the source is yours",
                     lines=copies[:NAMED],
                 )
         return notes
 
     def _films(self, part: str) -> dict[str, tuple[str, bytes | None]]:
-        """The file, or the bytes, of each film of a declared source in this part."""
+        """The file, or the bytes, of each film of this part."""
         import datasets
 
-        rows = self._splits[part]
-        (sources,) = leaks.values_of(rows, "source_dataset")
-        kept = rows.select([row for row, source in enumerate(sources) if source in self._own])
-        if not len(kept):
-            return {}
-        kept = kept.select_columns(["image_id", "image"])
-        read = kept.cast_column("image", datasets.Image(decode=False))[:]
+        rows = self._splits[part].select_columns(["image_id", "image"])
+        read = rows.cast_column("image", datasets.Image(decode=False))[:]
         return {
             name: (file_of(cell["path"] or ""), cell["bytes"])
             for name, cell in zip(read["image_id"], read["image"], strict=True)
@@ -108,7 +105,7 @@ class OtherNames:
                 continue
             frame = read_source(info.name, self._root)
             mine = frame["image_id"].isin(names) | frame["patient_id"].map(canonical_id).isin(patients)
-            frame = frame[mine & (frame["path"] != "")]
+            frame = frame[mine & ~frame["image_id"].isin(self._trained) & (frame["path"] != "")]
             films |= dict(zip(frame["image_id"].map(str), frame["path"].map(str), strict=True))
         return films
 
@@ -120,7 +117,7 @@ def _made_from(rows: datasets.Dataset) -> set[str]:
 
 
 def _copies(known: dict[str, str], films: dict[str, tuple[str, bytes | None]]) -> list[str]:
-    """Which of `films` look like a known one, in words."""
+    """Which of `films` look like a known one of another name, in words."""
     if not known or not films:
         return []
     paths, contents = zip(*films.values(), strict=True)
@@ -128,5 +125,9 @@ def _copies(known: dict[str, str], films: dict[str, tuple[str, bytes | None]]) -
     pairs = duplicates.between(prints, len(known), duplicates.SAME_FILM).tolist()
     theirs, mine = list(known), list(films)
     # One known film is named for each of mine.
-    found = {mine[second - len(known)]: theirs[first] for first, second in pairs}
+    found = {
+        mine[second - len(known)]: theirs[first]
+        for first, second in pairs
+        if mine[second - len(known)] != theirs[first]
+    }
     return [f"{name} = {found[name]}" for name in sorted(found)]

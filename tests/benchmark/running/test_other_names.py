@@ -1,4 +1,4 @@
-"""Tested films of a declared source that are films of a public set under another name are found by look."""
+"""Tested films that are films behind a config under another name are found by look."""
 
 from __future__ import annotations
 
@@ -78,11 +78,34 @@ def test_a_copy_of_a_film_behind_the_config_is_refused(root, tmp_path, rows, lea
     assert notes == [f"1 {part} films are copies of films behind gnc"]
 
 
-def test_a_public_film_under_its_own_name_is_not_looked_at(root, tmp_path):
+def test_a_film_under_its_own_name_passes(root, tmp_path):
     """Names are compared elsewhere, and a suite may allow what they have in common."""
     renamed(root, tmp_path, 3)
-    names = OtherNames(held_out(tmp_path, source=PUBLIC), root)
-    assert names.check("gnc", made_from("film-3"), NOTHING, ()) == []
+    parts = held_out(tmp_path, source=PUBLIC)
+    own_name = [f"{PUBLIC}/film-1", f"{PUBLIC}/film-3"]
+    parts["test"] = parts["test"].remove_columns("image_id").add_column("image_id", own_name)
+    assert OtherNames(parts, root).check("gnc", made_from("film-3"), NOTHING, ()) == []
+
+
+@pytest.mark.parametrize("source", ["radiography", PUBLIC])
+def test_a_copy_in_another_public_set_is_refused(root, tmp_path, source):
+    renamed(root, tmp_path, 3)
+    names = OtherNames(held_out(tmp_path, source=source), root)
+    with pytest.raises(LeakError, match=f"test part .*{source}/3 = {PUBLIC}/film-3"):
+        names.check("gnc", made_from("film-3"), NOTHING, ())
+
+
+def test_films_that_the_task_trains_on_are_passed_over(root, tmp_path):
+    """Their copies are where the protocol has put them; a film of the same patient is still compared."""
+    renamed(root, tmp_path, 3)
+    parts = held_out(tmp_path, source="radiography")
+    trained = parts["test"].select([0]).remove_columns("image_id")
+    parts["train"] = trained.add_column("image_id", [f"{PUBLIC}/film-3"])
+    assert OtherNames(parts, root).check("gnc", made_from("film-3"), NOTHING, ()) == []
+    parts["train"] = trained.add_column("image_id", [f"{PUBLIC}/film-1"])
+    with pytest.raises(LeakError, match=f"radiography/3 = {PUBLIC}/film-3"):
+        learned = Learned(films=[f"{PUBLIC}/film-2"], patients=[f"{PUBLIC}:3"])
+        OtherNames(parts, root).check("gnc", made_from("film-1"), learned, ())
 
 
 def test_what_could_not_be_compared_is_noted(root, tmp_path, shell):
@@ -92,6 +115,6 @@ def test_what_could_not_be_compared_is_noted(root, tmp_path, shell):
     assert note.startswith("1 of 2 films behind gnc are not here")
     (note,) = OtherNames(held_out(tmp_path), None).check("gnc", made_from("film-2", "film-3"), NOTHING, ())
     assert note.startswith("2 of 2 films")
-    # Without a declared source there is nothing to look for.
     assert shell("source", "remove", "mine").code == 0
-    assert OtherNames(held_out(tmp_path), None).check("gnc", made_from("film-2"), NOTHING, ()) == []
+    (note,) = OtherNames(held_out(tmp_path), None).check("gnc", made_from("film-2"), NOTHING, ())
+    assert note.startswith("1 of 1 films")
