@@ -40,7 +40,7 @@ SETS = {
         "results/external-pairs-2.0.0.tar.xz",
     ),
     "external-re-encoded": ("results/external-2.0.0-re-encoded.tar.xz",),
-    "external-lite2": ("results/external-lite2-2.0.0.tar.xz",),
+    "external-lite2": ("other-results/external-lite2-2.0.0.tar.xz",),
     "external-harmonised": ("results/external-2.0.0-harmonised.tar.xz",),
     "external-128px": ("other-results/external-128px.tar.xz",),
     "external-half-samples-harmonised": ("results/external-half-samples-2.0.0-harmonised.tar.xz",),
@@ -53,7 +53,7 @@ SETS = {
     "same-source": (
         "results/same-source-1.0.0.tar.xz",
         "results/same-source-released-1.0.0.tar.xz",
-        "results/same-source-gnc-1.0.0.tar.xz",
+        "other-results/same-source-gnc-1.0.0.tar.xz",
     ),
     "same-source-cv": (
         "results/same-source-cv-1.0.0.tar.xz",
@@ -64,10 +64,9 @@ SETS = {
     "same-source-cv-half-samples": ("results/same-source-cv-half-samples-1.0.0.tar.xz",),
     "same-source-cv-splits": ("results/same-source-cv-splits-1.0.0.tar.xz",),
     "same-source-cv-96px": ("results/same-source-cv-96px-1.0.0.tar.xz",),
-    "same-source-cv-lite2": ("results/same-source-cv-lite2-1.0.0.tar.xz",),
     "zunair2021": ("results/zunair2021-3.0.0.tar.xz",),
     "menon2020-binary": ("results/menon2020-binary-3.0.0.tar.xz",),
-    "hussain2022": ("results/hussain2022-2.0.0.tar.xz",),
+    "hussain2022": ("other-results/hussain2022-2.0.0.tar.xz",),
     "source-matched": ("results/source-matched-2.0.0.tar.xz",),
 }
 """The archives of each file of numbers. Regimes of several archives are compared together."""

@@ -3,7 +3,7 @@
     python benchmarks/statistics/tested_copies.py --root DIR
 
 Names tell that two films are one only within a set; here films are compared by look. The tested films are
-those of the predictions in benchmarks/results. A film that the suite itself trains on is behind a config
+those of the predictions in the archives. A film that the suite itself trains on is behind a config
 without harm, as long as no tested film looks like it: so all films behind a config are compared.
 """
 
@@ -14,7 +14,6 @@ import json
 import re
 import sys
 import tarfile
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,8 @@ ARCHIVES = (
 def tested(archive: str) -> set[str]:
     """The ids of all films that the results of an archive are tested on: all regimes and seeds share them."""
     names: set[str] = set()
-    with tarfile.open(BENCHMARKS / f"results/{archive}.tar.xz") as packed:
+    (path,) = BENCHMARKS.glob(f"*results/{archive}.tar.xz")
+    with tarfile.open(path) as packed:
         for member in packed:
             if re.search(r"/real/seed-0\.", member.name) and (file := packed.extractfile(member)):
                 names |= {row["image_id"] for row in json.load(file)["predictions"]}
@@ -74,15 +74,13 @@ def files(names: Iterable[str], root: str) -> dict[str, str]:
     return found
 
 
-def copies(known: dict[str, str], films: dict[str, str]) -> dict[str, str]:
-    """Films that look like a known one, with that."""
-    if not known or not films:
-        return {}
+def copies(known: dict[str, str], films: dict[str, str]) -> list[tuple[str, str]]:
+    """Films with each known one that they look like."""
     paths = [*known.values(), *films.values()]
     prints = duplicates.fingerprints(paths, [None] * len(paths))
     theirs, mine = list(known), list(films)
     pairs = duplicates.between(prints, len(known), duplicates.SAME_FILM).tolist()
-    return {mine[second - len(known)]: theirs[first] for first, second in pairs}
+    return [(mine[second - len(known)], theirs[first]) for first, second in pairs]
 
 
 def main() -> None:
@@ -90,24 +88,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--root", required=True)
     root = parser.parse_args().root
-    known = {(config, how): files(names, root) for config in CONFIGS for how, names in behind(config).items()}
-    content: dict[str, Any] = {
-        "command": "python benchmarks/statistics/tested_copies.py --root DIR",
-        "films behind": {f"{config}, {how}": len(paths) for (config, how), paths in known.items()},
-        "suites": {},
-    }
+    names = {f"{config}, {how}": ids for config in CONFIGS for how, ids in behind(config).items()}
+    known = files(set().union(*names.values()), root)
+    suites: dict[str, Any] = {}
     for archive in ARCHIVES:
         films = files(tested(archive), root)
-        found = {pair: copies(paths, films) for pair, paths in known.items()}
-        content["suites"][archive] = {
-            "tested": len(films),
-            "copies": {
-                f"{config}, {how}": dict(Counter(name.partition("/")[0] for name in pairs.values()))
-                for (config, how), pairs in found.items()
-                if pairs
-            },
-        }
-        sys.stdout.write(f"{archive} {content['suites'][archive]}\n")
+        pairs = copies(known, films)
+        alike = {what: {one for one, other in pairs if other in ids} for what, ids in names.items()}
+        suites[archive] = {"tested": len(films), "copies": {k: len(v) for k, v in alike.items() if v}}
+        sys.stdout.write(f"{archive} {suites[archive]}\n")
+        sys.stdout.flush()
+    content = {
+        "command": "python benchmarks/statistics/tested_copies.py --root DIR",
+        "films behind": {what: len(ids & known.keys()) for what, ids in names.items()},
+        "suites": suites,
+    }
     write_text(OUT, json.dumps(content, indent=1) + "\n")
 
 

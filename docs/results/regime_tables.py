@@ -240,7 +240,6 @@ READERS: dict[str, Callable[[Path], dict[str, Numbers]]] = {
     "overview": read_each(
         "same-source-cv",
         "same-source-cv-96px",
-        "same-source-cv-lite2",
         "external",
         "external-re-encoded",
         "external-lite2",
