@@ -103,8 +103,8 @@ def test_films_that_the_task_trains_on_are_passed_over(root, tmp_path):
     parts["train"] = trained.add_column("image_id", [f"{PUBLIC}/film-3"])
     assert OtherNames(parts, root).check("gnc", made_from("film-3"), NOTHING, ()) == []
     parts["train"] = trained.add_column("image_id", [f"{PUBLIC}/film-1"])
+    learned = Learned(films=[f"{PUBLIC}/film-2"], patients=[f"{PUBLIC}:3"])
     with pytest.raises(LeakError, match=f"radiography/3 = {PUBLIC}/film-3"):
-        learned = Learned(films=[f"{PUBLIC}/film-2"], patients=[f"{PUBLIC}:3"])
         OtherNames(parts, root).check("gnc", made_from("film-1"), learned, ())
 
 
