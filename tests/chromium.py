@@ -184,10 +184,10 @@ class Page:
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
-    def until(self, true: str | Callable[[], bool]) -> None:
+    def until(self, condition: str | Callable[[], bool]) -> None:
         """Wait until an expression or a function is true; a fixed wait is too short on a busy machine."""
         deadline = time.monotonic() + PATIENCE
-        while not (true() if callable(true) else self.js(true)):
+        while not (condition() if callable(condition) else self.js(condition)):
             assert time.monotonic() < deadline, "it did not become true"
             time.sleep(0.02)
 

@@ -95,10 +95,12 @@ def of_suite(groups: Sequence[Group]) -> dict[str, Any]:
     positives = sum(label == positive for _, label in samples[0].films)
     pairs, chosen = compare(samples), to_beat(samples)
     half_samples = first.suite.endswith(f"@{HALF_SAMPLES}")
+    corrected = {(gain.regime, gain.metric): gain.p for gain in gains.gains(pairs)}
     over: dict[str, dict[str, Any]] = {}
     for pair in pairs:
+        content = over_films(pair, corrected)
         over.setdefault(pair.baseline, {})[pair.regime] = (
-            over_draws(samples, pairs, pair) if half_samples else over_films(pairs, pair)
+            over_draws(samples, pair, content) if half_samples else content
         )
     return {
         "suite": f"{first.suite} {first.suite_version}",
@@ -132,23 +134,21 @@ def own_values(group: Group, sample: Sample, positives: int) -> dict[str, Any]:
     return content
 
 
-def over_films(pairs: Sequence[Pair], pair: Pair) -> dict[str, Any]:
+def over_films(pair: Pair, corrected: dict[tuple[str, str], float]) -> dict[str, Any]:
     """The differences of a pair with intervals over films and seeds; p, and p corrected in the table of the
     best baseline."""
-    corrected = {(gain.regime, gain.metric): gain.p for gain in gains.gains(pairs)} if pair.chosen else {}
     content: dict[str, Any] = {}
     for name, metric in SHORT.items():
         contrast = pair.contrasts[gains.METRICS[metric]]
         content[name] = {key: digits(getattr(contrast, key)) for key in ("difference", "low", "high", "p")}
-        if (pair.regime, metric) in corrected:
+        if pair.chosen and (pair.regime, metric) in corrected:
             content[name]["corrected p"] = digits(corrected[pair.regime, metric])
     return content
 
 
-def over_draws(samples: Sequence[Sample], pairs: Sequence[Pair], pair: Pair) -> dict[str, Any]:
+def over_draws(samples: Sequence[Sample], pair: Pair, of_the_mean: dict[str, Any]) -> dict[str, Any]:
     """The differences of a pair with intervals that cover other training patients too; under "of the mean"
-    with those of the mean of the draws."""
-    of_the_mean = over_films(pairs, pair)
+    with those of the mean of the draws, as `over_films` gives them."""
     baseline, regime = (
         next(sample for sample in samples if sample.regime == name).of_seeds(pair.seeds)
         for name in (pair.baseline, pair.regime)

@@ -2,9 +2,9 @@
 
     python benchmarks/statistics/tested_copies.py --root DIR
 
-Names tell that two films are one only within a set; here films are compared by look. The tested films are
-those of the predictions in the archives. A film that the suite itself trains on is behind a config
-without harm, as long as no tested film looks like it: so all films behind a config are compared.
+Two sets may have the same film under two names, so films are compared by look, as a run of the benchmark
+does. A run passes over films that its task trains on; here every film behind a config is compared with the
+films that the predictions in the archives are of.
 """
 
 from __future__ import annotations
@@ -14,15 +14,13 @@ import json
 import re
 import sys
 import tarfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import covid_synth_data as csd
+from covid_synth_data.benchmark.running.other_names import copies, files_of, made_from
 from covid_synth_data.files.atomic import write_text
 from covid_synth_data.release import loading
-from covid_synth_data.sources import read_source
-from covid_synth_data.splits import duplicates
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
 OUT = BENCHMARKS / "statistics/results/tested-copies.json"
@@ -54,33 +52,9 @@ def tested(archive: str) -> set[str]:
 
 def behind(config: str) -> dict[str, set[str]]:
     """The ids of the films that a config's generator learned from, and of those its images were made from."""
-    rows = csd.load_dataset(DATASET, config).select_columns(["source_dataset", "source_id"])
-    stated = zip(rows["source_dataset"][:], rows["source_id"][:], strict=True)
+    rows = csd.load_dataset(DATASET, config)
     learned = loading.release_manifest(DATASET).subsets[config].learned_from
-    return {
-        "learned from": set(learned.films) if learned else set(),
-        "made from": {f"{source}/{name}" for source, name in stated if source and name},
-    }
-
-
-def files(names: Iterable[str], root: str) -> dict[str, str]:
-    """The files of the films that are here, by id."""
-    wanted = set(names)
-    found: dict[str, str] = {}
-    for source in sorted({name.partition("/")[0] for name in wanted}):
-        frame = read_source(source, root)
-        frame = frame[frame["image_id"].isin(wanted) & (frame["path"] != "")]
-        found |= dict(zip(frame["image_id"].map(str), frame["path"].map(str), strict=True))
-    return found
-
-
-def copies(known: dict[str, str], films: dict[str, str]) -> list[tuple[str, str]]:
-    """Films with each known one that they look like."""
-    paths = [*known.values(), *films.values()]
-    prints = duplicates.fingerprints(paths, [None] * len(paths))
-    theirs, mine = list(known), list(films)
-    pairs = duplicates.between(prints, len(known), duplicates.SAME_FILM).tolist()
-    return [(mine[second - len(known)], theirs[first]) for first, second in pairs]
+    return {"learned from": set(learned.films) if learned else set(), "made from": made_from(rows)}
 
 
 def main() -> None:
@@ -89,11 +63,11 @@ def main() -> None:
     parser.add_argument("--root", required=True)
     root = parser.parse_args().root
     names = {f"{config}, {how}": ids for config in CONFIGS for how, ids in behind(config).items()}
-    known = files(set().union(*names.values()), root)
+    known = files_of(set().union(*names.values()), root)
     suites: dict[str, Any] = {}
     for archive in ARCHIVES:
-        films = files(tested(archive), root)
-        pairs = copies(known, films)
+        films = files_of(tested(archive), root)
+        pairs = copies(known, {name: (path, None) for name, path in films.items()})
         alike = {what: {one for one, other in pairs if other in ids} for what, ids in names.items()}
         suites[archive] = {"tested": len(films), "copies": {k: len(v) for k, v in alike.items() if v}}
         sys.stdout.write(f"{archive} {suites[archive]}\n")

@@ -87,7 +87,7 @@ def repository(name: str) -> str:
     return name
 
 
-def named(name: str | Path, root: str | Path | None) -> tuple[str, str | Path | None]:
+def _named(name: str | Path, root: str | Path | None) -> tuple[str, str | Path | None]:
     """The dataset `name`, and the folder to read it from: `root`, or that of which `name` is the path.
 
     A path is a `Path`, begins with ".", "/" or "~", or is that of a folder with a manifest. Raises
@@ -107,7 +107,7 @@ def release_folder(name: str | Path, version: str | None = None, root: str | Pat
 
     Of a release on the Hub it holds the manifest, in the cache, and what else was fetched before.
     """
-    name, root = named(name, root)
+    name, root = _named(name, root)
     if root is not None:
         folder = _folder(Path(root).expanduser(), entry(name).dataset)
         _listed(folder, version)
@@ -124,7 +124,7 @@ def folder_with_cards(name: str | Path, version: str | None = None, root: str | 
 
     The cards say what the generators learned from (`verification.trained_on`). Raises what `fetch` raises.
     """
-    name, root = named(name, root)
+    name, root = _named(name, root)
     folder = release_folder(name, version, root)
     place = _here(name, (), version) if root is None else None
     if root is None and (place is None or place.kind == "cache"):
@@ -152,10 +152,10 @@ def load_dataset(
     """A config of a released dataset, in `schema.SYNTHETIC_COLUMNS`; `image` is decoded when it is read, as
     8-bit grey ("L"), whatever its codec.
 
-    `name` is a dataset, a repository of it (ORG/DATASET), or the path of a release folder (`named`). `root`
-    is a release folder, or a folder that holds one named like the dataset. Without `root` a dataset is looked
-    for in the cache, in the `releases/` of a checkout, in the folders that COVID_SYNTH_RELEASES names, and on
-    the Hub (`release.places`). A repository is read from the Hub alone, or from the mirror that HF_ENDPOINT
+    `name` is a dataset, a repository of it (ORG/DATASET), or the path of a release folder. `root` is a
+    release folder, or a folder that holds one named like the dataset. Without `root` a dataset is looked for
+    in the cache, in the `releases/` of a checkout, in the folders that COVID_SYNTH_RELEASES names, and on the
+    Hub (`release.places`). A repository is read from the Hub alone, or from the mirror that HF_ENDPOINT
     names. `version` is X.Y.Z, or "latest" for the newest published. None stands for the newest on this
     machine or, where there is none, for the newest published. What is on this machine needs no network. What
     comes from the Hub is compared with the manifest before its first use.
@@ -164,7 +164,7 @@ def load_dataset(
     not in the cache are not checked. Raises `UnknownName`, `ReleaseError` when the version or config is not
     there, `CorruptRelease` when files of the config are missing, cut short or changed, `HubError`.
     """
-    name, root = named(name, root)
+    name, root = _named(name, root)
     chosen = entry(name, config, root)
     if split != "train":
         raise UnknownName("split", split, ["train"])

@@ -17,7 +17,7 @@ A page marks the place of a table with two comments; the text between them belon
     <!-- probe NAME PART BASELINE -->      their differences from that baseline
     <!-- views NAME -->                    AUCs of that file on the whole films of each view alone
     <!-- lesions NAME -->                  what benchmarks/results/lesions/NAME.json says of maps and masks
-    <!-- positives NAME -->                regimes of benchmarks/results/NAME.tar.xz by their positives
+    <!-- positives NAME -->                regimes of the archive NAME of results by their positives
     <!-- end of table -->
 
     <!-- regimes NAME -->       the table NAME of docs/results/tables.toml
@@ -239,11 +239,12 @@ def positives_table(rows: Sequence[Row]) -> str:
     return f"{markdown(lines)}{tested}\n\n"
 
 
-def with_positives(text: str, folder: Path) -> str:
-    """A page with the tables of positives as the archives in `folder` have them."""
+def with_positives(text: str, benchmarks: Path) -> str:
+    """A page with the tables of positives as the archives of results in `benchmarks` have them."""
 
     def made(place: re.Match[str]) -> str:
-        (rows,) = blocks(summarise(folder / f"{place[2]}.tar.xz"))
+        (archive,) = benchmarks.glob(f"*results/{place[2]}.tar.xz")
+        (rows,) = blocks(summarise(archive))
         return place[1] + positives_table(rows) + place[3]
 
     return POSITIVES.sub(made, text)
@@ -277,7 +278,7 @@ def main() -> None:
         new = with_tables(text, benchmarks / "older-results")
         new = with_probes(with_audits(new, measured), benchmarks / "results/probes")
         new = with_lesions(new, benchmarks / "results/lesions")
-        new = with_positives(new, benchmarks / "results")
+        new = with_positives(new, benchmarks)
         new = with_regimes(new, benchmarks)
         if new != text:
             different.append(name)

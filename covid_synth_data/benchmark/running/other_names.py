@@ -50,7 +50,7 @@ class OtherNames:
         Parts in `saw` may have some, as for `released.check_generators`.
         """
         if config not in self._notes:
-            names = {*trained_on.films, *_made_from(rows)}
+            names = {*trained_on.films, *made_from(rows)}
             self._notes[config] = self._check(config, names, set(trained_on.patients), saw)
         return self._notes[config]
 
@@ -63,7 +63,8 @@ class OtherNames:
         if not names:
             return []
         held = {part: self._films(part) for part in ("validation", "test")}
-        known = self._behind(names, patients)
+        behind = files_of(names, self._root, patients)
+        known = {name: path for name, path in behind.items() if name not in self._trained}
         missing = len(names - known.keys())
         notes = []
         if missing:
@@ -72,16 +73,17 @@ class OtherNames:
                 " copies of them was not looked for"
             )
         for part, films in held.items():
-            copies = _copies(known, films)
-            if copies and part in saw:
-                notes.append(f"{len(copies)} {part} films are copies of films behind {config}")
-            elif copies:
+            # One known film is named for each of mine.
+            lines = [f"{name} = {other}" for name, other in dict(copies(known, films)).items()]
+            if lines and part in saw:
+                notes.append(f"{len(lines)} {part} films are copies of films behind {config}")
+            elif lines:
                 raise LeakError(
                     f"the {part} part has copies of films that {config} was made from or learned from",
-                    found=f"{len(copies)}, e.g. {copies[0]}",
+                    found=f"{len(lines)}, e.g. {lines[0]}",
                     expected="none",
                     hint="leave the config out, or take these films out where the source is yours",
-                    lines=copies[:NAMED],
+                    lines=lines[:NAMED],
                 )
         return notes
 
@@ -96,38 +98,42 @@ class OtherNames:
             for name, cell in zip(read["image_id"], read["image"], strict=True)
         }
 
-    def _behind(self, names: Collection[str], patients: Collection[str]) -> dict[str, str]:
-        """The files below the root of the films `names`, and of others of `patients`."""
-        sources = {name.partition("/")[0] for name in names}
-        films: dict[str, str] = {}
-        for info in list_sources():
-            if info.name not in sources or source_status(info.name, self._root).folder is None:
-                continue
-            frame = read_source(info.name, self._root)
-            mine = frame["image_id"].isin(names) | frame["patient_id"].map(canonical_id).isin(patients)
-            frame = frame[mine & ~frame["image_id"].isin(self._trained) & (frame["path"] != "")]
-            films |= dict(zip(frame["image_id"].map(str), frame["path"].map(str), strict=True))
-        return films
+
+def files_of(
+    names: Collection[str], root: str | Path | None, patients: Collection[str] = ()
+) -> dict[str, str]:
+    """By id, the files below `root` of the films `names` and, in their sources, of those of `patients`.
+
+    Films and sources that are not here are left out.
+    """
+    sources = {name.partition("/")[0] for name in names}
+    films: dict[str, str] = {}
+    for info in list_sources():
+        if info.name not in sources or source_status(info.name, root).folder is None:
+            continue
+        frame = read_source(info.name, root)
+        mine = frame["image_id"].isin(names) | frame["patient_id"].map(canonical_id).isin(patients)
+        frame = frame[mine & (frame["path"] != "")]
+        films |= dict(zip(frame["image_id"].map(str), frame["path"].map(str), strict=True))
+    return films
 
 
-def _made_from(rows: datasets.Dataset) -> set[str]:
+def made_from(rows: datasets.Dataset) -> set[str]:
     """The `image_id` of the real films that `rows` state as their sources."""
     stated = zip(*leaks.values_of(rows, "source_dataset", "source_id"), strict=True)
     return {f"{source}/{name}" for source, name in stated if source and name}
 
 
-def _copies(known: dict[str, str], films: dict[str, tuple[str, bytes | None]]) -> list[str]:
-    """Which of `films` look like a known one of another name, in words."""
+def copies(known: dict[str, str], films: dict[str, tuple[str, bytes | None]]) -> list[tuple[str, str]]:
+    """Each of `films` with each known film of another name that it looks like, by id.
+
+    `known` has the file of each, `films` the file or the bytes.
+    """
     if not known or not films:
         return []
     paths, contents = zip(*films.values(), strict=True)
     prints = duplicates.fingerprints([*known.values(), *paths], [*([None] * len(known)), *contents])
     pairs = duplicates.between(prints, len(known), duplicates.SAME_FILM).tolist()
     theirs, mine = list(known), list(films)
-    # One known film is named for each of mine.
-    found = {
-        mine[second - len(known)]: theirs[first]
-        for first, second in pairs
-        if mine[second - len(known)] != theirs[first]
-    }
-    return [f"{name} = {found[name]}" for name in sorted(found)]
+    named = [(mine[second - len(known)], theirs[first]) for first, second in pairs]
+    return sorted(pair for pair in named if pair[0] != pair[1])
