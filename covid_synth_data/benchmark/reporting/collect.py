@@ -10,8 +10,14 @@ from functools import cached_property
 from pathlib import Path
 
 from covid_synth_data.benchmark.reporting.samples import Sample, sample
-from covid_synth_data.benchmark.results import ClassificationResult, Metrics, Prediction, find, measure
-from covid_synth_data.benchmark.results.checked import checked_once
+from covid_synth_data.benchmark.results import (
+    ClassificationResult,
+    Metrics,
+    Prediction,
+    find,
+    measure,
+    validate_values,
+)
 from covid_synth_data.benchmark.suite import ClassificationSuite, Regime, is_suite, load_suite
 from covid_synth_data.errors import ResultError
 
@@ -93,14 +99,14 @@ def collect(
 ) -> list[Group]:
     """The groups of all result files below `results_dir`, or of one `suite`, in the order of the suites.
 
-    Every file is validated first, once for its content (`results.checked`). Raises `ResultError` when there
+    Every file is validated first (`results.validate_values`). Raises `ResultError` when there
     is none, when one is wrong, when a fold is missing, and when the seeds of a group were not tested on the
     same films or used different data.
     """
     files: dict[Key, dict[int, list[ClassificationResult]]] = defaultdict(lambda: defaultdict(list))
     paths = find(Path(results_dir), "classification")
     for number, path in enumerate(paths, 1):
-        result = checked_once(path, ClassificationResult)
+        result = validate_values(path, ClassificationResult)
         key = (
             *(result.suite, result.suite_version, result.task),
             *(result.preprocessing, result.model, result.regime),

@@ -12,8 +12,7 @@ import numpy as np
 from covid_synth_data import escaping
 from covid_synth_data.benchmark.reporting.markdown import markdown_table
 from covid_synth_data.benchmark.reporting.published import jiang2020, load
-from covid_synth_data.benchmark.results import SegmentationResult, find
-from covid_synth_data.benchmark.results.checked import checked_once
+from covid_synth_data.benchmark.results import SegmentationResult, find, validate_values
 from covid_synth_data.benchmark.suite import is_suite, load_suite
 from covid_synth_data.errors import ResultError
 from covid_synth_data.metrics import segmentation
@@ -50,7 +49,7 @@ def summarise(results_dir: str | Path) -> list[Group]:
     """
     groups: dict[tuple[str, ...], Group] = defaultdict(list)
     for path in find(Path(results_dir), "segmentation"):
-        result = checked_once(path, SegmentationResult)
+        result = validate_values(path, SegmentationResult)
         groups[(*_table(result), result.regime, *result.composition.generators)].append(result)
     rows = [sorted(group, key=lambda result: result.seed) for group in groups.values()]
     _check(rows)

@@ -18,6 +18,7 @@ from covid_synth_data.benchmark.results.reading import (
     read_result,
     validate_as,
     validate_result,
+    validate_values,
 )
 from covid_synth_data.benchmark.results.segmentation import SegmentationResult
 
@@ -36,5 +37,6 @@ __all__ = [
     "read_result",
     "validate_as",
     "validate_result",
+    "validate_values",
     "write_result",
 ]

@@ -52,6 +52,11 @@ class ResultFile(FrozenModel, ABC):
     def problems(self) -> Iterator[str]:
         """One line for each thing in the file that does not hold, the most telling first."""
 
+    def problems_of_values(self) -> Iterator[str]:
+        """Those of `problems` that change a table or page. Tables draw intervals anew over all seeds, so that
+        those of a file's own bootstrap may be left out."""
+        return self.problems()
+
 
 class Result(ResultFile):
     """One training of one network, down to what it found in each test image.
@@ -124,9 +129,10 @@ def parse(path: Path, content: bytes | str, model: type[AnyModel]) -> AnyModel:
         raise invalid(ResultError, f"{path} is not a result file", error, model, hint) from error
 
 
-def check(path: Path, result: ResultFile) -> None:
-    """Raise `ResultError` for the first thing in `result`, read from `path`, that does not hold."""
-    for problem in result.problems():
+def check(path: Path, result: ResultFile, *, values_alone: bool = False) -> None:
+    """Raise `ResultError` for the first thing in `result`, read from `path`, that does not hold; with
+    `values_alone` the first of `ResultFile.problems_of_values`."""
+    for problem in result.problems_of_values() if values_alone else result.problems():
         raise ResultError(
             f"{path} contradicts itself: {problem}",
             hint="remove the file and run that part of the benchmark again",

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, FiniteFloat, Strict
 from pydantic.dataclasses import dataclass
@@ -28,6 +28,9 @@ from covid_synth_data.metrics import calibration, detection, multiclass
 
 BOOTSTRAP_SEED: Final = 0
 """The bootstrap is part of the metric and not of the experiment, so its seed never changes."""
+
+_FEW: Final = 20
+"""Replicates of a bootstrap whose limits nobody looks at."""
 
 
 class Weights(FrozenModel):
@@ -146,9 +149,21 @@ class ClassificationResult(Result):
         """One line for each thing in the file that does not hold, the most telling first."""
         return _problems(self)
 
+    def problems_of_values(self) -> Iterator[str]:
+        """The same but for the limits of bootstrapped intervals, which take nine tenths of the time. Of more
+        than two classes the page of the leaderboard shows them, so there they are not left out."""
+        return _problems(self, replicates=_FEW if len(self.classes) == 2 else detection.REPLICATES)
 
-def measure(predictions: Sequence[Prediction], classes: Sequence[str], positive: str) -> Metrics:
-    """The metrics of a test set, as every result file states them. Raises `MetricError`."""
+
+def measure(
+    predictions: Sequence[Prediction],
+    classes: Sequence[str],
+    positive: str,
+    *,
+    replicates: int = detection.REPLICATES,
+) -> Metrics:
+    """The metrics of a test set, as every result file states them, with another number of `replicates` of the
+    bootstrap where asked. Raises `MetricError`."""
     wide = {len(row.probabilities) for row in predictions} | {len(classes)}
     if len(wide) > 1 or positive not in classes:
         raise MetricError(
@@ -165,10 +180,13 @@ def measure(predictions: Sequence[Prediction], classes: Sequence[str], positive:
         [row[place] for row in probabilities],
         patients,
         seed=BOOTSTRAP_SEED,
+        replicates=replicates,
     )
     each = None
     if len(classes) > 2:
-        each = multiclass.evaluate(labels, probabilities, patients, classes, seed=BOOTSTRAP_SEED)
+        each = multiclass.evaluate(
+            labels, probabilities, patients, classes, seed=BOOTSTRAP_SEED, replicates=replicates
+        )
     return Metrics(
         **binary.model_dump(), calibration=calibration.evaluate(labels, probabilities), multiclass=each
     )
@@ -182,8 +200,9 @@ def result_path(
     return Path(suite, task, preprocessing, model, regime, name)
 
 
-def _problems(result: ClassificationResult) -> Iterator[str]:
-    """One line for each thing that does not hold, the most telling first."""
+def _problems(result: ClassificationResult, replicates: int = detection.REPLICATES) -> Iterator[str]:
+    """One line for each thing that does not hold, the most telling first. Limits of bootstrapped intervals
+    are compared where there are as many `replicates` as a result file has."""
     twice = [name for name, n in Counter(row.image_id for row in result.predictions).items() if n > 1]
     if twice:
         yield f"{len(twice)} image ids occur more than once, the first is {twice[0]!r}"
@@ -200,11 +219,14 @@ def _problems(result: ClassificationResult) -> Iterator[str]:
     if test != result.test:
         yield f"the test set is stated as {result.test}, the predictions have {test}"
     try:
-        measured = measure(result.predictions, result.classes, result.positive).model_dump()
+        measured = measure(result.predictions, result.classes, result.positive, replicates=replicates)
     except MetricError as error:
         yield str(error)
         return
-    for name, stated, computed in differences("metrics", result.metrics.model_dump(), measured):
+    both = result.metrics.model_dump(), measured.model_dump()
+    if replicates != detection.REPLICATES:
+        both = _without_limits(both[0]), _without_limits(both[1])
+    for name, stated, computed in differences("metrics", *both):
         yield f"{name} is stated as {stated}, the predictions give {computed}"
     made_of = result.composition
     if (result.fold is None) != (result.folds == 1) or (result.fold or 0) >= result.folds:
@@ -225,6 +247,14 @@ def _problems(result: ClassificationResult) -> Iterator[str]:
     if result.fitting.best_epoch > result.fitting.epochs:
         yield f"epoch {result.fitting.best_epoch} was kept of {result.fitting.epochs}"
     yield from _against_suite(result)
+
+
+def _without_limits(content: Any) -> Any:
+    """Nested metrics in which a bootstrapped `Estimate` has its value alone."""
+    if isinstance(content, dict):
+        kept = ["value"] if content.keys() == detection.Estimate.model_fields.keys() else list(content)
+        return {name: _without_limits(content[name]) for name in kept}
+    return content
 
 
 def film_counts(predictions: Sequence[Prediction], classes: Sequence[str], positive: str) -> FilmCounts:

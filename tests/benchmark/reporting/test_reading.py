@@ -1,4 +1,4 @@
-"""A result file is checked once for its content, and again where content or code differ."""
+"""What is checked of result files that become tables; progress, figures and summary of a report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from covid_synth_data.benchmark.reporting import figures, report
 from covid_synth_data.benchmark.reporting.collect import collect
-from covid_synth_data.benchmark.results import ClassificationResult, checked, write_result
+from covid_synth_data.benchmark.results import validate_result, write_result
 from covid_synth_data.errors import ResultError
 from tests.leaderboard.made import made
 
@@ -22,47 +22,35 @@ def folder(tmp_path):
     return tmp_path / "results"
 
 
-@pytest.fixture
-def checks(monkeypatch):
-    """Counts the files that are checked."""
-    seen = []
-    check = checked.check
-    monkeypatch.setattr(checked, "check", lambda path, result: (seen.append(path), check(path, result)))
-    return seen
-
-
-def test_the_same_bytes_are_checked_once(folder, checks):
-    first = collect(folder)
-    assert len(checks) == 6
-    assert [group.digest for group in collect(folder)] == [group.digest for group in first]
-    assert len(checks) == 6
-
-
-def test_a_changed_file_is_checked_again(folder, checks):
-    collect(folder)
+def changed(folder, edit):
+    """The path of a file of `folder` with its content changed by `edit`."""
     path = next(folder.rglob("seed-0.json"))
     content = json.loads(path.read_text())
-    content["metrics"]["auc"]["value"] -= 0.25
+    edit(content)
     path.write_text(json.dumps(content))
-    for _ in range(2):
-        with pytest.raises(ResultError, match="contradicts itself"):
-            collect(folder)
+    return path
 
 
-def test_other_code_checks_again(folder, checks, monkeypatch):
+def test_a_file_whose_value_was_changed_is_refused(folder):
     collect(folder)
-    monkeypatch.setattr(checked, "_code", lambda: "other")
-    collect(folder)
-    assert len(checks) == 12
+    changed(folder, lambda content: content["metrics"]["auc"].update(value=0.25))
+    with pytest.raises(ResultError, match=r"contradicts itself: metrics\.auc\.value"):
+        collect(folder)
 
 
-def test_a_cache_that_cannot_be_written_changes_nothing(folder, checks, monkeypatch, tmp_path):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("COVID_SYNTH_CACHE", str(tmp_path / "file"))
-    path = next(folder.rglob("seed-0.json"))
-    for _ in range(2):
-        checked.checked_once(path, ClassificationResult)
-    assert len(checks) == 2
+def test_limits_that_no_table_shows_are_left_to_the_full_check(folder):
+    path = changed(folder, lambda content: content["metrics"]["auc"].update(low=0.0))
+    assert len(collect(folder)) == 3
+    with pytest.raises(ResultError, match=r"contradicts itself: metrics\.auc\.low"):
+        validate_result(path)
+
+
+def test_limits_of_more_classes_are_checked_because_the_page_shows_them(tmp_path):
+    result = made("menon2020-four-class", "real", 0)
+    write_result(tmp_path / result.path, result)
+    changed(tmp_path, lambda content: content["metrics"]["multiclass"]["macro_auc"].update(low=0.0))
+    with pytest.raises(ResultError, match=r"macro_auc\.low"):
+        collect(tmp_path)
 
 
 def test_progress_tells_each_step(folder, tmp_path):
