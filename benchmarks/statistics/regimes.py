@@ -65,6 +65,7 @@ SETS = {
         "results/same-source-cv-discs-1.0.0.tar.xz",
         "results/same-source-cv-ceilings-1.0.0.tar.xz",
     ),
+    "same-source-cv-lite2": ("results/same-source-cv-lite2-1.0.0.tar.xz",),
     "same-source-cv-half-samples": ("results/same-source-cv-half-samples-1.0.0.tar.xz",),
     "same-source-cv-splits": ("results/same-source-cv-splits-1.0.0.tar.xz",),
     "same-source-cv-96px": ("results/same-source-cv-96px-1.0.0.tar.xz",),

@@ -239,6 +239,7 @@ READERS: dict[str, Callable[[Path], dict[str, Numbers]]] = {
     "same-source-cv-aims": read_each("same-source-cv", "same-source-cv-96px"),
     "overview": read_each(
         "same-source-cv",
+        "same-source-cv-lite2",
         "same-source-cv-96px",
         "external",
         "external-re-encoded",

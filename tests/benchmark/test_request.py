@@ -44,9 +44,12 @@ def test_older_results_of_u_nets_are_recognised(tmp_path) -> None:
     assert digests(request) == SLICE_INPUTS
 
 
-@pytest.mark.parametrize("kind", ["classification", "segmentation"])
-def test_stored_results_are_valid(kind) -> None:
-    path = results.find(STORED, kind)[0]
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [("classification", "same-source-gnc-1.0.0.tar.xz"), ("segmentation", "jiang2020")],
+)
+def test_stored_results_are_valid(kind, place) -> None:
+    path = results.find(STORED / place, kind)[0]
     result = results.validate_result(path)
     # In an archive or beside it, a file lies where its own fields say.
     assert path.as_posix().endswith(f"/{result.path.as_posix()}")

@@ -172,6 +172,7 @@ def test_an_unwritable_cache_is_done_without(tmp_path: Path, monkeypatch: pytest
 
 def test_the_default_cache_is_in_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("COVID_SYNTH_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() == tmp_path / ".cache" / "covid-synth-data"
 
