@@ -21,10 +21,11 @@ from typing import Any
 from covid_synth_data.benchmark.reporting import gains, gap
 from covid_synth_data.benchmark.reporting.collect import Group, collect, comparable
 from covid_synth_data.benchmark.reporting.comparisons import Pair, compare, to_beat
-from covid_synth_data.benchmark.reporting.samples import Sample
+from covid_synth_data.benchmark.reporting.samples import Sample, sample
 from covid_synth_data.benchmark.suite.half_samples import NAME as HALF_SAMPLES
 from covid_synth_data.files.atomic import write_text
 from covid_synth_data.metrics import crossed
+from covid_synth_data.metrics.detection import REPLICATES
 from covid_synth_data.metrics.half_samples import over_training_sets
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
@@ -98,8 +99,11 @@ def digests(archives: Sequence[str]) -> dict[str, str]:
     return {name: hashlib.sha256((BENCHMARKS / name).read_bytes()).hexdigest() for name in archives}
 
 
-def numbers(name: str) -> dict[str, Any]:
-    """The content of the file of that name in `SETS`: its archives, and one entry for each suite in them."""
+def numbers(name: str, replicates: int = REPLICATES) -> dict[str, Any]:
+    """The content of the file of that name in `SETS`: its archives, and one entry for each suite in them.
+
+    Values do not depend on `replicates`, those of the bootstrap; intervals and p do.
+    """
     archives = SETS[name]
     groups = [
         group
@@ -107,15 +111,15 @@ def numbers(name: str) -> dict[str, Any]:
         for group in collect(BENCHMARKS / archive)
         if group.first.regime in ONLY.get((name, archive), (group.first.regime,))
     ]
-    suites = {block[0].first.suite: of_suite(block) for block in comparable(groups)}
+    suites = {block[0].first.suite: of_suite(block, replicates) for block in comparable(groups)}
     return {"archives": digests(archives), "suites": suites}
 
 
-def of_suite(groups: Sequence[Group]) -> dict[str, Any]:
+def of_suite(groups: Sequence[Group], replicates: int) -> dict[str, Any]:
     """The regimes of one suite and model: their values, differences from each baseline, the gap closed."""
     first = groups[0].first
-    samples = [group.sample for group in groups]
     positive = first.classes.index(first.positive)
+    samples = [sample(group.seeds, positive=positive, replicates=replicates) for group in groups]
     positives = sum(label == positive for _, label in samples[0].films)
     pairs, chosen = compare(samples), to_beat(samples)
     half_samples = first.suite.endswith(f"@{HALF_SAMPLES}")
@@ -134,19 +138,19 @@ def of_suite(groups: Sequence[Group]) -> dict[str, Any]:
         "negatives": len(samples[0].films) - positives,
         "best": None if chosen is None else chosen.regime,
         "regimes": {
-            group.first.regime: own_values(group, sample, positives)
-            for group, sample in zip(groups, samples, strict=True)
+            group.first.regime: own_values(group, drawn, positives)
+            for group, drawn in zip(groups, samples, strict=True)
         },
         "over": over,
         "gap": gap_closed(samples),
     }
 
 
-def own_values(group: Group, sample: Sample, positives: int) -> dict[str, Any]:
+def own_values(group: Group, drawn: Sample, positives: int) -> dict[str, Any]:
     """The seeds of a regime, its metrics with intervals, and its mean AUC of the folds."""
-    content: dict[str, Any] = {"seeds": len(sample.seeds)}
+    content: dict[str, Any] = {"seeds": len(drawn.seeds)}
     for name, metric in SHORT.items():
-        statistic = sample.statistics[gains.METRICS[metric]]
+        statistic = drawn.statistics[gains.METRICS[metric]]
         limits = crossed.interval(statistic, films=None if name == "auc" else positives)
         content[name] = {
             **{key: digits(getattr(limits, key)) for key in ("value", "low", "high")},
@@ -174,7 +178,7 @@ def over_draws(samples: Sequence[Sample], pair: Pair, of_the_mean: dict[str, Any
     """The differences of a pair with intervals that cover other training patients too; under "of the mean"
     with those of the mean of the draws, as `over_films` gives them."""
     baseline, regime = (
-        next(sample for sample in samples if sample.regime == name).of_seeds(pair.seeds)
+        next(one for one in samples if one.regime == name).of_seeds(pair.seeds)
         for name in (pair.baseline, pair.regime)
     )
     content: dict[str, Any] = {}
@@ -192,9 +196,9 @@ def gap_closed(samples: Sequence[Sample]) -> dict[str, Any] | None:
         return None
     baseline, ceiling = ends
     shares: dict[str, dict[str, Any]] = {}
-    for sample in gap.between(samples, ceiling):
-        found = {name: gap.share(baseline, sample, ceiling, metric) for name, metric in SHORT.items()}
-        shares[sample.regime] = {
+    for between in gap.between(samples, ceiling):
+        found = {name: gap.share(baseline, between, ceiling, metric) for name, metric in SHORT.items()}
+        shares[between.regime] = {
             name: None if one is None else {key: digits(value) for key, value in one.model_dump().items()}
             for name, one in found.items()
         }

@@ -45,8 +45,7 @@ def test_older_results_of_u_nets_are_recognised(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "place"),
-    [("classification", "same-source-gnc-1.0.0.tar.xz"), ("segmentation", "jiang2020")],
+    ("kind", "place"), [("classification", "same-source-gnc-1.0.0.tar.xz"), ("segmentation", "jiang2020")]
 )
 def test_stored_results_are_valid(kind, place) -> None:
     path = results.find(STORED / place, kind)[0]
