@@ -240,6 +240,7 @@ READERS: dict[str, Callable[[Path], dict[str, Numbers]]] = {
     "overview": read_each(
         "same-source-cv",
         "same-source-cv-lite2",
+        "same-source-cv-half-samples",
         "same-source-cv-96px",
         "external",
         "external-re-encoded",

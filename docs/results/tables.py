@@ -1,4 +1,4 @@
-"""Write the tables in docs/results again from the result files.
+"""Write the tables in docs/results and README.md again from the result files.
 
     python docs/results/tables.py                  after new results; 20 to 40 s
     python docs/results/tables.py same-source      one page alone
@@ -267,7 +267,7 @@ def main() -> None:
     parser.add_argument("pages", nargs="*", help="names of pages; left out: all")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    pages = {page.stem: page for page in sorted((ROOT / "docs/results").glob("*.md"))}
+    pages = {page.stem: page for page in (*sorted((ROOT / "docs/results").glob("*.md")), ROOT / "README.md")}
     if unknown := [name for name in options.pages if name not in pages]:
         parser.error(f"no page {', '.join(unknown)}; there are {', '.join(pages)}")
     benchmarks = ROOT / "benchmarks"

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[3]
 BENCHMARKS = ROOT / "benchmarks"
 PAGES = {
     page.stem: page
-    for page in sorted((ROOT / "docs" / "results").glob("*.md"))
+    for page in (*sorted((ROOT / "docs" / "results").glob("*.md")), ROOT / "README.md")
     if "<!-- regimes " in page.read_text(encoding="utf-8")
 }
 
