@@ -68,6 +68,7 @@ SETS = {
     ),
     "same-source-cv-lite2": ("results/same-source-cv-lite2-1.0.0.tar.xz",),
     "same-source-cv-half-samples": ("results/same-source-cv-half-samples-1.0.0.tar.xz",),
+    "same-source-cv-half-samples-lite2": ("results/same-source-cv-half-samples-lite2-1.0.0.tar.xz",),
     "same-source-cv-splits": ("results/same-source-cv-splits-1.0.0.tar.xz",),
     "same-source-cv-96px": ("results/same-source-cv-96px-1.0.0.tar.xz",),
     "zunair2021": ("results/zunair2021-3.0.0.tar.xz",),

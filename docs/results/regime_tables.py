@@ -241,6 +241,7 @@ READERS: dict[str, Callable[[Path], dict[str, Numbers]]] = {
         "same-source-cv",
         "same-source-cv-lite2",
         "same-source-cv-half-samples",
+        "same-source-cv-half-samples-lite2",
         "same-source-cv-96px",
         "external",
         "external-re-encoded",
