@@ -148,15 +148,24 @@ def _kind(search: str) -> str:
     return f"-{search}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def pairs(prints: Fingerprints, threshold: float, *, search: str = approximate.EXACT) -> Pairs:
+def pairs(
+    prints: Fingerprints, threshold: float, progress: Progress = quiet, *, search: str = approximate.EXACT
+) -> Pairs:
     """Index pairs (m, 2), first < second, of equal files and of films at least `threshold` alike; each once.
 
     Raises `ConfigError` for a threshold below `copies.FLOOR`, and the errors of `compare`.
     """
-    return np.unique(compare(prints, search=search).at_least(threshold), axis=0)
+    return np.unique(compare(prints, progress, search=search).at_least(threshold), axis=0)
 
 
-def between(prints: Fingerprints, first: int, threshold: float, *, search: str = approximate.EXACT) -> Pairs:
+def between(
+    prints: Fingerprints,
+    first: int,
+    threshold: float,
+    progress: Progress = quiet,
+    *,
+    search: str = approximate.EXACT,
+) -> Pairs:
     """Pairs (m, 2) of one of the `first` films and one of the others that are equal files or at least
     `threshold` alike; each once. Of equal files of one side the last stands for all.
 
@@ -166,7 +175,8 @@ def between(prints: Fingerprints, first: int, threshold: float, *, search: str =
     rows = [{prints.digests[row]: row for row in side if prints.digests[row]} for side in sides]
     at = np.array([row for side in rows for row in side.values()], np.int64)
     alike = Alike(
-        *copies.search(prints.thumbs[at], how=search, first=len(rows[0])), np.empty((0, 2), np.int64)
+        *copies.search(prints.thumbs[at], progress, how=search, first=len(rows[0])),
+        np.empty((0, 2), np.int64),
     )
     equal = [(rows[0][digest], rows[1][digest]) for digest in rows[0].keys() & rows[1].keys()]
     both = [at[alike.at_least(threshold)], np.array(equal, np.int64).reshape(-1, 2)]

@@ -14,6 +14,7 @@ from covid_synth_data.metrics import approximate
 from covid_synth_data.sources import patients
 from covid_synth_data.splits import copies as copy_search
 from covid_synth_data.splits import duplicates
+from covid_synth_data.splits.copies import Progress, quiet
 
 if TYPE_CHECKING:
     import datasets
@@ -46,7 +47,11 @@ class LeakReport:
 
 
 def find_leaks(
-    splits: Mapping[str, datasets.Dataset], *, pixels: bool = True, search: str = approximate.EXACT
+    splits: Mapping[str, datasets.Dataset],
+    *,
+    pixels: bool = True,
+    search: str = approximate.EXACT,
+    progress: Progress = quiet,
 ) -> LeakReport:
     """Everything that two parts of a split share: patients, rows, source films, equal files and copies.
 
@@ -54,14 +59,14 @@ def find_leaks(
     `pixels` the image files are read and compared byte for byte. Films of real sets are also compared by
     their appearance, with the threshold of the protocols (`duplicates.SAME_FILM`); phantoms and synthetic
     rows are not, as many of them look alike by design. Rows need `image_id`. `search` is "exact" or
-    "approximate", which is meant for very many films and may miss copies; the report says which. Raises
-    `UnknownName`, `MissingExtra`.
+    "approximate", which is meant for very many films and may miss copies; the report says which. `progress`
+    gets (done, all, of what) while films are read and compared. Raises `UnknownName`, `MissingExtra`.
     """
     approximate.wanted(search)
     splits = {name: schema.rows(part, "image_id") for name, part in splits.items()}
     identities = {name: _identities(part, pixels) for name, part in splits.items()}
     names = list(splits)
-    copies = _copies(splits, search) if pixels else {}
+    copies = _copies(splits, search, progress) if pixels else {}
     leaks: dict[tuple[str, str], dict[str, list[str]]] = {}
     for i, a in enumerate(names):
         for b in names[i + 1 :]:
@@ -74,7 +79,9 @@ def find_leaks(
     return LeakReport(leaks, copy_search.settings(search))
 
 
-def _copies(splits: Mapping[str, datasets.Dataset], search: str) -> dict[tuple[str, str], list[str]]:
+def _copies(
+    splits: Mapping[str, datasets.Dataset], search: str, progress: Progress
+) -> dict[tuple[str, str], list[str]]:
     """Per pair of parts the films of one that look the same as one of the other, under other names."""
     parts = {name: _real(part) for name, part in splits.items() if "image" in part.column_names}
     owners = [name for name, (ids, _) in parts.items() for _ in ids]
@@ -84,9 +91,9 @@ def _copies(splits: Mapping[str, datasets.Dataset], search: str) -> dict[tuple[s
     if not cells:
         return copies
     films = duplicates.fingerprints(
-        [file_of(cell["path"] or "") for cell in cells], [cell["bytes"] for cell in cells]
+        [file_of(cell["path"] or "") for cell in cells], [cell["bytes"] for cell in cells], progress
     )
-    for first, second in duplicates.pairs(films, duplicates.SAME_FILM, search=search).tolist():
+    for first, second in duplicates.pairs(films, duplicates.SAME_FILM, progress, search=search).tolist():
         equal = films.digests[first] == films.digests[second]
         if owners[first] != owners[second] and ids[first] != ids[second] and not equal:
             key = (owners[first], owners[second])
@@ -118,10 +125,14 @@ def _shared(mine: Mapping[str, str], others: Mapping[str, str]) -> list[str]:
 
 
 def check_leaks(
-    splits: Mapping[str, datasets.Dataset], *, pixels: bool = True, search: str = approximate.EXACT
+    splits: Mapping[str, datasets.Dataset],
+    *,
+    pixels: bool = True,
+    search: str = approximate.EXACT,
+    progress: Progress = quiet,
 ) -> None:
     """Raise `LeakError` with what `find_leaks` finds, in one line."""
-    leaks = find_leaks(splits, pixels=pixels, search=search)
+    leaks = find_leaks(splits, pixels=pixels, search=search, progress=progress)
     if leaks:
         raise LeakError(
             "training, validation and test films are not separate",

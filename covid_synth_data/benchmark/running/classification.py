@@ -100,6 +100,7 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
             sources=data.sources,
             licences=data.licences,
             phantom=data.phantom,
+            progress=self.progress,
             **folds,
         )
         counts = Counter(zip(plan.left_out["source_dataset"], plan.left_out["reason"], strict=True))
@@ -122,7 +123,7 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         configs = {
             name: composition.as_task(rows, plan.classes) for name, rows in self.synthetic.configs.items()
         }
-        names = OtherNames(splits, request.root)
+        names = OtherNames(splits, request.root, self.progress)
         return FilmSplit(held_out, plan.classes, splits, left_out, notes, plan, names, configs)
 
     def prepare(self, split: FilmSplit, runs: Sequence[Run]) -> list[PreparedFilms]:
@@ -130,13 +131,13 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
 
         Pixels are compared once for all runs, patients and source films once for each training film.
         """
-        split.separation.check_pool(split.splits["train"])
+        split.separation.check_pool(split.splits["train"], self.progress)
         self._make(split, runs)
         used = dict.fromkeys(name for run in runs for name in self.suite.regimes[run.regime].synthetic)
         generator_films = self._join_generator_films(split, runs)
         if used or generator_films:
             configs = [split.configs[name] for name in used]
-            split.separation.check_pool(released.together([*configs, *generator_films]))
+            split.separation.check_pool(released.together([*configs, *generator_films]), self.progress)
         prepared: list[PreparedFilms] = []
         too_few: dict[str, ImpossibleMix] = {}
         for run in runs:

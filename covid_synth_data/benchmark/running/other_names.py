@@ -17,6 +17,7 @@ from covid_synth_data.files.pixels import file_of
 from covid_synth_data.sources import BUILT_IN, list_sources, own, read_source, source_status
 from covid_synth_data.sources.patients import canonical_id
 from covid_synth_data.splits import duplicates, leaks
+from covid_synth_data.splits.copies import Progress, quiet
 
 if TYPE_CHECKING:
     import datasets
@@ -33,8 +34,11 @@ class OtherNames:
     Films that the task trains on are passed over: the protocol has put their copies on the same side.
     """
 
-    def __init__(self, splits: datasets.DatasetDict, root: str | Path | None) -> None:
+    def __init__(
+        self, splits: datasets.DatasetDict, root: str | Path | None, progress: Progress = quiet
+    ) -> None:
         """`splits` holds the parts of a task; `root` the public sets, as `sources.read_source` takes it."""
+        self._progress = progress
         self._splits, self._root, self._own = splits, root, own.declared().keys()
         self._trained = set(splits["train"]["image_id"][:]) if "train" in splits else set()
         self._notes: dict[str, list[str]] = {}
@@ -74,7 +78,9 @@ class OtherNames:
             )
         for part, films in held.items():
             # One known film is named for each of mine.
-            lines = [f"{name} = {other}" for name, other in dict(copies(known, films)).items()]
+            lines = [
+                f"{name} = {other}" for name, other in dict(copies(known, films, self._progress)).items()
+            ]
             if lines and part in saw:
                 notes.append(f"{len(lines)} {part} films are copies of films behind {config}")
             elif lines:
@@ -124,7 +130,9 @@ def made_from(rows: datasets.Dataset) -> set[str]:
     return {f"{source}/{name}" for source, name in stated if source and name}
 
 
-def copies(known: dict[str, str], films: dict[str, tuple[str, bytes | None]]) -> list[tuple[str, str]]:
+def copies(
+    known: dict[str, str], films: dict[str, tuple[str, bytes | None]], progress: Progress = quiet
+) -> list[tuple[str, str]]:
     """Each of `films` with each known film of another name that it looks like, by id.
 
     `known` has the file of each, `films` the file or the bytes.
@@ -132,8 +140,8 @@ def copies(known: dict[str, str], films: dict[str, tuple[str, bytes | None]]) ->
     if not known or not films:
         return []
     paths, contents = zip(*films.values(), strict=True)
-    prints = duplicates.fingerprints([*known.values(), *paths], [*([None] * len(known)), *contents])
-    pairs = duplicates.between(prints, len(known), duplicates.SAME_FILM).tolist()
+    prints = duplicates.fingerprints([*known.values(), *paths], [*([None] * len(known)), *contents], progress)
+    pairs = duplicates.between(prints, len(known), duplicates.SAME_FILM, progress).tolist()
     theirs, mine = list(known), list(films)
     named = [(mine[second - len(known)], theirs[first]) for first, second in pairs]
     return sorted(pair for pair in named if pair[0] != pair[1])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from covid_synth_data import tasks
 from covid_synth_data.splits import leaks
+from covid_synth_data.splits.copies import Progress, quiet
 
 if TYPE_CHECKING:
     import datasets
@@ -27,9 +28,9 @@ class Separation:
         self._held_out = {name: rows for name, rows in splits.items() if name != "train"}
         self._apart: set[tuple[Any, ...]] = set()
 
-    def check_pool(self, pool: datasets.Dataset) -> None:
+    def check_pool(self, pool: datasets.Dataset, progress: Progress = quiet) -> None:
         """Compare all films of `pool` with the others, pixels included. Raises `LeakError`, `BadImage`."""
-        tasks.check_leaks({"train": pool, **self._held_out})
+        tasks.check_leaks({"train": pool, **self._held_out}, progress=progress)
         self._apart |= _rows(pool)
 
     def check(self, train: datasets.Dataset) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import datasets
 import pytest
 
@@ -21,9 +23,9 @@ def compared(monkeypatch) -> list[tuple[int, bool]]:
     """Of each comparison, how many training films were compared and whether their pixels were too."""
     counted, check = [], tasks.check_leaks
 
-    def counting(splits, *, pixels=True):
+    def counting(splits, *, pixels=True, **others):
         counted.append((len(splits["train"]), pixels))
-        check(splits, pixels=pixels)
+        check(splits, pixels=pixels, **others)
 
     monkeypatch.setattr(tasks, "check_leaks", counting)
     return counted
@@ -94,3 +96,15 @@ def test_a_test_film_that_a_regime_lets_in_is_refused(bench, monkeypatch):
     with pytest.raises(LeakError, match="train and test share"):
         run(bench.suite, **bench.arguments, regimes=["real", "real+gnc", "skewed"])
     assert not bench.arguments["out"].exists()
+
+
+def test_progress_is_shown_while_films_are_compared():
+    """Thousands of films take minutes. Phantoms are not compared by their look, so these pose as films."""
+    seen = []
+    parts = {
+        name: part.map(lambda _: {"source_dataset": "radiography"}, desc=None)
+        for name, part in (("train", POOL), ("test", TEST))
+    }
+    with contextlib.suppress(LeakError):
+        Separation(parts).check_pool(parts["train"], lambda *step: seen.append(step))
+    assert (len(POOL) + len(TEST), len(POOL) + len(TEST), "films compared") in seen
