@@ -60,6 +60,7 @@ SETS = {
         "results/same-source-released-1.0.0.tar.xz",
         "results/same-source-gnc-1.0.0.tar.xz",
     ),
+    "same-source-lite2": ("results/same-source-lite2-1.0.0.tar.xz",),
     "same-source-cv": (
         "results/same-source-cv-1.0.0.tar.xz",
         "results/same-source-cv-placebos-1.0.0.tar.xz",

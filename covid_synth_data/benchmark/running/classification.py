@@ -46,9 +46,12 @@ class FilmSplit(Split):
     notes: list[str]
     plan: tasks.TaskPlan
     other_names: OtherNames
+    of_release: Mapping[str, datasets.Dataset]
+    """The configs of the release, by their names there, with the classes of the task."""
     configs: dict[str, datasets.Dataset]
-    """The synthetic configs with the classes of the task; those made from the training films join them when a
-    run asks for them."""
+    """The configs by the names that the suite has for them: released ones, and those made from the training
+    films, which join them when a run asks for them. Where the suite makes a config that the release has too,
+    the name is that of the former."""
     generator_films: dict[str, datasets.Dataset] = field(default_factory=dict)
     """By config, the real positives of its generator that are no training films of the task."""
     draws: dict[int, datasets.Dataset] = field(default_factory=dict)
@@ -120,11 +123,12 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
             seed=data.split_seed,
         )
         held_out = frozenset(name for part in ("validation", "test") for name in splits[part]["image_id"][:])
-        configs = {
+        ready = {
             name: composition.as_task(rows, plan.classes) for name, rows in self.synthetic.configs.items()
         }
+        configs = {name: rows for name, rows in ready.items() if name not in self.suite.made}
         names = OtherNames(splits, request.root, self.progress)
-        return FilmSplit(held_out, plan.classes, splits, left_out, notes, plan, names, configs)
+        return FilmSplit(held_out, plan.classes, splits, left_out, notes, plan, names, ready, configs)
 
     def prepare(self, split: FilmSplit, runs: Sequence[Run]) -> list[PreparedFilms]:
         """Choose the training films of each run; raises `LeakError` where they meet validation or test.
@@ -169,7 +173,7 @@ class Classification(Kind[FilmSplit, PreparedFilms]):
         for number, name in enumerate(missing, 1):
             rule = needed[name]
             if isinstance(rule, Released):
-                split.configs[name] = split.configs[rule.config]
+                split.configs[name] = split.of_release[rule.config]
                 continue
             self.progress(number, len(missing), f"make {name}")
             positive, findings = self.suite.positive, self.suite.data.held_findings
