@@ -247,6 +247,7 @@ READERS: dict[str, Callable[[Path], dict[str, Numbers]]] = {
         "external-re-encoded",
         "external-lite2",
         "same-source",
+        "same-source-lite2",
         "source-matched",
         "zunair2021",
         "menon2020-binary",
