@@ -108,6 +108,14 @@ def test_each_kind_of_real_films_has_its_own_baseline_to_beat(tmp_path):
     assert "fingerprint-matched: gain" not in text
 
 
+def test_films_stored_alike_have_a_baseline_where_no_other_was_run(tmp_path):
+    made.regimes(tmp_path, "external", {"real-retraced": 0.5, "fingerprint-matched": 2.5}, seeds=made.SEEDS)
+    (block,) = boards(tmp_path)[0].blocks
+    text = str(block.verdict())
+    assert "the baseline to beat is real-retraced." in text
+    assert "fingerprint-matched: gain of +" in text
+
+
 def test_folds_are_tested_as_one(found):
     board = found["source-matched"]
     assert board.first.folds == 5
