@@ -73,8 +73,8 @@ class Block:
 
     @property
     def best(self) -> Entry | None:
-        """The baseline to beat of regimes whose real films are those of the split, as they came; where none of
-        these was run, that of films which are all encoded alike."""
+        """The baseline to beat of regimes whose real films are those of the split, as they came; where none
+        of these was run, that of films which are all encoded alike."""
         chosen = [one for one in self.entries if one.row.regime == one.best]
         return next((one for one in chosen if one.plain), chosen[0] if chosen else None)
 
