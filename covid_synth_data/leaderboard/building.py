@@ -26,9 +26,9 @@ def build(
 
     One table for each version of a dataset comes last: what the audits in the folder `audit` of the results
     say of it. Where `hub_format` names a folder, the Hub's files for the same results go there
-    (`hub_results`). Returns the paths written. Every file is validated first, and nothing is written where
-    one is wrong. The same results give the same bytes. `progress` gets (done, all, what is done). Raises
-    `ResultError`, `OutputError`.
+    (`hub_results`). Returns the paths written. Every file is checked first (`results.validate_values`; the
+    gate, `validate`, checks more), and nothing is written where one is wrong. The same results give the same
+    bytes. `progress` gets (done, all, what is done). Raises `ResultError`, `OutputError`.
     """
     versions = version_tables(read_all(Path(results_dir) / FOLDER))
     return write(boards(results_dir, progress), Path(results_dir).name, out, hub_format, versions)

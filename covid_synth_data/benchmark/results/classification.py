@@ -150,7 +150,7 @@ class ClassificationResult(Result):
         return _problems(self)
 
     def problems_of_values(self) -> Iterator[str]:
-        """The same but for the limits of bootstrapped intervals, which take nine tenths of the time. Of more
+        """The same but for the limits of bootstrapped intervals, which take most of the time. Of more
         than two classes the page of the leaderboard shows them, so there they are not left out."""
         return _problems(self, replicates=_FEW if len(self.classes) == 2 else detection.REPLICATES)
 
