@@ -225,15 +225,17 @@ class TrainedRecipe(Recipe):
     """The recipe whose finished run the networks start from (transfer learning)."""
     training: Schedule
 
-    later_keys: ClassVar[Sequence[tuple[str, str, Any]]] = (("data", "leave_out_batches", 0),)
-    """Keys that older recipes do not have, with the value that means the same."""
+    later_keys: ClassVar[Sequence[tuple[str | None, str, Any]]] = (("data", "leave_out_batches", 0),)
+    """Keys that older recipes do not have, with the value that means the same: table, key, value. The table
+    is None where the key is a table itself."""
 
     def digest(self) -> str:
         """sha256 of everything that training depends on; what is saved for a release does not count."""
         content = self.model_dump(exclude={"release", "tag"})
         for table, key, same in self.later_keys:
-            if content.get(table, {}).get(key) == same:
-                del content[table][key]
+            keys = content if table is None else content.get(table, {})
+            if keys.get(key) == same:
+                keys.pop(key, None)
         content["training"].pop("checkpoint_seconds")
         if not self.training.decay:
             content["training"].pop("decay")  # older recipes do not have this key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -17,6 +17,7 @@ from generation import recipe as recipes
 from generation.data.batches import FilmBatches, check_share
 from generation.data.films import TrainingImages
 from generation.families import losses
+from generation.families.augmentation import DRAWS, Policy, augment
 from generation.families.noise import NoiseFamily
 from generation.training.family import frozen
 
@@ -51,6 +52,11 @@ class WGANRecipe(recipes.FilmRecipe):
     family: Literal["wgan"]
     network: Networks = Networks()
     losses: Losses = Losses()
+    augment: Policy | None = None
+    """What changes films on their way into the critic. Not in the paper; a critic memorises a few hundred
+    films."""
+
+    later_keys: ClassVar = (*recipes.FilmRecipe.later_keys, (None, "augment", None))
 
 
 class WGAN(NoiseFamily):
@@ -98,6 +104,7 @@ class WGAN(NoiseFamily):
         for real in torch.split(batch[0], size):
             with torch.no_grad(), self.fabric.autocast():
                 fake = self.generator(self.noise(size)).float()
+            real, fake = self._augmented(real), self._augmented(fake)
             distance = losses.wasserstein_critic(self._score(real), self._score(fake))
             penalty = distance.new_zeros(())
             if settings.lipschitz == "gradient-penalty":
@@ -111,13 +118,19 @@ class WGAN(NoiseFamily):
         with frozen(self.discriminator):
             with self.fabric.autocast():
                 fake = self.generator(self.noise(size))
-            g_loss = losses.wasserstein_generator(self._score(fake))
+            g_loss = losses.wasserstein_generator(self._score(self._augmented(fake)))
         self.update("generator", g_loss)
         self.update_teachers()
         terms = {"distance": torch.stack(distances).mean(), "generator": g_loss.detach()}
         if settings.lipschitz == "gradient-penalty":
             terms["penalty"] = torch.stack(penalties).mean()
         return terms
+
+    def _augmented(self, films: Tensor) -> Tensor:
+        policy = self.recipe.augment
+        if policy is None:
+            return films
+        return augment(films, torch.rand((len(films), DRAWS), device=films.device), policy)
 
     def _score(self, films: Tensor) -> Tensor:
         with torch.autocast(films.device.type, enabled=False):

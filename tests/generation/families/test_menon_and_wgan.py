@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from covid_synth_data.errors import ConfigError
 from covid_synth_data.generators import weights
+from generation.families import wgan
 from generation.recipe import family
 from generation.training import lineage
 from generation.training import loop as trainer
@@ -190,3 +191,32 @@ def test_the_critic_alone_is_computed_in_fp32_under_bf16(variant, tmp_path, trai
     critic = torch.bfloat16 if variant == "dcgan" else torch.float32
     assert seen == {"generator": {torch.bfloat16}, "discriminator": {critic}}
     assert all(p.dtype == torch.float32 for net in trainees[0].networks.values() for p in net.parameters())
+
+
+def test_the_critic_sees_films_through_the_changes_of_the_recipe(trainees, tmp_path, monkeypatch):
+    """Real and generated ones, and those of the generator's update; the plain form changes none."""
+    changed: list[tuple[int, ...]] = []
+    monkeypatch.setattr(
+        wgan, "augment", lambda x, random, policy: (changed.append(tuple(x.shape)), x.mul(policy.contrast))[1]
+    )
+    run = {"training": {"steps": 1, "looks": 1}}
+    train(recipe_of("wgan-gp", **run), tmp_path / "plain")
+    assert changed == []
+    recipe = recipe_of("wgan-gp", augment={"contrast": 0.25}, **run)
+    train(recipe, tmp_path / "augmented")
+    shape = (recipe.training.batch_size, 1, 96, 96)
+    # Two updates of the critic on two batches each, then one of the generator.
+    assert changed == [shape] * 5
+    assert not same(
+        tensors(tmp_path / "plain", 1, "net/discriminator/"),
+        tensors(tmp_path / "augmented", 1, "net/discriminator/"),
+    )
+
+
+def test_a_changed_policy_is_another_training_and_none_is_the_older_recipe():
+    plain = recipe_of("wgan")
+    assert plain.augment is None
+    older = plain.model_dump(exclude={"release", "tag", "augment"})
+    assert type(plain).model_validate(older).digest() == plain.digest()
+    assert recipe_of("wgan", augment={}).digest() != plain.digest()
+    assert recipe_of("wgan", augment={"cutout": 0.1}).digest() != recipe_of("wgan", augment={}).digest()
