@@ -14,11 +14,12 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from covid_synth_data.benchmark.reporting import gains, gap
+from covid_synth_data.benchmark.reporting import gains, gap, tables
 from covid_synth_data.benchmark.reporting.collect import Group, collect, comparable
 from covid_synth_data.benchmark.reporting.comparisons import Pair, compare, to_beat
 from covid_synth_data.benchmark.reporting.samples import Sample, sample
@@ -30,6 +31,7 @@ from covid_synth_data.metrics.half_samples import over_training_sets
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
 FOLDER = BENCHMARKS / "statistics/results/regimes"
+ROWS_FOLDER = BENCHMARKS / "statistics/results/rows"
 
 SETS = {
     "external": (
@@ -74,10 +76,28 @@ SETS = {
     "same-source-cv-96px": ("results/same-source-cv-96px-1.0.0.tar.xz",),
     "zunair2021": ("results/zunair2021-3.0.0.tar.xz",),
     "menon2020-binary": ("results/menon2020-binary-3.0.0.tar.xz",),
+    "menon2020-four-class": ("results/menon2020-four-class-2.0.0.tar.xz",),
     "hussain2022": ("results/hussain2022-2.0.0.tar.xz",),
     "source-matched": ("results/source-matched-2.0.0.tar.xz",),
 }
 """The archives of each file of numbers. Regimes of several archives are compared together."""
+
+ROWS = {
+    **{
+        name: (f"results/{name}.tar.xz",)
+        for name in (
+            "hussain2022-2.0.0",
+            "menon2020-binary-3.0.0",
+            "menon2020-four-class-2.0.0",
+            "zunair2021-3.0.0",
+            "zunair2021-pneumonia-3.0.0",
+        )
+    },
+    "older-results": tuple(
+        path.relative_to(BENCHMARKS).as_posix() for path in sorted(BENCHMARKS.glob("older-results/*.tar.xz"))
+    ),
+}
+"""The archives of each file of rows: of pages that show the counts and the measures of the papers."""
 
 ONLY = {
     ("external-generator-seed-1", "results/external-2.0.0.tar.xz"): (
@@ -207,6 +227,14 @@ def gap_closed(samples: Sequence[Sample]) -> dict[str, Any] | None:
     return {"baseline": baseline.regime, "ceiling": ceiling.regime, "closed": shares}
 
 
+def rows(name: str) -> dict[str, Any]:
+    """The content of the file of that name in `ROWS`: its archives and their rows (`tables.Row`)."""
+    archives = ROWS[name]
+    folder = BENCHMARKS / archives[0]
+    of_archives = tables.summarise(folder if len(archives) == 1 else folder.parent)
+    return {"archives": digests(archives), "rows": [row.model_dump(mode="json") for row in of_archives]}
+
+
 def digits(value: float) -> float:
     """Six digits that count: more than a page shows, fewer than change with the machine."""
     return float(f"{value:.6g}")
@@ -217,14 +245,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--all", action="store_true")
     options = parser.parse_args()
-    for name, archives in SETS.items():
-        path = FOLDER / f"{name}.json"
-        made = path.is_file() and json.loads(path.read_text(encoding="utf-8"))["archives"] == digests(
-            archives
-        )
+    files: dict[Path, tuple[Sequence[str], Callable[[], dict[str, Any]]]] = {
+        FOLDER / f"{name}.json": (archives, partial(numbers, name)) for name, archives in SETS.items()
+    }
+    files |= {
+        ROWS_FOLDER / f"{name}.json": (archives, partial(rows, name)) for name, archives in ROWS.items()
+    }
+    for path, (archives, make) in files.items():
+        made = path.is_file() and json.loads(path.read_bytes())["archives"] == digests(archives)
         if made and not options.all:
             continue
-        write_text(path, json.dumps(numbers(name), indent=1) + "\n")
+        write_text(path, json.dumps(make(), indent=1) + "\n")
         sys.stdout.write(f"{path.relative_to(BENCHMARKS.parent)}\n")
 
 

@@ -192,10 +192,21 @@ def print_report(
         Path | None, typer.Option(help="draw the figures into this folder and name them in the report")
     ] = None,
     suite: Annotated[str | None, typer.Option(help="one suite alone")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="write the report into this file, with links from it")
+    ] = None,
 ) -> None:
     """Print a summary and the tables of all result files, each validated against its own predictions."""
     from covid_synth_data.benchmark import report
+    from covid_synth_data.files.atomic import write_text
 
+    start = None if out is None else out.parent
     with progress_bar("report:") as tick:
-        text = report(results, published=published, figures=figures, suite=suite, progress=tick)
-    say(text)
+        text = report(
+            results, published=published, figures=figures, links_from=start, suite=suite, progress=tick
+        )
+    if out is None:
+        say(text)
+        return
+    write_text(out, text)
+    say(str(out))

@@ -147,13 +147,15 @@ class Board:
         return [*([warning] if warning else []), *task_notes]
 
 
-def boards(results_dir: str | Path, progress: Progress | None = None) -> list[Board]:
+def boards(
+    results_dir: str | Path, progress: Progress | None = None, groups: Sequence[Group] | None = None
+) -> list[Board]:
     """The boards of all result files below `results_dir`, each validated first. Raises `ResultError`.
 
-    `progress` gets (done, all, what is done).
+    `groups` are what `collect` read there before. `progress` gets (done, all, what is done).
     """
     by_task: dict[tuple[str, str, str], list[Group]] = defaultdict(list)
-    for group in collect(results_dir, progress):
+    for group in collect(results_dir, progress) if groups is None else groups:
         suite, version, task = group.key[:3]
         by_task[suite, version, task].append(group)
     made = []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from covid_synth_data.audit.result import FOLDER
 from covid_synth_data.audit.version_table import VersionTable, read_all, version_tables
-from covid_synth_data.benchmark.reporting.collect import Progress
+from covid_synth_data.benchmark.reporting.collect import Group, Progress
 from covid_synth_data.files import atomic
 from covid_synth_data.leaderboard import hub_results, markdown, page
 from covid_synth_data.leaderboard.boards import Board, boards
@@ -21,6 +21,7 @@ def build(
     out: str | Path,
     hub_format: str | Path | None = None,
     progress: Progress | None = None,
+    groups: Sequence[Group] | None = None,
 ) -> list[Path]:
     """Write `out`/LEADERBOARD.md and `out`/leaderboard.html from the result files below `results_dir`.
 
@@ -28,10 +29,11 @@ def build(
     say of it. Where `hub_format` names a folder, the Hub's files for the same results go there
     (`hub_results`). Returns the paths written. Every file is checked first (`results.validate_values`; the
     gate, `validate`, checks more), and nothing is written where one is wrong. The same results give the same
-    bytes. `progress` gets (done, all, what is done). Raises `ResultError`, `OutputError`.
+    bytes. `groups` are what `collect` read in `results_dir` before; `progress` gets (done, all, what is
+    done). Raises `ResultError`, `OutputError`.
     """
     versions = version_tables(read_all(Path(results_dir) / FOLDER))
-    return write(boards(results_dir, progress), Path(results_dir).name, out, hub_format, versions)
+    return write(boards(results_dir, progress, groups), Path(results_dir).name, out, hub_format, versions)
 
 
 def write(

@@ -135,13 +135,18 @@ DIFFERENCES: dict[str, Callable[[dict[str, Any]], str]] = {
 
 def read_regimes(benchmarks: Path, name: str) -> dict[str, Numbers]:
     """The suites of a file of benchmarks/statistics/regimes.py. Stops where its archives have changed."""
-    path = benchmarks / "statistics/results/regimes" / f"{name}.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
+    suites: dict[str, Numbers] = read_numbers(benchmarks, f"regimes/{name}")["suites"]
+    return suites
+
+
+def read_numbers(benchmarks: Path, name: str) -> dict[str, Any]:
+    """A file of benchmarks/statistics/regimes.py. Stops where its archives have changed."""
+    path = benchmarks / "statistics/results" / f"{name}.json"
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     for archive, digest in content["archives"].items():
         if hashlib.sha256((benchmarks / archive).read_bytes()).hexdigest() != digest:
             raise SystemExit(f"{path} is of an older {archive}: run benchmarks/statistics/regimes.py first")
-    suites: dict[str, Numbers] = content["suites"]
-    return suites
+    return content
 
 
 def read_splits(benchmarks: Path) -> dict[str, Numbers]:

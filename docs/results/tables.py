@@ -1,6 +1,6 @@
 """Write the tables in docs/results and README.md again from the result files.
 
-    python docs/results/tables.py                  after new results; 20 to 40 s
+    python docs/results/tables.py                  after new results
     python docs/results/tables.py same-source      one page alone
     python docs/results/tables.py --check          exit code 1 if a page does not show the result files
 
@@ -17,13 +17,14 @@ A page marks the place of a table with two comments; the text between them belon
     <!-- probe NAME PART BASELINE -->      their differences from that baseline
     <!-- views NAME -->                    AUCs of that file on the whole films of each view alone
     <!-- lesions NAME -->                  what benchmarks/results/lesions/NAME.json says of maps and masks
-    <!-- positives NAME -->                regimes of the archive NAME of results by their positives
+    <!-- positives NAME -->                regimes of the archive NAME by their positives
     <!-- end of table -->
 
     <!-- regimes NAME -->       the table NAME of docs/results/tables.toml
     <!-- end of table -->
 
-The last kind reads small files that `python benchmarks/statistics/regimes.py` makes of the archives.
+Tables of suites, positives and regimes are read from small files that
+`python benchmarks/statistics/regimes.py` makes of the archives.
 """
 
 from __future__ import annotations
@@ -33,13 +34,14 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from regime_tables import with_regimes
+from pydantic import TypeAdapter
+from regime_tables import read_numbers, with_regimes
 
 from covid_synth_data.audit.result import Audit
 from covid_synth_data.audit.version_table import cell as value_cell
 from covid_synth_data.audit.version_table import read_all, values_of, widest_first
 from covid_synth_data.benchmark.reporting.gains import with_limits
-from covid_synth_data.benchmark.reporting.tables import Cell, Row, blocks, fold_means, summarise
+from covid_synth_data.benchmark.reporting.tables import Cell, Row, blocks, fold_means
 from covid_synth_data.benchmark.results import lesions, probes, validate_as
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -243,20 +245,25 @@ def with_positives(text: str, benchmarks: Path) -> str:
     """A page with the tables of positives as the archives of results in `benchmarks` have them."""
 
     def made(place: re.Match[str]) -> str:
-        (archive,) = benchmarks.glob(f"*results/{place[2]}.tar.xz")
-        (rows,) = blocks(summarise(archive))
+        (rows,) = blocks(read_rows(benchmarks, place[2]))
         return place[1] + positives_table(rows) + place[3]
 
     return POSITIVES.sub(made, text)
 
 
-def with_tables(text: str, folder: Path) -> str:
-    """A page with the tables of suites as the result files in `folder` have them; takes half a minute."""
+def read_rows(benchmarks: Path, name: str) -> list[Row]:
+    """The rows that benchmarks/statistics/regimes.py made of archives."""
+    content = read_numbers(benchmarks, f"rows/{name}")
+    return TypeAdapter(list[Row]).validate_python(content["rows"])
+
+
+def with_tables(text: str, benchmarks: Path) -> str:
+    """A page with the tables of the suites of earlier versions as their rows in `benchmarks` are."""
     if not PLACE.search(text):
         return text
     made = {
         (rows[0].suite, rows[0].task, rows[0].preprocessing): table(rows)
-        for rows in blocks(summarise(folder))
+        for rows in blocks(read_rows(benchmarks, "older-results"))
     }
     return PLACE.sub(lambda place: place[1] + made[place[2], place[3], place[4]] + place[5], text)
 
@@ -275,7 +282,7 @@ def main() -> None:
     different = []
     for name in options.pages or pages:
         text = pages[name].read_text(encoding="utf-8")
-        new = with_tables(text, benchmarks / "older-results")
+        new = with_tables(text, benchmarks)
         new = with_probes(with_audits(new, measured), benchmarks / "results/probes")
         new = with_lesions(new, benchmarks / "results/lesions")
         new = with_positives(new, benchmarks)

@@ -32,23 +32,26 @@ def report(
     comparing: bool = True,
     published: bool = True,
     figures: str | Path | None = None,
+    links_from: str | Path | None = None,
     suite: str | None = None,
+    groups: Sequence[Group] | None = None,
     progress: Progress | None = None,
 ) -> str:
     """The report of all results below `results_dir`, of whichever kinds, each validated first.
 
     `comparing` adds a summary and the gains of each regime over the baselines, `published` the papers' tables
     beside ours; `figures` is a folder that the figures are drawn into, named in the report relative to the
-    working folder. `suite` leaves all other suites out. `progress` gets (done, all, what is done).
-    Raises `ResultError`, `ConfigError` for published tables that cannot be read, `MissingExtra` for figures.
+    folder `links_from`, by default the working folder. `suite` leaves all other suites out. `groups` are what
+    `collect` read in `results_dir` before. `progress` gets (done, all, what is done). Raises `ResultError`,
+    `ConfigError` for published tables that cannot be read, `MissingExtra` for figures.
     """
     folder, parts = Path(results_dir), []
     # A suite is of one kind; a name that no suite has is answered by the results of classifiers.
     kind = load_suite(suite).kind if suite is not None and is_suite(suite) else None
     slices = results.has(folder, "segmentation") and (suite is None or kind == "segmentation")
     if not slices or (suite is None and results.has(folder, "classification")):
-        groups = collect(folder, progress, suite)
-        parts.append(_of_classifiers(groups, comparing, published, figures, progress))
+        groups = collect(folder, progress, suite) if groups is None else groups
+        parts.append(_of_classifiers(groups, comparing, published, figures, links_from, progress))
     if slices:
         parts.append(segmentation.report(folder, suite))
     return "\n".join(parts)
@@ -59,6 +62,7 @@ def _of_classifiers(
     comparing: bool,
     published: bool,
     figures: str | Path | None,
+    links_from: str | Path | None,
     progress: Progress | None,
 ) -> str:
     """The report of the results of classifiers."""
@@ -83,7 +87,9 @@ def _of_classifiers(
         for one in compared:
             named.setdefault(one.groups[0].key[:5], set()).update(summary.named(one))
         made = drawing.draw(groups, Path(figures), progress, named if comparing else None)
-        parts.append("## Figures\n\n" + "\n\n".join(f"![{t}]({os.path.relpath(p)})" for t, p in made.items()))
+        start = Path() if links_from is None else Path(links_from)
+        links = (f"![{title}]({Path(os.path.relpath(at, start)).as_posix()})" for title, at in made.items())
+        parts.append("## Figures\n\n" + "\n\n".join(links))
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from covid_synth_data.benchmark.reporting.collect import Group
 from covid_synth_data.files.atomic import write_text
 from covid_synth_data.generators import weights
 from covid_synth_data.release import manifest, writing
@@ -23,14 +24,15 @@ def complete(
     listed: manifest.Manifest,
     new_credits: Iterable[credits.Credit] = (),
     results: Path | None = None,
+    groups: Sequence[Group] | None = None,
 ) -> manifest.Manifest:
     """Write the documents of the release `folder`; returns `listed` with them. The manifest is not written.
 
     `new_credits` come to those that the release has already; `results` is a folder of result files,
-    whose numbers for this version go into the card. The same inputs give the same bytes. Raises
-    `ResultError`, `WeightsError`, `CorruptRelease`, `OutputError`.
+    whose numbers for this version go into the card, and `groups` are what `collect` read in it before. The
+    same inputs give the same bytes. Raises `ResultError`, `WeightsError`, `CorruptRelease`, `OutputError`.
     """
-    shown = measured.read(results, listed.name, listed.version)
+    shown = measured.read(results, listed.name, listed.version, groups)
     shown = scorecard.added(shown, results, listed)
     sheets = sorted(path.relative_to(folder).as_posix() for path in (folder / SHEETS).glob("*.png"))
     named = credits.merged(credits.read(folder), new_credits)

@@ -15,6 +15,7 @@ from pydantic_core import from_json
 from covid_synth_data.audit.version_table import VersionTable
 from covid_synth_data.benchmark import results
 from covid_synth_data.benchmark.reporting import tables
+from covid_synth_data.benchmark.reporting.collect import Group, collect
 from covid_synth_data.benchmark.results import archives
 from covid_synth_data.benchmark.results.reading import PATTERNS
 from covid_synth_data.benchmark.suite import is_suite, load_suite
@@ -131,8 +132,10 @@ class Measured:
     """The audits that `images` was made from."""
 
 
-def read(folder: Path | None, name: str, version: str) -> Measured:
+def read(folder: Path | None, name: str, version: str, groups: Sequence[Group] | None = None) -> Measured:
     """The results below `folder` about `name` `version`; nothing where it is None.
+
+    `groups` are what `collect` read in `folder` before.
 
     Benchmark rows of other versions are left out; rows on real films alone stay, as the line to compare
     with, where the same model was also measured with this version. Raises `ResultError`.
@@ -144,7 +147,7 @@ def read(folder: Path | None, name: str, version: str) -> Measured:
             f"no folder {folder}", expected="the folder that a benchmark run wrote to", hint="check the path"
         )
     properties = {kind: _properties(folder, kind, name, version) for kind in KINDS}
-    return Measured(_benchmark(folder, name, version), properties["fidelity"], properties["privacy"])
+    return Measured(_benchmark(folder, name, version, groups), properties["fidelity"], properties["privacy"])
 
 
 def _evidence(folder: Path, path: Path) -> Evidence:
@@ -162,10 +165,13 @@ def _files(folder: Path) -> Iterator[tuple[Path, Evidence]]:
             yield path, evidence
 
 
-def _benchmark(folder: Path, name: str, version: str) -> tuple[BenchmarkBlock, ...]:
+def _benchmark(
+    folder: Path, name: str, version: str, read_before: Sequence[Group] | None
+) -> tuple[BenchmarkBlock, ...]:
     if not results.has(folder, "classification"):
         return ()
-    rows = tables.summarise(folder)
+    groups = collect(folder) if read_before is None else read_before
+    rows = [tables.row_of(group) for group in groups]
     files: dict[tuple[str, ...], list[Evidence]] = defaultdict(list)
     for path, evidence in _files(folder):
         # `summarise` has validated every file; here its names are enough.
@@ -173,13 +179,13 @@ def _benchmark(folder: Path, name: str, version: str) -> tuple[BenchmarkBlock, .
         mine = files[tuple(str(stated.get(name)) for name in _NAMES)]
         if evidence not in mine:
             mine.append(evidence)
-    groups: dict[tuple[str, ...], list[tables.Row]] = defaultdict(list)
+    together: dict[tuple[str, ...], list[tables.Row]] = defaultdict(list)
     dataset = f"{name} {version}"
     for row in rows:
         if row.dataset in (None, dataset):
-            groups[row.suite, row.suite_version, row.task, row.preprocessing].append(row)
+            together[row.suite, row.suite_version, row.task, row.preprocessing].append(row)
     blocks = []
-    for rows in groups.values():
+    for rows in together.values():
         ours = {row.model for row in rows if row.dataset == dataset}
         kept = [row for row in rows if row.model in ours]
         if kept:
