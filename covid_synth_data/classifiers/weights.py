@@ -11,6 +11,7 @@ import pickle
 import re
 import warnings
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -165,10 +166,25 @@ class _Pickle:
 
 
 def _read(path: Path, pickled: bool = False) -> Mapping[str, torch.Tensor]:
-    """The tensors in a .pth file, read without running any code that it may carry.
+    """The tensors in a .pth file, read without running any code that it may carry. Not to be changed: a file
+    that stays as it is is read once.
 
     `pickled` files hold a whole model in place of its tensors, which torch itself reads by running code.
     """
+    return _read_state(path, _state(path), pickled)
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """What changes when the file does; None without one."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=4)
+def _read_state(path: Path, state: tuple[int, int] | None, pickled: bool) -> Mapping[str, torch.Tensor]:
     try:
         if pickled:
             with warnings.catch_warnings():
@@ -212,4 +228,9 @@ def _check_fit(path: Path, loaded: list[Any], expected: list[Any]) -> None:
 
 
 def _used(path: Path, name: str = "imagenet") -> WeightsUsed:
-    return WeightsUsed(name=name, file=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    return WeightsUsed(name=name, file=path.name, sha256=_digest(path, _state(path)))
+
+
+@lru_cache(maxsize=16)
+def _digest(path: Path, state: tuple[int, int] | None) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

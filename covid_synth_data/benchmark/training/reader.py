@@ -49,6 +49,7 @@ class FilmReader:
         self.pixels = Store(self.cache_dir / f"pixels-{made_by}", (side, side), np.uint8)
         self.flags = Store(self.cache_dir / f"flags-{made_by}", (1,), np.uint8)
         self.made_by = made_by
+        self._bodies: dict[str, Network] = {}
 
     def fill(self, model: str, train: Sequence[tuple[Films, Regime]], others: Sequence[Films]) -> None:
         """Bring what `model` reads of all these films into the stores. Raises `BadImage`, `OutputError`."""
@@ -92,6 +93,12 @@ class FilmReader:
         """A network with the initial weights that the request names, its head drawn by `seed`."""
         return build(model, self.request.weights_of(model), seed, classes)
 
+    def _body(self, model: str) -> Network:
+        """The network whose features a frozen `model` stands on: one for all films, and never trained."""
+        if model not in self._bodies:
+            self._bodies[model] = self.build_network(model, 0)
+        return self._bodies[model]
+
     def feature_feed(self, model: str, films: Films, regime: Regime | None = None) -> fit.FeatureFeed:
         """The fixed features of films, augmented by `regime`, or as they are without one. Needs `fill`."""
         keys = [self.pool.key(name) for name in films.ids]
@@ -103,7 +110,7 @@ class FilmReader:
 
     def feature_store(self, model: str, network: Network | None = None, changed: str = "") -> Store:
         """The store of the features of `model`; `changed` names what was done to the films before."""
-        network = network or self.build_network(model, 0)
+        network = network or self._body(model)
         made_by = f"{entry(model).body}-{(network.weights.sha256 or 'none')[:12]}"
         name = f"features-{made_by}-{self.made_by}-{self.device.type}{changed and f'-{changed}'}"
         return Store(self.cache_dir / name, (network.width,), np.float32)
@@ -133,7 +140,7 @@ class FilmReader:
 
     def _extract(self, model: str, keys: Sequence[str]) -> None:
         """Features of `keys`, which may be variants of films. Decodes only films that lack features."""
-        network = self.build_network(model, 0).to(self.device).eval()
+        network = self._body(model).to(self.device).eval()
         store = self.feature_store(model, network)
         missing = store.missing(keys)
         if not missing:

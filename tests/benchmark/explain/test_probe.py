@@ -38,8 +38,8 @@ SUITE = {
         "optimizer": "adam",
         "learning_rate": 0.003,
         "batch_size": 16,
-        "max_epochs": 60,
-        "patience": 60,
+        "max_epochs": 30,
+        "patience": 30,
     },
     "regimes": {
         "real": {"title": "Real", "mix": "real"},
