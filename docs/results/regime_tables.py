@@ -256,6 +256,7 @@ READERS: dict[str, Callable[[Path], dict[str, Numbers]]] = {
         "source-matched",
         "zunair2021",
         "menon2020-binary",
+        "menon2020-four-class",
         "hussain2022",
     ),
     "external-seed1": read_contrasts("external-seed1-one-encoding"),
