@@ -75,6 +75,7 @@ SETS = {
     "same-source-cv-splits": ("results/same-source-cv-splits-1.0.0.tar.xz",),
     "same-source-cv-96px": ("results/same-source-cv-96px-1.0.0.tar.xz",),
     "zunair2021": ("results/zunair2021-3.0.0.tar.xz",),
+    "zunair2021-re-encoded": ("results/zunair2021-3.0.0-re-encoded.tar.xz",),
     "menon2020-binary": ("results/menon2020-binary-3.0.0.tar.xz",),
     "menon2020-four-class": ("results/menon2020-four-class-2.0.0.tar.xz",),
     "hussain2022": ("results/hussain2022-2.0.0.tar.xz",),
@@ -90,6 +91,7 @@ ROWS = {
             "menon2020-binary-3.0.0",
             "menon2020-four-class-2.0.0",
             "zunair2021-3.0.0",
+            "zunair2021-3.0.0-re-encoded",
             "zunair2021-pneumonia-3.0.0",
         )
     },
