@@ -76,28 +76,30 @@ SETS = {
     "same-source-cv-96px": ("results/same-source-cv-96px-1.0.0.tar.xz",),
     "zunair2021": ("results/zunair2021-3.0.0.tar.xz",),
     "zunair2021-re-encoded": ("results/zunair2021-3.0.0-re-encoded.tar.xz",),
-    "menon2020-binary": ("results/menon2020-binary-3.0.0.tar.xz",),
+    "menon2020-binary": (
+        "results/menon2020-binary-3.0.0.tar.xz",
+        "results/menon2020-binary-gnc-3.0.0.tar.xz",
+    ),
     "menon2020-four-class": ("results/menon2020-four-class-2.0.0.tar.xz",),
     "hussain2022": ("results/hussain2022-2.0.0.tar.xz",),
     "source-matched": ("results/source-matched-2.0.0.tar.xz",),
+    "source-matched-re-encoded": ("results/source-matched-2.0.0-re-encoded.tar.xz",),
 }
 """The archives of each file of numbers. Regimes of several archives are compared together."""
 
 ROWS = {
     **{
-        name: (f"results/{name}.tar.xz",)
+        name: SETS[name]
         for name in (
-            "hussain2022-2.0.0",
-            "menon2020-binary-3.0.0",
-            "menon2020-four-class-2.0.0",
-            "zunair2021-3.0.0",
-            "zunair2021-3.0.0-re-encoded",
-            "zunair2021-pneumonia-3.0.0",
+            "hussain2022",
+            "menon2020-binary",
+            "menon2020-four-class",
+            "zunair2021",
+            "zunair2021-re-encoded",
         )
     },
-    "older-results": tuple(
-        path.relative_to(BENCHMARKS).as_posix() for path in sorted(BENCHMARKS.glob("older-results/*.tar.xz"))
-    ),
+    "zunair2021-pneumonia": ("results/zunair2021-pneumonia-3.0.0.tar.xz",),
+    "older-results": ("older-results/2026-11-splits-0.1.tar.xz",),
 }
 """The archives of each file of rows: of pages that show the counts and the measures of the papers."""
 
@@ -232,8 +234,7 @@ def gap_closed(samples: Sequence[Sample]) -> dict[str, Any] | None:
 def rows(name: str) -> dict[str, Any]:
     """The content of the file of that name in `ROWS`: its archives and their rows (`tables.Row`)."""
     archives = ROWS[name]
-    folder = BENCHMARKS / archives[0]
-    of_archives = tables.summarise(folder if len(archives) == 1 else folder.parent)
+    of_archives = [row for archive in archives for row in tables.summarise(BENCHMARKS / archive)]
     return {"archives": digests(archives), "rows": [row.model_dump(mode="json") for row in of_archives]}
 
 

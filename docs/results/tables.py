@@ -17,7 +17,7 @@ A page marks the place of a table with two comments; the text between them belon
     <!-- probe NAME PART BASELINE -->      their differences from that baseline
     <!-- views NAME -->                    AUCs of that file on the whole films of each view alone
     <!-- lesions NAME -->                  what benchmarks/results/lesions/NAME.json says of maps and masks
-    <!-- positives NAME -->                regimes of the archive NAME by their positives
+    <!-- positives NAME -->                regimes of the file NAME of rows by their positives
     <!-- end of table -->
 
     <!-- regimes NAME -->       the table NAME of docs/results/tables.toml
