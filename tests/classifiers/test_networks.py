@@ -306,3 +306,16 @@ def test_plain_augmentation_is_small_seeded_and_never_a_flip():
     assert float(centre.std()) > 0.5
     brightness = moved.amax(dim=(1, 2, 3))
     assert float(brightness.min()) < 0.75 < 0.85 < float(brightness.max())
+
+
+def test_a_file_of_weights_is_read_once_and_again_once_it_changed(tmp_path):
+    path = tmp_path / "one.pth"
+    torch.save({"a": torch.ones(2)}, path)
+    first, used = weights._read(path), weights._used(path)
+    assert weights._read(path) is first
+    torch.save({"a": torch.zeros(3)}, path)
+    assert weights._read(path)["a"].tolist() == [0, 0, 0]
+    assert weights._used(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest() != used.sha256
+    path.unlink()
+    with pytest.raises(WeightsError, match="cannot read the weights"):
+        weights._read(path)

@@ -50,7 +50,10 @@ def report(
     kind = load_suite(suite).kind if suite is not None and is_suite(suite) else None
     slices = results.has(folder, "segmentation") and (suite is None or kind == "segmentation")
     if not slices or (suite is None and results.has(folder, "classification")):
-        groups = collect(folder, progress, suite) if groups is None else groups
+        if groups is None:
+            groups = collect(folder, progress, suite)
+        elif suite is not None:
+            groups = [group for group in groups if group.first.suite == suite]
         parts.append(_of_classifiers(groups, comparing, published, figures, links_from, progress))
     if slices:
         parts.append(segmentation.report(folder, suite))

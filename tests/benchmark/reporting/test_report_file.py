@@ -61,6 +61,8 @@ def test_groups_that_were_read_are_not_read_again(folder, tmp_path, monkeypatch)
     board = [path.read_bytes() for path in leaderboard.build(folder, tmp_path / "a")]
     monkeypatch.setattr(reading, "validate_values", lambda *_: pytest.fail("a file is read again"))
     assert report.report(folder, groups=groups) == text
+    assert report.report(folder, groups=groups, suite="zunair2021") == text
+    assert "zunair2021" not in report.report(folder, groups=groups, suite="external", published=False)
     again = leaderboard.build(folder, tmp_path / "b", groups=groups)
     assert [path.read_bytes() for path in again] == board
 
