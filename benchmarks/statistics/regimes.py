@@ -42,7 +42,10 @@ SETS = {
         "results/external-one-encoding-2.0.0.tar.xz",
         "results/external-pairs-2.0.0.tar.xz",
     ),
-    "external-re-encoded": ("results/external-2.0.0-re-encoded.tar.xz",),
+    "external-re-encoded": (
+        "results/external-2.0.0-re-encoded.tar.xz",
+        "results/external-augmented-2.0.0-re-encoded.tar.xz",
+    ),
     "external-lite2": ("results/external-lite2-2.0.0.tar.xz",),
     "external-harmonised": ("results/external-2.0.0-harmonised.tar.xz",),
     "external-generator-seed-1": (
