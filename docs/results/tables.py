@@ -242,7 +242,7 @@ def positives_table(rows: Sequence[Row]) -> str:
 
 
 def with_positives(text: str, benchmarks: Path) -> str:
-    """A page with the tables of positives as the archives of results in `benchmarks` have them."""
+    """A page with the tables of positives as the rows in `benchmarks` have them."""
 
     def made(place: re.Match[str]) -> str:
         (rows,) = blocks(read_rows(benchmarks, place[2]))

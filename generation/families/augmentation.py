@@ -79,6 +79,11 @@ def augment(x: Tensor, random: Tensor, policy: Policy) -> Tensor:
         return x
 
 
+def augmented(films: Tensor, policy: Policy) -> Tensor:
+    """Films changed by `policy` (`augment`) with numbers from torch's own generator, which the loop seeds."""
+    return augment(films, torch.rand((len(films), DRAWS), device=films.device), policy)
+
+
 def _greys(x: Tensor, u: Tensor, chosen: Tensor, policy: Policy) -> Tensor:
     """Brightness and contrast by u (n, 2) in [-1, 1]."""
     shift = (chosen * policy.brightness * u[:, 0]).view(-1, 1, 1, 1)

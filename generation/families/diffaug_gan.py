@@ -14,7 +14,7 @@ from covid_synth_data.generators import build
 from covid_synth_data.generators.diffaug import DiffAugDiscriminator
 from generation import recipe as recipes
 from generation.families import losses
-from generation.families.augmentation import DRAWS, Policy, augment
+from generation.families.augmentation import Policy, augmented
 from generation.families.noise import NoiseFamily
 from generation.training.family import frozen
 
@@ -112,5 +112,4 @@ class DiffAug(NoiseFamily):
         return self.now % int(self.recipe.losses.penalty_every) == 0
 
     def _augmented(self, films: Tensor) -> Tensor:
-        random = torch.rand((len(films), DRAWS), device=films.device)
-        return augment(films, random, self.recipe.augment)
+        return augmented(films, self.recipe.augment)

@@ -17,7 +17,7 @@ from generation import recipe as recipes
 from generation.data.batches import FilmBatches, check_share
 from generation.data.films import TrainingImages
 from generation.families import losses
-from generation.families.augmentation import DRAWS, Policy, augment
+from generation.families.augmentation import Policy, augmented
 from generation.families.noise import NoiseFamily
 from generation.training.family import frozen
 
@@ -128,9 +128,7 @@ class WGAN(NoiseFamily):
 
     def _augmented(self, films: Tensor) -> Tensor:
         policy = self.recipe.augment
-        if policy is None:
-            return films
-        return augment(films, torch.rand((len(films), DRAWS), device=films.device), policy)
+        return films if policy is None else augmented(films, policy)
 
     def _score(self, films: Tensor) -> Tensor:
         with torch.autocast(films.device.type, enabled=False):

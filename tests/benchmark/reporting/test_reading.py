@@ -13,15 +13,6 @@ from covid_synth_data.errors import ResultError
 from tests.leaderboard.made import made
 
 
-@pytest.fixture
-def folder(tmp_path):
-    for regime in ("real", "real-balanced", "real+gnc"):
-        for seed in range(2):
-            result = made("zunair2021", regime, seed, model="lite0-frozen")
-            write_result(tmp_path / "results" / result.path, result)
-    return tmp_path / "results"
-
-
 def changed(folder, edit):
     """The path of a file of `folder` with its content changed by `edit`."""
     path = next(folder.rglob("seed-0.json"))

@@ -13,21 +13,10 @@ from benchmarks import publish
 from covid_synth_data import leaderboard
 from covid_synth_data.benchmark.reporting import collect as reading
 from covid_synth_data.benchmark.reporting import report
-from covid_synth_data.benchmark.results import write_result
 from tests.generation.generation_results import benchmark
-from tests.leaderboard.made import made
 
 ROOT = Path(__file__).resolve().parents[3]
 LINK = re.compile(r"\]\(([^)#:]+)\)")
-
-
-@pytest.fixture
-def folder(tmp_path):
-    for regime in ("real", "real-balanced", "real+gnc"):
-        for seed in range(2):
-            result = made("zunair2021", regime, seed, model="lite0-frozen")
-            write_result(tmp_path / "results" / result.path, result)
-    return tmp_path / "results"
 
 
 def links(page: Path) -> list[str]:

@@ -197,7 +197,7 @@ def test_the_critic_sees_films_through_the_changes_of_the_recipe(trainees, tmp_p
     """Real and generated ones, and those of the generator's update; the plain form changes none."""
     changed: list[tuple[int, ...]] = []
     monkeypatch.setattr(
-        wgan, "augment", lambda x, random, policy: (changed.append(tuple(x.shape)), x.mul(policy.contrast))[1]
+        wgan, "augmented", lambda x, policy: (changed.append(tuple(x.shape)), x.mul(policy.contrast))[1]
     )
     run = {"training": {"steps": 1, "looks": 1}}
     train(recipe_of("wgan-gp", **run), tmp_path / "plain")
