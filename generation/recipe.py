@@ -119,6 +119,14 @@ class SliceData(Data):
     """The share of a slice that must be lung. Slices with almost no lung would teach the network to draw
     black."""
     held_out: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
+    window: Annotated[int, Field(ge=0, multiple_of=16)] = 0
+    """Side of the squares around pixels of the lung that are learned from; 0: whole slices, mostly black."""
+
+    @model_validator(mode="after")
+    def _window_fits(self) -> SliceData:
+        if self.window and not 64 <= self.window <= self.size:
+            raise ValueError(f"data.window of 64 to {self.size}, or 0")
+        return self
 
 
 class HostData(TaskData):
@@ -191,8 +199,13 @@ class Release(FrozenModel):
 
 
 class SliceRelease(Release):
-    """CT slices of new label maps: real ones of `parts` of the split, augmented, and with lesions moved."""
+    """CT slices of new label maps: augmented, and with lesions moved.
 
+    Those of real slices of `parts` of the split, or, where `phantom` has the options of `ct.phantom.rows`, of
+    CT phantoms. Then nothing of a patient is in a release but what the generator learned.
+    """
+
+    phantom: dict[str, int] | None = None
     parts: list[SlicePart] = Field(min_length=1, default_factory=lambda: list[SlicePart](("train",)))
     """Whose label maps: a benchmark must test on none of these slices."""
     moved: Annotated[float, Field(ge=0, le=1)] = 0.5

@@ -14,9 +14,12 @@ from covid_synth_data.sources.ct_phantom import SIDES, draw
 __all__ = ["SIDES", "arrays", "draw", "rows"]
 
 
-def rows(*, size: int = 128, patients: int = 9, slices: int = 16, seed: int = 0) -> list[dict[str, Any]]:
+def rows(
+    *, size: int = 128, patients: int = 9, slices: int = 16, seed: int = 0, ragged: int = 0
+) -> list[dict[str, Any]]:
     """The rows (`ct.slices.Row`) of all slices, in the order patient, slice. Raises `ConfigError`."""
-    return ct_slices.rows(ct_phantom.read(size=size, patients=patients, slices=slices, seed=seed))
+    frame = ct_phantom.read(size=size, patients=patients, slices=slices, seed=seed, ragged=ragged)
+    return ct_slices.rows(frame)
 
 
 def arrays(

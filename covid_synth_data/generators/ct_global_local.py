@@ -5,17 +5,22 @@ a slice of its own resolution. Jointly, what enters G2's residual blocks is the 
 (Eq. 1), of its own features and of G1's last ones, and the slice is G2's.
 
 Instance norm and zero padding are not in the paper's figures; the last 7x7 layer is read as the one that
-makes the image.
+makes the image. Two options are not in the paper: planes of noise beside the label map, from which a network
+can draw the vessels that no label map says, and a norm that does not depend on how much of a slice is black.
 """
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from covid_synth_data.errors import ConfigError
 from covid_synth_data.generators.label_maps import (
     CLASSES,
+    NORMS,
+    LabelNetwork,
     Residual,
     blacken,
     check_area,
@@ -93,12 +98,18 @@ class ResidualGenerator(nn.Module):
     """Encoder, residual blocks, decoder, and the 7x7 convolution to the image."""
 
     def __init__(
-        self, encoder: nn.Sequential, inner: int, blocks: int, decoder: nn.Sequential, last: int
+        self,
+        encoder: nn.Sequential,
+        inner: int,
+        blocks: int,
+        decoder: nn.Sequential,
+        last: int,
+        norm: str = "instance",
     ) -> None:
         """The encoder gives `inner` channels, which the blocks keep; the decoder gives `last`."""
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
-        self.blocks = nn.ModuleList(Residual(inner) for _ in range(blocks))
+        self.blocks = nn.ModuleList(Residual(inner, norm) for _ in range(blocks))
         self.last = nn.Conv2d(last, 1, 7, 1, 3)
         self.inner, self.outer = inner, last
         self.checkpointing = False
@@ -121,35 +132,39 @@ class ResidualGenerator(nn.Module):
         return self.last(features).tanh()  # type: ignore[no-any-return]
 
 
-def global_generator(width: int, blocks: int, stages: int = 3) -> ResidualGenerator:
+def global_generator(
+    width: int, blocks: int, stages: int = 3, inputs: int = CLASSES, norm: str = "instance"
+) -> ResidualGenerator:
     """G1 (Fig. 3): conv 7x7, three stride-2 convolutions to 8 times the width, residual blocks, up again."""
     factors = [2**stage for stage in range(stages)]
-    down = [conv(factor * width, 2 * factor * width, 3, 2) for factor in factors]
+    down = [conv(factor * width, 2 * factor * width, 3, 2, norm) for factor in factors]
     up = [
-        nn.Sequential(nn.Upsample(scale_factor=2), conv(2 * factor * width, factor * width, 3))
+        nn.Sequential(nn.Upsample(scale_factor=2), conv(2 * factor * width, factor * width, 3, norm=norm))
         for factor in reversed(factors)
     ]
-    return ResidualGenerator(
-        nn.Sequential(conv(CLASSES, width, 7), *down), 2**stages * width, blocks, nn.Sequential(*up), width
-    )
+    encoder = nn.Sequential(conv(inputs, width, 7, norm=norm), *down)
+    return ResidualGenerator(encoder, 2**stages * width, blocks, nn.Sequential(*up), width, norm)
 
 
-def local_generator(width: int, blocks: int) -> ResidualGenerator:
+def local_generator(
+    width: int, blocks: int, inputs: int = CLASSES, norm: str = "instance"
+) -> ResidualGenerator:
     """G2 (Fig. 4): conv 7x7, conv 3x3 to twice the width, residual blocks, conv 3x3, all at full size."""
-    encoder = nn.Sequential(conv(CLASSES, width, 7), conv(width, 2 * width, 3))
-    return ResidualGenerator(encoder, 2 * width, blocks, conv(2 * width, 2 * width, 3), 2 * width)
+    encoder = nn.Sequential(conv(inputs, width, 7, norm=norm), conv(width, 2 * width, 3, norm=norm))
+    decoder = conv(2 * width, 2 * width, 3, norm=norm)
+    return ResidualGenerator(encoder, 2 * width, blocks, decoder, 2 * width, norm)
 
 
-class GlobalLocalGenerator(nn.Module):
+class GlobalLocalGenerator(LabelNetwork):
     """G1, G2 and DESUM. Attribute `scales`: the generators from the coarsest to G2, `desums` between them.
 
     `generators` 1 is G2 alone; 3 adds another G1 at a quarter of the resolution, whose last features G1's
     residual blocks receive by a DESUM of their own (Table V, G = 1 and 3). With `width` 64 (the paper's: 64,
     128, 512) both have 48.6 million parameters.
-    """
 
-    latent = 0
-    """Numbers of noise that it takes."""
+    `noise` planes of noise enter every generator beside the label map, where the resolution is lower as means
+    of their pixels, scaled to a variance of one again. `norm` is one of `NORMS`.
+    """
 
     def __init__(
         self,
@@ -160,16 +175,21 @@ class GlobalLocalGenerator(nn.Module):
         desum_observes: str = "local",
         alpha: float = 0.5,
         area: str = "lung",
+        noise: int = 0,
+        norm: str = "instance",
     ) -> None:
         """`width` is the number of channels after the first convolution. Raises `ConfigError`."""
         super().__init__()
         check_width("width", width, 1)
         check_width("blocks", blocks, 1)
         check_option("generators", generators, generators in (1, 2, 3), "1, 2 or 3")
+        check_option("noise", noise, 0 <= noise <= 64, "0 to 64 planes")
+        check_option("norm", norm, norm in NORMS, " or ".join(NORMS))
         check_area(area)
-        self.area, self.count = area, generators
-        coarse = [global_generator(width, blocks) for _ in range(generators - 1)]
-        self.scales = nn.ModuleList([*coarse, local_generator(width, blocks)])
+        self.area, self.count, self.planes = area, generators, noise
+        inputs = CLASSES + noise
+        coarse = [global_generator(width, blocks, 3, inputs, norm) for _ in range(generators - 1)]
+        self.scales = nn.ModuleList([*coarse, local_generator(width, blocks, inputs, norm)])
         pairs = zip(self._scales()[1:], self._scales()[:-1], strict=True)
         self.desums = nn.ModuleList(
             DESUM(fine.inner, small.outer, desum, desum_observes, alpha) for fine, small in pairs
@@ -183,22 +203,45 @@ class GlobalLocalGenerator(nn.Module):
         for scale in self._scales():
             scale.checkpointing = on
 
-    def alone(self, maps: Tensor, scale: int) -> Tensor:
+    def seen(self, maps: Tensor, z: Tensor | None, times: int) -> Tensor:
+        """What a generator sees at a resolution that is halved `times` times: the map, and noise beside it.
+
+        Raises `ConfigError` without the noise that it takes.
+        """
+        small = reduce(maps, times)
+        if not self.planes:
+            return small
+        if z is None or z.shape != (len(maps), self.planes, *maps.shape[2:]):
+            raise ConfigError(
+                "no noise to draw with",
+                found="none" if z is None else f"noise {tuple(z.shape)}",
+                expected=f"noise {(len(maps), self.planes, *maps.shape[2:])}",
+            )
+        return torch.cat([small, F.avg_pool2d(z, 2**times) * 2**times if times else z], 1)
+
+    def _given(self, maps: Tensor, z: Tensor | None) -> Tensor | None:
+        """The noise; in training it is drawn where it is not given."""
+        if z is None and self.planes and self.training:
+            return torch.randn(len(maps), self.planes, *maps.shape[2:], device=maps.device)
+        return z
+
+    def alone(self, maps: Tensor, scale: int, z: Tensor | None = None) -> Tensor:
         """The slice that generator `scale` (0: the coarsest) makes by itself, at its own resolution.
 
-        `maps` (n, 4, h, w) are at full resolution.
+        `maps` (n, 4, h, w) and noise `z` (n, planes, h, w) are at full resolution.
         """
-        network, seen = self._scales()[scale], reduce(maps, self.count - 1 - scale)
-        entered = network.run(network.encoder, seen)
-        return blacken(network.image(network.features(entered)), seen, self.area)
+        network, times, z = self._scales()[scale], self.count - 1 - scale, self._given(maps, z)
+        entered = network.run(network.encoder, self.seen(maps, z, times))
+        return blacken(network.image(network.features(entered)), reduce(maps, times), self.area)
 
-    def weighed(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+    def weighed(self, maps: Tensor, z: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The slice of all jointly, and the alpha (n,) of G2's DESUM (1 where there is no G1)."""
         check_maps(maps, 2 ** (self.count - 1) * (8 if self.count > 1 else 1))
+        z = self._given(maps, z)
         alpha = maps.new_ones(len(maps))
         features: Tensor | None = None
         for scale, network in enumerate(self._scales()):
-            entered = network.run(network.encoder, reduce(maps, self.count - 1 - scale))
+            entered = network.run(network.encoder, self.seen(maps, z, self.count - 1 - scale))
             if features is not None:
                 entered, weight = self.desums[scale - 1](entered, features)
                 alpha = weight.flatten().float()
@@ -206,6 +249,9 @@ class GlobalLocalGenerator(nn.Module):
         assert features is not None  # noqa: S101 - there is always G2
         return blacken(self._scales()[-1].image(features), maps, self.area), alpha
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """One-hot maps (n, 4, h, w), sides multiples of 16, to slices (n, 1, h, w) in [-1, 1]."""
-        return self.weighed(maps)[0]
+    def forward(self, maps: Tensor, z: Tensor | None = None) -> Tensor:
+        """One-hot maps (n, 4, h, w), sides multiples of 16, to slices (n, 1, h, w) in [-1, 1].
+
+        With noise `z` (n, planes, h, w), standard normal, where the network takes some.
+        """
+        return self.weighed(maps, z)[0]

@@ -1,4 +1,4 @@
-"""Shared by the networks from label maps to CT slices: the maps as networks see them, and the lung alone.
+"""Shared by the networks from label maps to CT slices: the maps as networks see them, noise, the lung alone.
 
 A label map has the values 0 background, 1 lung, 2 ground-glass opacity, 3 consolidation. Networks take it
 one-hot, float (n, 4, h, w), and give a slice (n, 1, h, w) in [-1, 1].
@@ -6,19 +6,66 @@ one-hot, float (n, 4, h, w), and give a slice (n, 1, h, w) in [-1, 1].
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from covid_synth_data.errors import ConfigError
 from covid_synth_data.generators.layers import check_option
+from covid_synth_data.generators.noise import noise
 
 CLASSES: Final = 4
 BLACK: Final = -1.0
 AREAS: Final = ("lung", "slice")
 """What a network draws: the lung on black, or the whole slice."""
+NORMS: Final = ("instance", "channel")
+
+
+class LabelNetwork(nn.Module):
+    """A generator from label maps. One that takes noise takes it as its second argument."""
+
+    latent: int = 0
+    """Numbers of noise that a slice takes."""
+    planes: int = 0
+    """Planes of noise that a slice takes, each with the sides of the label map."""
+
+    def noise_of(self, maps: Tensor, seed: int, places: Sequence[int]) -> tuple[Tensor, ...]:
+        """The noise of the images `places` of `seed`, one for each of `maps`; none where it takes none.
+
+        Standard normal, (n, latent) or (n, planes, h, w). That of image i depends on (seed, i) alone.
+        """
+        shape = (self.planes, *maps.shape[2:]) if self.planes else (self.latent,)
+        if not (numbers := math.prod(shape)):
+            return ()
+        drawn = np.stack([noise("normal", numbers, seed, i).reshape(shape) for i in places])
+        return (torch.from_numpy(drawn).to(maps.device),)
+
+
+class ChannelNorm(nn.Module):
+    """Layer norm over the channels of each pixel, with a scale and a shift for each channel.
+
+    A lung is then normalised alike, however much black is around it, in a window or in a whole slice.
+    """
+
+    def __init__(self, width: int) -> None:
+        """`width` channels in and out."""
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, width, h, w) to the same shape."""
+        last = x.permute(0, 2, 3, 1)
+        return F.layer_norm(last, self.weight.shape, self.weight, self.bias).permute(0, 3, 1, 2)
+
+
+def normalised(norm: str, width: int) -> nn.Module:
+    """The layer of a norm of `NORMS`."""
+    return ChannelNorm(width) if norm == "channel" else nn.InstanceNorm2d(width, affine=True)
 
 
 def one_hot(maps: Tensor) -> Tensor:
@@ -70,20 +117,20 @@ def blacken(image: Tensor, maps: Tensor, area: str) -> Tensor:
     return torch.where(maps[:, :1] > 0.5, image.new_tensor(BLACK), image)
 
 
-def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """Convolution of size `kernel` that keeps the size or halves it, instance norm, ReLU."""
+def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, norm: str = "instance") -> nn.Sequential:
+    """Convolution of size `kernel` that keeps the size or halves it, norm, ReLU."""
     layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2)
-    return nn.Sequential(layer, nn.InstanceNorm2d(outputs, affine=True), nn.ReLU(inplace=True))
+    return nn.Sequential(layer, normalised(norm, outputs), nn.ReLU(inplace=True))
 
 
 class Residual(nn.Module):
-    """x + two 3x3 convolutions with instance norm, ReLU between them."""
+    """x + two 3x3 convolutions with norm, ReLU between them."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, norm: str = "instance") -> None:
         """`width` channels in and out."""
         super().__init__()
         last = nn.Conv2d(width, width, 3, 1, 1)
-        self.body = nn.Sequential(*conv(width, width, 3), last, nn.InstanceNorm2d(width, affine=True))
+        self.body = nn.Sequential(*conv(width, width, 3, norm=norm), last, normalised(norm, width))
 
     def forward(self, x: Tensor) -> Tensor:
         """The same shape."""

@@ -29,15 +29,15 @@ class PatchDiscriminator(nn.Module):
     and five input channels it has 2.8 million parameters.
     """
 
-    def __init__(self, width: int = 64, inputs: int = 1 + CLASSES) -> None:
-        """`width` is the number of channels after the first convolution."""
+    def __init__(self, width: int = 64, inputs: int = 1 + CLASSES, norm: str = "instance") -> None:
+        """`width` is the number of channels after the first convolution; `norm` is "instance" or "none"."""
         super().__init__()
         check_width("width", width, 1)
         self.layers = nn.ModuleList([nn.Sequential(nn.Conv2d(inputs, width, 4, 2, 1), nn.LeakyReLU(0.2))])
         for factor, stride in ((1, 2), (2, 2), (4, 1)):
             layer = nn.Conv2d(factor * width, 2 * factor * width, 4, stride, 1)
-            norm = nn.InstanceNorm2d(2 * factor * width, affine=True)
-            self.layers.append(nn.Sequential(layer, norm, nn.LeakyReLU(0.2)))
+            kept = [nn.InstanceNorm2d(2 * factor * width, affine=True)] if norm == "instance" else []
+            self.layers.append(nn.Sequential(layer, *kept, nn.LeakyReLU(0.2)))
         self.score = nn.Conv2d(8 * width, 1, 4, 1, 1)
 
     def forward(self, pair: Tensor) -> Judged:

@@ -5,22 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from covid_synth_data.generators.label_maps import CLASSES, blacken, check_area, check_maps
+from covid_synth_data.generators.label_maps import CLASSES, LabelNetwork, blacken, check_area, check_maps
 from covid_synth_data.generators.layers import check_option, check_width
 
 DROPPED = 3
 """Decoder stages, from the innermost, with dropout."""
 
 
-class Pix2PixGenerator(nn.Module):
+class Pix2PixGenerator(LabelNetwork):
     """C64-C128-C256-C512-..., 4x4 convolutions of stride 2, and back with skips; dropout inside; tanh.
 
     `depth` stages; the original has eight, to 1 x 1 pixels of a 256 x 256 image. Here seven, and instance
     norm, which is what its batch norm is with batches of one. The dropout works in training alone, so that a
     label map gives one slice. With `width` 64 it has 41.8 million parameters.
     """
-
-    latent = 0
 
     def __init__(self, width: int = 64, depth: int = 7, area: str = "lung") -> None:
         """`width` is the number of channels after the first convolution. Raises `ConfigError`."""

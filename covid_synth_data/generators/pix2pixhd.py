@@ -5,7 +5,15 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from covid_synth_data.generators.ct_global_local import ResidualGenerator, global_generator
-from covid_synth_data.generators.label_maps import CLASSES, blacken, check_area, check_maps, conv, reduce
+from covid_synth_data.generators.label_maps import (
+    CLASSES,
+    LabelNetwork,
+    blacken,
+    check_area,
+    check_maps,
+    conv,
+    reduce,
+)
 from covid_synth_data.generators.layers import check_width
 
 DOWN = 4
@@ -13,15 +21,13 @@ DOWN = 4
 ENHANCER_BLOCKS = 3
 
 
-class Pix2PixHDGenerator(nn.Module):
+class Pix2PixHDGenerator(LabelNetwork):
     """A global network at half the resolution, and an enhancer whose residual blocks get the sum of both.
 
     The global network: conv 7x7, four stride-2 convolutions to 16 times the width, residual blocks, and up
     again; the enhancer: conv 7x7 to half the width, one stride-2 convolution, three residual blocks, up, conv
     7x7. No instance maps: CT label maps have none. With `width` 64 it has 182.8 million parameters.
     """
-
-    latent = 0
 
     def __init__(self, width: int = 64, blocks: int = 9, area: str = "lung") -> None:
         """`width` is the number of channels after the global network's first convolution."""
@@ -43,7 +49,7 @@ class Pix2PixHDGenerator(nn.Module):
         """Keep only what enters each residual block, and compute the rest again for the gradient."""
         self.coarse.checkpointing = self.enhancer.checkpointing = on
 
-    def alone(self, maps: Tensor, scale: int) -> Tensor:
+    def alone(self, maps: Tensor, scale: int, *noise: Tensor) -> Tensor:
         """The slice of the global network (`scale` 0) alone, at half the resolution of `maps`."""
         seen = reduce(maps, 1)
         return blacken(self.coarse.image(self._coarse_features(seen)), seen, self.area)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from covid_synth_data.errors import ConfigError, MissingExtra
-from covid_synth_data.generators.label_maps import CLASSES, blacken, check_area, conv
+from covid_synth_data.generators.label_maps import CLASSES, LabelNetwork, blacken, check_area, conv
 from covid_synth_data.generators.layers import check_option, check_width
 from covid_synth_data.generators.spade import check_side
 
@@ -81,7 +81,7 @@ class _Block(nn.Module):
         return self.shortcut(x) + y  # type: ignore[no-any-return]
 
 
-class SEANGenerator(nn.Module):
+class SEANGenerator(LabelNetwork):
     """A decoder of SEAN blocks from the reduced label map up; the styles are a slice's own or drawn.
 
     Learning, each slice is drawn in its own styles. New label maps have no slice: their styles are drawn

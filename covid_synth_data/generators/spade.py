@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from covid_synth_data.errors import ConfigError, MissingExtra
-from covid_synth_data.generators.label_maps import CLASSES, blacken, check_area, check_maps
+from covid_synth_data.generators.label_maps import CLASSES, LabelNetwork, blacken, check_area, check_maps
 from covid_synth_data.generators.layers import check_option, check_width
 
 
@@ -20,15 +20,13 @@ def check_side(maps: Tensor, size: int, levels: int) -> None:
         )
 
 
-class SPADEGenerator(nn.Module):
+class SPADEGenerator(LabelNetwork):
     """Blocks of spatially-adaptive normalisation that the label map steers, from 2^-levels of the size up.
 
     MONAI's `SPADENet` without its encoder: it starts from the reduced label map. Its last feature maps would
     have one channel; they have `width` here, and a 3x3 convolution and tanh make the slice. No spectral norm,
     which MONAI's blocks have not. With `width` 64 it has 21.7 million parameters.
     """
-
-    latent = 0
 
     def __init__(self, width: int = 64, levels: int = 5, size: int = 256, area: str = "lung") -> None:
         """`width` channels at the top, doubling downwards. Raises `ConfigError`, `MissingExtra`."""

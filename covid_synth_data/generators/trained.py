@@ -15,7 +15,7 @@ from covid_synth_data.errors import ConfigError, UnknownName, WeightsError
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.generators import noise, search, weights
 from covid_synth_data.generators.folding import for_inference
-from covid_synth_data.generators.label_maps import one_hot
+from covid_synth_data.generators.label_maps import LabelNetwork, one_hot
 from covid_synth_data.generators.registry import build
 
 
@@ -134,11 +134,10 @@ class LabelTranslator(_Trained):
         return made
 
     def _draw(self, maps: torch.Tensor, seed: int, first: int) -> torch.Tensor:
-        latent = int(self.network.latent)  # type: ignore[arg-type]
-        if not latent:
-            return self.network(maps)  # type: ignore[no-any-return]
-        drawn = [noise.noise("normal", latent, seed, first + i) for i in range(len(maps))]
-        return self.network(maps, torch.from_numpy(np.stack(drawn)).to(self.device))  # type: ignore[no-any-return]
+        network = self.network
+        assert isinstance(network, LabelNetwork)  # noqa: S101 - the card says that it draws from label maps
+        drawn = network.noise_of(maps, seed, range(first, first + len(maps)))
+        return network(maps, *drawn)  # type: ignore[no-any-return]
 
 
 Trained = Translator | Sampler | LabelTranslator

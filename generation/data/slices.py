@@ -132,11 +132,22 @@ class SliceBatches:
 
     def _draw(self, index: int, place: int) -> tuple[Grey, Grey]:
         pixels, mask = self.slices.pixels[index], self.slices.maps[index]
-        if not self.data.augment:
+        if self.data.augment:
+            variant = augment.variant(self.recipe.seed, place)
+            image, mask = augment.apply(variant, pixels.astype(np.float32) / 255, mask)
+            pixels = np.rint(image * 255).astype(np.uint8)
+        return self._window(pixels, mask, place)
+
+    def _window(self, pixels: Grey, mask: Grey, place: int) -> tuple[Grey, Grey]:
+        """The square of the recipe's side with a random pixel of the lung about its middle."""
+        if not (side := self.data.window):
             return pixels, mask
-        variant = augment.variant(self.recipe.seed, place)
-        image, mask = augment.apply(variant, pixels.astype(np.float32) / 255, mask)
-        return np.rint(image * 255).astype(np.uint8), mask
+        random = np.random.default_rng([self.recipe.seed, place, 0x57])
+        lung = np.argwhere(lung_field(mask))
+        centre = lung[random.integers(len(lung))] if len(lung) else np.array(mask.shape) // 2
+        top, left = np.clip(centre - side // 2, 0, np.array(mask.shape) - side)
+        part = slice(top, top + side), slice(left, left + side)
+        return pixels[part], mask[part]
 
     def pairs(self, pixels: Grey, maps: Grey) -> tuple[Tensor, Tensor]:
         """uint8 (n, h, w) slices and maps as a step takes them, the lung alone where the recipe says so."""

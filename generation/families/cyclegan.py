@@ -77,7 +77,7 @@ class CycleGAN(Family[PairBatches]):
     Recipe = CycleGANRecipe
     kind: ClassVar = TRANSLATION
     owners: ClassVar = {"generators": ["g_ab", "g_ba"], "critics": ["d_a", "d_b"]}
-    channels_last: ClassVar[bool] = True
+    channels_last = True
     teachers: ClassVar = ("g_ab",)
 
     def make(self) -> dict[str, nn.Module]:

@@ -31,7 +31,7 @@ class NoiseFamily(Family[FilmBatches]):
 
     kind: ClassVar = SAMPLING
     owners: ClassVar = {"generator": ["generator"], "discriminator": ["discriminator"]}
-    channels_last: ClassVar[bool] = True
+    channels_last = True
     teachers: ClassVar[Sequence[str]] = ("generator",)
 
     def __init__(self, recipe: Any, fabric: Fabric) -> None:

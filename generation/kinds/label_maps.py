@@ -1,8 +1,8 @@
 """Drawing from label maps: CT slices of new label maps, drawn as lungs on black.
 
-A label map is that of a real slice, augmented, or with the lesions of another patient in its lungs
-(`ct.labelmaps`). A release holds the lung alone. The rest of a complemented slice would be a patient's; the
-user, who has the real slices, puts it in (`ct.complement`).
+A label map is that of a real slice or of a CT phantom, augmented, or with the lesions of another patient in
+its lungs (`ct.labelmaps`). A release holds the lung alone. The rest of a complemented slice would be a
+patient's; the user, who has the real slices, puts it in (`ct.complement`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from lightning_fabric import Fabric
 
-from covid_synth_data.ct import labelmaps
+from covid_synth_data.ct import labelmaps, phantom
 from covid_synth_data.ct.complement import lung_only
 from covid_synth_data.ct.slices import Row as Slice
 from covid_synth_data.ct.slices import png, read_mask, read_slice
@@ -29,7 +29,7 @@ from generation.data.films import Progress
 from generation.data.slices import SliceBatches, TrainingSlices, read_slices, split_of
 from generation.kinds.kind import TrainedKind, required
 from generation.kinds.maker import LINEAGE, Made, Row, TrainedMaker, fingerprints
-from generation.recipe import SliceRecipe, family
+from generation.recipe import SliceRecipe, SliceRelease, family
 
 
 class LabelMaps(TrainedKind[LabelTranslator]):
@@ -49,7 +49,7 @@ class LabelMaps(TrainedKind[LabelTranslator]):
     def maker(
         self, recipe: SliceRecipe, root: Path | None, weights: Path | None, device: str = "auto"
     ) -> DrawnSlices:
-        """Draws new label maps of the parts of the split that the release names."""
+        """Draws new label maps of the slices that the release names."""
         path = required(weights, recipe)
         return DrawnSlices(recipe, root, path, self.load(path, device))
 
@@ -58,7 +58,7 @@ LABEL_MAPS: Final = LabelMaps()
 
 
 class DrawnSlices(TrainedMaker):
-    """Slices drawn from new label maps of some parts of the split."""
+    """Slices drawn from new label maps of some parts of the split, or of phantoms."""
 
     def __init__(
         self, recipe: SliceRecipe, root: Path | None, weights: Path, generator: LabelTranslator
@@ -75,8 +75,7 @@ class DrawnSlices(TrainedMaker):
             )
         self.generator, self.seed, self.size = generator, recipe.seed, recipe.data.size
         self.batch_size, self.subset = release.batch_size, release.subset
-        parts = split_of(recipe.data, root).parts()
-        self.slices = [row for name in release.parts for row in parts[name]]
+        self.slices = _slices(recipe, release, root)
         self.index = {str(row["image_id"]): index for index, row in enumerate(self.slices)}
         self.rows = list(_plan(self.slices, self.index, release.count, release.moved, recipe.seed))
         digests = [_digests(row) for row in self.slices]
@@ -141,6 +140,15 @@ class DrawnSlices(TrainedMaker):
         """The slices whose label maps are used, those whose lesions were moved included."""
         hosts = {str(self.slices[row.source]["image_id"]) for row in self.rows if row.source is not None}
         return hosts | {donor for row in self.rows if (donor := labelmaps.donor_of(row.variant))}
+
+
+def _slices(recipe: SliceRecipe, release: SliceRelease, root: Path | None) -> list[Slice]:
+    """The slices with infection whose label maps are used. Raises the errors of `plan_slices`."""
+    if release.phantom is None:
+        parts = split_of(recipe.data, root).parts()
+        return [row for name in release.parts for row in parts[name]]
+    drawn = phantom.rows(**release.phantom)
+    return [row for row in drawn if row["ggo_pixels"] or row["consolidation_pixels"]]
 
 
 def recipe_of(weights: Path) -> SliceRecipe:

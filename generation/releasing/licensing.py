@@ -36,9 +36,12 @@ def restricted(names: Iterable[str]) -> list[str]:
 
 
 def shared_alike(names: Iterable[str]) -> str | None:
-    """The share-alike licence that is the only one among `names`: what is derived has to keep it."""
-    licences = set(names)
-    return next(iter(licences)) if len(licences) == 1 and licences <= SHARE_ALIKE.keys() else None
+    """The share-alike licence that is the only one among `names`: what is derived has to keep it.
+
+    Public domain adds no terms and does not count.
+    """
+    terms = {name for name in names if not licences.is_public_domain(name)}
+    return next(iter(terms)) if len(terms) == 1 and terms <= SHARE_ALIKE.keys() else None
 
 
 def needs_credit(licence: str) -> bool:
@@ -67,8 +70,8 @@ def header(names: Iterable[str]) -> dict[str, Any]:
     Public domain adds no terms, so beside other licences it is left out; restricted ones make it "other".
     """
     names = sorted(set(names))
-    if shared_alike(names):
-        return {"license": SHARE_ALIKE[names[0]][0]}
+    if whole := shared_alike(names):
+        return {"license": SHARE_ALIKE[whole][0]}
     if restricted(names):
         return {"license": "other", "license_name": "restricted-sources", "license_link": "LICENSE.md"}
     identifiers = sorted({KNOWN[name][0] for name in names if name in KNOWN})

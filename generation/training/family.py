@@ -35,7 +35,7 @@ class Family(ABC, Generic[B]):
     Recipe: ClassVar[type[TrainedRecipe]]
     owners: ClassVar[Mapping[str, Sequence[str]]]
     """Optimiser name to the networks that it updates."""
-    channels_last: ClassVar[bool] = False
+    channels_last: bool = False
     """Whether that memory layout is the faster one on a CPU too; on a GPU it is for all families."""
     teachers: ClassVar[Sequence[str]] = ()
     """The networks that are averaged where the recipe has `training.ema`; the one for inference first."""

@@ -123,3 +123,20 @@ def test_wrong_options_are_one_line(options):
 def test_a_slice_that_is_not_there():
     with pytest.raises(ConfigError, match="slice 9 of 8"):
         phantom.draw(64, 0, 0, 9, 8)
+
+
+def test_ragged_borders_fray_and_lungs_stay():
+    def border(mask: np.ndarray) -> int:
+        lesion = labels.infection(mask)
+        return int((lesion[1:] != lesion[:-1]).sum() + (lesion[:, 1:] != lesion[:, :-1]).sum())
+
+    even, frayed = ([phantom.draw(128, 3, p, 6, 12, ragged)[1] for p in range(4)] for ragged in (0, 1))
+    assert all(np.array_equal(a > 0, b > 0) for a, b in zip(even, frayed, strict=True))
+    assert all(border(b) > 1.5 * border(a) > 0 for a, b in zip(even, frayed, strict=True))
+    areas = [sum(labels.infection(mask).sum() for mask in masks) for masks in (even, frayed)]
+    assert areas[1] == pytest.approx(areas[0], rel=0.3)
+    (row,) = phantom.rows(size=64, patients=1, slices=1, ragged=2)
+    assert not np.array_equal(slices.read_mask(row), phantom.draw(64, 0, 0, 1, 1)[1])
+    for wrong in (-1, 5):
+        with pytest.raises(ConfigError, match="ragged"):
+            phantom.draw(64, 0, 0, 1, 1, wrong)

@@ -208,3 +208,73 @@ def test_gradients_reach_a_generator_that_is_alone():
     network = tiny()
     gradients_flow(network.scales[1], network.alone(maps_of(), 1).square().mean(), ("bias",))
     assert all(weight.grad is None for weight in network.scales[0].parameters())
+
+
+def drawn(network: GlobalLocalGenerator, maps: torch.Tensor, seed: int = 0, first: int = 0) -> torch.Tensor:
+    with torch.no_grad():
+        return network(maps, *network.noise_of(maps, seed, range(first, first + len(maps))))
+
+
+def test_noise_of_an_image_depends_on_seed_and_number_alone():
+    network = tiny(noise=3).eval()
+    maps = maps_of(3)
+    made = drawn(network, maps)
+    (z,) = network.noise_of(maps, 0, range(3))
+    assert z.shape == (3, 3, 32, 32)
+    assert z.mean().abs() < 0.1
+    assert abs(z.std().item() - 1) < 0.05
+    assert torch.allclose(drawn(network, maps[1:], first=1), made[1:], atol=1e-6)
+    assert not torch.allclose(drawn(network, maps, seed=1), made)
+    again = maps[:1].repeat(2, 1, 1, 1)
+    first, second = drawn(network, again)
+    assert not torch.equal(first, second)
+    assert tiny().noise_of(maps, 0, range(3)) == ()
+
+
+def test_without_noise_nothing_is_drawn_but_in_training():
+    network = tiny(noise=2).eval()
+    maps = maps_of()
+    for wrong in ((), (torch.zeros(2, 2, 16, 16),), (torch.zeros(2, 3, 32, 32),)):
+        with pytest.raises(ConfigError, match="no noise to draw with"):
+            network(maps, *wrong)
+        with pytest.raises(ConfigError, match="no noise to draw with"):
+            network.alone(maps, 0, *wrong)
+    network.train()
+    torch.manual_seed(3)
+    one, other = network(maps), network(maps)
+    assert not torch.equal(one, other)
+    torch.manual_seed(3)
+    assert torch.equal(network(maps), one)
+
+
+def test_noise_at_half_the_resolution_has_the_same_spread():
+    network = tiny(noise=4)
+    maps = maps_of(8, 64)
+    (z,) = network.noise_of(maps, 5, range(8))
+    for times in (0, 1, 2):
+        seen = network.seen(maps, z, times)
+        assert seen.shape == (8, 8, 64 >> times, 64 >> times)
+        assert abs(seen[:, 4:].std().item() - 1) < 0.05
+
+
+def test_a_norm_of_channels_does_not_see_the_black_around():
+    """What is drawn in the middle of a window stays, however large the slice around it is."""
+    maps = torch.zeros(1, 4, 128, 128)
+    maps[:, 0] = 1
+    window = maps_of(1, 64)
+    maps[:, :, 32:96, 32:96] = window
+    inner = slice(20, 44)
+    gaps = {}
+    for norm in ("instance", "channel"):
+        network = tiny(generators=1, norm=norm, blocks=1, width=4).eval()
+        with torch.no_grad():
+            whole, part = network(maps)[..., 32:96, 32:96], network(window)
+        gaps[norm] = (whole - part)[..., inner, inner].abs().max().item()
+    assert gaps["channel"] < 1e-5
+    assert gaps["instance"] > 1e-2
+
+
+@pytest.mark.parametrize("wrong", [{"norm": "batch"}, {"noise": -1}, {"noise": 65}])
+def test_unknown_norms_and_numbers_of_planes_are_refused(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        tiny(**wrong)

@@ -42,20 +42,23 @@ INFO: Final = SourceInfo(
 
 SIDES: Final = (64, 1024)
 _KEPT_SIDE: Final = 128
+_FRAYED: Final = 4
 _HEIGHTS: Final = (0.06, 0.90)
 """The heights of the first and the last slice; lungs are to be seen in all of them."""
 
 
 def draw(
-    size: int, seed: int, patient: int, number: int, slices: int = 16
+    size: int, seed: int, patient: int, number: int, slices: int = 16, ragged: int = 0
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Slice `number` of `slices` (from 1, from the bases up) of a patient: image and label map.
+
+    The borders of lesions are even where `ragged` is 0, and frayed much as those of real label maps at 1.
 
     Both are uint8 (size, size), pure functions of the arguments; the label map has the values of
     `schema.MASK_LABELS`. Every third patient has ground glass alone. Raises `ConfigError` for a size outside
     64 to 1024, a negative number, or a slice that is not there.
     """
-    _check(size, seed, patient, number, slices)
+    _check(size, seed, patient, number, slices, ragged)
     person = _person(seed, patient)
     lesions = disease.draw_lesions(np.random.default_rng([seed, patient, 2]), solid=patient % 3 != 2)
     grain = np.random.default_rng([seed, patient, 3, number])
@@ -65,6 +68,8 @@ def draw(
     lungs = grid.cover(level)
     picture = anatomy.hounsfield(grid, person, z, lungs, _noise(grain, size, (14, 40, 96)))
     wobble = _noise(np.random.default_rng([seed, patient, 4]), size, (7, 16))
+    if ragged:
+        wobble += ragged * _noise(np.random.default_rng([seed, patient, 6, number]), size, (36, 80))
     glass, solid = disease.sections(grid, lesions, z, wobble)
     haze = _noise(np.random.default_rng([seed, patient, 5, number]), size, (24, 64))
     veil = grid.cover(glass, softness=max(2.0, size / 24)) * lungs
@@ -80,7 +85,13 @@ def draw(
 
 
 def read(
-    root: Path | None = None, *, size: int = 128, patients: int = 9, slices: int = 16, seed: int = 0
+    root: Path | None = None,
+    *,
+    size: int = 128,
+    patients: int = 9,
+    slices: int = 16,
+    seed: int = 0,
+    ragged: int = 0,
 ) -> pd.DataFrame:
     """`slices` neighbouring slices of each of `patients` patients as the frame of `slice_table`, as PNG
     bytes.
@@ -102,16 +113,16 @@ def read(
                 "source_class": "COVID-19",
                 "source_license": INFO.licence,
                 "effusion_pixels": 0,
-                **cells(size, seed, patient, number, slices),
+                **cells(size, seed, patient, number, slices, ragged),
             }
             for number in range(1, slices + 1)
         ]
     return slice_table.build(INFO.name, rows)
 
 
-def _cells(size: int, seed: int, patient: int, number: int, slices: int) -> dict[str, Any]:
+def _cells(size: int, seed: int, patient: int, number: int, slices: int, ragged: int) -> dict[str, Any]:
     """Image and label map of a slice as they are read, and the pixels of each label."""
-    image, mask = draw(size, seed, patient, number, slices)
+    image, mask = draw(size, seed, patient, number, slices, ragged)
     return {"bytes": _png(image), "mask_bytes": _png(mask), **slice_table.counts(mask)}
 
 
@@ -124,11 +135,13 @@ def _person(seed: int, patient: int) -> anatomy.Body:
     return anatomy.draw_body(np.random.default_rng([seed, patient, 1]))
 
 
-def _check(size: int, seed: int, patient: int, number: int, slices: int) -> None:
+def _check(size: int, seed: int, patient: int, number: int, slices: int, ragged: int) -> None:
     if not SIDES[0] <= size <= SIDES[1]:
         raise ConfigError(
             "CT phantoms of that size", found=f"size = {size}", expected=f"{SIDES[0]} to {SIDES[1]}"
         )
+    if not 0 <= ragged <= _FRAYED:
+        raise ConfigError("lesions as ragged as that", found=f"ragged = {ragged}", expected=f"0 to {_FRAYED}")
     if min(seed, patient) < 0 or not 1 <= number <= slices:
         raise ConfigError(
             "no such slice of a CT phantom",

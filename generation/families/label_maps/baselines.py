@@ -86,7 +86,17 @@ class Pix2PixHDRecipe(StagedRecipe):
         return self
 
 
-class SPADERecipe(LabelRecipe):
+class WholeSliceRecipe(LabelRecipe):
+    """A recipe of a network that is built for slices of one size."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> WholeSliceRecipe:
+        if self.data.window:
+            raise ValueError(f"data.window = 0: a {self.family} network draws whole slices alone")
+        return self
+
+
+class SPADERecipe(WholeSliceRecipe):
     """Hinge loss and feature matching, no VGG loss (Park et al. 2019, appendix)."""
 
     family: Literal["spade"]
@@ -94,7 +104,7 @@ class SPADERecipe(LabelRecipe):
     losses: Losses = Losses(adversarial="hinge")
 
 
-class SEANRecipe(LabelRecipe):
+class SEANRecipe(WholeSliceRecipe):
     """Hinge loss and feature matching, no VGG loss (Zhu et al. 2020, Sect. 4)."""
 
     family: Literal["sean"]

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from lightning_fabric import Fabric
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -38,6 +39,11 @@ class Networks(FrozenModel):
     """The discriminator whose features determine beta: 1 is D1, full resolution; 2 is D2."""
     beta: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Of dfm = "fixed", the weight of D2; of three discriminators, D2 and D3 share it."""
+    noise: Annotated[int, Field(ge=0, le=64)] = 0
+    """Planes of noise beside the label map (not in the paper)."""
+    norm: Literal["instance", "channel"] = "instance"
+    """Of the generators; "channel" (not in the paper) takes each pixel by itself."""
+    discriminator_norm: Literal["instance", "none"] = "instance"
 
 
 class GlobalLocalRecipe(StagedRecipe):
@@ -45,6 +51,13 @@ class GlobalLocalRecipe(StagedRecipe):
 
     family: Literal["ct-global-local"]
     network: Networks = Networks()
+
+    later_keys: ClassVar = (
+        *StagedRecipe.later_keys,
+        ("network", "noise", 0),
+        ("network", "norm", "instance"),
+        ("network", "discriminator_norm", "instance"),
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> GlobalLocalRecipe:
@@ -67,17 +80,21 @@ class GlobalLocal(StagedFamily):
     Recipe = GlobalLocalRecipe
     owners: ClassVar = {"generator": ["generator", "dfm"], "discriminator": ["discriminator"]}
 
+    def __init__(self, recipe: GlobalLocalRecipe, fabric: Fabric) -> None:
+        """Fresh weights. A norm over channels is fast where the channels of a pixel lie side by side."""
+        self.channels_last = recipe.network.norm == "channel"
+        super().__init__(recipe, fabric)
+
     def make(self) -> Mapping[str, nn.Module]:
         """The networks of Sect. III."""
         net = self.recipe.network
         generator = build("ct-global-local", **self.options())
         assert isinstance(generator, GlobalLocalGenerator)  # noqa: S101 - the name says so
         generator.checkpointing(self.recipe.memory.checkpointing)
+        patch = partial(PatchDiscriminator, net.discriminator_width, norm=net.discriminator_norm)
         networks: dict[str, nn.Module] = {
             "generator": generator,
-            "discriminator": MultiResolution(
-                net.discriminators, partial(PatchDiscriminator, net.discriminator_width)
-            ),
+            "discriminator": MultiResolution(net.discriminators, patch),
         }
         if self.beta_is_learned:
             width = net.discriminator_width
@@ -94,7 +111,7 @@ class GlobalLocal(StagedFamily):
     def options(self) -> dict[str, Any]:
         """As `GlobalLocalGenerator` takes them."""
         net = self.recipe.network
-        names = ("width", "blocks", "generators", "desum", "desum_observes", "alpha")
+        names = ("width", "blocks", "generators", "desum", "desum_observes", "alpha", "noise", "norm")
         return {name: getattr(net, name) for name in names} | {"area": self.recipe.data.area}
 
     def combined(self, m: Tensor, logged: dict[str, Tensor]) -> Tensor:

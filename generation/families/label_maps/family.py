@@ -13,14 +13,15 @@ from torch import Tensor, nn
 
 from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.files.pixels import Grey
-from covid_synth_data.generators.label_maps import one_hot
-from covid_synth_data.generators.noise import noise, to_bytes
+from covid_synth_data.generators.label_maps import LabelNetwork, one_hot
+from covid_synth_data.generators.noise import to_bytes
 from covid_synth_data.generators.patch import Judged, MultiResolution
 from covid_synth_data.metrics import image_quality
 from generation import recipe as recipes
 from generation.data.films import Progress
 from generation.data.slices import SliceBatches, TrainingSlices, coloured
 from generation.families.label_maps import losses as label_losses
+from generation.families.losses import zero_centred_penalty
 from generation.kinds.label_maps import LABEL_MAPS
 from generation.training.family import Family, frozen
 
@@ -31,11 +32,19 @@ MEASURED = 16
 class Losses(FrozenModel):
     """Weights beside the adversarial term, and its kind."""
 
-    adversarial: Literal["cross-entropy", "least-squares", "hinge"] = "cross-entropy"
+    adversarial: Literal["cross-entropy", "least-squares", "hinge", "relativistic"] = "cross-entropy"
     matching: Annotated[float, Field(ge=0)] = 10.0
     """Feature matching (lambda of jiang2020, Eq. 2)."""
     l1: Annotated[float, Field(ge=0)] = 0.0
     """Mean absolute distance of pixels."""
+    tone: Annotated[float, Field(ge=0)] = 0.0
+    """Mean absolute distance of the grey of squares of 8 x 8 pixels."""
+    judged: Literal["slice", "lung"] = "slice"
+    """Which patches count: all alike, or each by its share of lung. Most of a slice is black."""
+    penalty: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of both zero-centred gradient penalties of the discriminators (gamma / 2)."""
+    penalty_every: recipes.Positive = 4
+    """Steps between two penalties, each of which weighs this much more."""
 
 
 class Memory(FrozenModel):
@@ -52,6 +61,15 @@ class LabelRecipe(recipes.SliceRecipe):
 
     losses: Losses = Losses()
     memory: Memory = Memory()
+
+    later_keys: ClassVar = (
+        *recipes.SliceRecipe.later_keys,
+        ("data", "window", 0),
+        ("losses", "tone", 0.0),
+        ("losses", "judged", "slice"),
+        ("losses", "penalty", 0.0),
+        ("losses", "penalty_every", 4),
+    )
 
 
 class LabelFamily(Family[SliceBatches]):
@@ -72,6 +90,11 @@ class LabelFamily(Family[SliceBatches]):
     def generator(self) -> nn.Module:
         """G."""
         return self.networks["generator"]
+
+    def compilable(self) -> Sequence[str]:
+        """Not the discriminators where their gradients are penalised."""
+        names = super().compilable()
+        return [name for name in names if name != "discriminator" or not self.recipe.losses.penalty]
 
     @property
     def discriminator(self) -> MultiResolution:
@@ -124,11 +147,33 @@ class LabelFamily(Family[SliceBatches]):
     ) -> Iterator[Tensor]:
         for m, x, fake in fakes:
             with self.fabric.autocast():
-                scores = self.judge(m, x), self.judge(m, fake)
-                d_loss = label_losses.discriminator_loss(self.recipe.losses.adversarial, *scores)
+                real, made = self.judge(m, x), self.judge(m, fake)
+                kind, shares = self.recipe.losses.adversarial, self.shares(m, real)
+                d_loss = label_losses.discriminator_loss(kind, real, made, shares)
             share = len(m) / count
             _add(sums, {"discriminator": d_loss}, share)
+            if self.recipe.losses.penalty:
+                penalty = self.penalty(m, x, fake) if self.penalised() else d_loss.new_zeros(())
+                _add(sums, {"penalty": penalty}, share)
+                d_loss = d_loss + self.recipe.losses.penalty * self.recipe.losses.penalty_every * penalty
             yield share * d_loss
+
+    def penalised(self) -> bool:
+        """Whether the gradient penalties are due: at the first step and every `penalty_every` steps."""
+        return self.now % int(self.recipe.losses.penalty_every) == 0
+
+    def penalty(self, m: Tensor, x: Tensor, fake: Tensor) -> Tensor:
+        """R1 and R2: of the mean score of each slice, real and generated, without the weight."""
+
+        def critic(image: Tensor) -> Tensor:
+            judged = self.judge(m, image)
+            return label_losses.by_slice(judged, self.shares(m, judged))
+
+        return zero_centred_penalty(critic, x) + zero_centred_penalty(critic, fake)
+
+    def shares(self, m: Tensor, judged: Sequence[Judged]) -> list[Tensor] | None:
+        """How much each patch counts, as the recipe has it."""
+        return label_losses.lung_shares(m, judged) if self.recipe.losses.judged == "lung" else None
 
     def draw(self, m: Tensor, x: Tensor, logged: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Map, real slice and G's slice at the resolution that is trained now; adds values to `logged`."""
@@ -142,19 +187,22 @@ class LabelFamily(Family[SliceBatches]):
     def weights(self) -> dict[str, float]:
         """The weight of each term."""
         losses = self.recipe.losses
-        return {"adversarial": 1.0, "matching": losses.matching, "l1": losses.l1}
+        return {"adversarial": 1.0, "matching": losses.matching, "l1": losses.l1, "tone": losses.tone}
 
     def terms(self, m: Tensor, x: Tensor, fake: Tensor, logged: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The generator's loss terms: adversarial, and feature matching and L1 where they weigh."""
+        """The generator's loss terms: adversarial, and feature matching, L1 and tone where they weigh."""
         losses = self.recipe.losses
-        scores = self.judge(m, fake)
-        terms = {"adversarial": label_losses.generator_loss(losses.adversarial, scores)}
+        made = self.judge(m, fake)
+        with torch.no_grad():
+            real = self.judge(m, x) if losses.matching or losses.adversarial == "relativistic" else made
+        shares = self.shares(m, made)
+        terms = {"adversarial": label_losses.generator_loss(losses.adversarial, real, made, shares)}
         if losses.matching:
-            with torch.no_grad():
-                real = self.judge(m, x)
-            terms["matching"] = self.matched(real, scores, logged)
+            terms["matching"] = self.matched(real, made, logged)
         if losses.l1:
             terms["l1"] = (fake.float() - x).abs().mean()
+        if losses.tone:
+            terms["tone"] = label_losses.tone(x, fake)
         return terms
 
     def matched(self, real: list[Judged], fake: list[Judged], logged: dict[str, Tensor]) -> Tensor:
@@ -177,14 +225,11 @@ class LabelFamily(Family[SliceBatches]):
     def finished(self, m: Tensor, places: Sequence[int]) -> Tensor:
         """The slices of the inference network, at the resolution of `m`, for images of these numbers."""
         network = self.inference_network()
-        latent = int(network.latent)  # type: ignore[arg-type]
+        assert isinstance(network, LabelNetwork)  # noqa: S101 - `make` made it
         training = network.training
         network.eval()
         try:
-            if not latent:
-                return network(m)  # type: ignore[no-any-return]
-            drawn = torch.stack([torch.from_numpy(noise("normal", latent, 0, i)) for i in places])
-            return network(m, drawn.to(m.device))  # type: ignore[no-any-return]
+            return network(m, *network.noise_of(m, 0, places))  # type: ignore[no-any-return]
         finally:
             network.train(training)
 

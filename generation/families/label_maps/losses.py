@@ -1,4 +1,4 @@
-"""Losses of generators from label maps: adversarial losses, feature matching, and DFM of jiang2020."""
+"""Losses of generators from label maps: adversarial, feature matching, DFM of jiang2020, grey."""
 
 from __future__ import annotations
 
@@ -9,48 +9,79 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from covid_synth_data.generators.patch import Judged
-from generation.families import losses
+from covid_synth_data.generators.patch import Judged, scores
 
-Adversarial = tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]
-"""The discriminator's loss of (real, fake) scores, and the generator's of fake scores."""
+Term = Callable[[Tensor, Tensor], Tensor]
+"""Scores of real and of generated patches, in fp32, to the losses of the patches."""
 
-
-def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """Mean (D(x) - 1)^2 + D(G(m))^2 (Mao et al. 2017, as pix2pixHD has it)."""
-    return (real.float() - 1).square().mean() + fake.float().square().mean()
-
-
-def least_squares_generator(fake: Tensor) -> Tensor:
-    """Mean (D(G(m)) - 1)^2."""
-    return (fake.float() - 1).square().mean()
-
-
-def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """Mean max(0, 1 - D(x)) + max(0, 1 + D(G(m))) (as SPADE and SEAN have it)."""
-    return F.relu(1 - real.float()).mean() + F.relu(1 + fake.float()).mean()
-
-
-def hinge_generator(fake: Tensor) -> Tensor:
-    """-E D(G(m))."""
-    return -fake.float().mean()
-
-
-KINDS: Final[dict[str, Adversarial]] = {
-    "cross-entropy": (losses.bce_discriminator, losses.bce_generator),
-    "least-squares": (least_squares_discriminator, least_squares_generator),
-    "hinge": (hinge_discriminator, hinge_generator),
+KINDS: Final[dict[str, tuple[Term, Term]]] = {
+    "cross-entropy": (lambda r, f: F.softplus(-r) + F.softplus(f), lambda _, f: F.softplus(-f)),
+    "least-squares": (lambda r, f: (r - 1).square() + f.square(), lambda _, f: (f - 1).square()),
+    "hinge": (lambda r, f: F.relu(1 - r) + F.relu(1 + f), lambda _, f: -f),
+    "relativistic": (lambda r, f: F.softplus(f - r), lambda r, f: F.softplus(r - f)),
 }
+"""The discriminator's loss and the generator's.
+
+Cross-entropy, for the generator in its non-saturating form, as jiang2020 and pix2pix (Isola et al. 2017);
+least squares as pix2pixHD (Mao et al. 2017); hinge as SPADE and SEAN; relativistic (Jolicoeur-Martineau
+2020): a generated patch against the real one of the same place of the same label map.
+"""
+
+TONE = 8
+"""Side of the squares whose mean grey `tone` compares."""
+LEAST = 1e-3
+"""The smallest sum of weights that is divided by: slices without lung count for nothing."""
 
 
-def discriminator_loss(kind: str, real: Sequence[Judged], fake: Sequence[Judged]) -> Tensor:
-    """The sum over discriminators (jiang2020, Eq. 2 and 3, with "cross-entropy")."""
-    return torch.stack([KINDS[kind][0](r, f) for (r, _), (f, _) in zip(real, fake, strict=True)]).sum()
+def discriminator_loss(
+    kind: str, real: Sequence[Judged], fake: Sequence[Judged], weights: Sequence[Tensor] | None = None
+) -> Tensor:
+    """The sum over discriminators (jiang2020, Eq. 2 and 3, with "cross-entropy") of the means over patches.
+
+    `weights`, for each discriminator shaped as its scores, says how much each patch counts; None: all alike.
+    """
+    return _summed(KINDS[kind][0], real, fake, weights)
 
 
-def generator_loss(kind: str, fake: Sequence[Judged]) -> Tensor:
-    """The sum over discriminators."""
-    return torch.stack([KINDS[kind][1](scores) for scores, _ in fake]).sum()
+def generator_loss(
+    kind: str, real: Sequence[Judged], fake: Sequence[Judged], weights: Sequence[Tensor] | None = None
+) -> Tensor:
+    """The sum over discriminators of the means over patches; `real` needs no gradient."""
+    return _summed(KINDS[kind][1], real, fake, weights)
+
+
+def lung_shares(m: Tensor, judged: Sequence[Judged]) -> list[Tensor]:
+    """How much of each patch's own square is lung, 0 to 1, shaped as the scores; `m` are one-hot maps."""
+    return [
+        F.adaptive_avg_pool2d(1 - m[:, :1], (patches.shape[2], patches.shape[3]))
+        for patches in scores(judged)
+    ]
+
+
+def by_slice(judged: Sequence[Judged], weights: Sequence[Tensor] | None = None) -> Tensor:
+    """The mean score of each slice (n,), summed over discriminators."""
+    shares = weights or [torch.ones_like(patches) for patches in scores(judged)]
+    means = [
+        (share * patches.float()).sum((1, 2, 3)) / share.sum((1, 2, 3)).clamp(min=LEAST)
+        for patches, share in zip(scores(judged), shares, strict=True)
+    ]
+    return torch.stack(means).sum(0)
+
+
+def tone(x: Tensor, fake: Tensor) -> Tensor:
+    """Mean distance of the grey of squares of `TONE` pixels a side: what is bright where, not its texture."""
+    return (F.avg_pool2d(x.float(), TONE) - F.avg_pool2d(fake.float(), TONE)).abs().mean()
+
+
+def _summed(
+    term: Term, real: Sequence[Judged], fake: Sequence[Judged], weights: Sequence[Tensor] | None
+) -> Tensor:
+    lost = [term(r.float(), f.float()) for r, f in zip(scores(real), scores(fake), strict=True)]
+    if weights is None:
+        return torch.stack([patches.mean() for patches in lost]).sum()
+    pairs = zip(lost, weights, strict=True)
+    means = [(share * patches).sum() / share.sum().clamp(min=LEAST) for patches, share in pairs]
+    return torch.stack(means).sum()
 
 
 def matching(real: Sequence[Judged], fake: Sequence[Judged]) -> Tensor:

@@ -39,8 +39,11 @@ class Staged(Protocol):
     count: int
     """Number of generators; each has twice the resolution of the previous one."""
 
-    def alone(self, maps: Tensor, scale: int) -> Tensor:
+    def alone(self, maps: Tensor, scale: int, *noise: Tensor) -> Tensor:
         """The slice of generator `scale`, 0 the coarsest, at its own resolution."""
+
+    def noise_of(self, maps: Tensor, seed: int, places: Sequence[int]) -> tuple[Tensor, ...]:
+        """The noise that it takes."""
 
 
 class StagedFamily(LabelFamily):
@@ -48,7 +51,7 @@ class StagedFamily(LabelFamily):
 
     def compilable(self) -> list[str]:
         """The discriminators alone: the generator runs in several ways."""
-        return ["discriminator"]
+        return [name for name in super().compilable() if name == "discriminator"]
 
     @property
     def staged(self) -> Staged:
@@ -98,5 +101,6 @@ class StagedFamily(LabelFamily):
         scale = self.stage()
         if scale is None:
             return super().finished(m, places)
-        made = cast("Staged", self.inference_network()).alone(m, scale)
+        network = cast("Staged", self.inference_network())
+        made = network.alone(m, scale, *network.noise_of(m, 0, places))
         return F.interpolate(made, scale_factor=2 ** self.level())

@@ -38,6 +38,7 @@ def card(listed: Manifest, measured: Measured, credits: Iterable[Credit], sheets
         shared_alike=licensing.shared_alike(licences_of(listed)),
         sources=known,
         used=used,
+        row_sources=sorted({name for subset in listed.subsets.values() for name in subset.sources}),
         credit_groups=summary(credits, {info.name: info.homepage for info in known}),
         columns=schema.synthetic_columns(listed.name),
         papers=[catalog.PAPERS[name] for name in papers],
@@ -96,8 +97,9 @@ def facts(subset: Subset) -> list[str]:
     elif "source_class" in data:
         clauses.append(f"each image is a translation of a real {data['source_class']} film to COVID-19")
     elif "split" in data:
+        whose = "CT phantom" if settings.get("phantom") else "real slice"
         clauses.append(
-            "each image is the lung alone, drawn from a label map of a real slice that was augmented"
+            f"each image is the lung alone, drawn from a label map of a {whose} that was augmented"
             f" (in {settings.get('moved', 0):.0%} of the rows: that has the lesions of another patient)"
         )
     elif "classes" in data:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
+from pydantic import ValidationError
 
 from covid_synth_data.ct.labels import COLOURS
 from generation.data import slices
@@ -15,7 +17,7 @@ from tests.generation.ct_tiny import recipe_of, slices_of
 
 
 def batches_of(**data) -> SliceBatches:
-    recipe = recipe_of("spade", data=data)
+    recipe = recipe_of("pix2pix", data=data)
     return SliceBatches(recipe, slices_of(), loop.make_fabric(recipe, "cpu"))
 
 
@@ -100,3 +102,31 @@ def test_colours_are_the_papers():
     m = torch.eye(4).view(1, 4, 1, 4)
     shown = ((coloured(m)[0, :, 0].T + 1) * 127.5).round().int().tolist()
     assert shown == [list(colour) for colour in COLOURS]
+
+
+def test_windows_show_lung_and_are_parts_of_the_same_slice():
+    whole = batches_of(augment=False)
+    cut = batches_of(augment=False, window=64, size=64)
+    assert all(torch.equal(a, b) for a, b in zip(whole.batch(2), cut.batch(2), strict=True))
+    large = replace(
+        slices_of(),
+        pixels=np.kron(slices_of().pixels, np.ones((2, 2), np.uint8)),
+        maps=np.kron(slices_of().maps, np.ones((2, 2), np.uint8)),
+    )
+    recipe = recipe_of("pix2pix", data={"augment": False, "size": 128, "window": 64})
+    windows = SliceBatches(recipe, large, loop.make_fabric(recipe, "cpu"))
+    shares = []
+    for step in range(12):
+        m, x = windows.batch(step)
+        assert m.shape == (2, 4, 64, 64)
+        assert all(torch.equal(a, b) for a, b in zip(windows.batch(step), (m, x), strict=True))
+        assert (x[m[:, :1] == 1] == -1).all()
+        shares += (1 - m[:, 0]).mean((1, 2)).tolist()
+    assert min(shares) > 0
+    assert np.mean(shares) > 1.5 * (large.maps > 0).mean()
+
+
+@pytest.mark.parametrize(("kind", "window"), [("pix2pix", 48), ("pix2pix", 80), ("spade", 64), ("sean", 64)])
+def test_windows_that_cannot_be_are_refused(kind, window):
+    with pytest.raises(ValidationError, match=r"data\.window"):
+        recipe_of(kind, data={"window": window})

@@ -157,6 +157,26 @@ def test_reproduce_makes_the_same_pixels(released) -> None:
     assert [films.agree for films in report.films] == [{"ct-phantom": True}]
 
 
+def test_label_maps_of_phantoms_need_no_real_slice(weights, tmp_path) -> None:
+    """The rows come from phantoms of their own, whatever the generator learned from."""
+    drawn = {"size": 96, "patients": 4, "slices": 6, "seed": 9, "ragged": 1}
+    out = make(weights, tmp_path / "covid-synth-ct", phantom=drawn, count=12, moved=0.25)
+    by_id = {row["image_id"]: row for row in phantom.rows(**drawn)}
+    rows = csd.load_dataset("covid-synth-ct", "ct", root=out)
+    for row in rows:
+        source = by_id[f"{row['source_dataset']}/{row['source_id']}"]
+        assert source["ggo_pixels"] or source["consolidation_pixels"]
+        assert np.array_equal(np.asarray(row["mask"]), labelmaps.read(source, row["variant"], by_id, SIDE))
+    listed = manifest.read(out).subsets["ct"]
+    assert listed.sources["ct-phantom"].films <= len(by_id)
+    assert reproducing.reproduce(out, None, 4, 0, "cpu", lambda *_: None).passed
+    text = (out / "README.md").read_text()
+    assert "a label map of a CT phantom that was augmented (in 25% of the rows" in text
+    assert "No outline is that of a patient" in text
+    with pytest.raises(ConfigError, match="lesions as ragged as that"):
+        make(weights, tmp_path / "other", phantom={**drawn, "ragged": 9})
+
+
 def test_rows_that_cannot_be_made_again(weights, released) -> None:
     maker = maker_of(recipe_for(), None, weights, "cpu")
     row = csd.load_dataset("covid-synth-ct", "ct", root=released)[0]
@@ -259,6 +279,9 @@ def test_a_share_alike_source_makes_the_whole_release_share_alike(weights, relea
     assert "as a whole" in (tmp_path / "copy" / "LICENSE.md").read_text()
     croissant = json.loads((tmp_path / "copy" / "croissant.json").read_text())
     assert croissant["license"] == "https://creativecommons.org/licenses/by-nc-sa/3.0/"
+    # Public domain beside it adds no terms.
+    assert licensing.header([licence, "CC0 1.0"]) == {"license": "cc-by-nc-sa-3.0"}
+    assert licensing.header(["CC0 1.0"]) == {"license": "cc0-1.0"}
     # Beside any other licence it stays what it was: restricted, each film under its own.
     assert licensing.header([licence, "CC BY 4.0"])["license_name"] == "restricted-sources"
 

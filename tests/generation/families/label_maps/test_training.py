@@ -17,6 +17,7 @@ from covid_synth_data import generators
 from covid_synth_data.errors import ConfigError, WeightsError
 from covid_synth_data.generators import weights
 from covid_synth_data.generators.trained import LabelTranslator
+from generation.data.slices import read_slices
 from generation.recipe import load_recipe
 from generation.training import loop
 from tests.generation.ct_tiny import (
@@ -29,7 +30,7 @@ from tests.generation.ct_tiny import (
     train,
     trainee_of,
 )
-from tests.generation.tiny import Stopped, stop_at
+from tests.generation.tiny import Stopped, quick_features, stop_at
 
 RECIPES = Path(__file__).resolve().parents[4] / "generation" / "recipes"
 
@@ -312,3 +313,86 @@ def test_the_papers_recipe_fits_in_24_gb():
     at_once = recipe.model_copy(update={"memory": type(recipe.memory)(checkpointing=True)})
     assert peak_bytes(recipe) < 12 * 2**30
     assert peak_bytes(at_once) < 24e9
+
+
+WINDOWS = {
+    "network": {"noise": 2, "norm": "channel", "discriminator_norm": "none", "dfm": "fixed"},
+    "losses": {
+        "adversarial": "relativistic",
+        "judged": "lung",
+        "tone": 5.0,
+        "penalty": 0.5,
+        "penalty_every": 2,
+    },
+    "data": {"size": 128, "window": 64},
+}
+"""What `ct-global-local-windows-cpu` changes."""
+
+
+def windowed(**changes):
+    content = {key: {**value, **changes.get(key, {})} for key, value in WINDOWS.items()}
+    network = {**NETWORKS["ct-global-local"], **content.pop("network")}
+    return recipe_of("ct-global-local", network=network, **content)
+
+
+def test_a_training_on_windows_stops_continues_and_draws_whole_slices(tmp_path):
+    recipe = windowed()
+    (read,) = read_slices(recipe, None, lambda *_: None)
+
+    def run(folder, progress=lambda *_: None):
+        with quick_features():
+            return loop.train(recipe, [read], folder, loop.make_fabric(recipe, "cpu"), progress)
+
+    whole = run(tmp_path / "whole")
+    with pytest.raises(Stopped):
+        run(tmp_path / "parts", stop_at(3))
+    parts = run(tmp_path / "parts")
+    assert whole.weights.read_bytes() == parts.weights.read_bytes()
+    logged = lines(tmp_path / "whole")
+    assert {"tone", "penalty", "adversarial", "matching", "discriminator"} <= set(logged[-1])
+    assert [line["penalty"] > 0 for line in logged] == [True, False] * 3
+    found = generators.load("ct-global-local.tiny", root=whole.folder, device="cpu")
+    assert (found.card.options["noise"], found.card.options["norm"]) == (2, "channel")
+    maps = random_maps(3, 128)
+    made = found.translate(maps, seed=4)
+    assert (made[maps == 0] == 0).all()
+    assert np.abs(found.translate(maps[1:], seed=4, start=1).astype(int) - made[1:]).max() <= 1
+    assert not np.array_equal(found.translate(maps, seed=5), made)
+
+
+def test_the_new_options_change_the_digest_and_their_defaults_do_not():
+    plain = recipe_of("ct-global-local")
+    content = plain.model_dump()
+    assert {"noise", "norm", "discriminator_norm"} <= set(content["network"])
+    for table, options in WINDOWS.items():
+        for key, value in options.items():
+            if key in ("size", "penalty_every"):
+                continue
+            changes = {table: {**(NETWORKS["ct-global-local"] if table == "network" else {}), key: value}}
+            if key == "window":
+                changes["data"]["size"] = 64
+            assert recipe_of("ct-global-local", **changes).digest() != plain.digest(), key
+
+
+def test_penalised_discriminators_are_not_compiled():
+    assert trainee_of(recipe_of("ct-global-local")).compilable() == ["discriminator"]
+    assert trainee_of(windowed()).compilable() == []
+    assert trainee_of(recipe_of("pix2pix", losses={"penalty": 1.0})).compilable() == ["generator"]
+
+
+def test_the_penalty_is_that_of_the_mean_score_of_each_slice():
+    trainee = trainee_of(windowed())
+    trainee.begin(STEPS - 1, STEPS)
+    m, x = trainee.batches([few(4)]).batch(0)
+    fake = torch.zeros_like(x)
+    total = 0.0
+    for image in (x, fake):
+        for n in range(len(x)):
+            alone = image[n : n + 1].clone().requires_grad_()
+            score = 0.0
+            for scores, _ in trainee.judge(m[n : n + 1], alone):
+                share = torch.nn.functional.adaptive_avg_pool2d(1 - m[n : n + 1, :1], scores.shape[2:])
+                score = score + (share * scores).sum() / share.sum()
+            (gradient,) = torch.autograd.grad(score, alone)
+            total += gradient.square().sum().item() / len(x)
+    assert trainee.penalty(m, x, fake).item() == pytest.approx(total, rel=1e-3)
