@@ -64,8 +64,8 @@ def read_source(name: str, root: str | Path | None = None, **options: Any) -> pd
     `root` is the folder that holds the set's folder, or that folder itself; None means the folder that the
     environment variable COVID_SYNTH_SOURCES names. `options` are the source's own: `metadata` of
     covid-chestxray; `check`, `window` of covid-ct; `size`, `patients`, `seed` of phantom; `slices` and
-    `ragged` besides of ct-phantom. Reads no pixels, but those of covid-ct unless `check` is False. Raises `UnknownName`,
-    `ConfigError` for an unknown option, `MissingSource`, `BadMetadata`, `MissingExtra`.
+    `ragged` besides of ct-phantom. Reads no pixels, but those of covid-ct unless `check` is False. Raises
+    `UnknownName`, `ConfigError` for an unknown option, `MissingSource`, `BadMetadata`, `MissingExtra`.
     """
     if name in (mine := own.declared()):
         if options:
