@@ -70,10 +70,19 @@ def version_tables(audits: Iterable[Audit]) -> list[VersionTable]:
         if audit.subject.version is not None:
             of_version = found.setdefault((audit.subject.name, audit.subject.version), {})
             of_version.setdefault(audit.subject.config, []).append(audit)
-    return [
-        VersionTable(name, version, tuple(configs), tuple(_rows(configs)))
-        for (name, version), configs in sorted(found.items())
-    ]
+    return [_table(name, version, configs) for (name, version), configs in sorted(found.items())]
+
+
+def version_table(audits: Iterable[Audit], name: str, version: str) -> VersionTable | None:
+    """The table of audits that all hold for `version` of `name`, whichever they say; None for no audits."""
+    configs: dict[str, list[Audit]] = {}
+    for audit in audits:
+        configs.setdefault(audit.subject.config, []).append(audit)
+    return _table(name, version, configs) if configs else None
+
+
+def _table(name: str, version: str, configs: Mapping[str, Sequence[Audit]]) -> VersionTable:
+    return VersionTable(name, version, tuple(configs), tuple(_rows(configs)))
 
 
 def read_all(folder: str | Path) -> list[Audit]:

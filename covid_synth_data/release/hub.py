@@ -34,14 +34,11 @@ _VERSION: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", re.ASC
 _LOG: Final = logging.getLogger(__name__)
 
 
-def order(version: str) -> tuple[int, ...]:
-    """By what versions are compared: 1.10.0 is newer than 1.9.0."""
-    return tuple(int(part) for part in version.split("."))
-
-
 def ascending(tags: Iterable[str]) -> list[str]:
     """The versions among `tags` (vX.Y.Z alone; other tags are none of ours), oldest first."""
-    return sorted((tag[1:] for tag in tags if tag[:1] == "v" and _VERSION.fullmatch(tag[1:])), key=order)
+    return sorted(
+        (tag[1:] for tag in tags if tag[:1] == "v" and _VERSION.fullmatch(tag[1:])), key=manifest.order
+    )
 
 
 def versions(repo: str) -> list[str]:

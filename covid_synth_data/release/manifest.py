@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -112,6 +113,28 @@ class Manifest(FrozenModel):
         if len({file.path for file in files}) < len(files):
             raise ValueError("each path once")
         return files
+
+    def same_images(self, subsets: Iterable[str], version: str) -> bool:
+        """Whether `version` of this dataset has the images that these subsets have in this one.
+
+        Shards never change: a subset has the same images from the version that its recipe names on, and what
+        was measured on them since holds for this version too. Without a recipe another version has others.
+        """
+        since = (self._since(name) for name in subsets)
+        return all(
+            first is not None and order(first) <= order(version) <= order(self.version) for first in since
+        )
+
+    def _since(self, subset: str) -> str | None:
+        if subset not in self.subsets:
+            return None
+        release = self.subsets[subset].recipe.get("release") or {}
+        return str(release.get("version", self.version))
+
+
+def order(version: str) -> tuple[int, ...]:
+    """By what versions are compared: 1.10.0 is newer than 1.9.0."""
+    return tuple(int(part) for part in version.split("."))
 
 
 def read(folder: Path) -> Manifest:

@@ -76,7 +76,7 @@ def find(dataset: str, subsets: Sequence[str] = (), version: str | None = None) 
     """The place to read from: of `version`, or of the newest here; None where no place has it."""
     places = here(dataset, subsets)
     if version is None and places:
-        version = max((place.listed.version for place in places), key=hub.order)
+        version = max((place.listed.version for place in places), key=manifest.order)
     return next((place for place in places if place.listed.version == version), None)
 
 

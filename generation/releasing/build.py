@@ -26,7 +26,6 @@ from covid_synth_data.files.encoding import encode_image
 from covid_synth_data.files.lock import locked
 from covid_synth_data.files.pixels import Grey
 from covid_synth_data.release import manifest, writing
-from covid_synth_data.release.hub import order
 from generation.kinds.maker import Maker, Row
 from generation.recipe import Recipe, Release
 from generation.releasing import documents, licensing
@@ -132,7 +131,7 @@ def _existing(out: Path, job: Job) -> manifest.Manifest | None:
     identity = (job.release.dataset, job.release.version)
     subset = before.subsets.get(job.release.subset)
     # A subset that is new makes the folder the next version; the others stay in it byte for byte.
-    next_version = subset is None and order(job.release.version) > order(before.version)
+    next_version = subset is None and manifest.order(job.release.version) > manifest.order(before.version)
     if before.name != job.release.dataset or not (next_version or before.version == job.release.version):
         raise VersionExists(
             f"{out} holds another release",

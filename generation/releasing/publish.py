@@ -112,7 +112,9 @@ def _compare(folder: Path, repo: str, listed: manifest.Manifest, stamps: Stamps,
     if tagged and (send or delete):
         _refuse_other(result)
     newer = [
-        version for version in remote.ascending(tags) if remote.order(version) > remote.order(listed.version)
+        version
+        for version in remote.ascending(tags)
+        if manifest.order(version) > manifest.order(listed.version)
     ]
     if newer and not tagged:
         raise ReleaseError(

@@ -132,15 +132,16 @@ def test_the_scorecard_reads_what_an_audit_writes(found, tmp_path):
     from generation.releasing.documents.measured import Measured
 
     result.write(tmp_path / "audit" / "gnc.json", found)
-    files = scorecard.read(tmp_path, "covid-synth-cxr", "1.0.0")
+    listed = manifest.read(releases.build(tmp_path / "rel"))
+    files = scorecard.read(tmp_path, listed)
     scores = scorecard.scores_of(tmp_path, files)
     assert [one.name for one in scores] == ["fidelity", "copies", "privacy"]
-    shown = scorecard.added(Measured(), tmp_path, manifest.read(releases.build(tmp_path / "rel")))
+    shown = scorecard.added(Measured(), tmp_path, listed)
     assert len(shown.fidelity) == len(found.sections[0].values)
     assert len(shown.privacy) == len(found.sections[1].values) + len(found.sections[2].values)
     assert shown.privacy[0].evidence.path == "audit/gnc.json"
-    assert scorecard.read(tmp_path, "covid-synth-cxr", "2.0.0") == []
-    assert scorecard.added(Measured(), None, manifest.read(tmp_path / "rel")) == Measured()
+    assert scorecard.read(tmp_path, listed.model_copy(update={"name": "covid-synth-ct"})) == []
+    assert scorecard.added(Measured(), None, listed) == Measured()
 
 
 def test_a_card_reads_each_audit_once(found, tmp_path, monkeypatch):

@@ -32,7 +32,7 @@ def complete(
     whose numbers for this version go into the card, and `groups` are what `collect` read in it before. The
     same inputs give the same bytes. Raises `ResultError`, `WeightsError`, `CorruptRelease`, `OutputError`.
     """
-    shown = measured.read(results, listed.name, listed.version, groups)
+    shown = measured.read(results, listed, groups)
     shown = scorecard.added(shown, results, listed)
     sheets = sorted(path.relative_to(folder).as_posix() for path in (folder / SHEETS).glob("*.png"))
     named = credits.merged(credits.read(folder), new_credits)

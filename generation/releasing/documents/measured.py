@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, FiniteFloat, ValidationError
 from pydantic_core import from_json
 
+from covid_synth_data import catalog
 from covid_synth_data.audit.version_table import VersionTable
 from covid_synth_data.benchmark import results
 from covid_synth_data.benchmark.reporting import tables
@@ -22,6 +23,7 @@ from covid_synth_data.benchmark.suite import is_suite, load_suite
 from covid_synth_data.errors import ResultError
 from covid_synth_data.files.models import FrozenModel, invalid
 from covid_synth_data.machine import Code
+from covid_synth_data.release.manifest import Manifest
 
 _NAMES: Final = ("suite", "suite_version", "task", "preprocessing", "model", "regime")
 """What names a row of a benchmark in a result file."""
@@ -132,13 +134,13 @@ class Measured:
     """The audits that `images` was made from."""
 
 
-def read(folder: Path | None, name: str, version: str, groups: Sequence[Group] | None = None) -> Measured:
-    """The results below `folder` about `name` `version`; nothing where it is None.
+def read(folder: Path | None, listed: Manifest, groups: Sequence[Group] | None = None) -> Measured:
+    """The results below `folder` about the images of the release; nothing where it is None.
 
     `groups` are what `collect` read in `folder` before.
 
-    Benchmark rows of other versions are left out; rows on real films alone stay, as the line to compare
-    with, where the same model was also measured with this version. Raises `ResultError`.
+    Benchmark rows of versions with other images are left out; rows on real films alone stay, as the line to
+    compare with, where the same model was also measured with these images. Raises `ResultError`.
     """
     if folder is None:
         return Measured()
@@ -146,8 +148,20 @@ def read(folder: Path | None, name: str, version: str, groups: Sequence[Group] |
         raise ResultError(
             f"no folder {folder}", expected="the folder that a benchmark run wrote to", hint="check the path"
         )
-    properties = {kind: _properties(folder, kind, name, version) for kind in KINDS}
-    return Measured(_benchmark(folder, name, version, groups), properties["fidelity"], properties["privacy"])
+    properties = {kind: _properties(folder, kind, listed) for kind in KINDS}
+    return Measured(_benchmark(folder, listed, groups), properties["fidelity"], properties["privacy"])
+
+
+def same_configs(listed: Manifest, configs: Iterable[str], version: str) -> bool:
+    """Whether `version` has the images that these configs have in the release; see `Manifest.same_images`.
+
+    A config that the catalog does not know has the same images in the same version alone.
+    """
+    if version == listed.version:
+        return True
+    known = {entry.config: entry.subsets for entry in catalog.DATASETS if entry.dataset == listed.name}
+    wanted = list(configs)
+    return all(name in known and listed.same_images(known[name], version) for name in wanted)
 
 
 def _evidence(folder: Path, path: Path) -> Evidence:
@@ -166,7 +180,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, Evidence]]:
 
 
 def _benchmark(
-    folder: Path, name: str, version: str, read_before: Sequence[Group] | None
+    folder: Path, listed: Manifest, read_before: Sequence[Group] | None
 ) -> tuple[BenchmarkBlock, ...]:
     if not results.has(folder, "classification"):
         return ()
@@ -180,17 +194,22 @@ def _benchmark(
         if evidence not in mine:
             mine.append(evidence)
     together: dict[tuple[str, ...], list[tables.Row]] = defaultdict(list)
-    dataset = f"{name} {version}"
     for row in rows:
-        if row.dataset in (None, dataset):
+        if row.dataset is None or _of(row, listed):
             together[row.suite, row.suite_version, row.task, row.preprocessing].append(row)
     blocks = []
     for rows in together.values():
-        ours = {row.model for row in rows if row.dataset == dataset}
+        ours = {row.model for row in rows if row.dataset is not None}
         kept = [row for row in rows if row.model in ours]
         if kept:
             blocks.append(_block(kept, files))
     return tuple(blocks)
+
+
+def _of(row: tables.Row, listed: Manifest) -> bool:
+    """Whether a row was trained on images that are those of the release."""
+    name, _, version = (row.dataset or "").rpartition(" ")
+    return name == listed.name and same_configs(listed, row.synthetic, version)
 
 
 def _block(rows: Sequence[tables.Row], files: dict[tuple[str, ...], list[Evidence]]) -> BenchmarkBlock:
@@ -248,7 +267,7 @@ def _row(row: tables.Row, files: tuple[Evidence, ...], points: list[str]) -> Ben
     return BenchmarkRow(f"{row.model} ({row.weights})", row.regime, cells, files)
 
 
-def _properties(folder: Path, kind: str, name: str, version: str) -> tuple[PropertyRow, ...]:
+def _properties(folder: Path, kind: str, listed: Manifest) -> tuple[PropertyRow, ...]:
     rows = []
     for path in sorted((folder / kind).rglob("*.json")):
         try:
@@ -258,7 +277,12 @@ def _properties(folder: Path, kind: str, name: str, version: str) -> tuple[Prope
             raise invalid(ResultError, what, error, Measurement, "measure it again") from error
         if measured.kind != kind:
             raise ResultError(f"{path} is in the wrong folder", found=measured.kind, expected=kind)
-        if (measured.dataset.name, measured.dataset.version) == (name, version):
+        version = measured.dataset.version
+        if (
+            measured.dataset.name == listed.name
+            and version
+            and listed.same_images([measured.subset], version)
+        ):
             file = _evidence(folder, path)
             rows += [
                 PropertyRow(

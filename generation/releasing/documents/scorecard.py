@@ -16,12 +16,12 @@ from pydantic import BaseModel, ValidationError
 
 from covid_synth_data.audit import card
 from covid_synth_data.audit.result import FOLDER, Audit, AuditFile, SectionResult, read_folder
-from covid_synth_data.audit.version_table import version_tables
+from covid_synth_data.audit.version_table import version_table
 from covid_synth_data.errors import ResultError
 from covid_synth_data.files.models import invalid
 from covid_synth_data.metrics.image_quality import Average, Quality
 from covid_synth_data.release.manifest import Manifest
-from generation.releasing.documents.measured import Evidence, Measured, Number, PropertyRow
+from generation.releasing.documents.measured import Evidence, Measured, Number, PropertyRow, same_configs
 
 CT_QUALITY: Final = "ct-quality"
 
@@ -38,13 +38,19 @@ class Scores:
     missing: tuple[str, ...]
 
 
-def read(folder: Path, name: str, version: str) -> list[AuditFile]:
-    """The audits of the dataset `name` `version` below the folder of results.
+def read(folder: Path, listed: Manifest) -> list[AuditFile]:
+    """The audits of the images of the release below the folder of results, of whichever version they say.
 
     Raises `ResultError` for a file that is no audit.
     """
     files = [(file, file.audit.subject) for file in read_folder(folder / FOLDER)]
-    return [file for file, subject in files if (subject.name, subject.version) == (name, version)]
+    return [
+        file
+        for file, subject in files
+        if subject.name == listed.name
+        and subject.version is not None
+        and same_configs(listed, [subject.config], subject.version)
+    ]
 
 
 def scores_of(folder: Path, files: Iterable[AuditFile]) -> tuple[Scores, ...]:
@@ -68,13 +74,13 @@ def added(measured: Measured, folder: Path | None, listed: Manifest) -> Measured
     """
     if folder is None:
         return measured
-    files = read(folder, listed.name, listed.version)
+    files = read(folder, listed)
     scores = scores_of(folder, files)
     return replace(
         measured,
         fidelity=measured.fidelity + rows(scores, "fidelity") + ct_quality(folder, listed),
         privacy=measured.privacy + rows(scores, "privacy", "copies"),
-        images=next(iter(version_tables(file.audit for file in files)), None),
+        images=version_table((file.audit for file in files), listed.name, listed.version),
         audits=tuple(dict.fromkeys(row.evidence for score in scores for row in score.rows)),
     )
 

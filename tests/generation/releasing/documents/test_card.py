@@ -202,6 +202,30 @@ def test_results_of_other_versions_stay_out(release, tmp_path):
     assert "small-cnn" not in text
 
 
+def newer(release: Path, since: str) -> None:
+    """The release as version 1.3.0, whose images are those of version `since`."""
+    listed = manifest.read(release)
+    recipe = listed.subsets["gnc"].recipe
+    subset = listed.subsets["gnc"].model_copy(
+        update={"recipe": recipe | {"release": recipe["release"] | {"version": since}}}
+    )
+    manifest.write(release, listed.model_copy(update={"version": "1.3.0", "subsets": {"gnc": subset}}))
+
+
+def test_results_of_an_earlier_version_with_the_same_images_stay(release, tmp_path):
+    benchmark(tmp_path / "results", "real+gnc", 0, "1.2.0")
+    benchmark(tmp_path / "results", "real", 0, None)
+    measured(tmp_path / "results", "fidelity", 3.25, "1.2.0")
+    newer(release, "1.10.0")  # made anew after they were measured
+    text = section(rendered(release, tmp_path / "results"), "Measured")
+    assert text.count("Not measured for this version.") == 3
+    newer(release, "1.1.0")
+    text = section(rendered(release, tmp_path / "results"), "Measured")
+    assert re.search(r"^\|.*real\+gnc", text, re.MULTILINE)
+    assert "a distance" in text
+    assert text.count("Not measured for this version.") == 1
+
+
 def test_a_result_that_contradicts_itself_reaches_no_card(release, results):
     before = (release / "README.md").read_bytes()
     path = next(results.rglob("real+gnc/seed-1.json"))
@@ -287,7 +311,7 @@ def test_the_release_command_refuses_what_may_not_be_published(maintain, world):
     maintain(*arguments, "--licenses", "some").error("unknown choice of licences")
     assert maintain(*arguments, "--licenses", "any").code == 0
     assert manifest.read(world.release).restricted == ["CC BY-NC-SA 4.0"]
-    assert "license: other" in (world.release / "README.md").read_text()
+    assert "license: cc-by-nc-sa-4.0\n" in (world.release / "README.md").read_text()  # beside CC0 phantoms
     assert "learned from films under CC BY-NC-SA 4.0" in (world.release / "weights/tiny.md").read_text()
     assert csd.verify(world.release).whole
 
