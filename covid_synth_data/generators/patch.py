@@ -39,6 +39,11 @@ class PatchDiscriminator(nn.Module):
             kept = [nn.InstanceNorm2d(2 * factor * width, affine=True)] if norm == "instance" else []
             self.layers.append(nn.Sequential(layer, *kept, nn.LeakyReLU(0.2)))
         self.score = nn.Conv2d(8 * width, 1, 4, 1, 1)
+        if norm == "none":  # nothing else keeps the spread of features from layer to layer
+            for part in self.layers:
+                assert isinstance(part, nn.Sequential)  # noqa: S101 - made above
+                nn.init.kaiming_normal_(part[0].weight, 0.2)  # type: ignore[arg-type]
+                nn.init.zeros_(part[0].bias)  # type: ignore[arg-type]
 
     def forward(self, pair: Tensor) -> Judged:
         """(n, inputs, h, w) to `Judged`."""
