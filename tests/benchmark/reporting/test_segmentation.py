@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from covid_synth_data.benchmark.reporting import segmentation
@@ -24,3 +26,39 @@ def mean(value, half, left_out=0):
 )
 def test_an_interval_wider_than_all_shares_is_not_shown(means, expected):
     assert segmentation._cell(means) == expected
+
+
+def result(regime: str, seed: int, **dice: float | None) -> SimpleNamespace:
+    """What a row of gains reads of a result file; structures that are not named have the Dice 0.5."""
+    of = {
+        name: SimpleNamespace(pooled=SimpleNamespace(dice=dice.get(name, 0.5))) for name in segmentation.NAMES
+    }
+    made = SimpleNamespace(generators=["tiny"] if regime.startswith("extend") else [])
+    return SimpleNamespace(regime=regime, seed=seed, metrics=SimpleNamespace(**of), composition=made)
+
+
+def test_gains_are_paired_by_seed_with_an_interval_over_seeds():
+    real = [result("real", seed, infection=value) for seed, value in ((0, 0.40), (1, 0.50), (2, 0.48))]
+    longer = [result("extend-50", seed, infection=value) for seed, value in ((1, 0.53), (0, 0.42), (7, 0.9))]
+    header, row = segmentation.gain_rows([real, longer])
+    assert header == ["regime", "less", "seeds", "infection Dice", "GGO Dice", "consolidation Dice"]
+    assert row[:3] == ["extend-50 (tiny)", "real", "2"]  # the seeds that both have
+    # Differences 0.02 and 0.03: mean 0.025, t of one degree of freedom 12.706, deviation 0.00707.
+    half = 100 * 12.7062 * 0.00707107 / 2**0.5
+    assert row[3] == f"+2.50 [{2.5 - half:.2f} to {2.5 + half:.2f}]"
+    assert row[4] == "+0.00 [0.00 to 0.00]"
+
+
+def test_gains_need_two_seeds_and_a_dice_on_both_sides():
+    real = [result("real", 0), result("real", 1)]
+    assert len(segmentation.gain_rows([real, [result("extend-50", 0)]])) == 1
+    nothing = [result("extend-50", seed, ggo=None) for seed in (0, 1)]
+    _, row = segmentation.gain_rows([real, nothing])
+    assert row[4] == segmentation.DASH
+    both = segmentation.gain_rows([real, [result("real-augmented", s) for s in (0, 1)], nothing])
+    assert [(cells[0], cells[1]) for cells in both[1:]] == [
+        ("real", "real-augmented"),
+        ("real-augmented", "real"),
+        ("extend-50 (tiny)", "real"),
+        ("extend-50 (tiny)", "real-augmented"),
+    ]
