@@ -196,13 +196,13 @@ DATASETS: Final = (
     DatasetEntry(
         "covid-synth-ct",
         "ct",
-        10_220,
-        512,
+        1_000,
+        256,
         "ct-global-local",
         ("ct",),
         "ct",
         "jiang2020",
-        "CT slices drawn from label maps, the lung alone, each with its label map",
+        "CT slices drawn from label maps of phantoms, the lung alone, each with its label map",
         default=True,
     ),
 )

@@ -77,7 +77,7 @@ its width and height."""
 
 SYNTHETIC_CT_COLUMNS: Final = (SYNTHETIC_COLUMNS[0], "mask", *SYNTHETIC_COLUMNS[1:])
 """Of a synthetic CT slice: `mask` is the label map that `image`, the lung alone on black, was drawn from;
-`source_id` is the real slice whose label map it was made of, `variant` what was done to that."""
+`source_id` is the slice whose label map it was made of, `variant` what was done to that."""
 
 PAIR_COLUMNS: Final = (*SYNTHETIC_CT_COLUMNS, "pair_id", "pattern", "extent")
 """Of a pair of a normal film and the same film with painted lesions: `mask` is the soft map of the lesions,

@@ -5,7 +5,7 @@
     covid = translator.translate(films)                       uint8 (n, h, w) -> uint8 (n, h, w)
     sampler = generators.load("wgan.v1")
     covid = sampler.sample(100, seed=0)                       uint8 (100, size, size), image i from (seed, i)
-    slices = generators.load("ct-global-local.cpu").translate(maps)   uint8 (n, h, w), labels 0 to 3
+    slices = generators.load("ct-global-local.windows").translate(maps)   uint8 (n, h, w), labels 0 to 3
 
 Weights are safetensors files with a JSON file of the same name beside them (`weights.Card`); nothing else
 is ever loaded. A new architecture is one module here and one line in `registry.ARCHITECTURES`.

@@ -119,7 +119,7 @@ class DrawnSlices(TrainedMaker):
         return {**self.slices[index], "mask": mask}
 
     def columns(self, row: Row) -> dict[str, Any]:
-        """Those of the real slice whose label map it was."""
+        """Those of the slice whose label map it was."""
         assert row.source is not None  # noqa: S101 - every row of this kind has one
         return {**{name: self.slices[row.source][name] for name in LINEAGE}, "variant": row.variant}
 

@@ -74,7 +74,7 @@ CT_DESCRIPTIONS: Final = {
     **DESCRIPTIONS,
     "image": "the synthetic lung on black, 8-bit grey",
     "mask": "its label map: 0 background, 1 lung, 2 ground-glass opacity, 3 consolidation",
-    "source_dataset": "source of the real slice whose label map it was made of",
+    "source_dataset": "source of the slice whose label map it was made of",
     "source_id": "name of that slice in its source",
     "source_class": "class of that slice in its source",
     "source_license": "licence of that slice",

@@ -97,10 +97,11 @@ def facts(subset: Subset) -> list[str]:
     elif "source_class" in data:
         clauses.append(f"each image is a translation of a real {data['source_class']} film to COVID-19")
     elif "split" in data:
+        moved = settings.get("moved", 0)
         whose = "CT phantom" if settings.get("phantom") else "real slice"
         clauses.append(
             f"each image is the lung alone, drawn from a label map of a {whose} that was augmented"
-            f" (in {settings.get('moved', 0):.0%} of the rows: that has the lesions of another patient)"
+            + (f" (in {moved:.0%} of the rows: that has the lesions of another patient)" if moved else "")
         )
     elif "classes" in data:
         classes = ", ".join(data["classes"])
