@@ -170,7 +170,7 @@ def test_the_paper_protocol(suite, tmp_path) -> None:
 
 def test_the_report(done) -> None:
     text = benchmark.report(done)
-    title, paper, honest, *notes = text.split("\n\n")
+    title, paper, honest, gains, *notes = text.split("\n\n")
     assert title.startswith("tiny 1.0.0, protocol patient, profile quick: tested on ")
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in paper.splitlines()]
     assert rows[0][:4] == ["regime", "train", "seeds", "GGO Dice"]
@@ -182,6 +182,17 @@ def test_the_report(done) -> None:
     assert cell.startswith(f"{100 * np.mean([mean.value for mean in means]):.2f} ± ")
     assert f"± {100 * max(mean.half for mean in means):.2f}" in cell
     assert "pooled" in honest
+    (gain,) = [[cell.strip() for cell in line.strip("|").split("|")] for line in gains.splitlines()[2:]]
+    assert gain[:3] == ["extend-20 (grey.v1)", "real", "2"]
+    dice = {
+        name: [
+            one.metrics.infection.pooled.dice
+            for one in map(results.read_result, results.find(done))
+            if one.regime == name
+        ]
+        for name in ("extend-20", "real")
+    }
+    assert gain[3].startswith(f"{100 * (np.mean(dice['extend-20']) - np.mean(dice['real'])):+.2f} [")
     assert all(note.startswith("Note: ") for note in notes)
 
 
