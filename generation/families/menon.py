@@ -7,18 +7,21 @@ same students and differ in the network that is released.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.generators import build
 from covid_synth_data.generators.menon import MenonDiscriminator
 from generation import recipe as recipes
+from generation.families import losses
+from generation.families.augmentation import Policy, augmented
 from generation.families.noise import NoiseFamily
+from generation.training.family import frozen
 
 
 class Networks(FrozenModel):
@@ -32,11 +35,29 @@ class Networks(FrozenModel):
     """"Gaussian noise on the interval [0, 1]" (Sect. IV.A) is read as standard normal, or as uniform."""
 
 
+class Losses(FrozenModel):
+    """Weight (gamma / 2) of a zero-centred gradient penalty on real films, and how many steps lie between
+    two. Not in the paper; 0 turns it off."""
+
+    penalty: Annotated[float, Field(ge=0)] = 0.0
+    penalty_every: recipes.Positive = 8
+
+
 class MenonRecipe(recipes.FilmRecipe):
     """A recipe of this family."""
 
     family: Literal["menon2020"]
     network: Networks
+    losses: Losses = Losses()
+    augment: Policy | None = None
+    """What changes films on their way into the discriminator. Not in the paper; a discriminator memorises a
+    few hundred films."""
+
+    later_keys: ClassVar = (
+        *recipes.FilmRecipe.later_keys,
+        (None, "augment", None),
+        (None, "losses", Losses().model_dump()),
+    )
 
     @model_validator(mode="after")
     def _name_matches_method(self) -> MenonRecipe:
@@ -72,9 +93,35 @@ class Menon(NoiseFamily):
         """16 real films of a batch of 32 (Sect. IV.A)."""
         return max(1, int(self.recipe.training.batch_size) // 2)
 
+    def compilable(self) -> Sequence[str]:
+        """Not the discriminator where its gradients are penalised."""
+        return ["generator"] if self.recipe.losses.penalty else super().compilable()
+
     def step(self, *batch: Tensor) -> Mapping[str, Tensor]:
         """Sect. IV.A: the discriminator on n real and n generated films, then the generator on 2n vectors."""
-        real = batch[0]
+        real = self._seen(batch[0])
         with torch.no_grad(), self.fabric.autocast():
             fake = self.generator(self.noise(len(real)))
-        return self.update_both(real, fake, lambda: self.generator(self.noise(2 * len(real))))
+        with self.fabric.autocast():
+            scores = self.discriminator(real), self.discriminator(self._seen(fake))
+            d_loss = losses.bce_discriminator(*scores)
+        terms = {"discriminator": d_loss.detach()}
+        settings = self.recipe.losses
+        if settings.penalty:
+            # One penalty in `penalty_every` steps weighs as much as one in each (Karras et al. 2020).
+            penalty = d_loss.new_zeros(())
+            if self.now % settings.penalty_every == 0:
+                penalty = losses.zero_centred_penalty(self.discriminator, real)
+            d_loss = d_loss + settings.penalty * settings.penalty_every * penalty
+            terms["penalty"] = penalty.detach()
+        self.update("discriminator", d_loss)
+        with self.fabric.autocast(), frozen(self.discriminator):
+            made = self.generator(self.noise(2 * len(real)))
+            g_loss = losses.bce_generator(self.discriminator(self._seen(made)))
+        self.update("generator", g_loss)
+        self.update_teachers()
+        return {**terms, "generator": g_loss.detach()}
+
+    def _seen(self, films: Tensor) -> Tensor:
+        policy = self.recipe.augment
+        return films if policy is None else augmented(films, policy)
