@@ -11,7 +11,7 @@ from covid_synth_data.ct import slices as ct_slices
 from covid_synth_data.sources import ct_phantom
 from covid_synth_data.sources.ct_phantom import SIDES, draw
 
-__all__ = ["SIDES", "arrays", "draw", "rows"]
+__all__ = ["SIDES", "arrays", "draw", "row", "rows"]
 
 
 def rows(
@@ -20,6 +20,14 @@ def rows(
     """The rows (`ct.slices.Row`) of all slices, in the order patient, slice. Raises `ConfigError`."""
     frame = ct_phantom.read(size=size, patients=patients, slices=slices, seed=seed, ragged=ragged)
     return ct_slices.rows(frame)
+
+
+def row(source_id: str, **options: int) -> dict[str, Any]:
+    """The row of `rows` with this `source_id`, drawn alone; `options` as of `rows`.
+
+    Raises `ConfigError`, also where `rows` has no such slice.
+    """
+    return ct_slices.rows(ct_phantom.read_one(source_id, **options))[0]
 
 
 def arrays(

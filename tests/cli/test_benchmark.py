@@ -21,7 +21,7 @@ def test_a_suite_of_u_nets_given_by_its_path(tmp_path, shell) -> None:
     assert not out.exists()
     (found,) = json.loads(shell(*asked, "--json").out)
     assert found.endswith("tiny/patient/quick/real/segmentation-0.json")
-    assert "tiny 1.0.0, protocol patient, profile quick" in shell("benchmark", "report", "--results", out).out
+    assert "tiny 2.0.0, protocol patient, profile quick" in shell("benchmark", "report", "--results", out).out
     shell(*asked, "--model", "vgg16").error("is one of segmentation and has no option 'models'")
 
 
@@ -29,7 +29,7 @@ def test_the_list_has_suites_of_both_kinds(shell) -> None:
     suites = {suite["name"]: suite for suite in json.loads(shell("benchmark", "list", "--json").out)}
     assert suites["jiang2020"]["kind"] == "segmentation"
     assert suites["zunair2021"]["kind"] == "classification"
-    assert "jiang2020 1.0.0 (segmentation)" in shell("benchmark", "list").out
+    assert "jiang2020 2.0.0 (segmentation)" in shell("benchmark", "list").out
 
 
 def test_a_missing_release_is_one_short_line(tmp_path, shell) -> None:

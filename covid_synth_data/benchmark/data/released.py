@@ -89,6 +89,22 @@ def trained_on(
     }
 
 
+def phantoms(
+    name: str, configs: Sequence[str], release: str | Path | None, version: str | None = None
+) -> dict[str, dict[str, int]]:
+    """The options of the CT phantoms whose label maps the images of a config were drawn from, for those
+    configs that have such label maps."""
+    if not configs:
+        return {}
+    subsets = loading.release_manifest(name, version, release).subsets
+    recipes = {
+        config: subsets[subset].recipe.get("release") or {}
+        for config in configs
+        for subset in loading.entry(name, config, release).subsets
+    }
+    return {config: dict(recipe["phantom"]) for config, recipe in recipes.items() if recipe.get("phantom")}
+
+
 def unknown_training(
     name: str, configs: Sequence[str], release: str | Path | None, version: str | None = None
 ) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -27,11 +27,12 @@ _NAMED = 3
 @dataclass(frozen=True)
 class Synthetic:
     """The configs of the released dataset, the release they come from, and the images that their generators
-    were trained on."""
+    were trained on. `phantoms` has the options of the CT phantoms that a config's label maps are of."""
 
     configs: Mapping[str, datasets.Dataset]
     dataset: Dataset | None
     trained_on: Mapping[str, manifest.Learned]
+    phantoms: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def load_synthetic(request: Request, runs: Sequence[Run]) -> tuple[Synthetic, li
     able = _without_missing(request, runs, missing)
     version = dataset.version if dataset else None
     trained_on = released.trained_on(suite.release_name, tuple(loaded), request.release, version)
-    return Synthetic(loaded, dataset, trained_on), able
+    phantoms = released.phantoms(suite.release_name, tuple(loaded), request.release, version)
+    return Synthetic(loaded, dataset, trained_on, phantoms), able
 
 
 def _without_missing(request: Request, runs: Sequence[Run], missing: Mapping[str, str]) -> list[Run]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from covid_synth_data.benchmark.request import Progress, Run, SegmentationRequest
 from covid_synth_data.benchmark.results import segmentation as results
@@ -17,10 +17,14 @@ from covid_synth_data.ct.slices import Row
 from covid_synth_data.errors import MissingExtra
 from covid_synth_data.machine import pick_device
 from covid_synth_data.metrics import segmentation
+from covid_synth_data.sources.ct_phantom import INFO
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+
+PHANTOM: Final = INFO.name
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,10 @@ class Segmentation(Kind[SliceSplit, PreparedSlices]):
         made = data.NOTHING
         if config in self.synthetic.configs:
             notes += data.check_generator(rows, self.synthetic.trained_on[config], protocol)
-            made = data.synthetic(self.synthetic.configs[config], rows)
+            # In a suite on phantoms the slices of that source are training slices like any other.
+            own = suite.data.source == PHANTOM
+            drawn = None if own else self.synthetic.phantoms.get(config)
+            made = data.synthetic(self.synthetic.configs[config], rows, drawn)
         held_out = frozenset(str(row["image_id"]) for side in ("validation", "test") for row in rows[side])
         return SliceSplit(held_out, rows, made, notes)
 

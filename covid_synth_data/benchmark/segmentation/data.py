@@ -1,14 +1,14 @@
 """The slices of a suite as arrays: real ones by protocol, synthetic ones completed on the user's own copy.
 
-A release holds lungs alone. What a network is trained on is the synthetic lung in the real slice that its
-label map was made from, put together here when it is needed and kept nowhere.
+A release holds lungs alone. What a network is trained on is the synthetic lung in the slice that its label
+map was made from, a real one or that of a CT phantom, put together here when it is needed and kept nowhere.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,13 +19,13 @@ from covid_synth_data.benchmark.data import released
 from covid_synth_data.benchmark.request import Progress
 from covid_synth_data.benchmark.segmentation.composition import Item
 from covid_synth_data.benchmark.suite.segmentation import Protocol, SegmentationSuite
-from covid_synth_data.ct import augment, labelmaps, splits
+from covid_synth_data.ct import augment, labelmaps, phantom, splits
 from covid_synth_data.ct.complement import complement
 from covid_synth_data.ct.labels import lung_field
 from covid_synth_data.ct.slices import Row, read_slice, resize_image, resize_mask, rows
 from covid_synth_data.errors import EmptySplit, LeakError, ReleaseError
 from covid_synth_data.release import manifest
-from covid_synth_data.sources import disk, read_source
+from covid_synth_data.sources import ct_phantom, disk, read_source
 
 if TYPE_CHECKING:
     import datasets
@@ -59,31 +59,36 @@ class Slices:
 
 @dataclass(frozen=True)
 class Synthetic:
-    """Rows of a release whose slices are training slices, completed only when asked for (`complete`).
+    """Rows of a release whose slices are training slices or phantoms, completed only when asked for
+    (`complete`).
 
-    `sources[i]` is the number, among the training slices, of the slice that row i was made from.
+    `sources[i]` is the number, among the training slices, of the slice that row i was made from, or the
+    `source_id` of a CT phantom. `phantom` has the options of these phantoms.
     """
 
     dataset: datasets.Dataset | None
     ids: list[str]
-    sources: list[int]
+    sources: list[int | str]
     variants: list[str]
     generators: list[str]
     notes: list[str]
+    phantom: Mapping[str, int] = field(default_factory=dict)
 
     def complete(self, index: int, train: Sequence[Row], side: int) -> tuple[Grey, Grey]:
-        """Row `index` as image and label map, uint8 (side, side): its lung in the rest of the real slice.
+        """Row `index` as image and label map, uint8 (side, side): its lung in the rest of the slice that its
+        label map is of.
 
-        Raises `ReleaseError` where the lung of the release is not that of the user's slice, `BadImage`.
+        Raises `ReleaseError` where the lung of the release is not that of the slice at hand, `BadImage`.
         """
         assert self.dataset is not None  # noqa: S101 - there are rows
-        row = self.dataset[int(index)]
+        row, source = self.dataset[int(index)], self.sources[index]
         lung, mask = read_slice(row)
-        real, field = _again(train[self.sources[index]], self.variants[index], mask.shape[0])
-        if (lung_field(field) == lung_field(mask)).mean() < AGREE:
+        body = phantom.row(source, **self.phantom) if isinstance(source, str) else train[source]
+        real, own = _again(body, self.variants[index], mask.shape[0])
+        if (lung_field(own) == lung_field(mask)).mean() < AGREE:
             raise ReleaseError(
                 f"{self.ids[index]} was not made from the slice at hand",
-                found=f"other lungs in {train[self.sources[index]]['image_id']}",
+                found=f"other lungs in {body['image_id']}",
                 expected="the lungs of the release",
                 hint="give the source and the split that the release was made with",
             )
@@ -138,10 +143,13 @@ def read(chosen: Sequence[Row], side: int, progress: Progress, what: str) -> Sli
     return Slices(list(chosen), images, masks)
 
 
-def synthetic(rows_of: datasets.Dataset, sides: Mapping[str, Sequence[Row]]) -> Synthetic:
+def synthetic(
+    rows_of: datasets.Dataset, sides: Mapping[str, Sequence[Row]], phantoms: Mapping[str, int] | None = None
+) -> Synthetic:
     """The rows of a release that were made from training slices alone; others are left out and counted.
 
     What counts is the slice whose body an image is completed with, and the one whose lesions were moved.
+    Where `phantoms` has options of `ct.phantom.rows`, rows of CT phantoms are kept, too.
     Raises `LeakError` where either is a slice of validation or test, or where an id occurs twice.
     """
     import datasets
@@ -159,6 +167,7 @@ def synthetic(rows_of: datasets.Dataset, sides: Mapping[str, Sequence[Row]]) -> 
     kept: list[int] = []
     columns: dict[str, list[Any]] = {"ids": [], "sources": [], "variants": [], "generators": []}
     left_out: Counter[str] = Counter()
+    of_phantoms = 0
     for place, row in enumerate(bare.to_list()):
         source = f"{row['source_dataset']}/{row['source_id']}"
         donor = labelmaps.donor_of(row["variant"] or "")
@@ -170,12 +179,14 @@ def synthetic(rows_of: datasets.Dataset, sides: Mapping[str, Sequence[Row]]) -> 
                     expected="training slices alone",
                     hint="make the release with the same source, split and split seed",
                 )
-        if source not in train or (donor is not None and donor not in train):
+        drawn = phantoms is not None and row["source_dataset"] == ct_phantom.INFO.name
+        if not drawn and (source not in train or (donor is not None and donor not in train)):
             left_out["made from slices that are not trained on"] += 1
             continue
         kept.append(place)
+        of_phantoms += drawn
         columns["ids"].append(str(row["image_id"]))
-        columns["sources"].append(train[source])
+        columns["sources"].append(str(row["source_id"]) if drawn else train[source])
         columns["variants"].append(str(row["variant"]))
         columns["generators"].append(str(row["generator"]))
     if len(set(columns["ids"])) < len(kept):
@@ -183,10 +194,12 @@ def synthetic(rows_of: datasets.Dataset, sides: Mapping[str, Sequence[Row]]) -> 
             "an image of the release occurs twice", found=f"{len(kept)} rows", expected="unique ids"
         )
     notes = [f"{count} synthetic slices left out: {reason}" for reason, count in left_out.items()]
+    if of_phantoms:
+        notes.append(f"{of_phantoms} synthetic slices have the body of a phantom around the lung")
     undecoded = rows_of.cast_column("image", datasets.Image(decode=False)).cast_column(
         "mask", datasets.Image(decode=False)
     )
-    return Synthetic(undecoded.select(kept), **columns, notes=notes)
+    return Synthetic(undecoded.select(kept), **columns, notes=notes, phantom=dict(phantoms or {}))
 
 
 def check_generator(
@@ -232,7 +245,7 @@ def name_of(item: Item, train: Sequence[Row], made: Synthetic) -> str:
 
 
 def _again(row: Row, variant: str, side: int) -> tuple[npt.NDArray[np.float32], Grey]:
-    """The real slice as the release's label map has it: augmented likewise; a moved lesion moves nothing."""
+    """The slice as the release's label map has it: augmented likewise; a moved lesion moves nothing."""
     image, mask = read_slice(row, side)
     return (image, mask) if labelmaps.donor_of(variant) else augment.apply(variant, image, mask)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import io
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from covid_synth_data.sources.ct_phantom import lesions as disease
 from covid_synth_data.sources.info import SourceInfo
 from covid_synth_data.sources.slice_table import to_dataset
 
-__all__ = ["INFO", "SIDES", "draw", "read", "to_dataset"]
+__all__ = ["INFO", "SIDES", "draw", "read", "read_one", "to_dataset"]
 
 INFO: Final = SourceInfo(
     name="ct-phantom",
@@ -43,6 +44,7 @@ INFO: Final = SourceInfo(
 SIDES: Final = (64, 1024)
 _KEPT_SIDE: Final = 128
 _FRAYED: Final = 4
+_SOURCE_ID: Final = re.compile(r"patient(\d+)_slice(\d{3,})")
 _HEIGHTS: Final = (0.06, 0.90)
 """The heights of the first and the last slice; lungs are to be seen in all of them."""
 
@@ -102,22 +104,41 @@ def read(
         raise ConfigError(
             "CT phantoms of nobody", found=f"patients = {patients}, slices = {slices}", expected="1 or more"
         )
-    rows: list[dict[str, Any]] = []
-    cells = _kept_cells if size <= _KEPT_SIDE else _cells
-    for patient in range(patients):
-        rows += [
-            {
-                "source_id": f"patient{patient + 1}_slice{number:03d}",
-                "patient": str(patient + 1),
-                "slice": number,
-                "source_class": "COVID-19",
-                "source_license": INFO.licence,
-                "effusion_pixels": 0,
-                **cells(size, seed, patient, number, slices, ragged),
-            }
-            for number in range(1, slices + 1)
-        ]
+    rows = [
+        _row(size, seed, patient, number, slices, ragged)
+        for patient in range(patients)
+        for number in range(1, slices + 1)
+    ]
     return slice_table.build(INFO.name, rows)
+
+
+def read_one(
+    source_id: str, *, size: int = 128, patients: int = 9, slices: int = 16, seed: int = 0, ragged: int = 0
+) -> pd.DataFrame:
+    """The row of `read` with this `source_id`, drawn alone. Raises `ConfigError` where there is none."""
+    match = _SOURCE_ID.fullmatch(source_id)
+    patient, number = (int(match[1]) - 1, int(match[2])) if match else (-1, 0)
+    if not (0 <= patient < patients and 1 <= number <= slices):
+        raise ConfigError(
+            "no such slice of a CT phantom",
+            found=source_id,
+            expected=f"patient1_slice001 to patient{patients}_slice{slices:03d}",
+        )
+    return slice_table.build(INFO.name, [_row(size, seed, patient, number, slices, ragged)])
+
+
+def _row(size: int, seed: int, patient: int, number: int, slices: int, ragged: int) -> dict[str, Any]:
+    """A row for `slice_table`; `patient` counts from 0, `number` from 1."""
+    cells = _kept_cells if size <= _KEPT_SIDE else _cells
+    return {
+        "source_id": f"patient{patient + 1}_slice{number:03d}",
+        "patient": str(patient + 1),
+        "slice": number,
+        "source_class": "COVID-19",
+        "source_license": INFO.licence,
+        "effusion_pixels": 0,
+        **cells(size, seed, patient, number, slices, ragged),
+    }
 
 
 def _cells(size: int, seed: int, patient: int, number: int, slices: int, ragged: int) -> dict[str, Any]:

@@ -28,37 +28,71 @@ def test_an_interval_wider_than_all_shares_is_not_shown(means, expected):
     assert segmentation._cell(means) == expected
 
 
-def result(regime: str, seed: int, **dice: float | None) -> SimpleNamespace:
-    """What a row of gains reads of a result file; structures that are not named have the Dice 0.5."""
+KINDS = {"real": "real", "extend": "extend", "augmented": "augment", "remove": "remove"}
+
+
+def result(kind: str, seed: int, fraction: float | None = 0.5, **dice: float | None) -> SimpleNamespace:
+    """What a row of gains reads of a result file; structures that are not named have the Dice 0.5.
+
+    Patient one has the Dice of infection, patient two always 0.5, patient three none.
+    """
     of = {
-        name: SimpleNamespace(pooled=SimpleNamespace(dice=dice.get(name, 0.5))) for name in segmentation.NAMES
+        name: SimpleNamespace(
+            pooled=SimpleNamespace(dice=dice.get(name, 0.5)),
+            patients={
+                patient: SimpleNamespace(dice=value)
+                for patient, value in (("one", dice.get(name, 0.5)), ("two", 0.5), ("three", None))
+            },
+        )
+        for name in segmentation.NAMES
     }
-    made = SimpleNamespace(generators=["tiny"] if regime.startswith("extend") else [])
-    return SimpleNamespace(regime=regime, seed=seed, metrics=SimpleNamespace(**of), composition=made)
+    made = SimpleNamespace(generators=["tiny"] if kind == "extend" else [])
+    rule = SimpleNamespace(kind=KINDS[kind], fraction=None if kind == "real" else fraction)
+    name = kind if kind == "real" else f"{kind}-{fraction}"
+    return SimpleNamespace(
+        regime=name, seed=seed, metrics=SimpleNamespace(**of), composition=made, regime_rule=rule
+    )
 
 
 def test_gains_are_paired_by_seed_with_an_interval_over_seeds():
-    real = [result("real", seed, infection=value) for seed, value in ((0, 0.40), (1, 0.50), (2, 0.48))]
-    longer = [result("extend-50", seed, infection=value) for seed, value in ((1, 0.53), (0, 0.42), (7, 0.9))]
+    real = [result("real", seed, infection=value) for seed, value in ((0, 0.40), (1, 0.50), (2, 0.99))]
+    longer = [result("extend", seed, infection=value) for seed, value in ((1, 0.53), (0, 0.42), (7, 0.9))]
     header, row = segmentation.gain_rows([real, longer])
-    assert header == ["regime", "less", "seeds", "infection Dice", "GGO Dice", "consolidation Dice"]
-    assert row[:3] == ["extend-50 (tiny)", "real", "2"]  # the seeds that both have
+    names = ["infection Dice", "GGO Dice", "consolidation Dice"]
+    assert header == ["regime", "less", "seeds", *names, "patients above"]
+    assert row[:3] == ["extend-0.5 (tiny)", "real", "2"]  # the seeds that both have
     # Differences 0.02 and 0.03: mean 0.025, t of one degree of freedom 12.706, deviation 0.00707.
     half = 100 * 12.7062 * 0.00707107 / 2**0.5
     assert row[3] == f"+2.50 [{2.5 - half:.2f} to {2.5 + half:.2f}]"
     assert row[4] == "+0.00 [0.00 to 0.00]"
+    # Patient two is the same on both sides, and seed 2 is not in the row.
+    assert row[-1] == "1 of 2"
 
 
 def test_gains_need_two_seeds_and_a_dice_on_both_sides():
     real = [result("real", 0), result("real", 1)]
-    assert len(segmentation.gain_rows([real, [result("extend-50", 0)]])) == 1
-    nothing = [result("extend-50", seed, ggo=None) for seed in (0, 1)]
+    assert len(segmentation.gain_rows([real, [result("extend", 0)]])) == 1
+    nothing = [result("extend", seed, ggo=None) for seed in (0, 1)]
     _, row = segmentation.gain_rows([real, nothing])
     assert row[4] == segmentation.DASH
-    both = segmentation.gain_rows([real, [result("real-augmented", s) for s in (0, 1)], nothing])
-    assert [(cells[0], cells[1]) for cells in both[1:]] == [
-        ("real", "real-augmented"),
-        ("real-augmented", "real"),
-        ("extend-50 (tiny)", "real"),
-        ("extend-50 (tiny)", "real-augmented"),
+
+
+def test_a_row_is_compared_with_real_slices_and_with_as_many_augmented_ones():
+    groups = [
+        [result(kind, seed, fraction) for seed in (0, 1)]
+        for kind, fraction in (
+            ("real", None),
+            ("augmented", 0.5),
+            ("augmented", 2),
+            ("extend", 2),
+            ("remove", 0.5),
+        )
+    ]
+    assert [tuple(cells[:2]) for cells in segmentation.gain_rows(groups)[1:]] == [
+        ("augmented-0.5", "real"),
+        ("augmented-2", "real"),
+        ("extend-2 (tiny)", "real"),
+        ("extend-2 (tiny)", "augmented-2"),
+        ("remove-0.5", "real"),
+        ("remove-0.5", "augmented-0.5"),
     ]

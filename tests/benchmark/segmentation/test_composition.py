@@ -12,7 +12,7 @@ from covid_synth_data.errors import EmptySplit, ImpossibleMix
 from tests.benchmark.segmentation.conftest import changed
 
 
-def made(name: str, real: int = 20, synthetic: int = 30, seed: int = 0) -> list[Item]:
+def made(name: str, real: int = 20, synthetic: int = 60, seed: int = 0) -> list[Item]:
     return compose(changed().regimes[name], real, synthetic, seed)
 
 
@@ -23,7 +23,7 @@ def indices(items: list[Item], origin: str) -> list[int]:
 def test_every_regime_has_the_counts_that_it_promises() -> None:
     suite = changed()
     for name, regime in suite.regimes.items():
-        found = describe(made(name), 20, ["one"] * 30)
+        found = describe(made(name), 20, ["one"] * 60)
         counts = expected_counts(regime, 20)
         assert {key: getattr(found, key) for key in counts} == counts
         assert found.total == len(made(name))

@@ -8,7 +8,7 @@ import pytest
 from covid_synth_data import load_dataset
 from covid_synth_data.benchmark.segmentation import data
 from covid_synth_data.benchmark.segmentation.composition import Item
-from covid_synth_data.ct import augment, labelmaps
+from covid_synth_data.ct import augment, labelmaps, phantom
 from covid_synth_data.ct.labels import lung_field
 from covid_synth_data.ct.slices import read_slice
 from covid_synth_data.errors import EmptySplit, LeakError, ReleaseError
@@ -93,6 +93,30 @@ def test_a_completed_slice_is_real_around_the_synthetic_lung(suite, rows, releas
         if labelmaps.donor_of(variant) is None:
             real, own = augment.apply(variant, real, own)
         assert np.array_equal(image[~lung], np.rint(real * 255).astype(np.uint8)[~lung])
+
+
+def test_slices_of_phantoms_have_the_phantom_around_the_lung(suite, rows, make_release, tmp_path) -> None:
+    """Their label maps are of nobody, so no side of the split counts."""
+    options = {"size": SIDE, "patients": 3, "slices": 4, "seed": 5, "ragged": 1}
+    others = phantom.rows(**options)
+    pairs = [(row, "full") for row in others] + list(labelmaps.augmented(others, 1, seed=2))
+    release = make_release(tmp_path / "covid-synth-ct", pairs)
+    real = [{**row, "image_id": f"covid-ct/{row['source_id']}"} for row in rows]
+    sides = sides_of(suite, real)
+    assert data.synthetic(released(release), sides).ids == []
+    found = data.synthetic(released(release), sides, options)
+    assert found.notes == ["13 synthetic slices have the body of a phantom around the lung"]
+    by_id = {row["image_id"]: row for row in others}
+    for index, (row, variant) in enumerate(pairs):
+        image, mask = found.complete(index, sides["train"], SIDE)
+        assert np.array_equal(mask, labelmaps.read(row, variant, by_id, SIDE))
+        body, own = augment.apply(variant, *read_slice(row, SIDE))
+        lung = lung_field(own)
+        assert (image[lung] == 77).all()
+        assert np.array_equal(image[~lung], np.rint(body * 255).astype(np.uint8)[~lung])
+    other = data.synthetic(released(release), sides, {**options, "seed": 6})
+    with pytest.raises(ReleaseError, match="was not made from the slice at hand"):
+        other.complete(0, sides["train"], SIDE)
 
 
 def test_rows_of_slices_that_are_not_trained_on_are_left_out(suite, rows, release) -> None:
