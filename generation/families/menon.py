@@ -36,11 +36,14 @@ class Networks(FrozenModel):
 
 
 class Losses(FrozenModel):
-    """Weight (gamma / 2) of a zero-centred gradient penalty on real films, and how many steps lie between
-    two. Not in the paper; 0 turns it off."""
+    """Beside the binary cross-entropy; the defaults are the paper's."""
 
     penalty: Annotated[float, Field(ge=0)] = 0.0
+    """Weight (gamma / 2) of a zero-centred gradient penalty on real films; 0 turns it off."""
     penalty_every: recipes.Positive = 8
+    """Steps between two penalties."""
+    discriminator_rate: Annotated[float, Field(gt=0)] = 1.0
+    """The discriminator's learning rate as a multiple of the generator's (Heusel et al. 2017)."""
 
 
 class MenonRecipe(recipes.FilmRecipe):
@@ -96,6 +99,10 @@ class Menon(NoiseFamily):
     def compilable(self) -> Sequence[str]:
         """Not the discriminator where its gradients are penalised."""
         return ["generator"] if self.recipe.losses.penalty else super().compilable()
+
+    def rate(self, name: str) -> float:
+        """The discriminator may learn faster."""
+        return float(self.recipe.losses.discriminator_rate) if name == "discriminator" else 1.0
 
     def step(self, *batch: Tensor) -> Mapping[str, Tensor]:
         """Sect. IV.A: the discriminator on n real and n generated films, then the generator on 2n vectors."""
