@@ -7,7 +7,7 @@ same students and differ in the network that is released.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -18,10 +18,8 @@ from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.generators import build
 from covid_synth_data.generators.menon import MenonDiscriminator
 from generation import recipe as recipes
-from generation.families import losses
 from generation.families.augmentation import Policy, augmented
 from generation.families.noise import NoiseFamily
-from generation.training.family import frozen
 
 
 class Networks(FrozenModel):
@@ -36,14 +34,11 @@ class Networks(FrozenModel):
 
 
 class Losses(FrozenModel):
-    """Beside the binary cross-entropy; the defaults are the paper's."""
+    """How the binary cross-entropy is minimised."""
 
-    penalty: Annotated[float, Field(ge=0)] = 0.0
-    """Weight (gamma / 2) of a zero-centred gradient penalty on real films; 0 turns it off."""
-    penalty_every: recipes.Positive = 8
-    """Steps between two penalties."""
     discriminator_rate: Annotated[float, Field(gt=0)] = 1.0
-    """The discriminator's learning rate as a multiple of the generator's (Heusel et al. 2017)."""
+    """The discriminator's learning rate as a multiple of the generator's (Heusel et al. 2017); the paper has
+    one rate."""
 
 
 class MenonRecipe(recipes.FilmRecipe):
@@ -96,10 +91,6 @@ class Menon(NoiseFamily):
         """16 real films of a batch of 32 (Sect. IV.A)."""
         return max(1, int(self.recipe.training.batch_size) // 2)
 
-    def compilable(self) -> Sequence[str]:
-        """Not the discriminator where its gradients are penalised."""
-        return ["generator"] if self.recipe.losses.penalty else super().compilable()
-
     def rate(self, name: str) -> float:
         """The discriminator may learn faster."""
         return float(self.recipe.losses.discriminator_rate) if name == "discriminator" else 1.0
@@ -109,25 +100,9 @@ class Menon(NoiseFamily):
         real = self._seen(batch[0])
         with torch.no_grad(), self.fabric.autocast():
             fake = self.generator(self.noise(len(real)))
-        with self.fabric.autocast():
-            scores = self.discriminator(real), self.discriminator(self._seen(fake))
-            d_loss = losses.bce_discriminator(*scores)
-        terms = {"discriminator": d_loss.detach()}
-        settings = self.recipe.losses
-        if settings.penalty:
-            # One penalty in `penalty_every` steps weighs as much as one in each (Karras et al. 2020).
-            penalty = d_loss.new_zeros(())
-            if self.now % settings.penalty_every == 0:
-                penalty = losses.zero_centred_penalty(self.discriminator, real)
-            d_loss = d_loss + settings.penalty * settings.penalty_every * penalty
-            terms["penalty"] = penalty.detach()
-        self.update("discriminator", d_loss)
-        with self.fabric.autocast(), frozen(self.discriminator):
-            made = self.generator(self.noise(2 * len(real)))
-            g_loss = losses.bce_generator(self.discriminator(self._seen(made)))
-        self.update("generator", g_loss)
-        self.update_teachers()
-        return {**terms, "generator": g_loss.detach()}
+        return self.update_both(
+            real, self._seen(fake), lambda: self._seen(self.generator(self.noise(2 * len(real))))
+        )
 
     def _seen(self, films: Tensor) -> Tensor:
         policy = self.recipe.augment
