@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.metadata
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 import covid_synth_data as csd
 
@@ -90,6 +92,7 @@ print(json.dumps([seconds, heavy]))
 def test_loading_and_mixing_need_no_torch():
     code = """
 import sys
+import tomllib
 import os
 os.environ["USE_TORCH"] = "0"  # datasets uses torch when it finds it
 import covid_synth_data as csd
@@ -111,6 +114,18 @@ def test_constraints_carry_no_address():
     text = (ROOT / "constraints.txt").read_text()
     assert "://" not in text
     assert all("==" in line for line in text.splitlines() if line and not line.startswith("#"))
+
+
+def test_pinned_packages_accept_the_lowest_python_that_we_state():
+    lowest = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert lowest == ">=3.11"
+    installed = {dist.metadata["Name"].lower(): dist for dist in importlib.metadata.distributions()}
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = [installed[name] for line in lines if (name := line.partition("==")[0].lower()) in installed]
+    assert len(pinned) > 50
+    for dist in pinned:
+        stated = SpecifierSet(dist.metadata["Requires-Python"] or "")
+        assert stated.contains("3.11.0"), f"{dist.metadata['Name']} needs Python {stated}"
 
 
 def test_errors_are_one_line_and_all_ours():
