@@ -8,17 +8,16 @@ same students and differ in the network that is released.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.generators import build
 from covid_synth_data.generators.menon import MenonDiscriminator
 from generation import recipe as recipes
-from generation.families.augmentation import Policy, augmented
 from generation.families.noise import NoiseFamily
 
 
@@ -33,29 +32,11 @@ class Networks(FrozenModel):
     """"Gaussian noise on the interval [0, 1]" (Sect. IV.A) is read as standard normal, or as uniform."""
 
 
-class Losses(FrozenModel):
-    """How the binary cross-entropy is minimised."""
-
-    discriminator_rate: Annotated[float, Field(gt=0)] = 1.0
-    """The discriminator's learning rate as a multiple of the generator's (Heusel et al. 2017); the paper has
-    one rate."""
-
-
 class MenonRecipe(recipes.FilmRecipe):
     """A recipe of this family."""
 
     family: Literal["menon2020"]
     network: Networks
-    losses: Losses = Losses()
-    augment: Policy | None = None
-    """What changes films on their way into the discriminator. Not in the paper; a discriminator memorises a
-    few hundred films."""
-
-    later_keys: ClassVar = (
-        *recipes.FilmRecipe.later_keys,
-        (None, "augment", None),
-        (None, "losses", Losses().model_dump()),
-    )
 
     @model_validator(mode="after")
     def _name_matches_method(self) -> MenonRecipe:
@@ -91,19 +72,9 @@ class Menon(NoiseFamily):
         """16 real films of a batch of 32 (Sect. IV.A)."""
         return max(1, int(self.recipe.training.batch_size) // 2)
 
-    def rate(self, name: str) -> float:
-        """The discriminator may learn faster."""
-        return float(self.recipe.losses.discriminator_rate) if name == "discriminator" else 1.0
-
     def step(self, *batch: Tensor) -> Mapping[str, Tensor]:
         """Sect. IV.A: the discriminator on n real and n generated films, then the generator on 2n vectors."""
-        real = self._seen(batch[0])
+        real = batch[0]
         with torch.no_grad(), self.fabric.autocast():
             fake = self.generator(self.noise(len(real)))
-        return self.update_both(
-            real, self._seen(fake), lambda: self._seen(self.generator(self.noise(2 * len(real))))
-        )
-
-    def _seen(self, films: Tensor) -> Tensor:
-        policy = self.recipe.augment
-        return films if policy is None else augmented(films, policy)
+        return self.update_both(real, fake, lambda: self.generator(self.noise(2 * len(real))))

@@ -70,6 +70,23 @@ def ct_quality(
     say(quality.table(results))
 
 
+@app.command("ct-copies")
+def ct_copies(
+    release: Annotated[Path, typer.Argument(help="the release folder")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="the JSON file")],
+    root: Root = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="at most so many drawn slices")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="of the squares")] = 0,
+) -> None:
+    """Compare squares of drawn lungs with those of the slices that the generator learned from."""
+    from generation.report import ct_copies as copies
+
+    with progress_bar("training slices") as tick:
+        result = copies.measure(release, root, seed=seed, limit=limit, progress=tick)
+    copies.write(result, out)
+    say(copies.table(result))
+
+
 @app.command("ct-sheet")
 def ct_sheet(
     out: Picture,

@@ -118,14 +118,11 @@ class Family(ABC, Generic[B]):
         """Before step `now` of `total`: the learning rate that the schedule has for it."""
         self.now, self.total = now, total
         schedule = self.recipe.training
-        left = min(1.0, (total - now) / (schedule.decay * total)) if schedule.decay else 1.0
-        for name, optimizer in self.optimizers.items():
-            for group in optimizer.param_groups:
-                group["lr"] = schedule.learning_rate * self.rate(name) * left
-
-    def rate(self, name: str) -> float:
-        """The learning rate of the optimiser `name` as a multiple of the schedule's."""
-        return 1.0
+        if schedule.decay:
+            left = min(1.0, (total - now) / (schedule.decay * total))
+            for optimizer in self.optimizers.values():
+                for group in optimizer.param_groups:
+                    group["lr"] = schedule.learning_rate * left
 
     def measures(self, batches: B) -> Mapping[str, float]:
         """Further measurements of an evaluation; none, unless a family knows what its images should be."""

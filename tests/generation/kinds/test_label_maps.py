@@ -37,7 +37,7 @@ from generation.recipe import SliceRecipe, family
 from generation.releasing import documents, licensing
 from generation.releasing import reproduce as reproducing
 from generation.releasing.build import release as build_release
-from generation.report import ct_figures, ct_quality
+from generation.report import ct_copies, ct_figures, ct_quality
 from tests.support import tree
 
 SIDE = 64
@@ -319,6 +319,26 @@ def test_the_box_holds_the_most_infection() -> None:
     assert ct_figures.box_of(np.minimum(mask, 1))[2] == side
     with pytest.raises(ConfigError, match="columns that make no sheet"):
         ct_figures.sheet(Path("never.png"), [ct_figures.Column("one", [mask])], [None, None], ["a", "b"])
+
+
+def test_squares_of_a_release_are_compared_with_training_slices(released, plan, tmp_path) -> None:
+    ticks: list[tuple[int, int]] = []
+    found = ct_copies.measure(
+        released, None, square=8, progress=lambda done, total: ticks.append((done, total))
+    )
+    learned = [*plan.train, *plan.validation]
+    assert ticks[-1] == (len(learned), len(learned))
+    assert found.patients == sorted({row["patient_id"] for row in learned})
+    assert not set(found.patients) & set(found.held_out_patients)
+    assert list(found.groups) == list(ct_copies.GROUPS)
+    assert found.groups["drawn"].slices <= COUNT
+    assert found.groups["grainy"].median > found.groups["held out"].median
+    ct_copies.write(found, tmp_path / "copies.json")
+    again = ct_copies.CopiesResult.model_validate_json((tmp_path / "copies.json").read_text())
+    assert again == found
+    assert "| drawn slices |" in ct_copies.table(again)
+    few = ct_copies.measure(released, None, square=8, limit=2, progress=lambda *_: None)
+    assert few.groups["drawn"].slices <= 2
 
 
 def test_quality_of_the_test_slices(weights, plan, tmp_path) -> None:
