@@ -38,7 +38,8 @@ NOTES: Final = (
     " the seeds that both have [95 % t interval]. It speaks of other trainings on the same slices, not of"
     " other patients. Last column: test patients whose infection has the higher Dice in the mean over these"
     " seeds, of all that have any. A row with one such seed is left out.",
-    "Train: real + synthetic slices of an epoch; repeated and augmented are real slices again.",
+    "Train: real + synthetic slices of an epoch; repeated and augmented are real slices again, undrawn are"
+    " synthetic ones before a generator drew their lungs.",
 )
 
 WIDEST_HALF: Final = 0.5
@@ -144,8 +145,8 @@ def _honest_rows(groups: Sequence[Group]) -> list[list[str]]:
 def gain_rows(groups: Sequence[Group]) -> list[list[str]]:
     """The header, and for each row the differences of Dice to its baselines, paired by seed.
 
-    The baselines are real slices alone, and real slices with as many plainly augmented ones as the row adds
-    or replaces.
+    The baselines are real slices alone, real slices with as many plainly augmented ones as the row adds or
+    replaces, and for synthetic slices that are added the same before a generator drew their lungs.
     """
     structures = ("infection", "ggo", "consolidation")
     names = [f"{NAMES[structure]} Dice" for structure in structures]
@@ -164,6 +165,8 @@ def gain_rows(groups: Sequence[Group]) -> list[list[str]]:
 def _is_baseline(one: SegmentationResult, of: SegmentationResult) -> bool:
     """Whether `one` is what a gain of `of` is counted from."""
     rule, other = one.regime_rule, of.regime_rule
+    if rule.kind == "undrawn":
+        return other.kind == "extend" and rule.fraction == other.fraction
     return rule.kind == "real" or (rule.kind == "augment" and rule.fraction == other.fraction)
 
 
@@ -247,7 +250,7 @@ def _name(result: SegmentationResult) -> str:
 
 def _train(result: SegmentationResult) -> str:
     made_of = result.composition
-    extra = [("repeated", made_of.repeated), ("augmented", made_of.augmented)]
+    extra = [("repeated", made_of.repeated), ("augmented", made_of.augmented), ("undrawn", made_of.undrawn)]
     text = "".join(f" + {count} {name}" for name, count in extra if count)
     return f"{made_of.real} + {made_of.synthetic}{text}"
 

@@ -50,7 +50,8 @@ class Fitting(FrozenModel):
 
 
 class Composition(FrozenModel):
-    """The training set: `real` slices, each once, `synthetic` ones, real ones `repeated` and `augmented`.
+    """The training set: `real` slices, each once, `synthetic` ones, real ones `repeated` and `augmented`,
+    and `undrawn` ones, which are those of a release before a generator drew their lungs.
 
     `available` real slices could have been; `generators` are those of the synthetic ones.
     """
@@ -60,12 +61,13 @@ class Composition(FrozenModel):
     synthetic: Count
     repeated: Count
     augmented: Count
+    undrawn: Count = 0
     generators: list[Line]
 
     @property
     def total(self) -> int:
         """Slices in an epoch."""
-        return self.real + self.synthetic + self.repeated + self.augmented
+        return self.real + self.synthetic + self.repeated + self.augmented + self.undrawn
 
 
 class SegmentationResult(Result):
@@ -215,7 +217,8 @@ def expected_counts(regime: Regime, available: int) -> dict[str, int]:
     taken = count if regime.kind in ("replace", "remove") else 0
     return {
         "real": available - taken,
-        "synthetic": count if regime.synthetic else 0,
+        "synthetic": count if regime.kind in ("replace", "extend") else 0,
         "repeated": count if regime.kind == "duplicate" else 0,
         "augmented": count if regime.kind == "augment" else 0,
+        "undrawn": count if regime.kind == "undrawn" else 0,
     }

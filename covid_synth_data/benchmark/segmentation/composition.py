@@ -14,13 +14,13 @@ from covid_synth_data.benchmark.suite.segmentation import Regime
 from covid_synth_data.ct import augment
 from covid_synth_data.errors import EmptySplit, ImpossibleMix
 
-Origin = Literal["real", "synthetic"]
+Origin = Literal["real", "synthetic", "undrawn"]
 
 
 @dataclass(frozen=True)
 class Item:
     """One training slice: number `index` of the real or synthetic ones, changed by the variant `variant` of
-    `ct.augment` ("full": as it is)."""
+    `ct.augment` ("full": as it is). An "undrawn" one is a synthetic one before its lung was drawn."""
 
     origin: Origin
     index: int
@@ -54,6 +54,8 @@ def compose(regime: Regime, real: int, synthetic: int, seed: int) -> list[Item]:
         return [*(every[index] for index in kept), *(Item("synthetic", index) for index in drawn)]
     if regime.kind == "extend":
         return [*every, *(Item("synthetic", index) for index in drawn)]
+    if regime.kind == "undrawn":
+        return [*every, *(Item("undrawn", index) for index in drawn)]
     again = [order[i % real] for i in range(count)]
     if regime.kind == "duplicate":
         return [*every, *(every[index] for index in again)]
@@ -72,5 +74,6 @@ def describe(items: Sequence[Item], available: int, generators: Sequence[str]) -
         synthetic=len(drawn),
         repeated=plain.total() - len(plain),
         augmented=sum(item.origin == "real" and item.variant != augment.FULL for item in items),
+        undrawn=sum(item.origin == "undrawn" for item in items),
         generators=sorted({generators[index] for index in drawn}),
     )

@@ -80,11 +80,33 @@ class Synthetic:
 
         Raises `ReleaseError` where the lung of the release is not that of the slice at hand, `BadImage`.
         """
+        lung, mask, body = self._parts(index, train)
+        return _bytes(resize_image(complement(lung, body, mask), side)), resize_mask(mask, side)
+
+    def undrawn(self, index: int, train: Sequence[Row], side: int) -> tuple[Grey, Grey]:
+        """Row `index` as it was before its lung was drawn: the slice that its label map is of, and the map.
+
+        Raises `ReleaseError` besides where lesions of another slice were moved in: then there is none.
+        """
+        if labelmaps.donor_of(self.variants[index]):
+            raise ReleaseError(
+                f"{self.ids[index]} has lesions that no slice shows",
+                found=self.variants[index],
+                expected="label maps of slices",
+                hint="leave the regimes of undrawn slices out, or make a release with moved = 0",
+            )
+        _, mask, body = self._parts(index, train)
+        return _bytes(resize_image(body, side)), resize_mask(mask, side)
+
+    def _parts(
+        self, index: int, train: Sequence[Row]
+    ) -> tuple[npt.NDArray[np.float32], Grey, npt.NDArray[np.float32]]:
+        """The drawn lung, its label map, and the slice that the map is of, of one side."""
         assert self.dataset is not None  # noqa: S101 - there are rows
         row, source = self.dataset[int(index)], self.sources[index]
         lung, mask = read_slice(row)
         body = phantom.row(source, **self.phantom) if isinstance(source, str) else train[source]
-        real, own = _again(body, self.variants[index], mask.shape[0])
+        image, own = _again(body, self.variants[index], mask.shape[0])
         if (lung_field(own) == lung_field(mask)).mean() < AGREE:
             raise ReleaseError(
                 f"{self.ids[index]} was not made from the slice at hand",
@@ -92,8 +114,7 @@ class Synthetic:
                 expected="the lungs of the release",
                 hint="give the source and the split that the release was made with",
             )
-        image = complement(lung, real, mask)
-        return _bytes(resize_image(image, side)), resize_mask(mask, side)
+        return lung, mask, image
 
 
 NOTHING: Final = Synthetic(None, [], [], [], [], [])
@@ -229,6 +250,8 @@ def put_together(
     for place, item in enumerate(items):
         if item.origin == "synthetic":
             images[place], masks[place] = made.complete(item.index, train.rows, side)
+        elif item.origin == "undrawn":
+            images[place], masks[place] = made.undrawn(item.index, train.rows, side)
         else:
             image = train.images[item.index].astype(np.float32) / 255
             image, masks[place] = augment.apply(item.variant, image, train.masks[item.index])
@@ -239,7 +262,7 @@ def put_together(
 
 def name_of(item: Item, train: Sequence[Row], made: Synthetic) -> str:
     """The identity of a training slice, for the digest of a run."""
-    if item.origin == "synthetic":
+    if item.origin != "real":
         return f"{made.ids[item.index]} {made.variants[item.index]}"
     return f"{train[item.index]['image_id']} {item.variant}"
 

@@ -14,7 +14,7 @@ SplitPart = Literal["train", "validation", "generation_test", "segmentation_test
 SplitParts = Annotated[list[SplitPart], Field(min_length=1)]
 """Names of the parts of a split of `ct.splits`."""
 
-_SYNTHETIC: Final = ("replace", "extend")
+_SYNTHETIC: Final = ("replace", "extend", "undrawn")
 
 
 class Data(FrozenModel):
@@ -56,17 +56,18 @@ class Regime(BaseRegime):
     """The training set of a U-Net; `fraction` is a share of the number of real training slices.
 
     `real` is these slices alone. `replace` takes that share of them away and puts as many synthetic ones in
-    their place (Table III); `extend` adds synthetic ones (Table IV). Three baselines say what of the effect
+    their place (Table III); `extend` adds synthetic ones (Table IV). Four baselines say what of the effect
     is due to synthetic content: `remove` takes the share away and puts nothing in its place; `duplicate`
-    adds real slices once more, as many steps without anything new; `augment` adds plainly augmented ones.
+    adds real slices once more, as many steps without anything new; `augment` adds plainly augmented ones;
+    `undrawn` adds the slices of `extend` as they were before a generator drew their lungs.
     """
 
-    kind: Literal["real", "replace", "extend", "remove", "duplicate", "augment"]
+    kind: Literal["real", "replace", "extend", "remove", "duplicate", "augment", "undrawn"]
     fraction: Annotated[float, Field(gt=0, le=10)] | None = None
 
     @property
     def synthetic(self) -> bool:
-        """Whether synthetic slices are part of it."""
+        """Whether it needs the slices of a release."""
         return self.kind in _SYNTHETIC
 
     @model_validator(mode="after")

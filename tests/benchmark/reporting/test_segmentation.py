@@ -28,7 +28,7 @@ def test_an_interval_wider_than_all_shares_is_not_shown(means, expected):
     assert segmentation._cell(means) == expected
 
 
-KINDS = {"real": "real", "extend": "extend", "augmented": "augment", "remove": "remove"}
+KINDS = {"real": "real", "extend": "extend", "augmented": "augment", "remove": "remove", "undrawn": "undrawn"}
 
 
 def result(kind: str, seed: int, fraction: float | None = 0.5, **dice: float | None) -> SimpleNamespace:
@@ -85,6 +85,7 @@ def test_a_row_is_compared_with_real_slices_and_with_as_many_augmented_ones():
             ("augmented", 0.5),
             ("augmented", 2),
             ("extend", 2),
+            ("undrawn", 2),
             ("remove", 0.5),
         )
     ]
@@ -93,6 +94,9 @@ def test_a_row_is_compared_with_real_slices_and_with_as_many_augmented_ones():
         ("augmented-2", "real"),
         ("extend-2 (tiny)", "real"),
         ("extend-2 (tiny)", "augmented-2"),
+        ("extend-2 (tiny)", "undrawn-2"),
+        ("undrawn-2", "real"),
+        ("undrawn-2", "augmented-2"),
         ("remove-0.5", "real"),
         ("remove-0.5", "augmented-0.5"),
     ]

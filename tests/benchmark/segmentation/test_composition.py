@@ -27,7 +27,7 @@ def test_every_regime_has_the_counts_that_it_promises() -> None:
         counts = expected_counts(regime, 20)
         assert {key: getattr(found, key) for key in counts} == counts
         assert found.total == len(made(name))
-        assert found.generators == (["one"] if regime.synthetic else [])
+        assert found.generators == (["one"] if regime.kind in ("replace", "extend") else [])
 
 
 def test_replacing_keeps_the_count_and_extending_keeps_the_real() -> None:
@@ -46,6 +46,11 @@ def test_draws_are_nested_and_depend_on_the_seed() -> None:
     assert indices(made("replace-50"), "synthetic") == drawn
     assert indices(made("extend-50", seed=1), "synthetic") != drawn
     assert made("extend-50") == made("extend-50")
+
+
+def test_undrawn_slices_are_those_of_the_longer_set() -> None:
+    assert indices(made("undrawn-50"), "undrawn") == indices(made("extend-50"), "synthetic")
+    assert indices(made("undrawn-50"), "real") == list(range(20))
 
 
 def test_baselines_add_no_slice_that_was_not_there() -> None:

@@ -114,9 +114,26 @@ def test_slices_of_phantoms_have_the_phantom_around_the_lung(suite, rows, make_r
         lung = lung_field(own)
         assert (image[lung] == 77).all()
         assert np.array_equal(image[~lung], np.rint(body * 255).astype(np.uint8)[~lung])
+        before, same = found.undrawn(index, sides["train"], SIDE)
+        assert np.array_equal(before, np.rint(body * 255).astype(np.uint8))
+        assert np.array_equal(same, mask)
     other = data.synthetic(released(release), sides, {**options, "seed": 6})
     with pytest.raises(ReleaseError, match="was not made from the slice at hand"):
         other.complete(0, sides["train"], SIDE)
+
+
+def test_slices_with_moved_lesions_were_never_there_undrawn(suite, rows, release, pairs) -> None:
+    sides = sides_of(suite, rows)
+    found = data.synthetic(released(release), sides)
+    for index, (row, variant) in enumerate(pairs):
+        if labelmaps.donor_of(variant):
+            with pytest.raises(ReleaseError, match=f"ct-{index:05d} has lesions that no slice shows"):
+                found.undrawn(index, sides["train"], SIDE)
+        else:
+            image, mask = found.undrawn(index, sides["train"], SIDE)
+            real, own = augment.apply(variant, *read_slice(row, SIDE))
+            assert np.array_equal(image, np.rint(real * 255).astype(np.uint8))
+            assert np.array_equal(mask, own)
 
 
 def test_rows_of_slices_that_are_not_trained_on_are_left_out(suite, rows, release) -> None:
