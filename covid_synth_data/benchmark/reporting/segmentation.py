@@ -35,9 +35,10 @@ NOTES: Final = (
     "Second table: Dice of all test pixels together [2.5 to 97.5 % of a bootstrap over patients; with several"
     " seeds the widest], the mean over ten runs of neighbouring slices ± half, and the mean over patients.",
     "Third table: Dice of all test pixels of a row less that of a baseline with the same seed, the mean over"
-    " the seeds that both have [95 % t interval]. It speaks of other trainings on the same slices, not of"
-    " other patients. Last column: test patients whose infection has the higher Dice in the mean over these"
-    " seeds, of all that have any. A row with one such seed is left out.",
+    " the seeds that both have [95 % t interval over seeds]: it speaks of other trainings on the same slices,"
+    " not of other patients. Over patients: the difference of each test patient, its mean over these seeds,"
+    " and the mean of these [95 % t interval over patients, which takes the seeds as given]; last the number"
+    " of patients that gain. A row with one common seed is left out.",
     "Train: real + synthetic slices of an epoch; repeated and augmented are real slices again, undrawn are"
     " synthetic ones before a generator drew their lungs.",
 )
@@ -150,15 +151,15 @@ def gain_rows(groups: Sequence[Group]) -> list[list[str]]:
     """
     structures = ("infection", "ggo", "consolidation")
     names = [f"{NAMES[structure]} Dice" for structure in structures]
-    rows = [["regime", "less", "seeds", *names, "patients above"]]
+    rows = [["regime", "less", "seeds", *names, "infection Dice over patients", "patients above"]]
     for group in groups:
         for baseline in groups:
             common = {result.seed for result in group} & {result.seed for result in baseline}
             if group is baseline or len(common) < 2 or not _is_baseline(baseline[0], group[0]):
                 continue
             cells = [_signed(_gain(group, baseline, structure, common)) for structure in structures]
-            above = _patients_above(group, baseline, common)
-            rows.append([_name(group[0]), baseline[0].regime, str(len(common)), *cells, above])
+            cells += _over_patients(group, baseline, common)
+            rows.append([_name(group[0]), baseline[0].regime, str(len(common)), *cells])
     return rows
 
 
@@ -170,8 +171,11 @@ def _is_baseline(one: SegmentationResult, of: SegmentationResult) -> bool:
     return rule.kind == "real" or (rule.kind == "augment" and rule.fraction == other.fraction)
 
 
-def _patients_above(group: Group, baseline: Group, seeds: set[int]) -> str:
-    """How many test patients have the higher Dice of infection, mean over `seeds`, of those that have any."""
+def _over_patients(group: Group, baseline: Group, seeds: set[int]) -> list[str]:
+    """The difference of infection's Dice as a mean over test patients, and how many of them gain.
+
+    A patient's Dice is the mean over `seeds`; patients without infection on both sides are left out.
+    """
 
     def means(of: Group) -> dict[str, float]:
         scores: dict[str, list[float]] = defaultdict(list)
@@ -182,8 +186,9 @@ def _patients_above(group: Group, baseline: Group, seeds: set[int]) -> str:
         return {patient: float(np.mean(values)) for patient, values in scores.items()}
 
     ours, theirs = means(group), means(baseline)
-    both = ours.keys() & theirs.keys()
-    return f"{sum(ours[patient] > theirs[patient] for patient in both)} of {len(both)}"
+    gains = [ours[patient] - theirs[patient] for patient in sorted(ours.keys() & theirs.keys())]
+    above = f"{sum(gain > 0 for gain in gains)} of {len(gains)}"
+    return [_signed(segmentation.mean(gains)), above]
 
 
 def _gain(group: Group, baseline: Group, structure: str, seeds: set[int]) -> segmentation.Mean:

@@ -59,14 +59,15 @@ def test_gains_are_paired_by_seed_with_an_interval_over_seeds():
     longer = [result("extend", seed, infection=value) for seed, value in ((1, 0.53), (0, 0.42), (7, 0.9))]
     header, row = segmentation.gain_rows([real, longer])
     names = ["infection Dice", "GGO Dice", "consolidation Dice"]
-    assert header == ["regime", "less", "seeds", *names, "patients above"]
+    assert header == ["regime", "less", "seeds", *names, "infection Dice over patients", "patients above"]
     assert row[:3] == ["extend-0.5 (tiny)", "real", "2"]  # the seeds that both have
     # Differences 0.02 and 0.03: mean 0.025, t of one degree of freedom 12.706, deviation 0.00707.
     half = 100 * 12.7062 * 0.00707107 / 2**0.5
     assert row[3] == f"+2.50 [{2.5 - half:.2f} to {2.5 + half:.2f}]"
     assert row[4] == "+0.00 [0.00 to 0.00]"
-    # Patient two is the same on both sides, and seed 2 is not in the row.
-    assert row[-1] == "1 of 2"
+    # Patient one gains 0.025, patient two nothing: mean 0.0125, deviation 0.0177. Seed 2 is not in the row.
+    half = 100 * 12.7062 * 0.0176777 / 2**0.5
+    assert row[-2:] == [f"+1.25 [{1.25 - half:.2f} to {1.25 + half:.2f}]", "1 of 2"]
 
 
 def test_gains_need_two_seeds_and_a_dice_on_both_sides():
