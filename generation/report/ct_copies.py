@@ -9,7 +9,7 @@ and copies, namely training slices with other grain, and training slices that we
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -82,6 +82,8 @@ class CopiesResult(FrozenModel):
     training_slices: Annotated[int, Field(gt=0)]
     patients: list[str]
     held_out_patients: list[str]
+    outside_lung: Annotated[float, Field(ge=0, le=1)]
+    """The share of the pixels of the training slices that show no lung."""
     side: int
     smooth: float = SMOOTH
     limit: float
@@ -127,9 +129,16 @@ def measure(
         "grainy": (_grainy(row, side, [seed, place]) for place, row in enumerate(training)),
         "deformed": (_deformed(row, side, seed, place) for place, row in enumerate(training)),
     }
-    reference = (read_slice(row, side) for row in training)
+    outside: list[float] = []
+
+    def reference() -> Iterator[Slice]:
+        for row in training:
+            image, mask = read_slice(row, side)
+            outside.append(1 - float(lung_field(mask).mean()))
+            yield image, mask
+
     bar, groups = compare(
-        pictures, reference, square=square, seed=seed, progress=lambda done: progress(done, len(training))
+        pictures, reference(), square=square, seed=seed, progress=lambda done: progress(done, len(training))
     )
     return CopiesResult(
         release=listed.name,
@@ -139,6 +148,7 @@ def measure(
         training_slices=len(training),
         patients=sorted(patients),
         held_out_patients=sorted({str(row["patient_id"]) for row in others}),
+        outside_lung=round(float(np.mean(outside)), 4),
         side=square,
         limit=bar,
         groups=groups,

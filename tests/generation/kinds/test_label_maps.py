@@ -17,7 +17,7 @@ import covid_synth_data as csd
 from covid_synth_data import benchmark, schema
 from covid_synth_data.benchmark import results
 from covid_synth_data.benchmark.suite import SegmentationSuite
-from covid_synth_data.ct import labelmaps, phantom, splits
+from covid_synth_data.ct import labelmaps, phantom, slices, splits
 from covid_synth_data.ct.complement import lung_only
 from covid_synth_data.errors import (
     BadImage,
@@ -332,6 +332,8 @@ def test_squares_of_a_release_are_compared_with_training_slices(released, plan, 
     assert not set(found.patients) & set(found.held_out_patients)
     assert list(found.groups) == list(ct_copies.GROUPS)
     assert found.groups["drawn"].slices <= COUNT
+    masks = np.stack([slices.read_mask(row, SIDE) for row in learned])
+    assert found.outside_lung == pytest.approx((masks == 0).mean(), abs=1e-4)
     assert found.groups["grainy"].median > found.groups["held out"].median
     ct_copies.write(found, tmp_path / "copies.json")
     again = ct_copies.CopiesResult.model_validate_json((tmp_path / "copies.json").read_text())
