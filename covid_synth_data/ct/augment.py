@@ -3,11 +3,13 @@
 Image and label map go through the same geometry, by torchvision's transforms v2: the image bilinear, the
 label map to the nearest; noise is the image's alone. What is done is a string, the `variant`:
 
-    augment:crop=52,31,880;rotate=-7.25;elastic=0.021,6,81733;noise=0.012,99120
+    augment:crop=52,31,880;rotate=-7.25;elastic=0.021,6,81733;noise=0.012,99120;grey=1.100,-0.050,0.900,1
 
 crop: left, top and side in thousandths of the picture; rotate: degrees counter-clockwise; elastic: spread of
 the displacement as a share of the side, control points per side, seed; noise: spread, in [0, 1] grey, and
-seed. With the slice that it was made from, the variant alone makes the same picture again, at any size.
+seed; grey, which is not in the paper: contrast about the middle grey, what is added, exponent, and whether
+left and right are exchanged. With the slice that it was made from, the variant alone makes the same picture
+again, at any size.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ FULL: Final = "full"
 
 _PATTERN: Final = re.compile(
     r"^augment:crop=(\d+),(\d+),(\d+);rotate=(-?\d+\.\d+);elastic=(\d+\.\d+),(\d+),(\d+)"
-    r"(?:;noise=(\d+\.\d+),(\d+))?$"
+    r"(?:;noise=(\d+\.\d+),(\d+))?(?:;grey=(\d+\.\d+),(-?\d+\.\d+),(\d+\.\d+),([01]))?$"
 )
 
 
@@ -40,7 +42,8 @@ class AugmentRange:
 
     `crop` is the smallest side that is cut out, as a share; `rotate` in degrees either way; `elastic` the
     largest spread of displacements as a share of the side, from `points` control points per side; `noise` the
-    largest spread of the noise, in grey of [0, 1].
+    largest spread of the noise, in grey of [0, 1]. `grey` is the largest change of contrast, of the exponent
+    and, by half, of brightness; where it is not 0, half of the slices are mirrored besides.
     """
 
     crop: float = 0.85
@@ -48,6 +51,7 @@ class AugmentRange:
     elastic: float = 0.012
     points: int = 6
     noise: float = 0.02
+    grey: float = 0.0
 
     def __post_init__(self) -> None:
         """Raise `ConfigError` for a setting out of range."""
@@ -57,6 +61,7 @@ class AugmentRange:
             ("elastic", 0 <= self.elastic <= 0.05, "0 to 0.05"),
             ("points", 2 <= self.points <= 32, "2 to 32"),
             ("noise", 0 <= self.noise <= 0.25, "0 to 0.25"),
+            ("grey", 0 <= self.grey < 1, "0 or more, below 1"),
         )
         for name, sound, expected in limits:
             if not sound:
@@ -68,6 +73,8 @@ class AugmentRange:
 
 
 PAPER: Final = AugmentRange()
+STRONG: Final = AugmentRange(crop=0.7, rotate=20.0, elastic=0.02, noise=0.04, grey=0.3)
+"""More than the paper has, with greys and sides exchanged: what a segmentation is usually trained with."""
 
 
 def augmented(
@@ -102,7 +109,13 @@ def variant(seed: int, i: int, settings: AugmentRange = PAPER, *, noise: bool = 
     seeds = random.integers(0, 1_000_000, 2)
     text = f"{PREFIX}crop={left},{top},{side};rotate={turn:.2f}"
     text += f";elastic={spread:.4f},{settings.points},{seeds[0]}"
-    return f"{text};noise={grain:.4f},{seeds[1]}" if noise else text
+    text += f";noise={grain:.4f},{seeds[1]}" if noise else ""
+    if not settings.grey:
+        return text
+    # Drawn after everything else, so that the other changes are those of settings without grey.
+    contrast, exponent = 1 + settings.grey * random.uniform(-1, 1, 2)
+    added, mirrored = settings.grey * random.uniform(-0.5, 0.5), int(random.integers(2))
+    return f"{text};grey={contrast:.3f},{added:.3f},{exponent:.3f},{mirrored}"
 
 
 def apply(
@@ -125,7 +138,15 @@ def apply(
     if steps.noise:
         made = np.random.default_rng([steps.noise_seed, 2]).standard_normal(image.shape, np.float32)
         picture = picture + steps.noise * torch.from_numpy(made)
-    return picture.clamp(0, 1)[0].numpy(), labels[0].numpy()
+    picture = picture.clamp(0, 1)
+    if steps.grey is not None:
+        contrast, added, exponent, mirrored = steps.grey
+        # What is black stays black: it is outside of the picture, or air.
+        changed = ((picture - 0.5) * contrast + 0.5 + added).clamp(0, 1) ** exponent
+        picture = torch.where(picture > 0, changed, picture)
+        if mirrored:
+            picture, labels = picture.flip(-1), labels.flip(-1)
+    return picture[0].numpy(), labels[0].numpy()
 
 
 def apply_mask(chosen: str, mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -144,6 +165,7 @@ class _Steps:
     seed: int
     noise: float
     noise_seed: int
+    grey: tuple[float, float, float, bool] | None
 
 
 def _parse(chosen: str) -> _Steps:
@@ -152,7 +174,7 @@ def _parse(chosen: str) -> _Steps:
         raise ConfigError(
             f"unknown variant {chosen!r}", expected=f"{FULL!r} or one that starts with {PREFIX!r}, unchanged"
         )
-    left, top, side, turn, spread, points, seed, noise, noise_seed = match.groups("0")
+    left, top, side, turn, spread, points, seed, noise, noise_seed, *grey = match.groups("0")
     if not (0 < int(side) <= 1000 and max(int(left), int(top)) + int(side) <= 1000 and int(points) > 1):
         raise ConfigError(
             f"impossible variant {chosen!r}", expected="a crop within the picture, 2 points or more"
@@ -165,6 +187,7 @@ def _parse(chosen: str) -> _Steps:
         int(seed),
         float(noise),
         int(noise_seed),
+        (float(grey[0]), float(grey[1]), float(grey[2]), grey[3] == "1") if "grey" in chosen else None,
     )
 
 

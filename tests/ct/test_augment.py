@@ -69,6 +69,40 @@ def test_noise_is_the_images_alone():
     assert 0 <= made.min() <= made.max() <= 1
 
 
+def test_greys_change_and_what_is_black_stays_black():
+    image, mask = slice_of()
+    image[:10] = 0
+    made, labels = augment.apply(f"{STILL};grey=1.200,0.100,0.800,0", image, mask)
+    expected = np.clip((image - 0.5) * 1.2 + 0.6, 0, 1) ** 0.8
+    assert np.allclose(made[image > 0], expected[image > 0], atol=1e-5)
+    assert (made[image == 0] == 0).all()
+    assert np.array_equal(labels, mask)
+
+
+def test_left_and_right_are_exchanged_in_image_and_label_map():
+    image, mask = slice_of()
+    made, labels = augment.apply(f"{STILL};grey=1.000,0.000,1.000,1", image, mask)
+    assert np.allclose(made, image[:, ::-1], atol=1e-5)
+    assert np.array_equal(labels, mask[:, ::-1])
+
+
+def test_grey_is_drawn_after_everything_else_and_within_its_range():
+    plain = augment.AugmentRange(crop=0.7, rotate=20.0, elastic=0.02, noise=0.04)
+    mirrored = set()
+    for i in range(200):
+        chosen, _, grey = augment.variant(3, i, augment.STRONG).partition(";grey=")
+        assert chosen == augment.variant(3, i, plain)
+        contrast, added, exponent, flip = map(float, grey.split(","))
+        assert abs(contrast - 1) < 0.3005
+        assert abs(exponent - 1) < 0.3005
+        assert abs(added) < 0.1505
+        mirrored.add(flip)
+        assert "grey" not in augment.variant(3, i)
+    assert mirrored == {0, 1}
+    with pytest.raises(ConfigError, match="grey out of range"):
+        augment.AugmentRange(grey=1.0)
+
+
 def test_the_same_variant_makes_the_same_picture_and_global_seeds_do_not_matter():
     image, mask = slice_of()
     chosen = augment.variant(5, 17)

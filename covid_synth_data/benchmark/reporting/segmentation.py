@@ -146,8 +146,8 @@ def _honest_rows(groups: Sequence[Group]) -> list[list[str]]:
 def gain_rows(groups: Sequence[Group]) -> list[list[str]]:
     """The header, and for each row the differences of Dice to its baselines, paired by seed.
 
-    The baselines are real slices alone, real slices with as many plainly augmented ones as the row adds or
-    replaces, and for synthetic slices that are added the same before a generator drew their lungs.
+    The baselines are real slices alone, real slices with as many plainly or strongly augmented ones as the row
+    adds or replaces, and for synthetic slices that are added the same before a generator drew their lungs.
     """
     structures = ("infection", "ggo", "consolidation")
     names = [f"{NAMES[structure]} Dice" for structure in structures]
@@ -168,7 +168,8 @@ def _is_baseline(one: SegmentationResult, of: SegmentationResult) -> bool:
     rule, other = one.regime_rule, of.regime_rule
     if rule.kind == "undrawn":
         return other.kind == "extend" and rule.fraction == other.fraction
-    return rule.kind == "real" or (rule.kind == "augment" and rule.fraction == other.fraction)
+    more = rule.kind in ("augment", "strong") and rule.fraction == other.fraction
+    return rule.kind == "real" or more
 
 
 def _over_patients(group: Group, baseline: Group, seeds: set[int]) -> list[str]:

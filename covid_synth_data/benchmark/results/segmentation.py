@@ -176,8 +176,9 @@ def _of_training(result: SegmentationResult) -> Iterator[str]:
             yield f"the regime leads to {count} {name} slices, {getattr(made_of, name)} are stated"
     if made_of.available != result.train.slices:
         yield f"{result.train.slices} training slices are not the {made_of.available} available ones"
-    if bool(made_of.synthetic) != (result.dataset is not None):
-        yield f"{made_of.synthetic} synthetic slices of the dataset {result.dataset}"
+    released = made_of.synthetic + made_of.undrawn
+    if bool(released) != (result.dataset is not None):
+        yield f"{released} slices of the dataset {result.dataset}"
     if result.limit is not None and made_of.available > result.limit:
         yield f"a limit of {result.limit} allows no {made_of.available} real slices"
     if result.fitting.best_epoch > result.fitting.epochs:
@@ -219,6 +220,6 @@ def expected_counts(regime: Regime, available: int) -> dict[str, int]:
         "real": available - taken,
         "synthetic": count if regime.kind in ("replace", "extend") else 0,
         "repeated": count if regime.kind == "duplicate" else 0,
-        "augmented": count if regime.kind == "augment" else 0,
+        "augmented": count if regime.kind in ("augment", "strong") else 0,
         "undrawn": count if regime.kind == "undrawn" else 0,
     }

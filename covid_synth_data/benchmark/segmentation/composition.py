@@ -59,8 +59,10 @@ def compose(regime: Regime, real: int, synthetic: int, seed: int) -> list[Item]:
     again = [order[i % real] for i in range(count)]
     if regime.kind == "duplicate":
         return [*every, *(every[index] for index in again)]
-    if regime.kind == "augment":
-        return [*every, *(Item("real", index, augment.variant(seed, i)) for i, index in enumerate(again))]
+    if regime.kind in ("augment", "strong"):
+        settings = augment.STRONG if regime.kind == "strong" else augment.PAPER
+        changed = (augment.variant(seed, i, settings) for i in range(count))
+        return [*every, *(Item("real", index, each) for index, each in zip(again, changed, strict=True))]
     return every
 
 

@@ -56,13 +56,14 @@ class Regime(BaseRegime):
     """The training set of a U-Net; `fraction` is a share of the number of real training slices.
 
     `real` is these slices alone. `replace` takes that share of them away and puts as many synthetic ones in
-    their place (Table III); `extend` adds synthetic ones (Table IV). Four baselines say what of the effect
+    their place (Table III); `extend` adds synthetic ones (Table IV). Five baselines say what of the effect
     is due to synthetic content: `remove` takes the share away and puts nothing in its place; `duplicate`
-    adds real slices once more, as many steps without anything new; `augment` adds plainly augmented ones;
+    adds real slices once more, as many steps without anything new; `augment` adds plainly augmented ones, and
+    `strong` strongly augmented ones (`ct.augment.STRONG`);
     `undrawn` adds the slices of `extend` as they were before a generator drew their lungs.
     """
 
-    kind: Literal["real", "replace", "extend", "remove", "duplicate", "augment", "undrawn"]
+    kind: Literal["real", "replace", "extend", "remove", "duplicate", "augment", "strong", "undrawn"]
     fraction: Annotated[float, Field(gt=0, le=10)] | None = None
 
     @property

@@ -56,9 +56,11 @@ def test_undrawn_slices_are_those_of_the_longer_set() -> None:
 def test_baselines_add_no_slice_that_was_not_there() -> None:
     twice = Counter(indices(made("extend-duplicates"), "real"))
     assert (sorted(twice), sorted(twice.values())[-10:]) == (list(range(20)), [2] * 10)
-    more = [item for item in made("real-augmented") if item.variant != "full"]
-    assert len({item.variant for item in more}) == len({item.index for item in more}) == 10
-    assert all(item.variant.startswith("augment:") for item in more)
+    for name in ("real-augmented", "real-strong"):
+        more = [item for item in made(name) if item.variant != "full"]
+        assert len({item.variant for item in more}) == len({item.index for item in more}) == 10
+        assert all(item.variant.startswith("augment:") for item in more)
+        assert all(("grey" in item.variant) == (name == "real-strong") for item in more)
 
 
 def test_too_few_slices() -> None:

@@ -11,9 +11,12 @@ import pytest
 from covid_synth_data import benchmark
 from covid_synth_data.benchmark import results
 from covid_synth_data.benchmark.results.segmentation import measure, result_path
+from covid_synth_data.benchmark.running import segmentation as running
 from covid_synth_data.benchmark.segmentation import data, training
+from covid_synth_data.ct import phantom
 from covid_synth_data.errors import ConfigError, ImpossibleMix, LeakError, ReleaseError, ResultError
 from covid_synth_data.metrics.segmentation import STRUCTURES
+from covid_synth_data.release import manifest
 from tests.benchmark.segmentation.conftest import SIDE
 
 REGIMES = ["real", "extend-20"]
@@ -71,6 +74,30 @@ def test_the_same_seed_gives_the_same_file(done, suite, release, tmp_path) -> No
     other = done / result_path("tiny", "patient", "quick", "real", 1)
     assert without_time(other)["slices"] != without_time(other.with_name("segmentation-0.json"))["slices"]
     assert any(sum(row["infection"][:2]) for row in without_time(other)["slices"])
+
+
+def test_a_released_set_of_phantoms_from_end_to_end(suite, make_release, tmp_path) -> None:
+    """Drawn lungs in phantoms, and the phantoms before, made again by the recipe in the manifest."""
+    options = {"size": SIDE, "patients": 4, "slices": 4, "seed": 5, "ragged": 1}
+    others = phantom.rows(**options)
+    made = [(row, "full") for row in others]
+    folder = make_release(tmp_path / "covid-synth-ct", made)
+    listed = manifest.read(folder)
+    subset = listed.subsets["ct"].model_copy(update={"recipe": {"release": {"phantom": options}}})
+    manifest.write(folder, listed.model_copy(update={"subsets": {"ct": subset}}))
+    regimes = ["extend-20", "undrawn-50"]
+    with pytest.MonkeyPatch.context() as patch:
+        # The phantoms of the suite stand for real slices, which no test has.
+        patch.setattr(running, "PHANTOM", "another source")
+        paths = run(suite, tmp_path / "out", regimes, release=folder, seeds=1)
+    drawn, before = (results.validate_result(path) for path in paths)
+    count = drawn.composition.available
+    assert (drawn.composition.synthetic, drawn.composition.undrawn) == (round(0.2 * count), 0)
+    assert (before.composition.synthetic, before.composition.undrawn) == (0, round(0.5 * count))
+    assert before.composition.generators == []
+    for result in (drawn, before):
+        assert result.dataset is not None
+        assert "16 synthetic slices have the body of a phantom around the lung" in result.notes
 
 
 def test_what_is_done_is_not_done_again(done, suite, release, monkeypatch) -> None:

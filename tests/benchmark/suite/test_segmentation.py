@@ -21,8 +21,8 @@ def test_the_shipped_suite_has_the_rows_of_both_tables_and_the_baselines() -> No
     assert isinstance(suite, SegmentationSuite)
     assert (list(suite.protocols), list(suite.profiles)) == (["patient", "paper"], ["quick", "paper"])
     steps = [f"{kind}-{share}" for kind in ("replace", "extend") for share in (10, 20, 30, 40, 50)]
-    more = ["remove-50", "real-augmented", "real-augmented-200", "undrawn-50", "undrawn-200"]
-    more += ["extend-duplicates"]
+    more = ["remove-50", "real-augmented", "real-augmented-200", "real-strong", "real-strong-200"]
+    more += ["undrawn-50", "undrawn-200", "extend-duplicates"]
     assert list(suite.regimes) == ["real", *steps, "extend-200", *more]
     for name in steps:
         kind, _, share = name.partition("-")
@@ -30,7 +30,7 @@ def test_the_shipped_suite_has_the_rows_of_both_tables_and_the_baselines() -> No
     # The baselines of a longer set have as many slices as it has.
     for names in (
         ("extend-50", "real-augmented", "extend-duplicates"),
-        ("extend-200", "real-augmented-200", "undrawn-200"),
+        ("extend-200", "real-augmented-200", "real-strong-200", "undrawn-200"),
     ):
         counts = {sum(expected_counts(suite.regimes[name], 209).values()) for name in names}
         assert len(counts) == 1
@@ -48,7 +48,7 @@ def test_what_is_asked_for() -> None:
         ("real", 1),
         ("extend-50", 1),
     ]
-    assert len(plan("jiang2020")) == 18 * 3
+    assert len(plan("jiang2020")) == 20 * 3
     assert [run.seed for run in plan("jiang2020", regimes=["real"], seeds=[4, 4, 2])] == [4, 2]
     with pytest.raises(UnknownName, match="did you mean 'extend-50'"):
         plan("jiang2020", regimes=["extend50"])
