@@ -146,8 +146,8 @@ def _honest_rows(groups: Sequence[Group]) -> list[list[str]]:
 def gain_rows(groups: Sequence[Group]) -> list[list[str]]:
     """The header, and for each row the differences of Dice to its baselines, paired by seed.
 
-    The baselines are real slices alone, real slices with as many plainly or strongly augmented ones as the row
-    adds or replaces, and for synthetic slices that are added the same before a generator drew their lungs.
+    The baselines are real slices alone, real slices with as many plainly or strongly augmented ones as the
+    row adds or replaces, and for synthetic slices that are added the same before their lungs were drawn.
     """
     structures = ("infection", "ggo", "consolidation")
     names = [f"{NAMES[structure]} Dice" for structure in structures]
