@@ -23,6 +23,9 @@ A page marks the place of a table with two comments; the text between them belon
     <!-- regimes NAME -->       the table NAME of docs/results/tables.toml
     <!-- end of table -->
 
+    <!-- segmentation NAME -->  of CT: dice, gains or copies
+    <!-- end of table -->
+
 Tables of suites, positives and regimes are read from small files that
 `python benchmarks/statistics/regimes.py` makes of the archives.
 """
@@ -36,6 +39,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 from regime_tables import read_numbers, with_regimes
+from segmentation_tables import with_segmentation
 
 from covid_synth_data.audit.result import Audit
 from covid_synth_data.audit.version_table import cell as value_cell
@@ -286,7 +290,7 @@ def main() -> None:
         new = with_probes(with_audits(new, measured), benchmarks / "results/probes")
         new = with_lesions(new, benchmarks / "results/lesions")
         new = with_positives(new, benchmarks)
-        new = with_regimes(new, benchmarks)
+        new = with_segmentation(with_regimes(new, benchmarks), benchmarks / "results")
         if new != text:
             different.append(name)
             if not options.check:
