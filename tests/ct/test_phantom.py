@@ -140,3 +140,19 @@ def test_ragged_borders_fray_and_lungs_stay():
     for wrong in (-1, 5):
         with pytest.raises(ConfigError, match="ragged"):
             phantom.draw(64, 0, 0, 1, 1, wrong)
+
+
+ALONE = {"size": 64, "patients": 3, "slices": 4, "seed": 5, "ragged": 1}
+
+
+def test_a_row_alone_is_the_row_of_all():
+    for row in phantom.rows(**ALONE):
+        assert phantom.row(row["source_id"], **ALONE) == row
+
+
+@pytest.mark.parametrize(
+    "name", ["patient4_slice001", "patient1_slice005", "patient0_slice001", "slice001", ""]
+)
+def test_a_slice_that_is_not_among_them(name):
+    with pytest.raises(ConfigError, match="no such slice of a CT phantom"):
+        phantom.row(name, **ALONE)

@@ -10,17 +10,19 @@ import pytest
 
 from covid_synth_data import leaderboard
 from covid_synth_data.errors import ResultError
-from covid_synth_data.leaderboard import validating
 
 STORED = Path(__file__).resolve().parents[2] / "benchmarks/results/jiang2020/patient/quick/real"
 
 
-def test_seeds_and_test_slices_are_checked(tmp_path, monkeypatch) -> None:
-    with pytest.raises(ResultError, match="jiang2020 patient quick 128 real lacks seeds; found 0, 1"):
-        leaderboard.validate([STORED])
-    monkeypatch.setattr(validating, "SEEDS", 2)
+def test_seeds_and_test_slices_are_checked(tmp_path) -> None:
     report = leaderboard.validate([STORED], against=STORED)
-    assert (report.files, report.regimes, report.seeds) == (2, 1, [2])
+    assert (report.files, report.regimes, report.seeds) == (10, 1, [10])
+    few = tmp_path / "few"
+    few.mkdir()
+    for seed in (0, 1):
+        shutil.copy(STORED / f"segmentation-{seed}.json", few)
+    with pytest.raises(ResultError, match="jiang2020 patient quick 128 real lacks seeds; found 0, 1"):
+        leaderboard.validate([few])
     accepted = tmp_path / "accepted"
     shutil.copytree(STORED, accepted)
     for path in accepted.glob("*.json"):
