@@ -13,7 +13,7 @@ from covid_synth_data.benchmark.reporting import segmentation
 from covid_synth_data.benchmark.results import SegmentationResult
 from generation.report.ct_copies import GROUPS, CopiesResult
 
-PLACE: Final = re.compile(r"(<!-- segmentation (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+PLACE: Final = re.compile(r"(<!-- segmentation (\S+)(?: (\S+))? -->\n).*?(<!-- end of table -->)", re.DOTALL)
 STRUCTURES: Final = {"infection": "infection", "ggo": "ground glass", "consolidation": "consolidation"}
 
 RELEASED: Final = ("extend", "replace", "undrawn")
@@ -25,13 +25,13 @@ def with_segmentation(text: str, results: Path) -> str:
     """A page with the tables of CT as the result files below `results` have them."""
     if not PLACE.search(text):
         return text
-    tables: dict[str, Callable[[Path], Lines]] = {"dice": dice, "gains": gains, "copies": copies}
-    return PLACE.sub(lambda place: place[1] + _markdown(tables[place[2]](results)) + place[3], text)
+    tables: dict[str, Callable[[Path, str], Lines]] = {"dice": dice, "gains": gains, "copies": copies}
+    return PLACE.sub(lambda place: place[1] + _markdown(tables[place[2]](results, place[3])) + place[4], text)
 
 
-def dice(results: Path) -> Lines:
+def dice(results: Path, protocol: str) -> Lines:
     """Dice of each regime, mean over seeds {lowest to highest}: of all test pixels, and by patient."""
-    groups = segmentation.summarise(results / "jiang2020")
+    groups = _groups(results, protocol)
     patients = [name for name in groups[0][0].test.patients if _scores(groups[0], name)]
     heads = [*STRUCTURES.values(), *(f"infection, patient {name.rpartition(':')[2]}" for name in patients)]
     lines = [
@@ -46,16 +46,16 @@ def dice(results: Path) -> Lines:
     return lines
 
 
-def gains(results: Path) -> Lines:
+def gains(results: Path, protocol: str) -> Lines:
     """The third table of the report for the slices of a release, without consolidation, which few show."""
-    header, *rows = segmentation.gain_rows(segmentation.summarise(results / "jiang2020"))
+    header, *rows = segmentation.gain_rows(_groups(results, protocol))
     rows = [row for row in rows if row[0].startswith(RELEASED)]
     at = [place for place, name in enumerate(header) if not name.startswith("consolidation")]
     lines = [[header[place] for place in at], ["---", "---", *["---:"] * (len(at) - 2)]]
     return [*lines, *([_short(row[place]) for place in at] for row in rows)]
 
 
-def copies(results: Path) -> Lines:
+def copies(results: Path, _: str) -> Lines:
     """Correlations of squares of lung with the most similar one that was learned from."""
     (path,) = (results / "ct-copies").glob("*.json")
     found = CopiesResult.model_validate_json(path.read_text(encoding="utf-8"))
@@ -68,6 +68,11 @@ def copies(results: Path) -> Lines:
         cells = [f"{group.slices:,}", f"{group.squares:,}", *values, f"{100 * group.above:.1f} %"]
         lines.append([GROUPS[name], *cells])
     return lines
+
+
+def _groups(results: Path, protocol: str) -> list[segmentation.Group]:
+    groups = segmentation.summarise(results / "jiang2020")
+    return [group for group in groups if group[0].protocol == protocol]
 
 
 def _pooled(result: SegmentationResult, structure: str) -> float | None:

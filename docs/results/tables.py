@@ -23,7 +23,8 @@ A page marks the place of a table with two comments; the text between them belon
     <!-- regimes NAME -->       the table NAME of docs/results/tables.toml
     <!-- end of table -->
 
-    <!-- segmentation NAME -->  of CT: dice, gains or copies
+    <!-- segmentation dice PROTOCOL -->   of CT; also gains
+    <!-- segmentation copies -->
     <!-- end of table -->
 
 Tables of suites, positives and regimes are read from small files that

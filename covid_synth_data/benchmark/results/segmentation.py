@@ -218,7 +218,7 @@ def expected_counts(regime: Regime, available: int) -> dict[str, int]:
     taken = count if regime.kind in ("replace", "remove") else 0
     return {
         "real": available - taken,
-        "synthetic": count if regime.kind in ("replace", "extend") else 0,
+        "synthetic": count if regime.drawn else 0,
         "repeated": count if regime.kind == "duplicate" else 0,
         "augmented": count if regime.kind in ("augment", "strong") else 0,
         "undrawn": count if regime.kind == "undrawn" else 0,

@@ -14,7 +14,7 @@ from covid_synth_data.benchmark.segmentation import composition, data
 from covid_synth_data.benchmark.suite import digest_of
 from covid_synth_data.benchmark.training.cost import Cost
 from covid_synth_data.ct.slices import Row
-from covid_synth_data.errors import MissingExtra
+from covid_synth_data.errors import LeakError, MissingExtra
 from covid_synth_data.machine import pick_device
 from covid_synth_data.metrics import segmentation
 from covid_synth_data.sources.ct_phantom import INFO
@@ -29,11 +29,15 @@ PHANTOM: Final = INFO.name
 
 @dataclass(frozen=True)
 class SliceSplit(Split):
-    """The rows of training, validation and test, the released slices, and the notes on them."""
+    """The rows of training, validation and test, the released slices, and the notes on them.
+
+    `leak` says that the generator learned from what is tested, so that no drawn slice may be trained on.
+    """
 
     rows: dict[str, list[Row]]
     made: data.Synthetic
     notes: list[str]
+    leak: LeakError | None = None
 
     def counts(self, side: str) -> results.SliceCounts:
         """The slices and patients of training, validation or test."""
@@ -62,22 +66,28 @@ class Segmentation(Kind[SliceSplit, PreparedSlices]):
         rows, notes = data.split(
             suite, protocol, data.load_rows(suite, self.request.root), self.request.limit
         )
-        made = data.NOTHING
+        made, leak = data.NOTHING, None
         if config in self.synthetic.configs:
-            notes += data.check_generator(rows, self.synthetic.trained_on[config], protocol)
+            try:
+                notes += data.check_generator(rows, self.synthetic.trained_on[config], protocol)
+            except LeakError as error:
+                leak = error
             # In a suite on phantoms the slices of that source are training slices like any other.
             own = suite.data.source == PHANTOM
             drawn = None if own else self.synthetic.phantoms.get(config)
             made = data.synthetic(self.synthetic.configs[config], rows, drawn)
         held_out = frozenset(str(row["image_id"]) for side in ("validation", "test") for row in rows[side])
-        return SliceSplit(held_out, rows, made, notes)
+        return SliceSplit(held_out, rows, made, notes, leak)
 
     def prepare(self, split: SliceSplit, runs: Sequence[Run]) -> list[PreparedSlices]:
-        """Choose the training slices of each run. Raises `ImpossibleMix` where there are too few."""
+        """Choose the training slices of each run. Raises `ImpossibleMix` where there are too few, `LeakError`
+        where drawn slices are asked for whose generator learned from what is tested."""
         return [self._prepare(run, split) for run in runs]
 
     def _prepare(self, run: Run, split: SliceSplit) -> PreparedSlices:
         suite, regime, rows = self.suite, self.suite.regimes[run.regime], split.rows
+        if split.leak and regime.drawn:
+            raise split.leak
         items = composition.compose(regime, len(rows["train"]), len(split.made.ids), run.seed)
         dataset = self.synthetic.dataset if regime.synthetic else None
         content = {

@@ -14,7 +14,7 @@ SplitPart = Literal["train", "validation", "generation_test", "segmentation_test
 SplitParts = Annotated[list[SplitPart], Field(min_length=1)]
 """Names of the parts of a split of `ct.splits`."""
 
-_SYNTHETIC: Final = ("replace", "extend", "undrawn")
+_DRAWN: Final = ("replace", "extend")
 
 
 class Data(FrozenModel):
@@ -69,7 +69,12 @@ class Regime(BaseRegime):
     @property
     def synthetic(self) -> bool:
         """Whether it needs the slices of a release."""
-        return self.kind in _SYNTHETIC
+        return self.drawn or self.kind == "undrawn"
+
+    @property
+    def drawn(self) -> bool:
+        """Whether slices that a generator drew are part of it."""
+        return self.kind in _DRAWN
 
     @model_validator(mode="after")
     def _fits_together(self) -> Regime:

@@ -187,6 +187,19 @@ def test_a_missing_or_leaking_release_stops_before_any_training(
     assert not (tmp_path / "out").exists()
 
 
+def test_what_needs_no_generator_may_be_tested_on_whom_it_learned_from(
+    suite, release, plan, tmp_path
+) -> None:
+    with pytest.raises(LeakError, match="learned from"):
+        run(
+            suite, tmp_path / "out", ["undrawn-50", "extend-20"], release=release, protocol="swapped", seeds=1
+        )
+    assert not (tmp_path / "out").exists()
+    learned = {row["patient_id"] for row in plan.train}
+    (path,) = run(suite, tmp_path / "out", protocol="swapped", seeds=1)
+    assert set(results.validate_result(path).test.patients) == learned
+
+
 def test_the_paper_protocol(suite, tmp_path) -> None:
     """By slice: trained on the generator's test slices, with slices of the test's patients on both sides."""
     (path,) = run(suite, tmp_path / "out", protocol="paper", seeds=1)

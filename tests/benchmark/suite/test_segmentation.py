@@ -19,7 +19,10 @@ def test_the_shipped_suite_has_the_rows_of_both_tables_and_the_baselines() -> No
     assert "jiang2020" in list_suites()
     suite = load_suite("jiang2020")
     assert isinstance(suite, SegmentationSuite)
-    assert (list(suite.protocols), list(suite.profiles)) == (["patient", "paper"], ["quick", "paper"])
+    assert (list(suite.protocols), list(suite.profiles)) == (
+        ["patient", "swapped", "paper"],
+        ["quick", "paper"],
+    )
     steps = [f"{kind}-{share}" for kind in ("replace", "extend") for share in (10, 20, 30, 40, 50)]
     more = ["remove-50", "real-augmented", "real-augmented-200", "real-strong", "real-strong-200"]
     more += ["undrawn-50", "undrawn-200", "extend-duplicates"]
