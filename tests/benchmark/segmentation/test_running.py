@@ -76,20 +76,22 @@ def test_the_same_seed_gives_the_same_file(done, suite, release, tmp_path) -> No
     assert any(sum(row["infection"][:2]) for row in without_time(other)["slices"])
 
 
-def test_a_released_set_of_phantoms_from_end_to_end(suite, make_release, tmp_path) -> None:
-    """Drawn lungs in phantoms, and the phantoms before, made again by the recipe in the manifest."""
+@pytest.fixture
+def of_phantoms(make_release, tmp_path, monkeypatch) -> Path:
+    """A release whose label maps are of phantoms by its manifest. The phantoms of the suite stand for real
+    slices, which no test has."""
+    monkeypatch.setattr(running, "PHANTOM", "another source")
     options = {"size": SIDE, "patients": 4, "slices": 4, "seed": 5, "ragged": 1}
-    others = phantom.rows(**options)
-    made = [(row, "full") for row in others]
-    folder = make_release(tmp_path / "covid-synth-ct", made)
+    folder = make_release(tmp_path / "covid-synth-ct", [(row, "full") for row in phantom.rows(**options)])
     listed = manifest.read(folder)
     subset = listed.subsets["ct"].model_copy(update={"recipe": {"release": {"phantom": options}}})
     manifest.write(folder, listed.model_copy(update={"subsets": {"ct": subset}}))
-    regimes = ["extend-20", "undrawn-50"]
-    with pytest.MonkeyPatch.context() as patch:
-        # The phantoms of the suite stand for real slices, which no test has.
-        patch.setattr(running, "PHANTOM", "another source")
-        paths = run(suite, tmp_path / "out", regimes, release=folder, seeds=1)
+    return folder
+
+
+def test_a_released_set_of_phantoms_from_end_to_end(suite, of_phantoms, tmp_path) -> None:
+    """Drawn lungs in phantoms, and the phantoms before, made again by the recipe in the manifest."""
+    paths = run(suite, tmp_path / "out", ["extend-20", "undrawn-50"], release=of_phantoms, seeds=1)
     drawn, before = (results.validate_result(path) for path in paths)
     count = drawn.composition.available
     assert (drawn.composition.synthetic, drawn.composition.undrawn) == (round(0.2 * count), 0)
@@ -98,6 +100,19 @@ def test_a_released_set_of_phantoms_from_end_to_end(suite, make_release, tmp_pat
     for result in (drawn, before):
         assert result.dataset is not None
         assert "16 synthetic slices have the body of a phantom around the lung" in result.notes
+
+
+def test_phantoms_alone_may_be_tested_on_whom_the_generator_learned_from(
+    suite, of_phantoms, plan, tmp_path
+) -> None:
+    swapped = {"release": of_phantoms, "protocol": "swapped", "seeds": 1}
+    with pytest.raises(LeakError, match="learned from"):
+        run(suite, tmp_path / "out", ["undrawn-50", "extend-20"], **swapped)
+    assert not (tmp_path / "out").exists()
+    (path,) = run(suite, tmp_path / "out", ["undrawn-50"], **swapped)
+    result = results.validate_result(path)
+    assert set(result.test.patients) == {row["patient_id"] for row in plan.train}
+    assert result.composition.undrawn > 0
 
 
 def test_what_is_done_is_not_done_again(done, suite, release, monkeypatch) -> None:
@@ -185,19 +200,6 @@ def test_a_missing_or_leaking_release_stops_before_any_training(
     with pytest.raises(LeakError, match="learned from"):
         run(suite, tmp_path / "out", REGIMES, release=taught)
     assert not (tmp_path / "out").exists()
-
-
-def test_what_needs_no_generator_may_be_tested_on_whom_it_learned_from(
-    suite, release, plan, tmp_path
-) -> None:
-    with pytest.raises(LeakError, match="learned from"):
-        run(
-            suite, tmp_path / "out", ["undrawn-50", "extend-20"], release=release, protocol="swapped", seeds=1
-        )
-    assert not (tmp_path / "out").exists()
-    learned = {row["patient_id"] for row in plan.train}
-    (path,) = run(suite, tmp_path / "out", protocol="swapped", seeds=1)
-    assert set(results.validate_result(path).test.patients) == learned
 
 
 def test_the_paper_protocol(suite, tmp_path) -> None:
