@@ -11,11 +11,14 @@ import numpy as np
 
 from covid_synth_data.benchmark.reporting import segmentation
 from covid_synth_data.benchmark.results import SegmentationResult
+from covid_synth_data.metrics import segmentation as measure
 from generation.report.ct_copies import GROUPS, CopiesResult
 
 PLACE: Final = re.compile(r"(<!-- segmentation (\S+)(?: (\S+))? -->\n).*?(<!-- end of table -->)", re.DOTALL)
 STRUCTURES: Final = {"infection": "infection", "ggo": "ground glass", "consolidation": "consolidation"}
 
+PROTOCOLS: Final = ("patient", "swapped")
+"""No patient is tested in both."""
 RELEASED: Final = ("extend", "replace", "undrawn")
 
 Lines = list[list[str]]
@@ -25,7 +28,12 @@ def with_segmentation(text: str, results: Path) -> str:
     """A page with the tables of CT as the result files below `results` have them."""
     if not PLACE.search(text):
         return text
-    tables: dict[str, Callable[[Path, str], Lines]] = {"dice": dice, "gains": gains, "copies": copies}
+    tables: dict[str, Callable[[Path, str], Lines]] = {
+        "dice": dice,
+        "gains": gains,
+        "patients": by_patient,
+        "copies": copies,
+    }
     return PLACE.sub(lambda place: place[1] + _markdown(tables[place[2]](results, place[3])) + place[4], text)
 
 
@@ -55,6 +63,28 @@ def gains(results: Path, protocol: str) -> Lines:
     return [*lines, *([_short(row[place]) for place in at] for row in rows)]
 
 
+def by_patient(results: Path, regime: str) -> Lines:
+    """Infection of `regime` less baselines for each patient of both protocols, the mean over seeds."""
+    sides = [{group[0].regime: group for group in _groups(results, name)} for name in PROTOCOLS]
+    names = [
+        (side, name)
+        for side in sides
+        for name in side[regime][0].test.patients
+        if _scores(side[regime], name)
+    ]
+    heads = [f"patient {name.rpartition(':')[2]}" for _, name in names]
+    lines = [["less", *heads, "mean [95 % interval over patients]", "above"]]
+    lines.append(["---", *["---:"] * (len(heads) + 2)])
+    for baseline in ("real", "real-augmented"):
+        each = [float(np.mean(_paired(side[regime], side[baseline], name))) for side, name in names]
+        mean = measure.mean(each)
+        value, half = 100 * (mean.value or 0), 100 * (mean.half or 0)
+        cells = [f"{100 * gain:+.1f}" for gain in each]
+        interval = f"{value:+.1f} [{value - half:.1f} to {value + half:.1f}]"
+        lines.append([f"`{baseline}`", *cells, interval, f"{sum(gain > 0 for gain in each)} of {len(each)}"])
+    return lines
+
+
 def copies(results: Path, _: str) -> Lines:
     """Correlations of squares of lung with the most similar one that was learned from."""
     (path,) = (results / "ct-copies").glob("*.json")
@@ -68,6 +98,16 @@ def copies(results: Path, _: str) -> Lines:
         cells = [f"{group.slices:,}", f"{group.squares:,}", *values, f"{100 * group.above:.1f} %"]
         lines.append([GROUPS[name], *cells])
     return lines
+
+
+def _paired(
+    group: Sequence[SegmentationResult], baseline: Sequence[SegmentationResult], patient: str
+) -> list[float]:
+    """Differences of a patient's Dice, for the seeds that both have."""
+    theirs = {result.seed: result.metrics.infection.patients[patient].dice for result in baseline}
+    ours = {result.seed: result.metrics.infection.patients[patient].dice for result in group}
+    pairs = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
+    return [one - other for one, other in pairs if one is not None and other is not None]
 
 
 def _groups(results: Path, protocol: str) -> list[segmentation.Group]:

@@ -40,7 +40,11 @@ def test_older_results_of_classifiers_are_recognised(bench) -> None:
 
 
 def test_older_results_of_u_nets_are_recognised(tmp_path) -> None:
-    request = make_request(changed(), out=tmp_path, regimes=list(SLICE_INPUTS), seeds=1)
+    """Under the version and the protocol that they were run with."""
+    protocols = changed().model_dump()["protocols"]
+    protocols["patient"]["test"] = ["segmentation_test"]
+    older = changed(version="1.0.0", protocols=protocols)
+    request = make_request(older, out=tmp_path, regimes=list(SLICE_INPUTS), seeds=1)
     assert digests(request) == SLICE_INPUTS
 
 
