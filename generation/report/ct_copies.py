@@ -22,7 +22,7 @@ from covid_synth_data import load_dataset
 from covid_synth_data.ct import augment
 from covid_synth_data.ct.labels import lung_field
 from covid_synth_data.ct.slices import Row, read_slice
-from covid_synth_data.errors import EmptySplit, MissingSource
+from covid_synth_data.errors import ConfigError, EmptySplit, MissingSource
 from covid_synth_data.files.atomic import write_text
 from covid_synth_data.files.models import FrozenModel
 from covid_synth_data.release import manifest
@@ -102,10 +102,18 @@ def measure(
     """Compare the slices of a release folder with those that its generator learned from, below `root`.
 
     `limit` is the most drawn slices; `seed` draws the squares, of `square` pixels a side. `progress` gets
-    (training slices compared, all). Raises `MissingSource` where a training slice is not at hand,
-    `EmptySplit` where a group has no square, and what `load_dataset` and `plan_slices` raise.
+    (training slices compared, all). Raises `ConfigError` for a release without CT slices, `MissingSource`
+    where a training slice is not at hand, `EmptySplit` where a group has no square, and what `load_dataset`
+    and `plan_slices` raise.
     """
     listed = manifest.read(release)
+    if SUBSET not in listed.subsets:
+        raise ConfigError(
+            f"{release} holds no CT slices",
+            found=", ".join(listed.subsets),
+            expected=f"the subset {SUBSET}",
+            hint="name a release of covid-synth-ct",
+        )
     subset = listed.subsets[SUBSET]
     data = _data(subset.recipe)
     plan = split_of(data, root)

@@ -339,6 +339,12 @@ def test_squares_of_a_release_are_compared_with_training_slices(released, plan, 
     again = ct_copies.CopiesResult.model_validate_json((tmp_path / "copies.json").read_text())
     assert again == found
     assert "| drawn slices |" in ct_copies.table(again)
+    listed = manifest.read(released)
+    films = listed.model_copy(update={"subsets": {"gnc": listed.subsets["ct"]}})
+    (tmp_path / "films").mkdir()
+    manifest.write(tmp_path / "films", films)
+    with pytest.raises(ConfigError, match="holds no CT slices; found gnc"):
+        ct_copies.measure(tmp_path / "films", None, progress=lambda *_: None)
     few = ct_copies.measure(released, None, square=8, limit=2, progress=lambda *_: None)
     assert few.groups["drawn"].slices <= 2
 
