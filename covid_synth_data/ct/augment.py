@@ -74,7 +74,7 @@ class AugmentRange:
 
 PAPER: Final = AugmentRange()
 STRONG: Final = AugmentRange(crop=0.7, rotate=20.0, elastic=0.02, noise=0.04, grey=0.3)
-"""More than the paper has, with greys and sides exchanged: what a segmentation is usually trained with."""
+"""More than the paper has: greys change, too, and half of the slices are mirrored."""
 
 
 def augmented(

@@ -1,7 +1,8 @@
-"""Tables of CT in the pages, from result files: Dice, gains, image quality, and squares that are alike."""
+"""Tables of CT in the pages, from result files: Dice, gains, and squares that are alike."""
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,8 +25,8 @@ RELEASED: Final = ("extend", "replace", "undrawn")
 Lines = list[list[str]]
 
 
-def with_segmentation(text: str, results: Path) -> str:
-    """A page with the tables of CT as the result files below `results` have them."""
+def with_segmentation(text: str, results: Path, markdown: Callable[[Lines], str]) -> str:
+    """A page with the tables of CT as the result files below `results` have them, written by `markdown`."""
     if not PLACE.search(text):
         return text
     tables: dict[str, Callable[[Path, str], Lines]] = {
@@ -34,7 +35,7 @@ def with_segmentation(text: str, results: Path) -> str:
         "patients": by_patient,
         "copies": copies,
     }
-    return PLACE.sub(lambda place: place[1] + _markdown(tables[place[2]](results, place[3])) + place[4], text)
+    return PLACE.sub(lambda place: place[1] + markdown(tables[place[2]](results, place[3])) + place[4], text)
 
 
 def dice(results: Path, protocol: str) -> Lines:
@@ -55,33 +56,35 @@ def dice(results: Path, protocol: str) -> Lines:
 
 
 def gains(results: Path, protocol: str) -> Lines:
-    """The third table of the report for the slices of a release, without consolidation, which few show."""
-    header, *rows = segmentation.gain_rows(_groups(results, protocol))
-    rows = [row for row in rows if row[0].startswith(RELEASED)]
+    """The third table of the report, without consolidation, which few slices show; of baselines those over
+    real slices alone."""
+    header, *rows = segmentation.gain_rows(_groups(results, protocol), digits=1)
+    rows = [row for row in rows if row[0].startswith(RELEASED) or row[1] == "real"]
     at = [place for place, name in enumerate(header) if not name.startswith("consolidation")]
     lines = [[header[place] for place in at], ["---", "---", *["---:"] * (len(at) - 2)]]
-    return [*lines, *([_short(row[place]) for place in at] for row in rows)]
+    return [*lines, *([_short(row[0]), _short(row[1]), *(row[place] for place in at[2:])] for row in rows)]
 
 
 def by_patient(results: Path, regime: str) -> Lines:
     """Infection of `regime` less baselines for each patient of both protocols, the mean over seeds."""
     sides = [{group[0].regime: group for group in _groups(results, name)} for name in PROTOCOLS]
-    names = [
-        (side, name)
-        for side in sides
-        for name in side[regime][0].test.patients
-        if _scores(side[regime], name)
-    ]
-    heads = [f"patient {name.rpartition(':')[2]}" for _, name in names]
-    lines = [["less", *heads, "mean [95 % interval over patients]", "above"]]
-    lines.append(["---", *["---:"] * (len(heads) + 2)])
+    lines: Lines = []
     for baseline in ("real", "real-augmented"):
-        each = [float(np.mean(_paired(side[regime], side[baseline], name))) for side, name in names]
-        mean = measure.mean(each)
+        gains: dict[str, float] = {}
+        for side in sides:
+            seeds = {result.seed for result in side[regime]} & {result.seed for result in side[baseline]}
+            gains |= segmentation.patient_gains(side[regime], side[baseline], seeds)
+        if not lines:
+            heads = [f"patient {name.rpartition(':')[2]}" for name in gains]
+            lines = [["less", *heads, "mean [95 % interval over patients]", "above"]]
+            lines.append(["---", *["---:"] * (len(heads) + 2)])
+        mean = measure.mean(list(gains.values()))
         value, half = 100 * (mean.value or 0), 100 * (mean.half or 0)
-        cells = [f"{100 * gain:+.1f}" for gain in each]
-        interval = f"{value:+.1f} [{value - half:.1f} to {value + half:.1f}]"
-        lines.append([f"`{baseline}`", *cells, interval, f"{sum(gain > 0 for gain in each)} of {len(each)}"])
+        cells = [f"{100 * gain:+.1f}" for gain in gains.values()]
+        above = f"{sum(gain > 0 for gain in gains.values())} of {len(gains)}"
+        lines.append(
+            [f"`{baseline}`", *cells, f"{value:+.1f} [{value - half:.1f} to {value + half:.1f}]", above]
+        )
     return lines
 
 
@@ -100,19 +103,13 @@ def copies(results: Path, _: str) -> Lines:
     return lines
 
 
-def _paired(
-    group: Sequence[SegmentationResult], baseline: Sequence[SegmentationResult], patient: str
-) -> list[float]:
-    """Differences of a patient's Dice, for the seeds that both have."""
-    theirs = {result.seed: result.metrics.infection.patients[patient].dice for result in baseline}
-    ours = {result.seed: result.metrics.infection.patients[patient].dice for result in group}
-    pairs = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
-    return [one - other for one, other in pairs if one is not None and other is not None]
-
-
 def _groups(results: Path, protocol: str) -> list[segmentation.Group]:
-    groups = segmentation.summarise(results / "jiang2020")
-    return [group for group in groups if group[0].protocol == protocol]
+    return [group for group in _all_groups(results) if group[0].protocol == protocol]
+
+
+@functools.cache
+def _all_groups(results: Path) -> list[segmentation.Group]:
+    return segmentation.summarise(results / "jiang2020")
 
 
 def _pooled(result: SegmentationResult, structure: str) -> float | None:
@@ -131,12 +128,6 @@ def _mean(values: Sequence[float | None]) -> str:
     return f"{np.mean(found):.1f}{spread}" if found else "n/a"
 
 
-def _short(cell: str) -> str:
-    """A cell of the report with one decimal less, and regimes without the name of the generator."""
-    plain = re.sub(r"(-?\+?\d+\.\d)\d", r"\1", cell)
-    name, made_by, _ = plain.partition(" (")
-    return f"`{name}`" if made_by or re.fullmatch(r"[a-z]+(-[a-z0-9]+)*", plain) else plain
-
-
-def _markdown(lines: Lines) -> str:
-    return "\n".join(["", *("| " + " | ".join(line) + " |" for line in lines), "", ""])
+def _short(name: str) -> str:
+    """A regime without the name of the generator."""
+    return f"`{name.partition(' (')[0]}`"

@@ -23,7 +23,8 @@ A page marks the place of a table with two comments; the text between them belon
     <!-- regimes NAME -->       the table NAME of docs/results/tables.toml
     <!-- end of table -->
 
-    <!-- segmentation dice PROTOCOL -->   of CT; also gains
+    <!-- segmentation dice PROTOCOL -->      of CT; also gains
+    <!-- segmentation patients REGIME -->
     <!-- segmentation copies -->
     <!-- end of table -->
 
@@ -291,7 +292,7 @@ def main() -> None:
         new = with_probes(with_audits(new, measured), benchmarks / "results/probes")
         new = with_lesions(new, benchmarks / "results/lesions")
         new = with_positives(new, benchmarks)
-        new = with_segmentation(with_regimes(new, benchmarks), benchmarks / "results")
+        new = with_segmentation(with_regimes(new, benchmarks), benchmarks / "results", markdown)
         if new != text:
             different.append(name)
             if not options.check:

@@ -143,11 +143,12 @@ def _honest_rows(groups: Sequence[Group]) -> list[list[str]]:
     return rows
 
 
-def gain_rows(groups: Sequence[Group]) -> list[list[str]]:
+def gain_rows(groups: Sequence[Group], digits: int = 2) -> list[list[str]]:
     """The header, and for each row the differences of Dice to its baselines, paired by seed.
 
     The baselines are real slices alone, real slices with as many plainly or strongly augmented ones as the
     row adds or replaces, and for synthetic slices that are added the same before their lungs were drawn.
+    Points have `digits` decimals.
     """
     structures = ("infection", "ggo", "consolidation")
     names = [f"{NAMES[structure]} Dice" for structure in structures]
@@ -157,8 +158,10 @@ def gain_rows(groups: Sequence[Group]) -> list[list[str]]:
             common = {result.seed for result in group} & {result.seed for result in baseline}
             if group is baseline or len(common) < 2 or not _is_baseline(baseline[0], group[0]):
                 continue
-            cells = [_signed(_gain(group, baseline, structure, common)) for structure in structures]
-            cells += _over_patients(group, baseline, common)
+            cells = [_signed(_gain(group, baseline, structure, common), digits) for structure in structures]
+            gains = patient_gains(group, baseline, common)
+            above = f"{sum(gain > 0 for gain in gains.values())} of {len(gains)}"
+            cells += [_signed(segmentation.mean(list(gains.values())), digits), above]
             rows.append([_name(group[0]), baseline[0].regime, str(len(common)), *cells])
     return rows
 
@@ -172,10 +175,10 @@ def _is_baseline(one: SegmentationResult, of: SegmentationResult) -> bool:
     return rule.kind == "real" or more
 
 
-def _over_patients(group: Group, baseline: Group, seeds: set[int]) -> list[str]:
-    """The difference of infection's Dice as a mean over test patients, and how many of them gain.
+def patient_gains(group: Group, baseline: Group, seeds: set[int]) -> dict[str, float]:
+    """The difference of infection's Dice of each test patient, the mean over `seeds`.
 
-    A patient's Dice is the mean over `seeds`; patients without infection on both sides are left out.
+    Patients whose slices show no infection, or for whom none is found, have none on a side and are left out.
     """
 
     def means(of: Group) -> dict[str, float]:
@@ -187,9 +190,7 @@ def _over_patients(group: Group, baseline: Group, seeds: set[int]) -> list[str]:
         return {patient: float(np.mean(values)) for patient, values in scores.items()}
 
     ours, theirs = means(group), means(baseline)
-    gains = [ours[patient] - theirs[patient] for patient in sorted(ours.keys() & theirs.keys())]
-    above = f"{sum(gain > 0 for gain in gains)} of {len(gains)}"
-    return [_signed(segmentation.mean(gains)), above]
+    return {patient: ours[patient] - theirs[patient] for patient in ours if patient in theirs}
 
 
 def _gain(group: Group, baseline: Group, structure: str, seeds: set[int]) -> segmentation.Mean:
@@ -203,11 +204,11 @@ def _gain(group: Group, baseline: Group, structure: str, seeds: set[int]) -> seg
     return segmentation.mean([None if a is None or b is None else a - b for a, b in pairs])
 
 
-def _signed(mean: segmentation.Mean) -> str:
+def _signed(mean: segmentation.Mean, digits: int) -> str:
     if mean.value is None or mean.half is None:
         return DASH
     low, high = 100 * (mean.value - mean.half), 100 * (mean.value + mean.half)
-    return f"{100 * mean.value:+.2f} [{low:.2f} to {high:.2f}]"
+    return f"{100 * mean.value:+.{digits}f} [{low:.{digits}f} to {high:.{digits}f}]"
 
 
 def _cell(means: Sequence[segmentation.Mean]) -> str:
