@@ -70,6 +70,14 @@ def test_gains_are_paired_by_seed_with_an_interval_over_seeds():
     assert row[-2:] == [f"+1.25 [{1.25 - half:.2f} to {1.25 + half:.2f}]", "1 of 2"]
 
 
+def test_fewer_digits_are_rounded_and_not_cut_off():
+    real = [result("real", seed, infection=0.4) for seed in (0, 1)]
+    longer = [result("extend", seed, infection=0.4616) for seed in (0, 1)]
+    _, exact = segmentation.gain_rows([real, longer])
+    _, short = segmentation.gain_rows([real, longer], digits=1)
+    assert (exact[3], short[3]) == ("+6.16 [6.16 to 6.16]", "+6.2 [6.2 to 6.2]")
+
+
 def test_gains_need_two_seeds_and_a_dice_on_both_sides():
     real = [result("real", 0), result("real", 1)]
     assert len(segmentation.gain_rows([real, [result("extend", 0)]])) == 1
